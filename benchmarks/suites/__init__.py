@@ -1,0 +1,1 @@
+"""The suites that vaezoo brings: what to compare, as TOML files."""

@@ -1,0 +1,250 @@
+"""The four interfaces, the trace, and the VAE that is made of them.
+
+    encoder(x, c) -> q(z|x)    decoder(z, c) -> p(x|z)    prior(c) -> p(z)    loss(model, x, c, progress) -> terms
+
+x is (B, *spec.shape), NaN where a sequence is padded or an entry is missing. z is (K, B, *event): K draws first.
+A log density is (K, B), in nats. c is a condition (B, C) or None. progress runs from 0 to 1 over the training.
+What training changes is a parameter or a buffer, never a Python attribute: many seeds may share one object.
+"""
+
+import math
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from .distributions import Point, draw, kl
+
+Terms = dict[str, Tensor]  # scalars; "loss" is the one that is minimised
+
+
+class Unsupported(ValueError):
+    """A variant cannot be built for this data, or a loss for this model. The runner records the reason and goes on."""
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What a variant may know of its data and its size before it sees either."""
+
+    shape: tuple[int, ...]  # of one x: (D,) a vector, (C, H, W) an image, (T, C) a sequence of at most T steps
+    likelihood: str = "bernoulli"  # a name of `likelihoods.HEADS`
+    n_train: int = 1  # rows of the training split
+    classes: int = 0  # labels that the data carries; 0 for none
+    condition: int = 0  # width of the c that the networks read; 0 for none, see `conditioned`
+    has_gaps: bool = False  # whether x may hold NaN: padding, missing entries
+    levels: int = 256  # values a grey pixel can take, for the discrete likelihoods
+    latent: int = 8  # dimensions of z
+    hidden: int = 128  # width of the hidden layers
+    network: str = "mlp"  # the shared pair of networks: mlp, conv or rnn
+
+    @property
+    def is_sequence(self) -> bool:
+        return len(self.shape) == 2
+
+    @property
+    def is_image(self) -> bool:
+        return len(self.shape) == 3
+
+    @property
+    def size(self) -> int:
+        """Numbers in one x."""
+        return math.prod(self.shape)
+
+    @property
+    def as_steps(self) -> tuple[int, int]:
+        """(T, C) of x read as a sequence: an image is its rows in time.
+
+        Raises: Unsupported for a vector, which has no order.
+        """
+        if self.is_image:
+            channels, height, width = self.shape
+            return height, channels * width
+        if not self.is_sequence:
+            raise Unsupported(f"needs a sequence or an image; this data has shape {self.shape}")
+        return self.shape[0], self.shape[1]
+
+    def conditioned(self) -> "Spec":
+        """The spec whose networks read the label.
+
+        Raises: Unsupported where the data has no labels.
+        """
+        if not self.classes:
+            raise Unsupported("needs labels as a condition; this data has none")
+        return replace(self, condition=self.classes)
+
+
+class Encoder(nn.Module):
+    """q(z|x)."""
+
+    no_density = ""  # why q(z|x) has no density, in a few words; empty where it has one
+
+    @abstractmethod
+    def forward(self, x: Tensor, c: Tensor | None = None) -> Distribution:
+        """q(z|x, c), a batch of B."""
+
+
+class Decoder(nn.Module):
+    """p(x|z)."""
+
+    @abstractmethod
+    def forward(self, z: Tensor, c: Tensor | None = None) -> Distribution:
+        """p(x|z, c), a batch of (K, B), from z (K, B, *event)."""
+
+
+class Prior(nn.Module):
+    """p(z)."""
+
+    @abstractmethod
+    def forward(self, c: Tensor | None = None) -> Distribution:
+        """p(z|c), a batch that broadcasts against (K, B)."""
+
+    def fit(self, z: Tensor) -> None:
+        """Called once after training with the codes (N, *event) of the training set. Most priors have nothing to do."""
+
+
+class Loss(nn.Module):
+    """What is minimised. A second player (a critic) is a submodule of the loss."""
+
+    no_density = ""  # why a model trained by this has no meaningful bound; empty where it has one
+
+    @abstractmethod
+    def forward(self, model: "Model", x: Tensor, c: Tensor | None, progress: float) -> Terms:
+        """The terms of one minibatch in nats per x, "loss" among them, and "monitor" if early stopping must watch another."""
+
+    def check(self, model: "Model") -> None:
+        """Called when a variant is built. Raises: Unsupported where this loss is not right for the model."""
+
+
+@dataclass(frozen=True)
+class Latent:
+    """One latent variable of one trace, with the two distributions it is judged by."""
+
+    z: Tensor  # (K, B, *event)
+    log_q: Tensor  # (K, B)
+    q: Distribution
+    p: Distribution
+    stepwise: bool = False  # q and p were read along the drawn path, one step after the other
+
+    @cached_property
+    def log_p(self) -> Tensor:
+        """log p(z), (K, B)."""
+        return self.p.log_prob(self.z)
+
+    @cached_property
+    def _closed_kl(self) -> Tensor | None:
+        return kl(self.q, self.p)
+
+    @property
+    def kl_is_exact(self) -> bool:
+        """Whether `kl` is the closed form (of a stepwise latent: in closed form at each step, given the drawn path)."""
+        return self._closed_kl is not None
+
+    @property
+    def kl(self) -> Tensor:
+        """KL(q ‖ p), (K, B) or (B,): in closed form where there is one, else log q(z) - log p(z)."""
+        return self.log_q - self.log_p if self._closed_kl is None else self._closed_kl
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What one passage of x through a model gives. Every loss, metric and estimator reads it."""
+
+    x: Tensor  # (B, *shape)
+    px: Distribution  # p(x|z), (K, B)
+    latents: tuple[Latent, ...]  # the deepest first
+
+    @property
+    def z(self) -> Tensor:
+        """The draws of the first latent, (K, B, *event)."""
+        return self.latents[0].z
+
+    @cached_property
+    def log_px(self) -> Tensor:
+        """log p(x|z), (K, B)."""
+        return self.px.log_prob(self.x)
+
+    @cached_property
+    def kl(self) -> Tensor:
+        """Σ KL(q ‖ p) over the latents, (K, B) or (B,)."""
+        return sum((latent.kl for latent in self.latents[1:]), self.latents[0].kl)
+
+    @cached_property
+    def log_w(self) -> Tensor:
+        """log p(x, z) - log q(z|x), (K, B): the log importance weights."""
+        return self.log_px + sum(latent.log_p - latent.log_q for latent in self.latents)
+
+
+class Model(nn.Module):
+    """What the trainer and the benchmark ask of every variant. Most variants are the `VAE` below."""
+
+    def __init__(self, loss: Loss, lr: Mapping[str, float] | None = None, no_density: str = "") -> None:
+        super().__init__()
+        self.loss = loss
+        self.lr = dict(lr or {})  # learning-rate factor by part, such as {"loss": 0.5}
+        self.no_density = no_density or loss.no_density  # why the tables print "–" for its bound; empty where it has one
+
+    @abstractmethod
+    def infer(self, x: Tensor, c: Tensor | None = None, k: int = 1) -> Trace:
+        """k draws of the posterior of x, and all that is needed to judge them."""
+
+    @abstractmethod
+    def sample(self, n: int, c: Tensor | None = None, mean: bool = False) -> Tensor:
+        """n joint draws of x, (n, *shape); with `mean`, the means of p(x|z) in place of the last draw."""
+
+    def fit_prior(self, x: Tensor, c: Tensor | None = None) -> None:
+        """Called once after training with the training set. Most models have nothing to do."""
+
+    def forward(self, x: Tensor, c: Tensor | None = None, progress: float = 1.0) -> Terms:
+        return self.loss(self, x, c, progress)
+
+
+class VAE(Model):
+    """Four parts put together. A loss that treats parts apart asks for this class."""
+
+    def __init__(
+        self, encoder: Encoder, decoder: Decoder, prior: Prior, loss: Loss, lr: Mapping[str, float] | None = None
+    ) -> None:
+        super().__init__(loss, lr, encoder.no_density)
+        self.encoder, self.decoder, self.prior = encoder, decoder, prior
+        loss.check(self)
+
+    def infer(self, x: Tensor, c: Tensor | None = None, k: int = 1) -> Trace:
+        q = self.encoder(x, c)
+        z, log_q = draw(q, (k,))
+        return Trace(x, self.decoder(z, c), (Latent(z, log_q, q, self.prior(c)),))
+
+    @torch.no_grad()
+    def sample(self, n: int, c: Tensor | None = None, mean: bool = False) -> Tensor:
+        p = self.prior(c)
+        z = p.sample(torch.Size((1,) if p.batch_shape == (n,) else (1, n)))
+        px = self.decoder(z, c)
+        return (px.mean if mean else px.sample())[0]
+
+    def fit_prior(self, x: Tensor, c: Tensor | None = None) -> None:
+        with torch.no_grad():
+            codes = torch.cat([draw(self.encoder(*rows))[0] for rows in _chunks(x, c)])
+        self.prior.fit(codes)
+
+
+def _chunks(x: Tensor, c: Tensor | None, size: int = 1000) -> list[tuple[Tensor, Tensor | None]]:
+    return [(x[i : i + size], None if c is None else c[i : i + size]) for i in range(0, len(x), size)]
+
+
+def require_parts(model: Model, who: str) -> VAE:
+    """The model as a `VAE` of four parts.
+
+    Raises: Unsupported for a model whose parts share networks.
+    """
+    if not isinstance(model, VAE):
+        raise Unsupported(f"{who} treats encoder, decoder and prior apart; {type(model).__name__} has no such parts")
+    return model
+
+
+__all__ = [
+    "VAE", "Decoder", "Encoder", "Latent", "Loss", "Model", "Point", "Prior", "Spec", "Terms", "Trace", "Unsupported",
+    "require_parts",
+]  # fmt: skip

@@ -1,0 +1,72 @@
+"""What a data set is once it is loaded: tensors, a spec, labels, a card."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ..core import Spec
+
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Card:
+    """Where a data set comes from and what was done to it."""
+
+    title: str
+    source: str  # who made it and where it is, with the paper
+    licence: str
+    processing: str  # scaling, binarisation, splits, in words
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Data:
+    """One data set. A split is (N, *spec.shape), float32, NaN where a sequence is padded or an entry is missing.
+
+    Where `is_dynamic`, the training split holds probabilities in [0, 1] and every minibatch is binarised anew
+    (Burda et al. 2016, arXiv:1509.00519, §5); validation and test are binarised once.
+    """
+
+    name: str  # with its options, such as "gaussian[dimensions=4]"
+    spec: Spec
+    train: Tensor
+    validation: Tensor
+    test: Tensor
+    card: Card
+    labels: Mapping[str, Tensor] = field(default_factory=dict)  # split -> (N,) int64 in 0 … classes-1; empty for none
+    is_dynamic: bool = False
+    budget: Mapping[str, object] = field(default_factory=dict)  # fields of `training.Budget` that differ from its defaults
+    exact: Callable[[Tensor], Tensor] | None = None  # x (N, *shape) -> log p(x) (N,) in nats, where it is known
+
+    def split(self, name: str) -> Tensor:
+        """One of train, validation and test."""
+        return {"train": self.train, "validation": self.validation, "test": self.test}[name]
+
+    def condition(self, name: str) -> Tensor | None:
+        """The labels of a split as one-hot rows (N, classes), or None for unlabelled data."""
+        if not self.labels:
+            return None
+        return F.one_hot(self.labels[name], self.spec.classes).float()
+
+    def binarised(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        """Rows of the training split as a model is to see them: drawn anew where the data is dynamic."""
+        return torch.bernoulli(x, generator=generator) if self.is_dynamic else x
+
+    @cached_property
+    def hashes(self) -> dict[str, str]:
+        """SHA-256 of every split's bytes, labels behind: what a trial's key and a card name."""
+
+        def digest(name: str) -> str:
+            h = hashlib.sha256(repr(tuple(self.split(name).shape)).encode())
+            h.update(self.split(name).contiguous().numpy().tobytes())
+            if self.labels:
+                h.update(self.labels[name].contiguous().numpy().tobytes())
+            return h.hexdigest()
+
+        return {name: digest(name) for name in SPLITS}

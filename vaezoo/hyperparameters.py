@@ -1,0 +1,98 @@
+"""Hyperparameters: the keyword arguments of a variant, a part or a data set, typed and range-checked by pydantic.
+
+An annotation says the range, the default is the paper's. Text from the command line is turned into the annotated type.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Annotated, Any
+
+from pydantic import ConfigDict, Field, ValidationError, create_model
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Real = Annotated[float, Field(allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1)]
+
+# Arguments that the caller of a builder fills in: they are not hyperparameters.
+INJECTED = ("spec", "encoder", "decoder", "prior", "files")
+
+
+class HyperparameterError(ValueError):
+    """A hyperparameter that is unknown, of the wrong type or out of range."""
+
+
+@dataclass(frozen=True)
+class Hyperparameter:
+    """One keyword argument of a builder."""
+
+    name: str
+    annotation: Any
+    default: Any  # `inspect.Parameter.empty` where one must be given
+
+    @property
+    def required(self) -> bool:
+        return self.default is inspect.Parameter.empty
+
+    @property
+    def range(self) -> str:
+        """The type and the range in words, such as "float > 0"."""
+        kind = getattr(self.annotation, "__origin__", self.annotation)
+        limits = [m for field in getattr(self.annotation, "__metadata__", ()) for m in getattr(field, "metadata", ())]
+        words = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}
+        bounds = [f"{sign} {getattr(m, key)}" for m in limits for key, sign in words.items() if hasattr(m, key)]
+        name = getattr(kind, "__name__", str(kind))
+        if name == "Literal":
+            return " | ".join(map(str, self.annotation.__args__))
+        return f"{name} {', '.join(bounds)}".strip()
+
+
+def hyperparameters(build: Callable[..., Any]) -> dict[str, Hyperparameter]:
+    """The hyperparameters of a builder, by name, in the order of its signature."""
+    parameters = inspect.signature(build, eval_str=True).parameters.values()
+    return {
+        p.name: Hyperparameter(p.name, p.annotation, p.default)
+        for p in parameters
+        if p.name not in INJECTED and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
+    }
+
+
+def resolve(build: Callable[..., Any], given: Mapping[str, Any], who: str) -> dict[str, Any]:
+    """All hyperparameters of `build`, the given ones checked and converted, the others at their defaults.
+
+    Raises: HyperparameterError, one sentence that names the key, the value and what is possible.
+    """
+    known = hyperparameters(build)
+    for key in given:
+        if key not in known:
+            raise HyperparameterError(
+                f"{who} has no hyperparameter {key!r}{did_you_mean(key, known)}; it has {listed(known)}"
+            )
+    fields: dict[str, Any] = {h.name: (h.annotation, ... if h.required else h.default) for h in known.values()}
+    config = ConfigDict(extra="forbid", arbitrary_types_allowed=True, protected_namespaces=())
+    model = create_model("Hyperparameters", __config__=config, **fields)
+    try:
+        checked = model(**given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = str(first["loc"][0])
+        if first["type"] == "missing":
+            raise HyperparameterError(f"{who} needs {key}=… ({known[key].range})") from None
+        raise HyperparameterError(
+            f"{who}[{key}={first['input']}] is out of range: {key} is {known[key].range} ({first['msg'].lower()})"
+        ) from None
+    return {name: getattr(checked, name) for name in known}
+
+
+def did_you_mean(name: str, known: Mapping[str, Any] | list[str] | tuple[str, ...]) -> str:
+    """ "; did you mean 'x'?" where a known name is near, else nothing."""
+    near = get_close_matches(name, list(known), n=3, cutoff=0.5)
+    return f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+
+
+def listed(known: Mapping[str, Any]) -> str:
+    """The known names in one line."""
+    return ", ".join(known) or "none"

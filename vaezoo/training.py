@@ -1,0 +1,186 @@
+"""Training, the same for all: Adam, seeded minibatches, validation after every epoch, return to the best one.
+
+What is notable: data are tensors in memory, indexed by a permutation; no `.item()` inside an epoch (terms are read back
+once an epoch); one fused optimiser; one generator for each purpose (weights, order, noise, validation noise), so that
+two variants with one seed see the same minibatches, and the order does not depend on how much noise a variant draws.
+"""
+
+import copy
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+import torch
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass as checked_dataclass
+from torch import Tensor
+
+from .core import Model, Terms
+from .data.data import Data
+from .seeds import generator_for, seeded
+
+Row = dict[str, float]  # one epoch: "epoch", "seconds", "train_<term>" and "validation_<term>"
+
+
+@checked_dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+class Budget:
+    """What every variant gets. The validation split chooses the epoch; the test split is not looked at."""
+
+    epochs: Annotated[int, Field(ge=1)] = 100
+    batch: Annotated[int, Field(ge=1)] = 128
+    learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1e-3
+    patience: Annotated[int, Field(ge=1)] = 20  # epochs without a better validation loss after which training stops
+    clip: Annotated[float, Field(gt=0)] = 100.0  # limit of the gradient's global norm
+    adam_epsilon: Annotated[float, Field(gt=0)] = 1e-8  # Burda et al. 2016 use 1e-4
+
+
+class Diverged(ArithmeticError):
+    """A term became NaN or infinite."""
+
+    def __init__(self, term: str, step: int, epoch: int) -> None:
+        super().__init__(f"{term} was not finite at step {step} (epoch {epoch})")
+        self.term, self.step, self.epoch = term, step, epoch
+
+
+@dataclass
+class History:
+    """The learning curves, and which epoch the model came back to."""
+
+    rows: list[Row] = field(default_factory=list)
+    best_epoch: int = 0
+    seconds: float = 0.0  # spent in training, validation included
+
+
+Report = Callable[[int, int, Row], None]  # epoch, epochs, its row
+
+
+def fit(
+    model: Model,
+    data: Data,
+    *,
+    seed: int = 0,
+    budget: Budget | None = None,
+    report: Report | None = None,
+    device: torch.device | str = "cpu",
+    **changes: Any,
+) -> History:
+    """Train `model` in place on `data`; `changes` are fields of the budget, such as epochs=50.
+
+    Raises: Diverged at the first epoch with a term that is not finite.
+    """
+    budget = budget or Budget(**{**data.budget, **changes})
+    model.to(device)
+    rows = _Rows(data, budget.batch, seed, device)
+    optimiser = torch.optim.Adam(_groups(model, budget), eps=budget.adam_epsilon, fused=True)
+    with seeded("noise", data.name, seed):
+        history = _epochs(model, rows, optimiser, budget, report or (lambda *_: None), seed)
+    model.eval()
+    with seeded("prior", data.name, seed):
+        model.fit_prior(rows.seen_train(), rows.conditions["train"])
+    return history
+
+
+def _epochs(
+    model: Model, rows: "_Rows", optimiser: torch.optim.Optimizer, budget: Budget, report: Report, seed: int
+) -> History:
+    history, best, best_loss, start = History(), {}, math.inf, time.perf_counter()
+    for epoch in range(1, budget.epochs + 1):
+        model.train()
+        row = _train_epoch(model, rows, optimiser, budget, epoch)
+        row |= _validate(model, rows, seed)
+        row["seconds"] = history.seconds = time.perf_counter() - start
+        history.rows.append(row)
+        monitored = row.get("validation_monitor", row["validation_loss"])
+        if monitored < best_loss:
+            best_loss, history.best_epoch, best = monitored, epoch, copy.deepcopy(model.state_dict())
+        report(epoch, budget.epochs, row)
+        if epoch - history.best_epoch >= budget.patience:
+            break
+    model.load_state_dict(best)
+    return history
+
+
+def _train_epoch(model: Model, rows: "_Rows", optimiser: torch.optim.Optimizer, budget: Budget, epoch: int) -> Row:
+    parameters, steps = list(model.parameters()), []
+    batches = list(rows.minibatches())
+    for i, (x, c) in enumerate(batches):
+        terms = model(x, c, (epoch - 1 + i / len(batches)) / budget.epochs)
+        optimiser.zero_grad(set_to_none=True)
+        terms["loss"].backward()
+        torch.nn.utils.clip_grad_norm_(parameters, budget.clip)
+        optimiser.step()
+        steps.append({name: value.detach() for name, value in terms.items()})
+    table = _read_back(steps)
+    for i, row in enumerate(table):
+        _must_be_finite(row, (epoch - 1) * len(batches) + i + 1, epoch)
+    means = {f"train_{name}": sum(row[name] for row in table) / len(table) for name in table[0]}
+    return {"epoch": epoch, **means}
+
+
+@torch.no_grad()
+def _validate(model: Model, rows: "_Rows", seed: int) -> Row:
+    """The variant's own loss as it stands at the end of training, so that epochs under a schedule can be compared."""
+    model.eval()
+    with seeded("validation", seed):  # the same noise every epoch: what differs is the model
+        batches = list(rows.in_order("validation"))
+        table = _read_back([model(x, c, 1.0) for x, c in batches])
+    weights = [len(x) for x, _ in batches]
+    return {
+        f"validation_{name}": sum(w * row[name] for w, row in zip(weights, table, strict=True)) / sum(weights)
+        for name in table[0]
+    }
+
+
+def _read_back(steps: list[Terms]) -> list[dict[str, float]]:
+    """The terms of many steps as Python floats, with one transfer."""
+    names = list(steps[0])
+    values = torch.stack([torch.stack([terms[name].reshape(()) for name in names]) for terms in steps]).tolist()
+    return [dict(zip(names, row, strict=True)) for row in values]
+
+
+def _must_be_finite(terms: Mapping[str, float], step: int, epoch: int) -> None:
+    for name, value in terms.items():
+        if not math.isfinite(value):
+            raise Diverged(name, step, epoch)
+
+
+def _groups(model: Model, budget: Budget) -> list[dict[str, Any]]:
+    """Few parameter groups: one for each learning rate."""
+    by_factor: dict[float, list[Tensor]] = {}
+    for name, parameter in model.named_parameters():
+        by_factor.setdefault(model.lr.get(name.split(".")[0], 1.0), []).append(parameter)
+    return [{"params": ps, "lr": budget.learning_rate * factor} for factor, ps in by_factor.items()]
+
+
+class _Rows:
+    """The splits on the device, and the order in which minibatches are drawn from them."""
+
+    def __init__(self, data: Data, batch: int, seed: int, device: torch.device | str) -> None:
+        self.data, self.batch = data, min(batch, len(data.train))
+        self.x = {name: data.split(name).to(device) for name in ("train", "validation")}
+        self.conditions = {name: _to(data.condition(name), device) for name in ("train", "validation")}
+        self.order, self.pixels = generator_for("order", data.name, seed), generator_for("pixels", data.name, seed)
+        if self.x["train"].device.type != "cpu":
+            self.pixels = torch.Generator(device).manual_seed(self.pixels.initial_seed())
+
+    def minibatches(self) -> Iterator[tuple[Tensor, Tensor | None]]:
+        """One epoch in a new order, rows that do not fill a batch left for another epoch."""
+        x, c = self.x["train"], self.conditions["train"]
+        order = torch.randperm(len(x), generator=self.order).to(x.device)
+        for rows in order[: len(x) // self.batch * self.batch].split(self.batch):
+            yield self.data.binarised(x[rows], self.pixels), None if c is None else c[rows]
+
+    def in_order(self, split: str, size: int = 1000) -> Iterator[tuple[Tensor, Tensor | None]]:
+        x, c = self.x[split], self.conditions[split]
+        for i in range(0, len(x), size):
+            yield x[i : i + size], None if c is None else c[i : i + size]
+
+    def seen_train(self) -> Tensor:
+        """The training split as a model sees it, binarised once where it is dynamic."""
+        return self.data.binarised(self.x["train"], self.pixels)
+
+
+def _to(x: Tensor | None, device: torch.device | str) -> Tensor | None:
+    return None if x is None else x.to(device)
