@@ -270,6 +270,14 @@ def draw(q: Distribution, shape: tuple[int, ...] = ()) -> tuple[Tensor, Tensor]:
     return z, q.log_prob(z)
 
 
+def noise(*shape: int, like: Tensor) -> Tensor:
+    """e ~ N(0, I) of this shape, on the device and in the type of `like`; zeros inside `at_centre()`.
+
+    For a model that draws step by step, where a distribution object at every step would be the cost.
+    """
+    return like.new_zeros(shape) if _at_centre.get() else torch.randn(shape, dtype=like.dtype, device=like.device)
+
+
 @contextmanager
 def at_centre() -> Iterator[None]:
     """Inside the block `draw` gives the centre of q instead of a random point: codes and reconstructions without noise."""

@@ -1,0 +1,42 @@
+# Everything a developer types. `make` alone lists the targets.
+PYTHON ?= python3
+BIN := .venv/bin
+
+help:            ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+
+install:         ## a virtual environment with everything for work on vaezoo
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install -c constraints.txt -e '.[dev]'
+
+test:            ## the tests that CI runs
+	$(BIN)/pytest
+
+test-slow:       ## the tests that take minutes
+	$(BIN)/pytest -m slow
+
+lint:            ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format:          ## let ruff lay out the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+speed:           ## how fast a training step, an epoch and a trial are, as ratios measured in one run
+	$(BIN)/pytest benchmarks/speed --benchmark-enable -m ''
+
+bench:           ## the default benchmark: all variants on digits, three seeds
+	$(BIN)/vaezoo bench --variants all --out runs/digits
+
+results:         ## fill results/digits, as committed
+	$(BIN)/vaezoo bench --variants all --datasets digits --seeds 3 --out results/digits
+
+ci:              ## what CI does, from a fresh clone and a fresh virtual environment
+	bash .ci/run
+
+wheel:           ## the distribution files
+	$(BIN)/python -m build
+
+.PHONY: help install test test-slow lint format speed bench results ci wheel

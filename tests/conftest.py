@@ -1,0 +1,42 @@
+"""What every test needs: one thread, and small data of each kind made here."""
+
+import math
+
+import pytest
+import torch
+
+from vaezoo.core import Spec
+
+torch.set_num_threads(1)  # two cores are shared by several workers; a tiny model gains nothing from more
+
+IMAGE = Spec((1, 8, 8), n_train=256, latent=4, hidden=16, classes=10)
+CONV = Spec((1, 28, 28), n_train=256, latent=4, hidden=16, classes=10, network="conv")
+VECTOR = Spec((6,), likelihood="normal", n_train=256, latent=4, hidden=16)
+SEQUENCE = Spec((12, 5), n_train=256, latent=4, hidden=16, network="rnn", has_gaps=True)
+SPECS = {"image": IMAGE, "conv": CONV, "vector": VECTOR, "sequence": SEQUENCE}
+
+
+def rows_of(spec: Spec, n: int, seed: int = 0) -> torch.Tensor:
+    """n rows that fit the spec: fair bits, or standard normals; sequences of different lengths, padded with NaN."""
+    g = torch.Generator().manual_seed(seed)
+    x = torch.randn(n, *spec.shape, generator=g)
+    if spec.likelihood != "normal":
+        x = (x > 0).float()
+    if spec.has_gaps:
+        lengths = torch.randint(1, spec.shape[0] + 1, (n, 1), generator=g)
+        lengths[0] = spec.shape[0]
+        x[torch.arange(spec.shape[0]) >= lengths] = math.nan
+    return x
+
+
+def labels_of(spec: Spec, n: int, seed: int = 0) -> torch.Tensor | None:
+    """One-hot labels (n, classes), or None for a spec without classes."""
+    if not spec.classes:
+        return None
+    g = torch.Generator().manual_seed(seed)
+    return torch.nn.functional.one_hot(torch.randint(spec.classes, (n,), generator=g), spec.classes).float()
+
+
+@pytest.fixture(params=list(SPECS))
+def spec(request: pytest.FixtureRequest) -> Spec:
+    return SPECS[request.param]

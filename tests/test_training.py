@@ -1,0 +1,143 @@
+"""The trainer: bit-equal repeats, no look at the test split, early stopping, divergence with its step and term."""
+
+import copy
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+from tests.conftest import IMAGE, rows_of
+from vaezoo.core import VAE, Loss
+from vaezoo.data.data import Card, Data
+from vaezoo.losses import ELBO
+from vaezoo.networks import Gaussian, StandardNormal, Write
+from vaezoo.training import Budget, Diverged, fit
+
+CARD = Card("bits", "made here", "none", "none")
+
+
+def bits(**changes) -> Data:
+    """Images of one colour, so that there is something to learn."""
+    x = rows_of(IMAGE, 700)[..., :1, :1].expand(-1, 1, 8, 8).clone()
+    return replace(Data("bits", IMAGE, x[:400], x[400:600], x[600:], CARD), **changes)
+
+
+def vae(loss: Loss | None = None) -> VAE:
+    torch.manual_seed(0)
+    return VAE(Gaussian(IMAGE), Write(IMAGE), StandardNormal(IMAGE), loss or ELBO())
+
+
+def equal(a: torch.nn.Module, b: torch.nn.Module) -> bool:
+    return all(torch.equal(p, q) for p, q in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
+
+
+def test_one_seed_trained_twice_is_bit_equal():
+    one, two, other = vae(), vae(), vae()
+    rows = fit(one, bits(), epochs=3, seed=1).rows
+    again = fit(two, bits(), epochs=3, seed=1).rows
+    fit(other, bits(), epochs=3, seed=2)
+    assert equal(one, two)
+    assert not equal(one, other)
+    for row, same in zip(rows, again, strict=True):
+        assert {k: v for k, v in row.items() if k != "seconds"} == {k: v for k, v in same.items() if k != "seconds"}
+
+
+def test_training_leaves_the_global_generator_as_it_was():
+    torch.manual_seed(7)
+    expected = torch.rand(3)
+    model = vae()
+    torch.manual_seed(7)
+    fit(model, bits(), epochs=1)
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_the_loss_falls_and_the_test_split_is_not_looked_at():
+    model, blind = vae(), vae()
+    history = fit(model, bits(), epochs=15, learning_rate=5e-3)
+    assert history.rows[-1]["validation_loss"] < history.rows[0]["validation_loss"] - 2
+    fit(blind, bits(test=torch.full((3, 1, 8, 8), math.nan)), epochs=15, learning_rate=5e-3)
+    assert equal(model, blind)
+
+
+class Scripted(Loss):
+    """A validation loss read from a list, one entry an epoch; in training, something every parameter has a part in."""
+
+    def __init__(self, values):
+        super().__init__()
+        self.values, self.seen = list(values), []
+
+    def forward(self, model, x, c, progress):
+        if model.training:
+            return {"loss": sum(p.square().sum() for p in model.parameters())}
+        self.seen.append(copy.deepcopy(model.state_dict()))
+        return {"loss": torch.tensor(self.values[len(self.seen) - 1])}
+
+
+def test_training_stops_after_its_patience_and_returns_to_the_best_epoch():
+    model = vae(Scripted([5.0, 3.0, 4.0, 3.5, 3.1, 0.0]))
+    history = fit(model, bits(), epochs=6, patience=3)
+    assert (history.best_epoch, len(history.rows)) == (2, 5)
+    best = model.loss.seen[1]
+    assert all(torch.equal(value, best[name]) for name, value in model.state_dict().items())
+
+
+class Breaks(ELBO):
+    """Becomes NaN at a given moment of training."""
+
+    def combine(self, distortion, rate, progress):
+        terms = super().combine(distortion, rate, progress)
+        return {**terms, "extra": distortion * (math.nan if progress >= 0.5 else 1)}
+
+
+def test_a_term_that_is_not_finite_ends_training_with_its_step_and_name():
+    with pytest.raises(Diverged, match=r"extra was not finite at step 7 \(epoch 3\)") as caught:
+        fit(vae(Breaks()), bits(), epochs=4)  # 3 steps an epoch
+    assert (caught.value.term, caught.value.step, caught.value.epoch) == ("extra", 7, 3)
+
+
+def test_validation_uses_the_loss_as_it_stands_at_the_end_whatever_the_epoch():
+    seen = []
+
+    class Watches(ELBO):
+        def combine(self, distortion, rate, progress):
+            seen.append((distortion.requires_grad, progress))
+            return super().combine(distortion, rate, progress)
+
+    fit(vae(Watches()), bits(), epochs=2)
+    assert {progress for training, progress in seen if not training} == {1.0}
+    assert [progress for training, progress in seen if training] == pytest.approx([0, 1 / 6, 1 / 3, 1 / 2, 2 / 3, 5 / 6])
+
+
+def test_dynamic_data_is_binarised_anew_in_every_epoch_and_the_same_for_every_variant():
+    seen: dict[int, list[torch.Tensor]] = {}
+
+    class Keeps(ELBO):
+        def forward(self, model, x, c, progress):
+            if model.training:
+                seen.setdefault(id(self), []).append(x)
+            return super().forward(model, x, c, progress)
+
+    grey = bits(train=torch.rand(128, 1, 8, 8, generator=torch.Generator().manual_seed(0)), is_dynamic=True)
+    losses = [Keeps(), Keeps(beta=4)]
+    for loss in losses:
+        fit(vae(loss), grey, epochs=2)
+    first, second = (torch.cat(seen[id(loss)]) for loss in losses)
+    assert set(first.unique().tolist()) == {0.0, 1.0}
+    assert not torch.equal(first[:128].sum((1, 2, 3)).sort()[0], first[128:].sum((1, 2, 3)).sort()[0])
+    assert torch.equal(first, second)
+
+
+def test_a_part_can_learn_at_its_own_rate():
+    still = vae()
+    still.lr = {"decoder": 0.0}
+    before = copy.deepcopy(still.state_dict())
+    fit(still, bits(), epochs=1)
+    moved = {name.split(".")[0] for name, value in still.state_dict().items() if not torch.equal(value, before[name])}
+    assert moved == {"encoder"}
+
+
+@pytest.mark.parametrize(("key", "value"), [("epochs", 0), ("batch", -1), ("learning_rate", math.nan), ("patience", "many")])
+def test_a_budget_out_of_range_is_refused(key, value):
+    with pytest.raises(ValueError, match=key):
+        Budget(**{key: value})
