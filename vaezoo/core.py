@@ -12,6 +12,7 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -81,6 +82,8 @@ class Encoder(nn.Module):
     """q(z|x)."""
 
     no_density = ""  # why q(z|x) has no density, in a few words; empty where it has one
+    space = "real"  # where its codes live: "real", "sphere", "ball", "simplex" …; the prior must live there too
+    width = 0  # numbers in one code, for the decoder to agree with; 0 where it does not say
 
     @abstractmethod
     def forward(self, x: Tensor, c: Tensor | None = None) -> Distribution:
@@ -90,6 +93,8 @@ class Encoder(nn.Module):
 class Decoder(nn.Module):
     """p(x|z)."""
 
+    width = 0  # numbers in one code that it reads; 0 where it does not say
+
     @abstractmethod
     def forward(self, z: Tensor, c: Tensor | None = None) -> Distribution:
         """p(x|z, c), a batch of (K, B), from z (K, B, *event)."""
@@ -97,6 +102,8 @@ class Decoder(nn.Module):
 
 class Prior(nn.Module):
     """p(z)."""
+
+    space = "real"  # where it puts its mass, see `Encoder.space`
 
     @abstractmethod
     def forward(self, c: Tensor | None = None) -> Distribution:
@@ -178,8 +185,22 @@ class Trace:
         return self.log_px + sum(latent.log_p - latent.log_q for latent in self.latents)
 
 
+@dataclass(frozen=True)
+class Recipe:
+    """How a model was made, so that it can be made again: what a checkpoint holds beside the weights."""
+
+    variant: str
+    hyperparameters: Mapping[str, Any]  # all of them, resolved
+    spec: Spec
+    distribution: str  # of the plugin; "" for a loose file
+    version: str
+    source_hash: str  # SHA-256 of the plugin's file
+
+
 class Model(nn.Module):
     """What the trainer and the benchmark ask of every variant. Most variants are the `VAE` below."""
+
+    recipe: Recipe | None = None  # set where the model was made by a registered variant
 
     def __init__(self, loss: Loss, lr: Mapping[str, float] | None = None, no_density: str = "") -> None:
         super().__init__()
@@ -210,6 +231,7 @@ class VAE(Model):
     ) -> None:
         super().__init__(loss, lr, encoder.no_density)
         self.encoder, self.decoder, self.prior = encoder, decoder, prior
+        _must_agree(encoder, decoder, prior)
         loss.check(self)
 
     def infer(self, x: Tensor, c: Tensor | None = None, k: int = 1) -> Trace:
@@ -230,6 +252,19 @@ class VAE(Model):
         self.prior.fit(codes)
 
 
+def _must_agree(encoder: Encoder, decoder: Decoder, prior: Prior) -> None:
+    """Raises: Unsupported where posterior and prior live in different spaces, or the decoder reads codes of another width."""
+    if encoder.space != prior.space:
+        raise Unsupported(
+            f"{type(encoder).__name__} gives codes in the space {encoder.space!r}, {type(prior).__name__} is a prior over "
+            f"{prior.space!r}; choose two of one space"
+        )
+    if encoder.width and decoder.width and encoder.width != decoder.width:
+        raise Unsupported(
+            f"a code of {type(encoder).__name__} has {encoder.width} numbers, {type(decoder).__name__} reads {decoder.width}"
+        )
+
+
 def _chunks(x: Tensor, c: Tensor | None, size: int = 1000) -> list[tuple[Tensor, Tensor | None]]:
     return [(x[i : i + size], None if c is None else c[i : i + size]) for i in range(0, len(x), size)]
 
@@ -245,6 +280,6 @@ def require_parts(model: Model, who: str) -> VAE:
 
 
 __all__ = [
-    "VAE", "Decoder", "Encoder", "Latent", "Loss", "Model", "Point", "Prior", "Spec", "Terms", "Trace", "Unsupported",
-    "require_parts",
+    "VAE", "Decoder", "Encoder", "Latent", "Loss", "Model", "Point", "Prior", "Recipe", "Spec", "Terms", "Trace",
+    "Unsupported", "require_parts",
 ]  # fmt: skip

@@ -84,7 +84,8 @@ class Write(Decoder):
     def __init__(self, spec: Spec, inputs: int | None = None) -> None:
         super().__init__()
         self.spec = spec
-        self.into = nn.Linear((inputs or spec.latent) + spec.condition, spec.hidden)
+        self.width = inputs or spec.latent
+        self.into = nn.Linear(self.width + spec.condition, spec.hidden)
         self.body, self.likelihood = _BODIES[spec.network][1](spec), head(spec)
 
     def forward(self, z: Tensor, c: Tensor | None = None) -> Observed:
