@@ -1,0 +1,138 @@
+"""The variant `mix`: registered parts, put together from the command line.
+
+    mix[posterior=iaf,prior=vamp,prior.components=50,loss=iwae,likelihood=logistic]
+
+A key names a part; a key with a dot is a hyperparameter of that part. A builder that has an argument called spec, encoder,
+decoder or prior is given it, so parts are built in the order in which they need one another.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, Literal
+
+from .core import VAE, Model, Spec, Unsupported
+from .hooks import Part
+from .hyperparameters import Hyperparameter, HyperparameterError, did_you_mean, listed, resolve
+from .likelihoods import HEADS
+from .networks import NETWORKS
+
+KINDS = ("encoder", "decoder", "prior", "loss")
+DEFAULTS = {"encoder": "gaussian", "decoder": "network", "prior": "normal", "loss": "elbo"}
+ALIASES = {"posterior": "encoder"}
+
+Parts = Mapping[str, Mapping[str, Part]]
+
+
+class Mix:
+    """Encoder, decoder, prior and loss chosen by name, each with its own hyperparameters.
+
+    Minimises what the chosen loss says; a loss refuses parts with which it would be no bound.
+
+    Paper: none of its own; each part cites its own.
+    """
+
+    tags = frozenset({"mix"})
+
+    def __init__(self, parts: Parts) -> None:
+        self.parts = parts
+
+    @property
+    def doc(self) -> str:
+        return inspect.getdoc(type(self)) or ""
+
+    @property
+    def hyperparameters(self) -> dict[str, Hyperparameter]:
+        """What can be chosen, by key. The keys with a dot depend on what is chosen: see `resolve`."""
+        chosen = {kind: _choice(kind, tuple(self.parts[kind]), DEFAULTS[kind]) for kind in KINDS}
+        return {
+            **chosen,
+            "likelihood": _choice("likelihood", tuple(HEADS), "the data's"),
+            "network": _choice("network", NETWORKS, "the data's"),
+        }
+
+    def resolve(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """The four parts, all their hyperparameters under dotted keys, and what was said of the data.
+
+        Raises: HyperparameterError.
+        """
+        given = _without_aliases(given)
+        values: dict[str, Any] = {kind: self._chosen(kind, given) for kind in KINDS}
+        for kind in KINDS:
+            inner = {key.removeprefix(f"{kind}."): value for key, value in given.items() if key.startswith(f"{kind}.")}
+            known = resolve(self.parts[kind][values[kind]].build, inner, f"{kind} {values[kind]}")
+            values |= {f"{kind}.{key}": value for key, value in known.items()}
+        for key, names in (("likelihood", tuple(HEADS)), ("network", NETWORKS)):
+            if given.get(key, None) is not None:
+                values[key] = _one_of(key, str(given[key]), names)
+        self._refuse_unknown(given, values)
+        return values
+
+    def build(self, spec: Spec, values: Mapping[str, Any]) -> Model:
+        """The VAE of these parts.
+
+        Raises: Unsupported where parts do not fit each other or the data.
+        """
+        spec = replace(spec, **{key: values[key] for key in ("likelihood", "network") if key in values})
+        made: dict[str, Any] = {"spec": spec}
+        waiting = {kind: self.parts[kind][values[kind]].build for kind in KINDS}
+        while waiting:
+            ready = [kind for kind, build in waiting.items() if not _needs(build) & waiting.keys()]
+            if not ready:
+                raise Unsupported(_circle(waiting, values))
+            for kind in ready:
+                made[kind] = _call(waiting.pop(kind), made, _inner(values, kind))
+        return VAE(made["encoder"], made["decoder"], made["prior"], made["loss"])
+
+    def _chosen(self, kind: str, given: Mapping[str, Any]) -> str:
+        return _one_of(kind, str(given.get(kind, DEFAULTS[kind])), tuple(self.parts[kind]))
+
+    def _refuse_unknown(self, given: Mapping[str, Any], values: Mapping[str, Any]) -> None:
+        known = [*values, "likelihood", "network"]
+        for key in given:
+            if key not in known:
+                raise HyperparameterError(
+                    f"mix has no hyperparameter {key!r}{did_you_mean(key, known)}; "
+                    f"with these parts it has {listed(dict.fromkeys(known))}"
+                )
+
+
+def _choice(key: str, names: tuple[str, ...], default: str) -> Hyperparameter:
+    return Hyperparameter(key, Literal[names], default)
+
+
+def _without_aliases(given: Mapping[str, Any]) -> dict[str, Any]:
+    """posterior is another word for encoder, also before a dot."""
+    plain: dict[str, Any] = {}
+    for key, value in given.items():
+        head, dot, rest = key.partition(".")
+        name = ALIASES.get(head, head) + dot + rest
+        if name in plain:
+            raise HyperparameterError(f"mix is given {name} twice: posterior is another word for encoder")
+        plain[name] = value
+    return plain
+
+
+def _one_of(key: str, name: str, names: tuple[str, ...]) -> str:
+    if name not in names:
+        near = did_you_mean(name, names) or f"; there are {', '.join(names) or 'none'}"
+        raise HyperparameterError(f"mix[{key}={name}]: no {key} is called {name!r}{near}")
+    return name
+
+
+def _needs(build: Callable[..., Any]) -> set[str]:
+    return set(inspect.signature(build).parameters) & set(KINDS)
+
+
+def _inner(values: Mapping[str, Any], kind: str) -> dict[str, Any]:
+    return {key.removeprefix(f"{kind}."): value for key, value in values.items() if key.startswith(f"{kind}.")}
+
+
+def _call(build: Callable[..., Any], made: Mapping[str, Any], values: Mapping[str, Any]) -> Any:
+    wanted = inspect.signature(build).parameters
+    return build(**{name: thing for name, thing in made.items() if name in wanted}, **values)
+
+
+def _circle(waiting: Mapping[str, Callable[..., Any]], values: Mapping[str, Any]) -> str:
+    who = ", ".join(f"{kind} {values[kind]} needs the {' and '.join(sorted(_needs(b)))}" for kind, b in waiting.items())
+    return f"these parts need each other, so none can be built first: {who}"
