@@ -253,7 +253,7 @@ class VAE(Model):
 
 
 def _must_agree(encoder: Encoder, decoder: Decoder, prior: Prior) -> None:
-    """Raises: Unsupported where posterior and prior live in different spaces, or the decoder reads codes of another width."""
+    """Raises: Unsupported where posterior and prior live in different spaces, or the decoder reads another width."""
     if encoder.space != prior.space:
         raise Unsupported(
             f"{type(encoder).__name__} gives codes in the space {encoder.space!r}, {type(prior).__name__} is a prior over "
