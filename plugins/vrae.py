@@ -1,0 +1,123 @@
+"""VRAE: one latent for a whole sequence, a recurrent network on either side."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from vaezoo.core import Latent, Model, Spec, Terms, Trace
+from vaezoo.distributions import Observed, draw
+from vaezoo.hooks import hookimpl, tags
+from vaezoo.hyperparameters import Fraction
+from vaezoo.likelihoods import head
+from vaezoo.losses import ELBO
+from vaezoo.networks import StandardNormal, from_steps, raw_shape, split_normal, step_mask, to_steps, without_gaps
+
+
+class WarmUpELBO(ELBO):
+    """R + β KL, where β rises from 0 to 1 over the first `until` of the training (Bowman et al. 2016, §3.1)."""
+
+    def __init__(self, until: float) -> None:
+        super().__init__()
+        self.until = until
+
+    def combine(self, distortion: Tensor, rate: Tensor, progress: float) -> Terms:
+        beta = min(1.0, progress / self.until) if self.until else 1.0
+        return {"loss": distortion + beta * rate, "distortion": distortion, "rate": rate}
+
+
+class RecurrentReader(nn.Module):
+    """x (B, T, C) and its mask (B, T) -> q(z|x), from a GRU's state after the last step there is (Fabius 2014, encoder)."""
+
+    def __init__(self, spec: Spec) -> None:
+        super().__init__()
+        self.rnn, self.out = nn.GRU(spec.as_steps[1], spec.hidden, batch_first=True), nn.Linear(spec.hidden, 2 * spec.latent)
+
+    def forward(self, x: Tensor, mask: Tensor) -> torch.distributions.Distribution:
+        states, last = self.rnn(x)[0], (mask.sum(1) - 1).clamp_min(0)
+        return split_normal(self.out(torch.take_along_dim(states, last[:, None, None], 1).squeeze(1)))
+
+
+class RecurrentWriter(nn.Module):
+    """p(x_t|z, x_<t): z starts a GRU that reads one step after the other (Fabius 2014, decoder)."""
+
+    def __init__(self, spec: Spec, word_dropout: float) -> None:
+        super().__init__()
+        self.word_dropout, self.channels = word_dropout, spec.as_steps[1]
+        self.numbers = raw_shape(spec)[len(spec.shape) :]
+        self.into = nn.Linear(spec.latent, spec.hidden)
+        self.rnn = nn.GRU(self.channels + spec.latent, spec.hidden, batch_first=True)
+        self.out = nn.Linear(spec.hidden, self.channels * torch.Size(self.numbers).numel())
+
+    def start(self, z: Tensor) -> Tensor:
+        """(N, D) -> (1, N, H)."""
+        return torch.tanh(self.into(z))[None]
+
+    def forward(self, z: Tensor, past: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """Raw numbers (N, T, C[, n]) and the last state, from z (N, D), the steps before (N, T, C) and a state (1, N, H)."""
+        each = z[:, None].expand(-1, past.shape[1], -1)
+        states, state = self.rnn(torch.cat([self._dropped(past), each], -1), state)
+        raw = self.out(states)
+        return (raw.unflatten(-1, (self.channels, *self.numbers)) if self.numbers else raw), state
+
+    def _dropped(self, past: Tensor) -> Tensor:
+        """In training, whole steps are withheld at random (Bowman et al. 2016, §3.2)."""
+        if not (self.training and self.word_dropout):
+            return past
+        return past * (torch.rand(*past.shape[:2], 1, dtype=past.dtype, device=past.device) >= self.word_dropout)
+
+
+class VRAE(Model):
+    """−E_q Σ_t log p(x_t|z, x_<t) + KL(q(z|x) ‖ N(0, I))."""
+
+    def __init__(self, spec: Spec, word_dropout: float, warmup: float) -> None:
+        super().__init__(WarmUpELBO(warmup))
+        self.spec, self.steps = spec, spec.as_steps[0]
+        self.reader, self.writer, self.prior = (
+            RecurrentReader(spec),
+            RecurrentWriter(spec, word_dropout),
+            StandardNormal(spec),
+        )
+        self.likelihood = head(spec)
+
+    def infer(self, x: Tensor, c: Tensor | None = None, k: int = 1) -> Trace:
+        steps = to_steps(x, self.spec)
+        full, mask = without_gaps(steps, self.spec), step_mask(steps)
+        q = self.reader(full, mask)
+        z, log_q = draw(q, (k,))
+        past = nn.functional.pad(full, (0, 0, 1, 0))[:, :-1]
+        flat = z.flatten(0, 1)
+        raw, _ = self.writer(flat, past.expand(k, *past.shape).flatten(0, 1), self.writer.start(flat))
+        return Trace(x, self._px(raw.unflatten(0, (k, len(x)))), (Latent(z, log_q, q, self.prior(c)),))
+
+    def _px(self, raw: Tensor) -> Observed:
+        return self.likelihood(from_steps(raw, self.spec))
+
+    @torch.no_grad()
+    def sample(self, n: int, c: Tensor | None = None, mean: bool = False) -> Tensor:
+        z = self.prior(c).sample(torch.Size((n,)))
+        state, x, xs = self.writer.start(z), z.new_zeros(n, 1, self.writer.channels), []
+        for _ in range(self.steps):
+            raw, state = self.writer(z, x, state)
+            px = self.likelihood(raw, event_dims=2)
+            x = px.sample()
+            xs.append(px.mean if mean else x)
+        return from_steps(torch.cat(xs, 1)[None], self.spec)[0]
+
+
+@tags("recurrent")
+def vrae(spec: Spec, word_dropout: Fraction = 0.0, warmup: Fraction = 0.0) -> VRAE:
+    """One latent for a whole sequence; the decoder reads z and the steps before.
+
+    −E_q Σ_t log p(x_t|z, x_<t) + KL(q(z|x) ‖ N(0, I)); `word_dropout` withholds that share of the steps from the decoder
+    in training (1: it writes from z alone), `warmup` is the share of the training over which KL's weight rises to 1.
+
+    Paper: Fabius & van Amersfoort 2014, arXiv:1412.6581, eqs. 1 to 6; the options from Bowman et al. 2016,
+    arXiv:1511.06349, §3.1 and §3.2. A GRU in place of the plain recurrence; z drives every step, not the first alone.
+    """
+    return VRAE(spec, word_dropout, warmup)
+
+
+@hookimpl
+def vaezoo_variants() -> list[Callable[..., VRAE]]:
+    return [vrae]

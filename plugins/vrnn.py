@@ -1,0 +1,69 @@
+"""VRNN: prior, posterior and likelihood of every step share one recurrent state."""
+
+from collections.abc import Callable
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vaezoo.core import Spec
+from vaezoo.hooks import hookimpl, tags
+from vaezoo.networks import mlp
+from vaezoo.stepwise import Gates, Moments, Stepwise, moments
+
+
+class VRNN(Stepwise):
+    """h_t = f(φ_x(x_t), φ_z(z_t), h_t-1), with p(z_t|h_t-1), q(z_t|x_t, h_t-1), p(x_t|z_t, h_t-1).
+
+    Chung et al. 2015, arXiv:1506.02216: prior eq. 5, likelihood eq. 6, recurrence eq. 7, posterior eq. 9.
+    """
+
+    def __init__(self, spec: Spec) -> None:
+        super().__init__(spec, state=spec.hidden)
+        d, h = spec.latent, spec.hidden
+        self.phi_x, self.phi_z = (
+            nn.Sequential(nn.Linear(self.channels, h), nn.SiLU()),
+            nn.Sequential(nn.Linear(d, h), nn.SiLU()),
+        )
+        self.prior = mlp(h, h, 2 * d)
+        self.see, self.recall, self.posterior = nn.Linear(h, h), nn.Linear(h, h, bias=False), nn.Linear(h, 2 * d)
+        self.write_z, self.write_h, self.write = (
+            nn.Linear(h, h),
+            nn.Linear(h, h, bias=False),
+            nn.Linear(h, self.raw_channels),
+        )
+        self.gates = Gates(h, h, h)
+
+    def features(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        return self.see(self.phi_x(x))
+
+    def inputs(self, x: Tensor, state: Tensor | None = None) -> Tensor:
+        return self.gates.known(self.phi_x(x))
+
+    def p(self, state: Tensor) -> Moments:
+        return moments(self.prior(state))
+
+    def q(self, state: Tensor, feature: Tensor) -> Moments:
+        return moments(self.posterior(F.silu(feature + self.recall(state))))
+
+    def emit(self, state: Tensor, z: Tensor) -> Tensor:
+        return self.write(F.silu(self.write_z(self.phi_z(z)) + self.write_h(state)))
+
+    def advance(self, state: Tensor, seen: Tensor, z: Tensor) -> Tensor:
+        return self.gates(state, seen, self.phi_z(z))
+
+
+@tags("recurrent")
+def vrnn(spec: Spec) -> VRNN:
+    """Prior, posterior and likelihood of every step share one recurrent state.
+
+    Σ_t −log p(x_t|z_≤t, x_<t) + KL(q(z_t|x_≤t, z_<t) ‖ p(z_t|x_<t, z_<t)), eq. 11.
+
+    Paper: Chung, Kastner, Dinh, Goel, Courville, Bengio 2015, arXiv:1506.02216, eqs. 5 to 11. One layer in place of four
+    in every network, and a GRU in place of an LSTM, as everywhere here.
+    """
+    return VRNN(spec)
+
+
+@hookimpl
+def vaezoo_variants() -> list[Callable[..., VRNN]]:
+    return [vrnn]

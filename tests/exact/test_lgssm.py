@@ -1,0 +1,99 @@
+"""On linear-Gaussian chains log p(x) is known: no model may pass it, and a stepwise one must come near.
+
+The chain is z_1 ~ N(0, P), z_t = A z_t-1 + N(0, Q), x_t = C z_t + N(0, R). Its x is one Gaussian of T C numbers, whose
+covariance is written down here without any filter.
+"""
+
+import functools
+import math
+
+import pytest
+import torch
+from torch import Tensor
+from torch.distributions import MultivariateNormal
+from vaezoo_plugins.vrnn import vrnn
+
+from vaezoo.core import Spec
+from vaezoo.data.data import Card, Data
+from vaezoo.seeds import seeded
+from vaezoo.training import fit
+
+T, CHANNELS = 16, 3
+A = 0.95 * torch.tensor([[math.cos(0.5), -math.sin(0.5)], [math.sin(0.5), math.cos(0.5)]], dtype=torch.float64)
+C = torch.tensor([[1.0, 0.0], [0.5, 0.5], [0.0, -1.0]], dtype=torch.float64)
+P, Q, R = torch.eye(2).double(), 0.0975 * torch.eye(2).double(), 0.04 * torch.eye(CHANNELS).double()  # P is stationary
+
+
+@functools.cache
+def joint() -> MultivariateNormal:
+    """p(x) of a whole chain, as one Gaussian over T CHANNELS numbers."""
+    powers = [torch.linalg.matrix_power(A, i) for i in range(T)]
+    noise = [P] + [Q] * (T - 1)
+    # z_t = Σ_{s ≤ t} A^{t-s} w_s with independent w_s
+    lower = torch.cat([torch.cat([powers[t - s] if s <= t else 0 * A for s in range(T)], 1) for t in range(T)], 0)
+    emit = torch.block_diag(*[C] * T) @ lower
+    return MultivariateNormal(
+        torch.zeros(T * CHANNELS).double(), emit @ torch.block_diag(*noise) @ emit.T + torch.block_diag(*[R] * T)
+    )
+
+
+def exact(x: Tensor) -> Tensor:
+    """log p(x), (N,), in nats."""
+    return joint().log_prob(x.double().flatten(1))
+
+
+@functools.cache
+def chain(n: int = 2000) -> Data:
+    with seeded("chain"):
+        x = joint().sample((n + 1000,)).float().unflatten(1, (T, CHANNELS))
+    spec = Spec((T, CHANNELS), "normal", n_train=n, latent=4, hidden=32)
+    return Data("chain", spec, x[:n], x[n : n + 500], x[n + 500 :], Card("", "", "", ""), exact=exact)
+
+
+def independent_normals(data: Data) -> Tensor:
+    """log p(x) of the test rows under one Normal for every step and channel, (N,)."""
+    return torch.distributions.Normal(data.train.mean(0), data.train.std(0)).log_prob(data.test).flatten(1).sum(1)
+
+
+@functools.cache
+def trained_vrnn() -> tuple[Data, torch.nn.Module]:
+    data = chain()
+    with seeded("weights"):
+        model = vrnn(data.spec)
+    fit(model, data, epochs=30, seed=0)
+    return data, model
+
+
+@torch.no_grad()
+def bounds(model: torch.nn.Module, x: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """ELBO and IWAE_k of every row, (N,) each."""
+    with seeded("bounds"):
+        trace = model.infer(x, None, k)
+    return (trace.log_px - trace.kl).mean(0), trace.log_w.logsumexp(0) - math.log(k)
+
+
+def test_vrnn_closes_most_of_the_gap_to_the_exact_likelihood():
+    data, model = trained_vrnn()
+    elbo, _ = bounds(model, data.test, 16)
+    known, floor = data.exact(data.test).mean(), independent_normals(data).mean()
+    assert (elbo.mean() - floor) / (known - floor) >= 0.8
+
+
+def test_vrnn_stays_at_or_below_the_exact_likelihood():
+    data, model = trained_vrnn()
+    elbo, iwae = bounds(model, data.test, 64)
+    for bound in (elbo, iwae):  # E log p_true - log p_model ≥ 0; n = 500 test rows, z = 3
+        difference = data.exact(data.test) - bound
+        assert difference.mean() > -3 * difference.std() / math.sqrt(len(difference))
+
+
+def test_elbo_iwae_and_exact_likelihood_are_in_order():
+    data, model = trained_vrnn()
+    means = [bounds(model, data.test, k)[1].mean() for k in (1, 8, 64)]
+    assert means[0] < means[1] < means[2] < data.exact(data.test).mean()
+
+
+@pytest.mark.parametrize("t", [1, T])
+def test_the_joint_gaussian_has_the_chains_marginals(t: int):
+    cut = slice((t - 1) * CHANNELS, t * CHANNELS)  # P is stationary, so every step has the same marginal
+    torch.testing.assert_close(joint().covariance_matrix[cut, cut], C @ P @ C.T + R, rtol=1e-10, atol=1e-10)

@@ -1,0 +1,192 @@
+"""The base of models with a latent at every time step.
+
+K draws, B rows, T steps, then channels. x is (B, *shape) as everywhere; a model of this kind sees it as steps (B, T, C):
+a sequence as it is, an image as its rows in time. Each step has its own q, p and likelihood; all that does not depend on
+z is computed for the whole sequence at once, before the loop or after it, because the loop over T is the cost.
+"""
+
+from abc import abstractmethod
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .core import Latent, Loss, Model, Spec, Trace
+from .distributions import Observed, Steps, noise
+from .likelihoods import head
+from .losses import ELBO
+from .networks import from_steps, raw_shape, step_mask, to_steps, without_gaps
+
+
+class Moments(NamedTuple):
+    """Mean and standard deviation of independent Normals, (…, D) each."""
+
+    loc: Tensor
+    scale: Tensor
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """Σ over D: (…, D) -> (…)."""
+        return torch.distributions.Normal(*self, validate_args=False).log_prob(z).sum(-1)
+
+
+def moments(raw: Tensor) -> Moments:
+    """[μ, softplus⁻¹ σ] along the last axis -> μ and σ ≥ 0.001."""
+    loc, raw_scale = raw.chunk(2, -1)
+    return Moments(loc, F.softplus(raw_scale) + 1e-3)
+
+
+class Step(NamedTuple):
+    """What one step gives to a particle filter."""
+
+    z: Tensor  # (K, B, D)
+    log_alpha: Tensor  # (K, B): log p(z_t|past) + log p(x_t|z_t, past) - log q(z_t|past, x), zero at padding
+    state: Tensor  # (K, B, S): s_t+1
+
+
+class Sight(NamedTuple):
+    """x as the steps of a model see it."""
+
+    x: Tensor  # (B, T, C), NaN where nothing was seen
+    mask: Tensor | None  # (B, T): which steps are there; None where all are
+    features: Tensor  # (B, T, F): what q of each step sees
+    inputs: Tensor  # (B, T, I): what the state sees of each x_t
+
+
+class Stepwise(Model):
+    """Π_t p(z_t|s_t) p(x_t|z_t, s_t) with q = Π_t q(z_t|s_t, x), where the state s_t (K, B, S) sums up the past.
+
+    The T latents make one latent of event (T, D), whose q and p are read along the drawn path: log p(z) and log q(z) are
+    exact, and Σ_t KL(q_t ‖ p_t) estimates the KL without bias. Steps at padding never count.
+
+    The five methods work on one step (K, B, ·) and on all steps at once (K, B, T, ·): they act on the last axis alone.
+    """
+
+    def __init__(self, spec: Spec, state: int, loss: Loss | None = None) -> None:
+        loss = loss or ELBO()
+        super().__init__(loss)
+        self.spec, self.state_size = spec, state
+        self.steps, self.channels = spec.as_steps
+        self.likelihood = head(spec)
+        self.numbers = raw_shape(spec)[len(spec.shape) :]  # () or (n,): raw numbers that the head asks of an entry
+        loss.check(self)
+
+    @property
+    def raw_channels(self) -> int:
+        """Numbers that `emit` gives for one x_t."""
+        return self.channels * torch.Size(self.numbers).numel()
+
+    @abstractmethod
+    def features(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        """(B, T, F): what q of each step sees of x (B, T, C), in which gaps are 0."""
+
+    @abstractmethod
+    def p(self, state: Tensor) -> Moments:
+        """p(z_t|s_t)."""
+
+    @abstractmethod
+    def q(self, state: Tensor, feature: Tensor) -> Moments:
+        """q(z_t|s_t, x)."""
+
+    @abstractmethod
+    def emit(self, state: Tensor, z: Tensor) -> Tensor:
+        """The raw numbers (…, raw_channels) of p(x_t|z_t, s_t)."""
+
+    @abstractmethod
+    def advance(self, state: Tensor, seen: Tensor, z: Tensor) -> Tensor:
+        """s_t+1 from s_t, what `inputs` gave for x_t, and z_t."""
+
+    def inputs(self, x: Tensor, state: Tensor | None = None) -> Tensor:
+        """(B, T, I): what the state sees of each step of x (B, T, C); from the start, or for one step after `state`."""
+        return x
+
+    def start(self, k: int, rows: int, like: Tensor) -> Tensor:
+        """s_1, (K, B, S)."""
+        return like.new_zeros(k, rows, self.state_size)
+
+    def sight(self, x: Tensor) -> Sight:
+        """x (B, *shape) as the steps see it."""
+        x = to_steps(x, self.spec)
+        mask = step_mask(x) if self.spec.has_gaps else None
+        full = without_gaps(x, self.spec)
+        return Sight(x, mask, self.features(full, mask), self.inputs(full))
+
+    def infer(self, x: Tensor, c: Tensor | None = None, k: int = 1) -> Trace:
+        seen = self.sight(x)
+        states, z, q = self.path(seen, k)
+        steps_q, steps_p = Steps(*q, seen.mask), Steps(*self.p(states), seen.mask)
+        px = self.likelihood(from_steps(self._entries(self.emit(states, z)), self.spec))
+        return Trace(x, px, (Latent(z, steps_q.log_prob(z), steps_q, steps_p, stepwise=True),))
+
+    def path(self, seen: Sight, k: int) -> tuple[Tensor, Tensor, Moments]:
+        """The states, draws and moments of q along k drawn paths, (K, B, T, ·) each."""
+        state, trail = self.start(k, len(seen.x), seen.features), []
+        for feature, inputs in zip(seen.features.unbind(1), seen.inputs.unbind(1), strict=True):
+            q = self.q(state, feature)
+            z = q.loc + q.scale * noise(*q.loc.shape, like=q.loc)  # step by step, so that longer padding changes no draw
+            trail.append((state, z, *q))
+            state = self.advance(state, inputs, z)
+        states, z, loc, scale = (torch.stack(each, 2) for each in zip(*trail, strict=True))
+        return states, z, Moments(loc, scale)
+
+    def step(self, seen: Sight, t: int, state: Tensor) -> Step:
+        """One step of a particle filter, with q as its proposal."""
+        q = self.q(state, seen.features[:, t])
+        z = q.loc + q.scale * noise(*q.loc.shape, like=q.loc)
+        log_px = self.emission(state, z).log_prob(seen.x[:, t])
+        log_alpha = self.p(state).log_prob(z) + log_px - q.log_prob(z)
+        if seen.mask is not None:
+            log_alpha = torch.where(seen.mask[:, t], log_alpha, 0.0)
+        return Step(z, log_alpha, self.advance(state, seen.inputs[:, t], z))
+
+    def emission(self, state: Tensor, z: Tensor) -> Observed:
+        """p(x_t|z_t, s_t) of one step, over an event (C,)."""
+        return self.likelihood(self._entries(self.emit(state, z)), event_dims=1)
+
+    @torch.no_grad()
+    def sample(self, n: int, c: Tensor | None = None, mean: bool = False) -> Tensor:
+        """n joint draws of x, (n, *shape): every x_t that is returned went back into the state.
+
+        With `mean`, the mean of every p(x_t|z_t, s_t) along such a draw.
+        """
+        state, xs = self.start(1, n, next(self.parameters())), []
+        for _ in range(self.steps):
+            p = self.p(state)
+            z = p.loc + p.scale * torch.randn_like(p.loc)
+            px = self.emission(state, z)
+            x = px.sample()[0]
+            xs.append(px.mean[0] if mean else x)
+            state = self.advance(state, self.inputs(x[:, None], state)[:, 0], z)
+        return from_steps(torch.stack(xs, 1)[None], self.spec)[0]
+
+    def _entries(self, raw: Tensor) -> Tensor:
+        """(…, C n) -> (…, C, n) where the head asks n numbers of every entry."""
+        return raw.unflatten(-1, (self.channels, *self.numbers)) if self.numbers else raw
+
+
+class Gates(nn.Module):
+    """A GRU step whose input comes in two parts, so that the one known beforehand is computed for all steps at once.
+
+    r, u = σ(W_x x + W_z z + U s),  n = tanh(W_x x + W_z z + r (U s)),  s' = (1 - u) n + u s   (Cho et al. 2014, 1406.1078)
+    """
+
+    def __init__(self, seen: int, drawn: int, state: int) -> None:
+        super().__init__()
+        # One recurrent layer initialises all three as PyTorch does: ±1/√state.
+        cell = nn.GRUCell(seen + drawn, state)
+        self.w_seen, self.w_drawn = (nn.Parameter(w.detach().clone()) for w in cell.weight_ih.split([seen, drawn], 1))
+        self.b_input, self.w_state, self.b_state = cell.bias_ih, cell.weight_hh, cell.bias_hh
+
+    def known(self, seen: Tensor) -> Tensor:
+        """(…, seen) -> (…, 3 S): the part of the gates that does not depend on z."""
+        return F.linear(seen, self.w_seen, self.b_input)
+
+    def forward(self, state: Tensor, known: Tensor, drawn: Tensor) -> Tensor:
+        ahead, back = known + F.linear(drawn, self.w_drawn), F.linear(state, self.w_state, self.b_state)
+        size = self.w_state.shape[1]
+        r, u = torch.sigmoid(ahead[..., : 2 * size] + back[..., : 2 * size]).chunk(2, -1)
+        n = torch.tanh(ahead[..., 2 * size :] + r * back[..., 2 * size :])
+        return torch.lerp(n, state, u)
+
+
+__all__ = ["Gates", "Moments", "Sight", "Step", "Stepwise", "moments"]
