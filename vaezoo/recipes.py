@@ -80,6 +80,8 @@ class Variant:
     def hyperparameters(self) -> dict[str, Hyperparameter]:
         return self.builder.hyperparameters
 
+    arguments = hyperparameters
+
     def resolve(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """All hyperparameters, the given ones checked and converted.
 
@@ -122,6 +124,8 @@ class Dataset:
     @property
     def options(self) -> dict[str, Hyperparameter]:
         return hyperparameters(self.function)
+
+    arguments = options
 
     @property
     def reads_files(self) -> bool:

@@ -31,6 +31,7 @@ from .loading import (
 )
 from .mix import KINDS, Mix
 from .recipes import Dataset, Function, Variant
+from .selection import Choice, DataChoice, SelectionError, choose_datasets, choose_variants
 
 if TYPE_CHECKING:
     from .data.data import Data
@@ -50,6 +51,20 @@ class Registry:
     plugins: tuple[Plugin, ...] = ()
     problems: tuple[Problem, ...] = ()
     plugins_dir: Path | None = None
+
+    def choose_variants(self, text: str) -> list[Choice]:
+        """The variants that the text names, such as "beta[beta=1,4],vae,not:*gan": see `selection`.
+
+        Raises: SelectionError.
+        """
+        return choose_variants(text, self.variants)
+
+    def choose_datasets(self, text: str) -> list[DataChoice]:
+        """The data sets that the text names, such as "digits,gaussian[dimensions=4]".
+
+        Raises: SelectionError.
+        """
+        return choose_datasets(text, self.datasets)
 
 
 def load(plugins_dir: Path | str | None = None, strict: bool | None = None) -> Registry:
@@ -146,7 +161,7 @@ class _Loading:
 
     def _registry(self, plugins_dir: Path | None) -> Registry:
         parts = {kind: {name: part for name, (part, _) in sorted(self.found[kind].items())} for kind in KINDS}
-        variants = {n: Variant(n, Function(f), p) for n, (f, p) in self.found["variant"].items()}
+        variants = {n: _variant(n, f, p) for n, (f, p) in self.found["variant"].items()}
         variants["mix"] = Variant("mix", Mix(parts), _plugin_of_mix(), in_all=False)
         datasets = {n: _dataset(n, f, p) for n, (f, p) in sorted(self.found["dataset"].items())}
         metrics = {n: m for n, (m, _) in sorted(self.found["metric"].items())}
@@ -159,6 +174,11 @@ class _Loading:
             tuple(self.guard.problems),
             plugins_dir,
         )
+
+
+def _variant(name: str, function: Callable[..., Any], plugin: Plugin) -> Variant:
+    needs = any(h.required for h in hyperparameters(function).values())
+    return Variant(name, Function(function), plugin, in_all=not needs)
 
 
 def _dataset(name: str, function: Callable[..., "Data"], plugin: Plugin) -> Dataset:
@@ -216,3 +236,7 @@ _KEYS: dict[str, Callable[[Any], tuple[str, str]]] = {
     "vaezoo_datasets": _dataset_key,
     "vaezoo_metrics": _metric_key,
 }
+
+__all__ = [
+    "Choice", "DataChoice", "Dataset", "Plugin", "PluginError", "Problem", "Registry", "SelectionError", "Variant", "load",
+]  # fmt: skip
