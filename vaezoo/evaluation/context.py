@@ -1,0 +1,214 @@
+"""What every metric reads: the model, one split, and what several metrics share, computed once and only when asked for.
+
+Noise is seeded by name, so that a metric that is added changes no other. Nothing here changes a buffer of the model.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ..core import Model, Unsupported
+from ..data.data import Data
+from ..distributions import at_centre, to_length
+from ..hooks import Metric
+from ..likelihoods import HEADS
+from ..seeds import generator_for, seeded
+from .codes import Codes, codes_of
+from .features import Extractor, extractor_for
+from .masses import is_mass
+from .pieces import pieces
+
+ENTRIES = {"cpu": 2**18, "cuda": 2**23}  # numbers of x that one piece of work holds, draws included
+
+Rows = tuple[Tensor, Tensor | None]  # x and its condition
+Setting = int | float | str
+
+
+class Measured(dict[str, float]):
+    """The answer of `evaluate`: column -> number. What is left out has its reason in `reasons`."""
+
+    reasons: dict[str, str]
+    settings: dict[str, Setting]
+    seconds: dict[str, float]
+
+
+@dataclass(eq=False)
+class Evaluation:
+    """One model on one split. A metric calls `say` for what does not apply and notes its own numbers in `settings`."""
+
+    model: Model
+    data: Data
+    seed: int = 0
+    split: str = "test"
+    device: torch.device | str = "cpu"
+    importance_samples: int | None = None  # K of the likelihood's estimate; None: by the size of the data
+    cache: Path | None = None  # where extractors and features of real data are kept; None: the user's cache folder
+    reasons: dict[str, str] = field(default_factory=dict)  # column -> why it is left out
+    settings: dict[str, Setting] = field(default_factory=dict)  # what a table's header must say, such as K
+
+    def say(self, column: str, reason: str) -> None:
+        """`column` is left out, and why."""
+        self.reasons[column] = reason
+
+    @contextmanager
+    def noise(self, *names: object) -> Iterator[None]:
+        """Inside the block torch draws from a stream of this name; afterwards its generators are as they were."""
+        with seeded("evaluation", *names, self.data.name, self.seed):
+            yield
+
+    def generator(self, *names: object) -> torch.Generator:
+        """A generator of this name, on the CPU."""
+        return generator_for("evaluation", *names, self.data.name, self.seed)
+
+    @cached_property
+    def x(self) -> Tensor:
+        """The split, (N, *shape), on the device."""
+        return self.data.split(self.split).to(self.device)
+
+    @cached_property
+    def c(self) -> Tensor | None:
+        """Its conditions, (N, classes), or None for unlabelled data."""
+        return self._condition(self.split)
+
+    def _condition(self, split: str) -> Tensor | None:
+        c = self.data.condition(split)
+        return None if c is None else c.to(self.device)
+
+    @property
+    def entries(self) -> int:
+        """Numbers of x that one piece of work may hold."""
+        return ENTRIES.get(torch.device(self.device).type, ENTRIES["cuda"])
+
+    def pieces(self, k: int = 1) -> Iterator[Rows]:
+        """The split in pieces, of which k draws each fit in memory."""
+        return pieces(self.x, self.c, max(1, self.entries // (k * self.data.spec.size)))
+
+    @cached_property
+    def is_conditional(self) -> bool:
+        """Whether the model reads the label: whether another label gives other weights to the same noise."""
+        if self.c is None:
+            return False
+        x, c = self.x[:16], self.c[:16]
+        with self.noise("conditional"):
+            right = self.model.infer(x, c)
+        with self.noise("conditional"):
+            wrong = self.model.infer(x, c.roll(1, -1))
+        return not (torch.equal(right.log_px, wrong.log_px) and torch.equal(right.z, wrong.z))
+
+    @cached_property
+    def no_density(self) -> str:
+        """Why there is no log-likelihood that could stand beside the other rows; empty where there is one."""
+        if self.model.no_density:
+            return self.model.no_density
+        return self.other_measure
+
+    @cached_property
+    def is_mass(self) -> bool | None:
+        """Whether the model's p(x|z) is a probability mass; None where it cannot be told."""
+        with self.noise("mass"):
+            return is_mass(self.model.infer(self.x[:2], None if self.c is None else self.c[:2]).px)
+
+    @property
+    def other_measure(self) -> str:
+        """Why log p(x|z) cannot be compared with that of other rows: a density where they have a mass, or the reverse."""
+        expected = HEADS[self.data.spec.likelihood].is_discrete
+        if self.is_mass is None or self.is_mass == expected:
+            return ""
+        have, want = ("a probability mass", "a density") if self.is_mass else ("a density", "a probability mass")
+        return f"its p(x|z) is {have}, the other rows' is {want}"
+
+    def codes(self, split: str | None = None, limit: int = 10_000) -> Codes:
+        """The centres of q(z|x) for the first `limit` rows of a split."""
+        name = split or self.split
+        if (name, limit) not in self._codes:
+            self._codes[name, limit] = self._codes_of(name, limit)
+        return self._codes[name, limit]
+
+    @cached_property
+    def _codes(self) -> dict[tuple[str, int], Codes]:
+        return {}
+
+    def _codes_of(self, split: str, limit: int) -> Codes:
+        x = self.data.binarised(self.data.split(split)[:limit], self.generator("pixels")) if split == "train" else None
+        x = self.data.split(split)[:limit] if x is None else x
+        c = self._condition(split)
+        size = max(1, self.entries // self.data.spec.size)
+        with self.noise("codes", split):
+            return codes_of(self.model, pieces(x.to(self.device), None if c is None else c[:limit], size))
+
+    def reconstructions(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """x and the mean of p(x|z) at the centre of q(z|x), both (B, *shape), in pieces."""
+        with self.noise("reconstruction"), at_centre():
+            for x, c in self.pieces():
+                mean = self.model.infer(x, c).px.mean[0]
+                yield x, to_length(mean, x.shape[1]) if self.data.spec.is_sequence else mean
+
+    @cached_property
+    def n_samples(self) -> int:
+        """Draws that the sample metrics see: as many as the split has rows, and 10,000 at most."""
+        return min(len(self.x), 10_000)
+
+    @cached_property
+    def samples(self) -> Tensor:
+        """(n_samples, *shape) on the CPU: draws of p(x) for discrete data, means of p(x|z) for continuous data.
+
+        Labels and lengths are those of the split, row by row, so that samples and data have the same frequencies of both.
+        """
+        mean = not HEADS[self.data.spec.likelihood].is_discrete
+        self.settings |= {"samples": self.n_samples, "samples_are": "means of p(x|z)" if mean else "draws"}
+        size = max(1, self.entries // self.data.spec.size)
+        with self.noise("samples"):
+            parts = [self.model.sample(len(x), c, mean).cpu() for x, c in pieces(self.x[: self.n_samples], self.c, size)]
+        return self._as_long(torch.cat(parts))
+
+    def _as_long(self, samples: Tensor) -> Tensor:
+        """Sequences with the padding of the split's own rows."""
+        if not (self.data.spec.is_sequence and self.data.spec.has_gaps):
+            return samples
+        real = self.x[: self.n_samples].cpu()
+        return torch.where(real.isnan(), torch.nan, to_length(samples, real.shape[1]))
+
+    @cached_property
+    def extractor(self) -> Extractor:
+        """The network whose features the sample metrics compare."""
+        return extractor_for(self.data, self.cache)
+
+    @cached_property
+    def random_extractor(self) -> Extractor:
+        """The same network as it is before training."""
+        return extractor_for(self.data, self.cache, trained=False)
+
+
+def measure(
+    evaluation: Evaluation, metrics: Sequence[Metric], progress: Callable[[str, int, int], None] | None = None
+) -> Measured:
+    """Every column of these metrics. What a model cannot do is left out, with the reason."""
+    answer, seconds = Measured(), {}
+    training, evaluation.model = evaluation.model.training, evaluation.model.to(evaluation.device).eval()
+    try:
+        for i, metric in enumerate(metrics):
+            start = time.perf_counter()
+            answer.update(_measure_one(evaluation, metric))
+            seconds[metric.name] = time.perf_counter() - start
+            if progress:
+                progress(metric.name, i + 1, len(metrics))
+    finally:
+        evaluation.model.train(training)
+    answer.reasons, answer.settings, answer.seconds = evaluation.reasons, evaluation.settings, seconds
+    return answer
+
+
+def _measure_one(evaluation: Evaluation, metric: Metric) -> Mapping[str, float]:
+    try:
+        with torch.no_grad(), evaluation.noise("metric", metric.name):
+            return metric.measure(evaluation)
+    except Unsupported as why:
+        for column in metric.columns:
+            evaluation.reasons.setdefault(column.name, str(why))
+        return {}

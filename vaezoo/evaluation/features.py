@@ -1,0 +1,205 @@
+"""The features in which samples are compared: a small classifier, trained once per data set by a fixed recipe and seed.
+
+Its weights are hashed, and the hash goes beside the numbers: rows are comparable when it is the same. Data without
+labels get the same network as it is before training. Features are the layer before the last, float64, `WIDTH` of them.
+
+What is expensive is kept in one file a data set, written aside and renamed into place, and checked by its digest when
+it is read: many processes may share the folder, and a damaged file is made anew.
+"""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..core import Spec
+from ..data.data import Data
+from ..networks import step_mask
+from ..seeds import generator_for, seeded
+from .pieces import pieces
+
+VERSION = "1"  # of the recipe: another number, another cache entry
+WIDTH, HIDDEN, STEPS, BATCH, RATE = 32, 64, 800, 128, 2e-3
+
+
+class Network(nn.Module):
+    """x (B, *shape) -> features (B, WIDTH). NaN reads as 0; a sequence's features are its GRU's state at its last step."""
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, spec: Spec, train: Tensor) -> None:
+        super().__init__()
+        self.spec = spec
+        seen = train[~train.isnan()]
+        self.register_buffer("mean", seen.mean())
+        self.register_buffer("scale", seen.std().clamp_min(1e-6))
+        self.body, width = _body(spec)
+        self.out = nn.Linear(width, WIDTH)
+
+    def forward(self, x: Tensor) -> Tensor:
+        seen = ~x.isnan()
+        filled = torch.where(seen, (x - self.mean) / self.scale, 0.0)
+        if not self.spec.is_sequence:
+            return torch.tanh(self.out(self.body(filled)))
+        states, _ = self.body(filled)
+        last = (step_mask(x).sum(1) - 1).clamp_min(0)
+        return torch.tanh(self.out(states[torch.arange(len(x)), last]))
+
+
+def _body(spec: Spec) -> tuple[nn.Module, int]:
+    if spec.is_sequence:
+        return nn.GRU(spec.shape[1], HIDDEN, batch_first=True), HIDDEN
+    if spec.is_image and min(spec.shape[1:]) >= 8:
+        channels, height, width = spec.shape
+        convolutions = (nn.Conv2d(channels, 16, 4, 2, 1), nn.ReLU(), nn.Conv2d(16, 32, 4, 2, 1), nn.ReLU(), nn.Flatten())
+        return nn.Sequential(*convolutions), 32 * (height // 4) * (width // 4)
+    return nn.Sequential(nn.Flatten(), nn.Linear(spec.size, 2 * HIDDEN), nn.ReLU()), 2 * HIDDEN
+
+
+@dataclass(eq=False)
+class Extractor:
+    """A network in which samples are compared, and the real data's features."""
+
+    network: Network
+    data: Data
+    folder: Path
+    trained: bool
+
+    @cached_property
+    def hash(self) -> str:
+        """SHA-256 of the weights."""
+        return digest(dict(self.network.state_dict()))
+
+    @property
+    def words(self) -> str:
+        """What it is, for a table's header."""
+        return "classifier" if self.trained else "random network"
+
+    @torch.no_grad()
+    def __call__(self, x: Tensor) -> Tensor:
+        """(N, *shape) -> (N, WIDTH), float64 on the CPU."""
+        size = max(1, 2**20 // self.data.spec.size)
+        return torch.cat([self.network(piece.cpu()) for piece, _ in pieces(x, None, size)]).double()
+
+    def real(self, split: str) -> Tensor:
+        """The features of a split, as a model's samples are compared with them: computed once, read from the cache after."""
+        path = self.folder / f"{split}-{self.hash[:16]}.safetensors"
+        return kept(path, lambda: {"features": self(as_seen(self.data, split))})["features"]
+
+
+def extractor_for(data: Data, cache: Path | None = None, trained: bool = True) -> Extractor:
+    """The extractor of a data set: a classifier where there are labels, else (or unless `trained`) a random network."""
+    trained = trained and bool(data.labels)
+    folder = (cache or default_cache()) / "features" / _key(data)
+    with one_thread():
+        with seeded("extractor", VERSION, _key(data)):
+            network = Network(data.spec, data.train)
+        if trained:
+            weights = kept(folder / "classifier.safetensors", lambda: _trained(network, data))
+            network.load_state_dict(weights)
+    return Extractor(network.eval(), data, folder, trained)
+
+
+def as_seen(data: Data, split: str) -> Tensor:
+    """A split as samples are compared with it: binarised once where the data is dynamic."""
+    x = data.split(split)
+    return data.binarised(x, generator_for("features", data.name, split)) if split == "train" else x
+
+
+def _trained(network: Network, data: Data) -> dict[str, Tensor]:
+    """The weights after `STEPS` steps of Adam on the labels of the training split."""
+    with seeded("classifier", VERSION, _key(data)):
+        head = nn.Linear(WIDTH, data.spec.classes)
+        x, y = as_seen(data, "train"), data.labels["train"]
+        parameters = [*network.parameters(), *head.parameters()]
+        optimiser = torch.optim.Adam(parameters, lr=RATE, fused=True)
+        with torch.enable_grad():
+            for _ in range(STEPS):
+                rows = torch.randint(len(x), (min(BATCH, len(x)),))
+                loss = F.cross_entropy(head(network(x[rows])), y[rows])
+                optimiser.zero_grad(set_to_none=True)
+                loss.backward()
+                optimiser.step()
+    return {name: value.detach() for name, value in network.state_dict().items()}
+
+
+def _key(data: Data) -> str:
+    """The name of a data set's folder: its content and the recipe's version."""
+    words = "\0".join((VERSION, data.name, *data.hashes.values(), torch.__version__))
+    return hashlib.sha256(words.encode()).hexdigest()[:24]
+
+
+def default_cache() -> Path:
+    """$VAEZOO_CACHE, else the user's cache folder."""
+    import pooch
+
+    return Path(os.environ.get("VAEZOO_CACHE") or pooch.os_cache("vaezoo"))
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Inside the block torch computes on one thread, so that sums are added in one order and weights come out the same."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def digest(tensors: dict[str, Tensor]) -> str:
+    """SHA-256 of names, shapes and bytes."""
+    h = hashlib.sha256()
+    for name in sorted(tensors):
+        value = tensors[name].detach().cpu().contiguous()
+        h.update(f"{name} {tuple(value.shape)} {value.dtype}\n".encode())
+        h.update(value.numpy().tobytes())
+    return h.hexdigest()
+
+
+def kept(path: Path, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
+    """The tensors in the file, or, where it is missing or damaged, those that `make` gives, which are then kept there.
+
+    A folder that cannot be written to costs time, not the answer.
+    """
+    found = _read(path)
+    if found is not None:
+        return found
+    tensors = {name: value.contiguous() for name, value in make().items()}
+    try:
+        _write(path, tensors)
+    except OSError:
+        return tensors
+    return _read(path) or tensors
+
+
+def _read(path: Path) -> dict[str, Tensor] | None:
+    try:
+        with safe_open(str(path), "pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a mapping)
+            said = (file.metadata() or {}).get("digest")
+    except (OSError, SafetensorError):
+        return None
+    return tensors if said == digest(tensors) else None
+
+
+def _write(path: Path, tensors: dict[str, Tensor]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, aside = tempfile.mkstemp(dir=path.parent, suffix=".part")
+    os.close(handle)
+    try:
+        save_file(tensors, aside, {"digest": digest(tensors)})
+        os.replace(aside, path)
+    finally:
+        Path(aside).unlink(missing_ok=True)

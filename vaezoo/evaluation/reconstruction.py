@@ -1,0 +1,75 @@
+"""Errors of the reconstruction: the mean of p(x|z) at the centre of q(z|x). Missing entries and padding do not count."""
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ..hooks import Column, Metric, hookimpl
+from .context import Evaluation
+
+WINDOW, SIGMA = 11, 1.5  # Wang et al. 2004, §III-C
+C1, C2 = 0.01**2, 0.03**2  # for a data range of 1
+
+
+def gaussian_window(size: int, sigma: float = SIGMA) -> Tensor:
+    """(size, size), sums to 1."""
+    offset = torch.arange(size, dtype=torch.float64) - (size - 1) / 2
+    line = (-offset.square() / (2 * sigma**2)).exp()
+    line = line / line.sum()
+    return line[:, None] * line
+
+
+def ssim(x: Tensor, y: Tensor, size: int = WINDOW) -> Tensor:
+    """(B,): structural similarity of images (B, C, H, W) in [0, 1], over windows that lie inside (Wang et al. 2004, eq. 13)."""
+    channels = x.shape[1]
+    window = gaussian_window(size).to(x).expand(channels, 1, size, size)
+    stacked = torch.cat([x, y, x * x, y * y, x * y])
+    mx, my, xx, yy, xy = F.conv2d(stacked, window, groups=channels).chunk(5)
+    vx, vy, covariance = xx - mx * mx, yy - my * my, xy - mx * my
+    top = (2 * mx * my + C1) * (2 * covariance + C2)
+    return (top / ((mx * mx + my * my + C1) * (vx + vy + C2))).flatten(1).mean(1)
+
+
+def window_for(shape: tuple[int, ...]) -> int:
+    """11, or the largest odd size that fits an image of this shape."""
+    smallest = min(shape[-2:])
+    return min(WINDOW, smallest - 1 + smallest % 2)
+
+
+def psnr(mse: float) -> float:
+    """Decibels, for a data range of 1."""
+    return -10 * math.log10(mse) if mse > 0 else math.inf
+
+
+def reconstruction(evaluation: Evaluation) -> Mapping[str, float]:
+    """Squared error, peak signal-to-noise ratio and structural similarity of reconstructions."""
+    image = evaluation.data.spec.is_image
+    size = window_for(evaluation.data.spec.shape) if image else 0
+    errors, count, similarity = 0.0, 0, 0.0
+    for x, mean in evaluation.reconstructions():
+        seen = ~x.isnan()
+        x = torch.where(seen, x, mean).double()
+        errors += float((x - mean).square().sum())
+        count += int(seen.sum())
+        similarity += float(ssim(x, mean.double(), size).sum()) if image else 0.0
+    answer = {"mse": errors / count}
+    if not image:
+        evaluation.say("psnr", "not an image")
+        evaluation.say("ssim", "not an image")
+        return answer
+    if size != WINDOW:
+        evaluation.settings["ssim_window"] = size
+    return answer | {"psnr": psnr(answer["mse"]), "ssim": similarity / len(evaluation.x)}
+
+
+@hookimpl
+def vaezoo_metrics() -> list[Metric]:
+    columns = (
+        Column("mse", "", "lower", "reconstruction", 4),
+        Column("psnr", "dB", "higher", "reconstruction"),
+        Column("ssim", "", "higher", "reconstruction", 3),
+    )
+    return [Metric("reconstruction", columns, reconstruction)]
