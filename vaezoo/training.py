@@ -10,12 +10,12 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import torch
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass as checked_dataclass
-from torch import Tensor
+from torch import Tensor, nn
 
 from .core import Model, Terms
 from .data.data import Data
@@ -73,22 +73,23 @@ def fit(
     budget = budget or Budget(**{**data.budget, **changes})
     model.to(device)
     rows = _Rows(data, budget.batch, seed, device)
-    optimiser = torch.optim.Adam(_groups(model, budget), eps=budget.adam_epsilon, fused=True)
-    with seeded("noise", data.name, seed):
-        history = _epochs(model, rows, optimiser, budget, report or (lambda *_: None), seed)
+    stepper = _Stepper(model, budget)
+    try:
+        with seeded("noise", data.name, seed):
+            history = _epochs(model, rows, stepper, budget, report or (lambda *_: None), seed)
+    finally:
+        stepper.release()
     model.eval()
     with seeded("prior", data.name, seed):
         model.fit_prior(rows.seen_train(), rows.conditions["train"])
     return history
 
 
-def _epochs(
-    model: Model, rows: "_Rows", optimiser: torch.optim.Optimizer, budget: Budget, report: Report, seed: int
-) -> History:
+def _epochs(model: Model, rows: "_Rows", stepper: "_Stepper", budget: Budget, report: Report, seed: int) -> History:
     history, best, best_loss, start = History(), {}, math.inf, time.perf_counter()
     for epoch in range(1, budget.epochs + 1):
         model.train()
-        row = _train_epoch(model, rows, optimiser, budget, epoch)
+        row = _train_epoch(model, rows, stepper, budget, epoch)
         row |= _validate(model, rows, seed)
         row["seconds"] = history.seconds = time.perf_counter() - start
         history.rows.append(row)
@@ -102,15 +103,12 @@ def _epochs(
     return history
 
 
-def _train_epoch(model: Model, rows: "_Rows", optimiser: torch.optim.Optimizer, budget: Budget, epoch: int) -> Row:
-    parameters, steps = list(model.parameters()), []
+def _train_epoch(model: Model, rows: "_Rows", stepper: "_Stepper", budget: Budget, epoch: int) -> Row:
+    steps = []
     batches = list(rows.minibatches())
     for i, (x, c) in enumerate(batches):
         terms = model(x, c, (epoch - 1 + i / len(batches)) / budget.epochs)
-        optimiser.zero_grad(set_to_none=True)
-        terms["loss"].backward()
-        torch.nn.utils.clip_grad_norm_(parameters, budget.clip)
-        optimiser.step()
+        stepper.step(terms["loss"])
         steps.append({name: value.detach() for name, value in terms.items()})
     table = _read_back(steps)
     for i, row in enumerate(table):
@@ -146,12 +144,46 @@ def _must_be_finite(terms: Mapping[str, float], step: int, epoch: int) -> None:
             raise Diverged(name, step, epoch)
 
 
-def _groups(model: Model, budget: Budget) -> list[dict[str, Any]]:
-    """Few parameter groups: one for each learning rate."""
-    by_factor: dict[float, list[Tensor]] = {}
-    for name, parameter in model.named_parameters():
-        by_factor.setdefault(model.lr.get(name.split(".")[0], 1.0), []).append(parameter)
-    return [{"params": ps, "lr": budget.learning_rate * factor} for factor, ps in by_factor.items()]
+class _Stepper:
+    """Adam on the model's parameters, which it lays end to end: one flat tensor for each learning rate.
+
+    Every parameter and its gradient become views of the flat ones. A parameter that two parts share is counted once.
+    """
+
+    def __init__(self, model: Model, budget: Budget) -> None:
+        by_factor: dict[float, list[nn.Parameter]] = {}
+        for name, parameter in model.named_parameters():
+            by_factor.setdefault(model.lr.get(name.split(".")[0], 1.0), []).append(parameter)
+        self.model = model
+        self.clip, self.flat = budget.clip, [_flattened(parameters) for parameters in by_factor.values()]
+        groups = [{"params": [p], "lr": budget.learning_rate * f} for f, p in zip(by_factor, self.flat, strict=True)]
+        self.adam = torch.optim.Adam(groups, eps=budget.adam_epsilon, fused=True)
+
+    def step(self, loss: Tensor) -> None:
+        """One step down the gradient of the loss, the gradient's global norm clipped."""
+        for p in self.flat:
+            cast(Tensor, p.grad).zero_()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.flat, self.clip)
+        self.adam.step()
+
+    def release(self) -> None:
+        """Give every parameter a tensor of its own again."""
+        for p in self.model.parameters():
+            p.data, p.grad = p.data.clone(), None
+
+
+def _flattened(parameters: list[nn.Parameter]) -> Tensor:
+    """The parameters end to end in one tensor, of which they are views from now on, gradients likewise."""
+    flat = torch.cat([p.detach().flatten() for p in parameters])
+    flat.grad = torch.zeros_like(flat)
+    start = 0
+    for p in parameters:
+        end = start + p.numel()
+        p.data = flat[start:end].view_as(p)
+        p.grad = flat.grad[start:end].view_as(p)
+        start = end
+    return flat
 
 
 class _Rows:
