@@ -1,6 +1,7 @@
 """What a data set is once it is loaded: tensors, a spec, labels, a card."""
 
 import hashlib
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,6 +13,13 @@ from torch.nn import functional as F
 from ..core import Spec
 
 SPLITS = ("train", "validation", "test")
+
+
+def named(build: Callable[..., "Data"], **options: object) -> str:
+    """The name of a data set with those of its options that differ from their defaults, such as "gaussian[dimensions=4]"."""
+    defaults = {p.name: p.default for p in inspect.signature(build).parameters.values()}
+    changed = [f"{key}={value}" for key, value in options.items() if value != defaults[key]]
+    return build.__name__ + (f"[{','.join(changed)}]" if changed else "")
 
 
 @dataclass(frozen=True)
@@ -43,6 +51,9 @@ class Data:
     is_dynamic: bool = False
     budget: Mapping[str, object] = field(default_factory=dict)  # fields of `training.Budget` that differ from its defaults
     exact: Callable[[Tensor], Tensor] | None = None  # x (N, *shape) -> log p(x) (N,) in nats, where it is known
+    factors: Mapping[str, Tensor] = field(default_factory=dict)  # split -> (N, F) int64, the true factors; empty for none
+    split_hash: str = ""  # SHA-256 of the split's row indices; empty where the splits are generated or as shipped
+    duplicates: int | None = None  # rows of test that are in train too, counted before binarisation; None: not counted
 
     def split(self, name: str) -> Tensor:
         """One of train, validation and test."""

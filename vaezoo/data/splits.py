@@ -1,0 +1,86 @@
+"""Splits, binarisation and padding, all fixed by seeds made from names."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from ..seeds import generator_for
+from .data import SPLITS
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Which rows of a source stand in which split."""
+
+    train: Tensor  # int64
+    validation: Tensor
+    test: Tensor
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return iter((self.train, self.validation, self.test))
+
+    def of(self, values: Tensor) -> dict[str, Tensor]:
+        """The rows of `values` by split."""
+        return {name: values[rows] for name, rows in zip(SPLITS, self, strict=True)}
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the indices of the three splits, as little-endian int64."""
+        h = hashlib.sha256()
+        for name, rows in zip(SPLITS, self, strict=True):
+            h.update(f"{name}:{len(rows)}:".encode() + rows.numpy().astype("<i8").tobytes())
+        return h.hexdigest()
+
+
+def shuffled(rows: int, validation: int, test: int, *names: object, labels: Tensor | None = None) -> Rows:
+    """A split by the seeded permutation of these names; with labels, each split has its share of every class.
+
+    Of each class the rows are spread evenly over the line from 0 to 1, in permuted order; splits are pieces of that line.
+
+    Raises: ValueError where no row would be left for training.
+    """
+    if validation + test >= rows:
+        raise ValueError(f"{rows} rows cannot give {validation} to validation and {test} to test and leave any for training")
+    order = torch.randperm(rows, generator=generator_for("split", *names))
+    if labels is not None:
+        order = order[torch.argsort(_place_in_class(labels[order]), stable=True)]
+    first, second = order[:test], order[test : test + validation]
+    return Rows(order[test + validation :].sort().values, second.sort().values, first.sort().values)
+
+
+def _place_in_class(labels: Tensor) -> Tensor:
+    """(N,) -> (N,) in (0, 1): the place of each row among the rows of its class."""
+    place = torch.empty(len(labels), dtype=torch.float64)
+    for label in labels.unique():
+        members = (labels == label).nonzero().squeeze(1)
+        place[members] = (torch.arange(len(members), dtype=torch.float64) + 0.5) / len(members)
+    return place
+
+
+def binarised_once(p: Tensor, *names: object) -> Tensor:
+    """0 or 1 with these probabilities of 1, drawn once by the seed of these names. NaN stays NaN."""
+    drawn = (torch.rand(p.shape, generator=generator_for("binarise", *names)) < p).float()
+    return torch.where(p.isnan(), p, drawn)
+
+
+def duplicates(train: Tensor, test: Tensor) -> int:
+    """Rows of the test split that stand, bit for bit, in the training split too."""
+    seen = {row.tobytes() for row in _rows(train)}
+    return sum(row.tobytes() in seen for row in _rows(test))
+
+
+def _rows(x: Tensor) -> npt.NDArray[np.generic]:
+    return x.contiguous().numpy().reshape(len(x), -1)
+
+
+def padded(sequences: Sequence[Tensor], steps: int) -> Tensor:
+    """Sequences (T_i, C) -> (N, steps, C), float32, NaN behind the end of each."""
+    x = torch.full((len(sequences), steps, sequences[0].shape[1]), torch.nan)
+    for row, sequence in zip(x, sequences, strict=True):
+        row[: len(sequence)] = sequence
+    return x
