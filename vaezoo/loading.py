@@ -152,7 +152,7 @@ def sources(plugins_dir: Path | None, guard: Guard) -> Iterator[Source]:
     """Ours first, then other distributions by name, then the loose files of `plugins_dir`."""
     ours = own_version()
     for package in OURS:
-        yield from modules_of(importlib.import_module(package), "vaezoo", ours)
+        yield Source("vaezoo", ours, package, _by_name(package))
     yield from _entry_points(guard)
     if plugins_dir is not None:
         yield from _loose(plugins_dir)
