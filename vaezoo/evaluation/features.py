@@ -33,7 +33,7 @@ WIDTH, HIDDEN, STEPS, BATCH, RATE = 32, 64, 800, 128, 2e-3
 
 
 class Network(nn.Module):
-    """x (B, *shape) -> features (B, WIDTH). NaN reads as 0; a sequence's features are its GRU's state at its last step."""
+    """x (B, *shape) -> features (B, WIDTH). NaN reads as 0; a sequence's features read the mean state of its GRU."""
 
     mean: Tensor
     scale: Tensor
@@ -53,8 +53,9 @@ class Network(nn.Module):
         if not self.spec.is_sequence:
             return torch.tanh(self.out(self.body(filled)))
         states, _ = self.body(filled)
-        last = (step_mask(x).sum(1) - 1).clamp_min(0)
-        return torch.tanh(self.out(states[torch.arange(len(x)), last]))
+        there = step_mask(x)[..., None]
+        mean = torch.where(there, states, 0.0).sum(1) / there.sum(1).clamp_min(1)
+        return torch.tanh(self.out(mean))
 
 
 def _body(spec: Spec) -> tuple[nn.Module, int]:

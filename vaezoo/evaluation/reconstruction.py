@@ -23,8 +23,12 @@ def gaussian_window(size: int, sigma: float = SIGMA) -> Tensor:
 
 
 def ssim(x: Tensor, y: Tensor, size: int = WINDOW) -> Tensor:
-    """(B,): structural similarity of images (B, C, H, W) in [0, 1], over windows that lie inside (Wang et al. 2004, eq. 13)."""
-    channels = x.shape[1]
+    """(B,): structural similarity of images (B, C, H, W) in [0, 1] (Wang et al. 2004, eq. 13).
+
+    One window a pixel, the image mirrored at its edges, as torchmetrics has it; Wang et al. keep to windows inside.
+    """
+    channels, margin = x.shape[1], size // 2
+    x, y = (F.pad(image, (margin,) * 4, mode="reflect") for image in (x, y))
     window = gaussian_window(size).to(x).expand(channels, 1, size, size)
     stacked = torch.cat([x, y, x * x, y * y, x * y])
     mx, my, xx, yy, xy = F.conv2d(stacked, window, groups=channels).chunk(5)
@@ -34,9 +38,8 @@ def ssim(x: Tensor, y: Tensor, size: int = WINDOW) -> Tensor:
 
 
 def window_for(shape: tuple[int, ...]) -> int:
-    """11, or the largest odd size that fits an image of this shape."""
-    smallest = min(shape[-2:])
-    return min(WINDOW, smallest - 1 + smallest % 2)
+    """11, or the largest odd size whose margin an image of this shape can mirror."""
+    return min(WINDOW, 2 * min(shape[-2:]) - 1)
 
 
 def psnr(mse: float) -> float:

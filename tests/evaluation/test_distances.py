@@ -1,0 +1,92 @@
+"""Distances between feature sets against torchmetrics, closed forms and brute force."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy import linalg
+from torch import Tensor
+from torchmetrics.image.fid import _compute_fid
+from torchmetrics.image.kid import poly_mmd
+
+from vaezoo.evaluation import distances
+from vaezoo.evaluation.distances import frechet, kernel_distance, neighbourhoods
+
+
+def features(n: int, d: int, seed: int, shift: float = 0.0) -> Tensor:
+    g = torch.Generator().manual_seed(seed)
+    mixing = torch.randn(d, d, generator=g, dtype=torch.float64) / math.sqrt(d)
+    return torch.randn(n, d, generator=g, dtype=torch.float64) @ mixing + shift
+
+
+@pytest.fixture(autouse=True)
+def _small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(distances, "ROWS", 37)  # so that pieces meet in the middle of these sets
+
+
+def test_frechet_is_that_of_torchmetrics_and_of_the_matrix_square_root() -> None:
+    x, y = features(200, 8, 0), features(150, 8, 1, shift=0.3)
+    theirs = _compute_fid(x.mean(0), x.T.cov(), y.mean(0), y.T.cov())
+    assert frechet(x, y) == pytest.approx(float(theirs), rel=1e-9)
+    root = np.real(linalg.sqrtm((x.T.cov() @ y.T.cov()).numpy()))
+    by_definition = (x.mean(0) - y.mean(0)).square().sum() + x.T.cov().trace() + y.T.cov().trace() - 2 * np.trace(root)
+    assert frechet(x, y) == pytest.approx(float(by_definition), rel=1e-9)
+
+
+def test_frechet_holds_where_covariances_are_singular() -> None:
+    x = features(5, 8, 0)  # rank 4
+    assert frechet(x, x) == pytest.approx(0, abs=1e-6)
+    assert frechet(x, x + 2) == pytest.approx(8 * 4, rel=1e-6)
+    assert frechet(torch.zeros(9, 3).double(), torch.ones(9, 3).double()) == 3
+
+
+def test_kernel_distance_is_that_of_torchmetrics_but_for_the_paired_cross_terms() -> None:
+    x, y = features(100, 6, 0), features(100, 6, 1)
+    k_xy = (x @ y.T / 6 + 1) ** 3
+    theirs = poly_mmd(x, y)  # leaves i = j in the cross term
+    paired = -2 * k_xy.diagonal().sum() / (100 * 100)
+    cross = 2 * (k_xy.sum() - k_xy.diagonal().sum()) * (1 / (100 * 100) - 1 / (100 * 99))
+    expected = float(theirs - paired + cross)
+    assert kernel_distance(x, y)[0] == pytest.approx(expected, rel=1e-9)
+
+
+def test_kernel_distance_has_mean_zero_on_one_distribution_and_its_error_is_no_smaller_than_its_spread() -> None:
+    answers = torch.tensor(
+        [kernel_distance(*(torch.randn(2, 40, 3, generator=torch.Generator().manual_seed(s)).double())) for s in range(300)]
+    )
+    spread = answers[:, 0].std()
+    assert abs(answers[:, 0].mean()) < 4 * spread / math.sqrt(300)  # n = 300, z = 4
+    assert answers[:, 1].mean() > 0.9 * spread
+
+
+def test_kernel_distances_error_is_right_where_the_distributions_differ() -> None:
+    def one(seed: int) -> tuple[float, float]:
+        x, y = torch.randn(2, 80, 3, generator=torch.Generator().manual_seed(seed)).double()
+        return kernel_distance(x, y + 0.8)
+
+    answers = torch.tensor([one(s) for s in range(300)])
+    assert float(answers[:, 1].mean() / answers[:, 0].std()) == pytest.approx(1, abs=0.2)  # a deviation from 300: ± 4 %
+
+
+def test_neighbourhoods_are_those_of_brute_force() -> None:
+    x, y, k = features(90, 3, 0), features(80, 3, 1), 5
+
+    def reach(rows: Tensor) -> list[float]:
+        return [sorted(float((a - b).norm()) for b in rows)[k] for a in rows]
+
+    real, fake = reach(x), reach(y)
+    inside = [[float((a - b).norm()) <= real[i] for i, a in enumerate(x)] for b in y]
+    inside_fake = [[float((a - b).norm()) <= fake[j] for j, b in enumerate(y)] for a in x]
+    answer = neighbourhoods(x, y, k)
+    assert answer["precision"] == pytest.approx(sum(map(any, inside)) / 80)
+    assert answer["recall"] == pytest.approx(sum(map(any, inside_fake)) / 90)
+    assert answer["density"] == pytest.approx(sum(map(sum, inside)) / (k * 80))
+    assert answer["coverage"] == pytest.approx(sum(map(any, zip(*inside, strict=True))) / 90)
+    assert 0 < answer["precision"] < 1
+    assert 0 < answer["coverage"] < 1
+
+
+def test_far_samples_have_neither_precision_nor_coverage() -> None:
+    x = features(50, 4, 0)
+    assert neighbourhoods(x, x + 100) == {"precision": 0, "recall": 0, "density": 0, "coverage": 0}
