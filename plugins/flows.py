@@ -1,0 +1,206 @@
+"""Posteriors bent by normalising flows: log q(z_K) = log q(z_0) - Σ_k log |det ∂z_k/∂z_{k-1}|, z_0 from a Gaussian.
+
+A step takes z (K, B, D) and its own raw numbers (B, n), which the encoder's network gives for every row; it returns the
+new z and log |det| (K, B). No step needs an inverse, so log q is known for q's own draws only.
+"""
+
+from abc import abstractmethod
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+from torch.nn import functional as F
+
+from vaezoo.core import VAE, Encoder, Model, Spec
+from vaezoo.distributions import Pushed
+from vaezoo.hooks import Part, hookimpl, tags
+from vaezoo.hyperparameters import Count
+from vaezoo.losses import ELBO
+from vaezoo.networks import Read, StandardNormal, Write, split_normal
+
+
+class Bent(Encoder):
+    """A Gaussian draw through `depth` steps, each with `numbers` raw numbers from x."""
+
+    def __init__(self, spec: Spec, depth: int, numbers: int) -> None:
+        super().__init__()
+        self.latent, self.depth, self.numbers = spec.latent, depth, numbers
+        self.net = Read(spec, 2 * spec.latent + depth * numbers)
+
+    @abstractmethod
+    def step(self, z: Tensor, raw: Tensor) -> tuple[Tensor, Tensor]:
+        """The next z (K, B, D) and log |det| (K, B)."""
+
+    def forward(self, x: Tensor, c: Tensor | None = None) -> Distribution:
+        base, rest = self.net(x, c).split([2 * self.latent, self.depth * self.numbers], -1)
+
+        def push(z: Tensor) -> tuple[Tensor, Tensor]:
+            total = z.new_zeros(z.shape[:-1])
+            for raw in rest.split(self.numbers, -1):
+                z, log_det = self.step(z, raw)
+                total = total + log_det
+            return z, total
+
+        return Pushed(split_normal(base), push)
+
+
+class Planar(Bent):
+    """z + û tanh(wᵀz + b), û made such that wᵀû ≥ -1 (Rezende & Mohamed 2015, arXiv:1505.05770, eqs. 10 to 12, app. A.1)."""
+
+    def __init__(self, spec: Spec, depth: Count = 4) -> None:
+        super().__init__(spec, depth, 2 * spec.latent + 1)
+
+    def step(self, z: Tensor, raw: Tensor) -> tuple[Tensor, Tensor]:
+        u, w, b = raw.split([self.latent, self.latent, 1], -1)
+        wu = (w * u).sum(-1, keepdim=True)
+        u = u + (F.softplus(wu) - 1 - wu) * w / (w.square().sum(-1, keepdim=True) + 1e-6)
+        a = torch.tanh((w * z).sum(-1, keepdim=True) + b)
+        slope = (1 - a.square()) * (w * u).sum(-1, keepdim=True)
+        return z + u * a, slope.log1p().squeeze(-1)
+
+
+class Sylvester(Bent):
+    """z + Q R tanh(R̃ Qᵀz + b), Q orthogonal, R and R̃ upper triangular (van den Berg et al. 2018, arXiv:1803.05649, §3).
+
+    Q is a product of Householder reflections, the paper's H-SNF with as many columns as dimensions. The diagonals are
+    tanh of raw numbers, so that r r̃ > -1 and the map can be inverted.
+    """
+
+    def __init__(self, spec: Spec, depth: Count = 4, reflections: Count = 4) -> None:
+        d = spec.latent
+        self.sizes = [reflections * d, d * d, d, d, d]
+        super().__init__(spec, depth, sum(self.sizes))
+
+    def step(self, z: Tensor, raw: Tensor) -> tuple[Tensor, Tensor]:
+        v, square, r_diagonal, s_diagonal, b = raw.split(self.sizes, -1)
+        square = square.unflatten(-1, (self.latent, self.latent))
+        r_diagonal, s_diagonal = torch.tanh(r_diagonal), torch.tanh(s_diagonal)
+        r, s = square.triu(1), square.tril(-1).mT  # strictly upper both; they share one square of numbers
+        mirrors = v.unflatten(-1, (-1, self.latent)).unbind(-2)
+        y = reflect(z, mirrors)  # Qᵀz
+        a = torch.tanh((s @ y[..., None]).squeeze(-1) + s_diagonal * y + b)
+        step = reflect((r @ a[..., None]).squeeze(-1) + r_diagonal * a, mirrors[::-1])
+        return z + step, ((1 - a.square()) * r_diagonal * s_diagonal).log1p().sum(-1)
+
+
+class Householder(Bent):
+    """H_K … H_1 z with H = I - 2vvᵀ/‖v‖², each volume-preserving (Tomczak & Welling 2016, arXiv:1611.09630, eqs. 8 to 10).
+
+    q(z|x) is a Gaussian with a full covariance. In the paper v_k is a linear map of v_{k-1}; here all come from x at once.
+    """
+
+    def __init__(self, spec: Spec, depth: Count = 4) -> None:
+        super().__init__(spec, depth, spec.latent)
+
+    def step(self, z: Tensor, raw: Tensor) -> tuple[Tensor, Tensor]:
+        return reflect(z, (raw,)), z.new_zeros(z.shape[:-1])
+
+
+def reflect(z: Tensor, mirrors: tuple[Tensor, ...]) -> Tensor:
+    """z (K, B, D) mirrored at the planes with normals `mirrors` (B, D), the first mirror first."""
+    for v in mirrors:
+        z = z - 2 * (z * v).sum(-1, keepdim=True) / v.square().sum(-1, keepdim=True).clamp_min(1e-12) * v
+    return z
+
+
+class Autoregressive(Encoder):
+    """z ← σ z + (1 - σ) m, σ = sigmoid(s), with m and s masked networks of (z, h).
+
+    Kingma et al. 2016, arXiv:1606.04934, algorithm 1. Dimension d of m and s reads z_1 … z_{d-1} and all of h(x); the order is reversed after every step.
+    """
+
+    mask_in: Tensor
+    mask_out: Tensor
+
+    def __init__(self, spec: Spec, depth: Count = 2) -> None:
+        super().__init__()
+        d, width = spec.latent, spec.hidden
+        self.latent, self.net = d, Read(spec, 2 * d + width)
+        degree, order = torch.arange(width) % max(d - 1, 1), torch.arange(d)
+        self.register_buffer("mask_in", (degree[:, None] >= order).float())
+        self.register_buffer("mask_out", (order[:, None] > degree).float().repeat(2, 1))
+        self.steps = nn.ModuleList(
+            nn.ModuleList([nn.Linear(d, width), nn.Linear(width, width, bias=False), nn.Linear(width, 2 * d)])
+            for _ in range(depth)
+        )
+
+    def forward(self, x: Tensor, c: Tensor | None = None) -> Distribution:
+        raw = self.net(x, c)
+        base, h = raw[..., : 2 * self.latent], F.silu(raw[..., 2 * self.latent :])
+
+        def push(z: Tensor) -> tuple[Tensor, Tensor]:
+            total = z.new_zeros(z.shape[:-1])
+            for layers in self.steps:
+                m, log_gate = self._masked(layers, z, h)
+                gate = log_gate.exp()
+                z, total = (gate * z + (1 - gate) * m).flip(-1), total + log_gate.sum(-1)
+            return z, total
+
+        return Pushed(split_normal(base), push)
+
+    def _masked(self, layers: Any, z: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
+        """m and log σ, (K, B, D) each, of one step. σ starts near 1, as the paper's §4 advises."""
+        read_z, read_h, out = layers
+        a = F.silu(F.linear(z, read_z.weight * self.mask_in, read_z.bias) + read_h(h))
+        m, s = F.linear(a, out.weight * self.mask_out, out.bias).chunk(2, -1)
+        return m, F.logsigmoid(s + 2)
+
+
+@tags("posterior", "flow")
+def planar(spec: Spec, depth: Count = 4) -> Model:
+    """The Gaussian draw is bent `depth` times along one direction.
+
+    Minimises R + E_q[log q(z_K|x) - log p(z_K)], with log q(z_K) = log q(z_0) - Σ log |1 + û_kᵀψ_k(z_{k-1})|.
+    Every number of every step comes from x.
+
+    Paper: Rezende & Mohamed 2015, Variational inference with normalizing flows, arXiv:1505.05770, eqs. 10 to 12, app. A.1.
+    """
+    return VAE(Planar(spec, depth), Write(spec), StandardNormal(spec), ELBO())
+
+
+@tags("posterior", "flow")
+def sylvester(spec: Spec, depth: Count = 4, reflections: Count = 4) -> Model:
+    """The Gaussian draw is bent `depth` times along all directions at once.
+
+    Minimises R + E_q[log q(z_K|x) - log p(z_K)], with log |det| = Σ_i log(1 + (1 - a_i²) r_ii r̃_ii) for each step.
+
+    Paper: van den Berg, Hasenclever, Tomczak & Welling 2018, Sylvester normalizing flows, arXiv:1803.05649, §3 (H-SNF).
+    """
+    return VAE(Sylvester(spec, depth, reflections), Write(spec), StandardNormal(spec), ELBO())
+
+
+@tags("posterior", "flow")
+def householder(spec: Spec, depth: Count = 4) -> Model:
+    """The Gaussian draw is mirrored `depth` times, which gives q(z|x) a full covariance.
+
+    Minimises R + E_q[log q(z_0|x) - log p(z_K)]: mirrors preserve volume. With the prior N(0, I) they change neither
+    term of KL, only which directions the decoder sees.
+
+    Paper: Tomczak & Welling 2016, Improving variational auto-encoders using Householder flow, arXiv:1611.09630, eqs. 8 to 10.
+    """
+    return VAE(Householder(spec, depth), Write(spec), StandardNormal(spec), ELBO())
+
+
+@tags("posterior", "flow")
+def iaf(spec: Spec, depth: Count = 2) -> Model:
+    """The Gaussian draw passes `depth` masked autoregressive networks.
+
+    Minimises R + E_q[log q(z_K|x) - log p(z_K)], with log |det| = Σ_d log σ_d for each step. The masked networks are its
+    own: one hidden layer of the spec's width each.
+
+    Paper: Kingma et al. 2016, Improving variational inference with inverse autoregressive flow, arXiv:1606.04934, alg. 1.
+    """
+    return VAE(Autoregressive(spec, depth), Write(spec), StandardNormal(spec), ELBO())
+
+
+@hookimpl
+def vaezoo_variants() -> list:
+    return [planar, sylvester, householder, iaf]
+
+
+@hookimpl
+def vaezoo_parts() -> list[Part]:
+    return [
+        Part("planar", Planar), Part("sylvester", Sylvester), Part("householder", Householder), Part("iaf", Autoregressive),
+    ]  # fmt: skip
