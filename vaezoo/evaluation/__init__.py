@@ -8,12 +8,12 @@ import torch
 from ..core import Model
 from ..data.data import Data
 from ..hooks import Metric
-from . import cost, frechet, likelihood, reconstruction
+from . import cost, frechet, latent, likelihood, reconstruction
 from .context import Evaluation, Measured, measure
 from .frechet import controls
 from .likelihood import elbo_of, importance_log_likelihood, quadrature_log_likelihood
 
-MODULES = (likelihood, reconstruction, frechet, cost)  # each brings metrics by the hook that plugins use
+MODULES = (likelihood, reconstruction, frechet, latent, cost)  # each brings metrics by the hook that plugins use
 
 
 def builtin_metrics() -> list[Metric]:
