@@ -3,4 +3,10 @@
 `SOURCES` names the modules that bring the built-in data sets; nothing heavy is imported here.
 """
 
-SOURCES = tuple(f"vaezoo.data.{name}" for name in ("digits", "mnist", "polyphonic", "gaussian", "lgssm"))
+SOURCES = tuple(
+    f"vaezoo.data.{name}"
+    for name in (
+        "digits", "sprites", "mnist", "freyfaces", "polyphonic", "bouncing_ball", "lgssm", "slds", "gaussian", "pinwheel",
+        "arrays",
+    )
+)  # fmt: skip

@@ -27,7 +27,7 @@ def digits() -> Data:
     pixels, labels = load_digits(return_X_y=True)
     grey, labels = torch.from_numpy(pixels).float(), torch.from_numpy(labels).long()
     rows = shuffled(len(grey), 297, 300, "digits", labels=labels)
-    splits = rows.of(binarised_once(grey / 16, "digits").reshape(-1, 1, 8, 8))
+    x = rows.of(binarised_once(grey / 16, "digits").reshape(-1, 1, 8, 8))
     return Data(
         name="digits",
         spec=Spec((1, 8, 8), "bernoulli", len(rows.train), classes=10, latent=8, hidden=128, network="mlp"),
@@ -36,7 +36,9 @@ def digits() -> Data:
         budget={"epochs": 150, "learning_rate": 2e-3, "patience": 30},
         split_hash=rows.sha256,
         duplicates=duplicates(grey[rows.train], grey[rows.test]),
-        **splits,
+        train=x["train"],
+        validation=x["validation"],
+        test=x["test"],
     )
 
 

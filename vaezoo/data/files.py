@@ -22,7 +22,11 @@ class MissingData(FileNotFoundError):
     """Files that are not here and could not be fetched."""
 
 
-class CorruptData(ValueError):
+class BadData(ValueError):
+    """Values that no data set can be made of: empty, not numbers, not in the support of the likelihood …"""
+
+
+class CorruptData(BadData):
     """A file that is not what it should be."""
 
 
@@ -101,7 +105,7 @@ class Files:
 
     def _fetched(self, file: File) -> tuple[bytes | None, list[str]]:
         """The file's bytes from the first address that has them right, and what went wrong before."""
-        troubles = []
+        troubles: list[str] = []
         for url in file.urls:
             try:
                 return self._fetch(url, file), troubles

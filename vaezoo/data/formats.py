@@ -43,7 +43,7 @@ def mat(content: bytes, who: str) -> dict[str, Array]:
     from scipy.io import loadmat
 
     try:
-        return loadmat(io.BytesIO(content))
+        return loadmat(io.BytesIO(content))  # type: ignore[arg-type]
     except Exception as error:  # scipy raises a dozen kinds for damaged files
         raise CorruptData(f"{who} is no MATLAB file, or a damaged one ({type(error).__name__}: {error})") from None
 

@@ -29,6 +29,7 @@ def gaussian(dimensions: Count = 16, rank: Count = 4, noise: Positive = 0.5, row
     mean = torch.linspace(-1, 1, dimensions, dtype=torch.float64)
     covariance = w @ w.T + noise**2 * torch.eye(dimensions, dtype=torch.float64)
     others = max(rows // 5, 1)
+    x = {s: _draw(mean, w, noise, rows if s == "train" else others, name, s) for s in SPLITS}
     return Data(
         name=name,
         spec=Spec((dimensions,), "normal", rows, latent=rank, hidden=64, network="mlp"),
@@ -38,7 +39,9 @@ def gaussian(dimensions: Count = 16, rank: Count = 4, noise: Positive = 0.5, row
         ),
         budget={"epochs": 100, "learning_rate": 2e-3},
         exact=partial(log_density, mean=mean, factor=torch.linalg.cholesky(covariance)),
-        **{s: _draw(mean, w, noise, rows if s == "train" else others, name, s) for s in SPLITS},
+        train=x["train"],
+        validation=x["validation"],
+        test=x["test"],
     )  # fmt: skip
 
 

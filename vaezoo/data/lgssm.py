@@ -54,7 +54,9 @@ def lgssm(steps: Count = 24, channels: Count = 4, states: Count = 2, rows: Count
         ),
         budget={"epochs": 100, "learning_rate": 2e-3, "patience": 15},
         exact=partial(log_likelihood, model=model),
-        **x,
+        train=x["train"],
+        validation=x["validation"],
+        test=x["test"],
     )  # fmt: skip
 
 

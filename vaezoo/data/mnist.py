@@ -100,7 +100,9 @@ def _data(name: str, grey: Grey, x: dict[str, Tensor], card: Card, likelihood: s
         is_dynamic=is_dynamic,
         budget={"epochs": 50, "patience": 10},
         duplicates=grey.duplicates,
-        **x,
+        train=x["train"],
+        validation=x["validation"],
+        test=x["test"],
     )
 
 

@@ -45,7 +45,7 @@ def sequences(content: bytes, who: str) -> dict[str, list[Tensor]]:
 
 
 def _roll(roll: object, who: str) -> Tensor:
-    shape = getattr(roll, "shape", ())
+    shape: tuple[int, ...] = getattr(roll, "shape", ())
     if len(shape) != 2 or shape[1] != 88 or not shape[0]:
         raise CorruptData(f"{who} holds a sequence of shape {shape}; expected (T, 88) with T of 1 or more")
     x = torch.as_tensor(roll).float()
@@ -75,7 +75,9 @@ def _music(name: str, file: File, files: Files, steps: int, batch: int, hidden: 
         ),
         budget={"epochs": 100, "batch": batch, "learning_rate": 2e-3, "patience": 15},
         duplicates=duplicates(x["train"], x["test"]),
-        **x,
+        train=x["train"],
+        validation=x["validation"],
+        test=x["test"],
     )
 
 
