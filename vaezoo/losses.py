@@ -3,9 +3,12 @@
 R = -E_q log p(x|z) and KL = KL(q(z|x) ‖ p(z)) are means over the batch of sums over the event, in nats per x.
 """
 
+from collections.abc import Callable
+
+import torch
 from torch import Tensor
 
-from .core import Loss, Model, Terms, Unsupported
+from .core import Latent, Loss, Model, Terms, Unsupported
 
 
 def require_density(loss: Loss, model: Model) -> None:
@@ -30,3 +33,28 @@ class ELBO(Loss):
 
     def combine(self, distortion: Tensor, rate: Tensor, progress: float) -> Terms:
         return {"loss": distortion + self.beta * rate, "distortion": distortion, "rate": rate}
+
+
+def aggregate(latent: Latent) -> tuple[Tensor, Tensor]:
+    """(B, D) and (B, D): one draw of the aggregate posterior for every row, and as many of the prior, events flattened."""
+    rows = latent.z.shape[1]
+    z = latent.p.sample(torch.Size(() if latent.p.batch_shape.numel() == rows else (rows,)))
+    return latent.z[0].flatten(1), z.reshape(rows, -1)
+
+
+def mmd(a: Tensor, b: Tensor, kernel: Callable[[Tensor], Tensor]) -> Tensor:
+    """The unbiased estimate of the squared maximum mean discrepancy of draws a (N, D) and b (M, D).
+
+    `kernel` is a function of the squared distance (Gretton et al. 2012, JMLR 13, lemma 6).
+    """
+    return _within(a, kernel) + _within(b, kernel) - 2 * kernel(squared_distances(a, b)).mean()
+
+
+def _within(a: Tensor, kernel: Callable[[Tensor], Tensor]) -> Tensor:
+    k = kernel(squared_distances(a, a))
+    return (k.sum() - k.diagonal().sum()) / max(1, len(a) * (len(a) - 1))
+
+
+def squared_distances(a: Tensor, b: Tensor) -> Tensor:
+    """(N, D) and (M, D) -> (N, M)."""
+    return (a.square().sum(-1)[:, None] + b.square().sum(-1) - 2 * a @ b.T).clamp_min(0)

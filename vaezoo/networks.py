@@ -8,7 +8,7 @@ Weights start as PyTorch leaves them: uniform in ±1/√fan_in, weights and bias
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from itertools import pairwise
 
 import torch
@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from .core import Decoder, Encoder, Prior, Spec, Unsupported
 from .distributions import Observed, Point, normal, to_length
-from .likelihoods import HEADS, head
+from .likelihoods import HEADS, Likelihood, head
 
 
 def mlp(*sizes: int) -> nn.Sequential:
@@ -269,3 +269,12 @@ def frozen(*modules: nn.Module) -> Iterator[None]:
     finally:
         for m, n, p in slots:
             m._parameters[n] = p
+
+
+def frozen_but_head(decoder: Decoder) -> AbstractContextManager[None]:
+    """Inside the block only the scale of the decoder's likelihood learns.
+
+    For a decoder whose means are trained by something else than log p(x|z): the scale is then still a maximum likelihood
+    estimate, so that p(x|z) is an honest density around those means.
+    """
+    return frozen(*(part for part in decoder.children() if not isinstance(part, Likelihood)))

@@ -1,0 +1,104 @@
+"""Aggressive training of the encoder: the decoder waits until the codes carry as much of x as they can."""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+
+from vaezoo.core import VAE, Loss, Model, Spec, Terms, Unsupported, require_parts
+from vaezoo.distributions import Drawable
+from vaezoo.hooks import Part, hookimpl, tags
+from vaezoo.hyperparameters import Count
+from vaezoo.losses import require_density
+from vaezoo.networks import Gaussian, StandardNormal, Write, frozen
+
+
+def mutual_information(q: Distribution, z: Tensor) -> Tensor:
+    """Mean of log q(z_i|x_i) - log mean_j q(z_i|x_j) over the rows, nats, at most log B. z (B, *event), one draw a row."""
+    pairs = q.log_prob(z[:, None])  # (B, B): draw of row i, posterior of row j
+    return (pairs.diagonal() - pairs.logsumexp(1) + math.log(len(z))).mean()
+
+
+class Lagging(Loss):
+    """R + KL; while aggressive, the decoder and the prior see their gradient at one step in `inner` + 1."""
+
+    step: Tensor
+    aggressive: Tensor
+    total: Tensor
+    previous: Tensor
+
+    def __init__(self, spec: Spec, inner: Count = 10) -> None:
+        super().__init__()
+        self.inner, self.n_train = inner, spec.n_train
+        for name, start in {"step": 0.0, "aggressive": 1.0, "total": 0.0, "previous": 0.0}.items():
+            self.register_buffer(name, torch.tensor(start))
+
+    def check(self, model: Model) -> None:
+        require_density(self, model)
+        require_parts(model, "aggressive training of the encoder")
+
+    def forward(self, model: Model, x: Tensor, c: Tensor | None, progress: float) -> Terms:
+        vae = require_parts(model, "aggressive training of the encoder")
+        with frozen(vae.decoder, vae.prior):
+            trace = vae.infer(x, c)
+            distortion, rate = -trace.log_px.mean(), trace.kl.mean()
+        with frozen(vae.encoder):
+            again = vae.infer(x, c)
+            for_decoder = -again.log_px.mean() + again.kl.mean()
+        loss = distortion + rate + self.turn() * (for_decoder - for_decoder.detach())
+        information = self._information(trace.latents[0].q, trace.z[0])
+        if self.training:
+            self._observe(information, max(1, self.n_train // len(x)))
+        return {"loss": loss, "distortion": distortion, "rate": rate, "information": information}
+
+    def turn(self) -> Tensor:
+        """1 at a step at which the decoder learns, else 0."""
+        waits = (self.aggressive > 0) & (self.step.remainder(self.inner + 1) > 0)
+        return 1 - waits.to(self.step.dtype)
+
+    @torch.no_grad()
+    def _information(self, q: Distribution, z: Tensor) -> Tensor:
+        if isinstance(q, Drawable):
+            raise Unsupported(
+                "the mutual information needs log q(z) at a given z; this posterior knows it for its own draws only"
+            )
+        return mutual_information(q, z)
+
+    @torch.no_grad()
+    def _observe(self, information: Tensor, epoch: int) -> None:
+        """Counts the step, and ends the aggressive phase after the first epoch whose information is below the last one's."""
+        step, total = self.step + 1, self.total + information
+        ends, mean = step.remainder(epoch) == 0, total / epoch
+        self.aggressive.copy_(torch.where(ends & (mean < self.previous), 0.0, self.aggressive))
+        self.previous.copy_(torch.where(ends, mean, self.previous))
+        self.total.copy_(torch.where(ends, 0.0, total))
+        self.step.copy_(step)
+
+
+@tags("collapse")
+def lagging(spec: Spec, inner: Count = 10) -> VAE:
+    """Lets the encoder catch up with the decoder, as long as the mutual information of x and z still rises.
+
+    R + KL. At first the encoder learns at every step, decoder and prior at one in `inner` + 1; from the first epoch in
+    which I(x; z) fell, all learn together.
+
+    The paper runs the encoder to convergence (at most 100 steps) between two steps of the decoder, with plain gradient
+    descent, and measures I(x; z) on the validation split. Here a step is a step of the common budget, I(x; z) is the mean
+    over the epoch's minibatches (at most the log of their size), and under Adam the decoder's one gradient is smeared over
+    the steps at which it waits. The minibatch is inferred twice, once for each side.
+
+    Paper: He, Spokoyny, Neubig & Berg-Kirkpatrick 2019, arXiv:1901.05534, alg. 1 and §4.
+    """
+    return VAE(Gaussian(spec), Write(spec), StandardNormal(spec), Lagging(spec, inner))
+
+
+@hookimpl
+def vaezoo_variants() -> list[Callable[..., Model]]:
+    return [lagging]
+
+
+@hookimpl
+def vaezoo_parts() -> list[Part]:
+    return [Part("lagging", Lagging)]

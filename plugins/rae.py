@@ -1,0 +1,199 @@
+"""Regularised autoencoders: no noise but a smooth decoder, and a density that is fitted to the codes after training."""
+
+from abc import abstractmethod
+from collections.abc import Callable
+
+import torch
+from sklearn.mixture import GaussianMixture
+from torch import Tensor, nn
+from torch import distributions as D
+from torch.distributions import Distribution
+from torch.nn import functional as F
+from torch.nn.utils import parametrize
+
+from vaezoo.core import VAE, Decoder, Loss, Model, Prior, Spec, Terms, Unsupported, require_parts
+from vaezoo.distributions import mixture
+from vaezoo.hooks import Part, hookimpl, tags
+from vaezoo.hyperparameters import Count, NonNegative
+from vaezoo.networks import Deterministic, Write
+
+
+class FittedMixture(Prior):
+    """A mixture of Gaussians with full covariances, fitted to the codes after training; N(0, I) until then."""
+
+    logits: Tensor
+    loc: Tensor
+    tril: Tensor
+
+    def __init__(self, spec: Spec, parts: Count = 10) -> None:
+        super().__init__()
+        self.register_buffer("logits", torch.zeros(parts))
+        self.register_buffer("loc", torch.zeros(parts, spec.latent))
+        self.register_buffer("tril", torch.eye(spec.latent).repeat(parts, 1, 1))
+
+    def forward(self, c: Tensor | None = None) -> Distribution:
+        return mixture(self.logits, D.MultivariateNormal(self.loc, scale_tril=self.tril, validate_args=False))
+
+    def fit(self, z: Tensor) -> None:
+        codes = z.flatten(1).double().cpu().numpy()
+        parts = min(len(self.logits), len(codes))
+        fitted = GaussianMixture(parts, reg_covar=1e-6, max_iter=200, random_state=0).fit(codes)
+        self.logits.fill_(-1e9)  # no weight on parts that there were too few codes for
+        self.logits[:parts] = torch.as_tensor(fitted.weights_).log()
+        self.loc[:parts] = torch.as_tensor(fitted.means_).to(self.loc)
+        self.tril[:parts] = torch.linalg.cholesky(torch.as_tensor(fitted.covariances_)).to(self.tril)
+
+
+class Regularised(Loss):
+    """R + β ‖z‖²/2 + λ REG(decoder)."""
+
+    no_density = "no KL: the codes have no noise that a bound could speak of"
+
+    def __init__(self, beta: NonNegative, weight: NonNegative) -> None:
+        super().__init__()
+        self.beta, self.weight = beta, weight
+
+    def check(self, model: Model) -> None:
+        require_parts(model, "a regularised autoencoder")
+
+    @abstractmethod
+    def penalty(self, vae: VAE, z: Tensor, c: Tensor | None) -> Tensor:
+        """REG, a scalar, at the codes z (1, B, *event)."""
+
+    def forward(self, model: Model, x: Tensor, c: Tensor | None, progress: float) -> Terms:
+        trace = model.infer(x, c)
+        size = trace.z.flatten(2).square().sum(-1).mean() / 2
+        distortion, penalty = -trace.log_px.mean(), self.penalty(require_parts(model, "RAE"), trace.z, c)
+        loss = distortion + self.beta * size + self.weight * penalty
+        return {"loss": loss, "distortion": distortion, "size": size, "penalty": penalty}
+
+
+class WeightDecay(Regularised):
+    """R + β ‖z‖²/2 + λ ‖θ‖², θ the weights of the decoder (Ghosh et al. 2020, arXiv:1903.12436, §3, RAE-L2)."""
+
+    def __init__(self, beta: NonNegative = 0.1, weight: NonNegative = 1e-3) -> None:
+        super().__init__(beta, weight)
+
+    def penalty(self, vae: VAE, z: Tensor, c: Tensor | None) -> Tensor:
+        return sum((p.square().sum() for p in weights(vae.decoder)), z.new_zeros(()))
+
+
+class GradientPenalty(Regularised):
+    """R + β ‖z‖²/2 + λ ‖∂x̂/∂z‖², the squared Frobenius norm, a mean over the batch (arXiv:1903.12436, §3, RAE-GP)."""
+
+    def __init__(self, beta: NonNegative = 0.1, weight: NonNegative = 0.1) -> None:
+        super().__init__(beta, weight)
+
+    def penalty(self, vae: VAE, z: Tensor, c: Tensor | None) -> Tensor:
+        return squared_jacobian(lambda code: vae.decoder(code, c).mean, z)
+
+
+class NoPenalty(Regularised):
+    """R + β ‖z‖²/2, for a decoder that is smooth by construction."""
+
+    def __init__(self, beta: NonNegative = 0.1) -> None:
+        super().__init__(beta, 0.0)
+
+    def penalty(self, vae: VAE, z: Tensor, c: Tensor | None) -> Tensor:
+        return z.new_zeros(())
+
+
+def weights(decoder: Decoder) -> list[Tensor]:
+    """The parameters of the decoder but for those of its likelihood: a scale is not to be pulled to 0."""
+    return [p for name, p in decoder.named_parameters() if not name.startswith("likelihood")]
+
+
+def squared_jacobian(f: Callable[[Tensor], Tensor], z: Tensor) -> Tensor:
+    """An unbiased estimate of the mean over rows of ‖∂f/∂z‖², by one random projection of f's outputs (Hutchinson 1989).
+
+    A row of f (1, B, …) must depend on the same row of z (1, B, D) only.
+    """
+    with torch.backends.cudnn.flags(enabled=False):  # cuDNN's recurrent layers cannot be differentiated twice
+        out, pull = torch.func.vjp(f, z)[:2]
+        (projected,) = pull(torch.randn(out.shape, dtype=out.dtype, device=out.device))
+    return projected.flatten(2).square().sum(-1).mean()
+
+
+class Spectral(nn.Module):
+    """W / σ(W), σ the largest singular value, followed by one power iteration a pass (Miyato et al. 2018, 1802.05957)."""
+
+    u: Tensor
+
+    def __init__(self, weight: Tensor, outputs: int) -> None:
+        super().__init__()
+        self.outputs = outputs  # the axis of W that counts the outputs
+        u = torch.linalg.svd(self._matrix(weight.detach()), full_matrices=False).U[:, 0]
+        self.register_buffer("u", u.clone())
+
+    def _matrix(self, weight: Tensor) -> Tensor:
+        return weight.movedim(self.outputs, 0).flatten(1)
+
+    def forward(self, weight: Tensor) -> Tensor:
+        matrix = self._matrix(weight)
+        with torch.no_grad():
+            v = F.normalize(matrix.T @ self.u, dim=0)
+            u = F.normalize(matrix @ v, dim=0)
+            if self.training:
+                self.u.copy_(u)
+        return weight / (u @ matrix @ v)
+
+
+class SmoothWrite(Write):
+    """The shared decoder with every weight divided by its spectral norm."""
+
+    def __init__(self, spec: Spec) -> None:
+        if spec.network == "rnn":
+            raise Unsupported("spectral norm is for linear and convolutional layers; a recurrent decoder has others")
+        super().__init__(spec)
+        layers = [m for m in self.modules() if isinstance(m, nn.Linear | nn.ConvTranspose2d)]
+        for layer in layers:
+            spectral = Spectral(layer.weight, 1 if isinstance(layer, nn.ConvTranspose2d) else 0)
+            parametrize.register_parametrization(layer, "weight", spectral)
+
+
+@tags("deterministic")
+def rae_l2(spec: Spec, beta: NonNegative = 0.1, weight: NonNegative = 1e-3, parts: Count = 10) -> VAE:
+    """Puts decay of the decoder's weights in the place of noise.
+
+    R + β ‖z‖²/2 + λ ‖θ‖², λ called `weight`; then a mixture of `parts` Gaussians is fitted to the codes, to sample from.
+
+    R is -log p(x|z), in nats, where the paper has a squared error; its λ and β are chosen for each data set.
+
+    Paper: Ghosh, Sajjadi, Vergari, Black & Schölkopf 2020, arXiv:1903.12436, §3 (RAE-L2) and §4 (the fit).
+    """
+    return VAE(Deterministic(spec), Write(spec), FittedMixture(spec, parts), WeightDecay(beta, weight))
+
+
+@tags("deterministic")
+def rae_gp(spec: Spec, beta: NonNegative = 0.1, weight: NonNegative = 0.1, parts: Count = 10) -> VAE:
+    """Puts a bound on the decoder's slope at the codes in the place of noise.
+
+    R + β ‖z‖²/2 + λ ‖∂x̂/∂z‖², λ called `weight`; then a mixture of `parts` Gaussians is fitted to the codes.
+
+    ‖·‖ is the Frobenius norm of the Jacobian of the mean of p(x|z), estimated without bias by one random projection.
+
+    Paper: Ghosh et al. 2020, arXiv:1903.12436, §3 (RAE-GP) and §4 (the fit).
+    """
+    return VAE(Deterministic(spec), Write(spec), FittedMixture(spec, parts), GradientPenalty(beta, weight))
+
+
+@tags("deterministic")
+def rae_sn(spec: Spec, beta: NonNegative = 0.1, parts: Count = 10) -> VAE:
+    """Puts a bound on every layer's slope in the place of noise.
+
+    R + β ‖z‖²/2, every weight of the decoder divided by its largest singular value; then a mixture is fitted to the codes.
+
+    Paper: Ghosh et al. 2020, arXiv:1903.12436, §3 (RAE-SN) and §4 (the fit).
+    """
+    return VAE(Deterministic(spec), SmoothWrite(spec), FittedMixture(spec, parts), NoPenalty(beta))
+
+
+@hookimpl
+def vaezoo_variants() -> list[Callable[..., Model]]:
+    return [rae_l2, rae_gp, rae_sn]
+
+
+@hookimpl
+def vaezoo_parts() -> list[Part]:
+    losses = [Part("weight_decay", WeightDecay), Part("gradient_penalty", GradientPenalty), Part("small_codes", NoPenalty)]
+    return [Part("fitted_mixture", FittedMixture), Part("smooth", SmoothWrite), *losses]

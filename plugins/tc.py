@@ -1,0 +1,113 @@
+"""β-TCVAE: the KL taken apart into information, total correlation and the rest, so that β weighs total correlation alone."""
+
+import math
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution, Independent
+
+from vaezoo.core import VAE, Latent, Loss, Model, Spec, Terms, Unsupported, require_parts
+from vaezoo.hooks import Part, hookimpl, tags
+from vaezoo.hyperparameters import NonNegative
+from vaezoo.losses import require_density
+from vaezoo.networks import Gaussian, StandardNormal, Write
+
+Sampling = Literal["weighted", "stratified"]
+
+
+def per_dimension(q: Distribution) -> Distribution:
+    """q without its event: the distributions of the single numbers of z.
+
+    Raises: Unsupported where q does not factorise over them.
+    """
+    if not isinstance(q, Independent):
+        raise Unsupported(f"total correlation needs a posterior that factorises over z; this one is a {type(q).__name__}")
+    return q.base_dist
+
+
+def log_weights(rows: int, n: int, sampling: Sampling, like: Tensor) -> Tensor:
+    """(B, B): log weight of posterior j in the mixture that stands for q(z) at the draw of row i.
+
+    "weighted": 1/(N B) each (Chen et al. 2018, §3 and appendix C.1). "stratified": 1/N for the row's own posterior, which
+    is one of N, and the others share the rest, 1/M each with M = B - 1, one of them (N - M)/(N M) (appendix C.2).
+    """
+    if sampling == "weighted" or rows == 1:
+        return like.new_full((rows, rows), -math.log(n * rows))
+    m, own = rows - 1, torch.eye(rows, dtype=like.dtype, device=like.device)
+    weights = (1 - own) / m + own / n
+    return (weights + own.roll(1, 1) * ((n - m) / (n * m) - 1 / m)).log()
+
+
+class TotalCorrelation(Loss):
+    """R + α I(x; z) + β KL(q(z) ‖ Π_j q(z_j)) + γ KL(Π_j q(z_j) ‖ p(z)), with N the rows of the training split."""
+
+    def __init__(
+        self,
+        spec: Spec,
+        alpha: NonNegative = 1.0,
+        beta: NonNegative = 6.0,
+        gamma: NonNegative = 1.0,
+        sampling: Sampling = "weighted",
+    ) -> None:
+        super().__init__()
+        self.weights, self.sampling, self.spec = (alpha, beta, gamma), sampling, spec
+
+    def check(self, model: Model) -> None:
+        require_density(self, model)
+        vae, spec = require_parts(model, "total correlation"), self.spec
+        with torch.no_grad():
+            per_dimension(vae.encoder(torch.zeros(2, *spec.shape), torch.zeros(2, spec.condition)))
+
+    def forward(self, model: Model, x: Tensor, c: Tensor | None, progress: float) -> Terms:
+        trace = model.infer(x, c)
+        parts = self.decompose(trace.latents[0])
+        distortion = -trace.log_px.mean()
+        loss = distortion + sum(w * part for w, part in zip(self.weights, parts, strict=True))
+        names = ("information", "tc", "dimensions")
+        return {"loss": loss, "distortion": distortion, "rate": trace.kl.mean(), **dict(zip(names, parts, strict=True))}
+
+    def decompose(self, latent: Latent) -> tuple[Tensor, Tensor, Tensor]:
+        """I(x; z), KL(q(z) ‖ Π_j q(z_j)) and KL(Π_j q(z_j) ‖ p(z)): their sum is the draws' estimate of the KL."""
+        z = latent.z[0]
+        rows = len(z)
+        pairs = per_dimension(latent.q).log_prob(z[:, None]).flatten(2)  # (B, B, D): draw of row i, posterior of row j
+        log_a = log_weights(rows, max(rows, self.spec.n_train), self.sampling, z)
+        log_qz = (pairs.sum(-1) + log_a).logsumexp(1)
+        log_qz_each = (pairs + log_a[..., None]).logsumexp(1).sum(-1)
+        information = latent.log_q[0] - log_qz
+        dimensions = log_qz_each - latent.log_p[0]
+        return information.mean(), (log_qz - log_qz_each).mean(), dimensions.mean()
+
+
+@tags("disentanglement")
+def beta_tc(
+    spec: Spec,
+    alpha: NonNegative = 1.0,
+    beta: NonNegative = 6.0,
+    gamma: NonNegative = 1.0,
+    sampling: Sampling = "weighted",
+) -> VAE:
+    """Presses the dimensions of the code apart without pressing information out of them.
+
+    R + α I(x; z) + β TC(z) + γ Σ_j KL(q(z_j) ‖ p(z_j)), q(z) estimated from the minibatch.
+
+    On the validation split N is still that of the training split, and the minibatch is larger: the estimates are biased
+    by the size of the minibatch, so the terms compare with those of another variant, not across the two splits.
+
+    Paper: Chen, Li, Grosse & Duvenaud 2018, arXiv:1802.04942: the decomposition is eq. 2, the objective and
+    minibatch-weighted sampling are in §3, stratified sampling in appendix C.2.
+    """
+    loss = TotalCorrelation(spec, alpha, beta, gamma, sampling)
+    return VAE(Gaussian(spec), Write(spec), StandardNormal(spec), loss)
+
+
+@hookimpl
+def vaezoo_variants() -> list[Callable[..., Model]]:
+    return [beta_tc]
+
+
+@hookimpl
+def vaezoo_parts() -> list[Part]:
+    return [Part("total_correlation", TotalCorrelation)]

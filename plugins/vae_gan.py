@@ -1,0 +1,103 @@
+"""VAE-GAN: reconstructions are compared in the features of a discriminator, which also judges samples."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+from torch.nn import functional as F
+
+from vaezoo.core import VAE, Loss, Model, Spec, Terms, require_parts
+from vaezoo.distributions import to_length
+from vaezoo.hooks import Part, hookimpl, tags
+from vaezoo.hyperparameters import NonNegative, Positive
+from vaezoo.losses import require_density
+from vaezoo.networks import Gaussian, Read, StandardNormal, Write, frozen, frozen_but_head, mlp
+
+
+class Adversarial(Loss):
+    """Encoder: β KL + D. Decoder: γ D - log odds of its outputs. Discriminator: cross-entropy. D = ‖f(x) - f(x̂)‖²/2.
+
+    f is the layer of the discriminator before the last. D is the negative log density of N(f(x̂), I), but for its constant.
+    """
+
+    def __init__(self, spec: Spec, beta: NonNegative = 1.0, gamma: NonNegative = 1.0) -> None:
+        super().__init__()
+        self.beta, self.gamma = beta, gamma
+        self.steps = spec.shape[0] if spec.is_sequence else 0
+        self.features, self.odds = Read(spec, spec.hidden), mlp(spec.hidden, 1)
+
+    def check(self, model: Model) -> None:
+        require_density(self, model)
+        require_parts(model, "an adversarial loss")
+
+    def forward(self, model: Model, x: Tensor, c: Tensor | None, progress: float) -> Terms:
+        vae = require_parts(model, "an adversarial loss")
+        x = to_length(x, self.steps) if self.steps else x
+        with frozen(self, vae.decoder):
+            trace = vae.infer(x, c)
+            distortion, rate = -trace.log_px.mean(), trace.kl.mean()
+            encoder = self.beta * rate + self.distance(x, outputs(trace.px, x), c)
+        z, prior_z = trace.z.detach(), self.from_prior(trace.latents[0].p, len(x))
+        with frozen(self):
+            again, made = outputs(vae.decoder(z, c), x), outputs(vae.decoder(prior_z, c), x)
+            decoder = self.gamma * self.distance(x, again, c) + self.fooled(again, c) + self.fooled(made, c)
+        critic = self.told(x, again.detach(), made.detach(), c)
+        with frozen_but_head(vae.decoder):
+            head = -vae.decoder(z, c).log_prob(x).mean()
+        loss = encoder + decoder + critic + (head - head.detach())
+        terms = {"distortion": distortion, "rate": rate, "encoder": encoder, "decoder": decoder, "critic": critic}
+        return {"loss": loss, "monitor": distortion + rate, **terms}
+
+    @staticmethod
+    def from_prior(p: Distribution, rows: int) -> Tensor:
+        """(1, B, *event)."""
+        return p.sample(torch.Size((1,) if p.batch_shape.numel() == rows else (1, rows)))
+
+    def distance(self, x: Tensor, made: Tensor, c: Tensor | None) -> Tensor:
+        """‖f(x) - f(x̂)‖²/2, a mean over the batch."""
+        return (self.features(x, c) - self.features(made, c)).square().sum(-1).mean() / 2
+
+    def log_odds(self, x: Tensor, c: Tensor | None) -> Tensor:
+        """(B,): log D(x) - log(1 - D(x)), D the probability that x is real."""
+        return self.odds(F.silu(self.features(x, c))).squeeze(-1)
+
+    def fooled(self, made: Tensor, c: Tensor | None) -> Tensor:
+        """-E log D(x̂). Alg. 1 has E log(1 - D(x̂)): the same fixed point, but no slope where D wins (Goodfellow 2014, §3)."""
+        return F.softplus(-self.log_odds(made, c)).mean()
+
+    def told(self, x: Tensor, again: Tensor, made: Tensor, c: Tensor | None) -> Tensor:
+        """-E log D(x) - E log(1 - D(reconstruction)) - E log(1 - D(sample))."""
+        fakes = F.softplus(self.log_odds(again, c)).mean() + F.softplus(self.log_odds(made, c)).mean()
+        return F.softplus(-self.log_odds(x, c)).mean() + fakes
+
+
+def outputs(px: Distribution, x: Tensor) -> Tensor:
+    """(B, *shape): the mean of p(x|z), with the gaps of x, by which no real row is to be told from it."""
+    return torch.where(x.isnan(), x, px.mean[0])
+
+
+@tags("adversarial")
+def vae_gan(spec: Spec, beta: NonNegative = 1.0, gamma: NonNegative = 1.0, critic_lr: Positive = 0.5) -> VAE:
+    """Learns what a good reconstruction is: close to x in the features of a discriminator that judges samples.
+
+    Encoder: β KL + D. Decoder: γ D - E log D(x̂). Discriminator: cross-entropy of real against reconstruction and sample.
+
+    D = ‖f(x) - f(x̂)‖²/2, f the discriminator's layer before its last; a network of its own, with learning rate `critic_lr`
+    by that of the rest. x̂ is the mean of p(x|z). Nothing here trains p(x|z) as a density but its scale, which is fitted by
+    maximum likelihood: the ELBO is a true bound of a model that was trained for something else.
+
+    Paper: Larsen, Sønderby, Larochelle & Winther 2016, arXiv:1512.09300, alg. 1 and §2.3 (D).
+    """
+    loss = Adversarial(spec, beta, gamma)
+    return VAE(Gaussian(spec), Write(spec), StandardNormal(spec), loss, lr={"loss": critic_lr})
+
+
+@hookimpl
+def vaezoo_variants() -> list[Callable[..., Model]]:
+    return [vae_gan]
+
+
+@hookimpl
+def vaezoo_parts() -> list[Part]:
+    return [Part("adversarial", Adversarial)]
