@@ -37,8 +37,7 @@ def save(model: Model, path: str | Path) -> Path:
     Raises: CheckpointError for a model that no registered variant made, or a name that does not end in .safetensors.
     """
     path = Path(path)
-    if path.suffix != ".safetensors":
-        raise CheckpointError(f"a checkpoint's name ends in .safetensors; {path.name!r} does not")
+    must_be_writable(path)
     if model.recipe is None:
         raise CheckpointError("this model has no recipe: build it by a registered variant, vaezoo.variants()[name](spec)")
     tensors, shared = _unshared(model.state_dict())
@@ -48,7 +47,7 @@ def save(model: Model, path: str | Path) -> Path:
         "versions": {"vaezoo": own_version(), "torch": torch.__version__},
         "shared": shared,
     }
-    handle, aside = tempfile.mkstemp(dir=_folder_of(path), prefix=f".{path.name}.")
+    handle, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     os.close(handle)
     try:
         save_file(tensors, aside, {"vaezoo": json.dumps(about, sort_keys=True)})
@@ -57,6 +56,16 @@ def save(model: Model, path: str | Path) -> Path:
     finally:
         Path(aside).unlink(missing_ok=True)
     return path
+
+
+def must_be_writable(path: Path) -> None:
+    """Raises: CheckpointError where no checkpoint can be written to `path`, so that it is known before a training."""
+    if path.suffix != ".safetensors":
+        raise CheckpointError(f"a checkpoint's name ends in .safetensors; {path.name!r} does not")
+    if not path.parent.is_dir():
+        raise CheckpointError(f"the folder {path.parent} does not exist")
+    if path.is_dir() or not os.access(path.parent, os.W_OK):
+        raise CheckpointError(f"{path} cannot be written")
 
 
 def load(path: str | Path, registry: Registry | None = None) -> Model:
@@ -94,12 +103,6 @@ def _plain(recipe: Recipe) -> dict[str, Any]:
         return json.loads(json.dumps(dict(recipe.hyperparameters), default=str, allow_nan=False))
     except ValueError as error:
         raise CheckpointError(f"the hyperparameters of {recipe.variant} cannot be written as JSON: {error}") from None
-
-
-def _folder_of(path: Path) -> Path:
-    if not path.parent.is_dir():
-        raise CheckpointError(f"the folder {path.parent} does not exist")
-    return path.parent
 
 
 def _umask() -> int:

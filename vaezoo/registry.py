@@ -68,12 +68,13 @@ class Registry:
 
 
 def load(plugins_dir: Path | str | None = None, strict: bool | None = None) -> Registry:
-    """The registry. Without arguments it is made once; `strict` is VAEZOO_STRICT_PLUGINS=1 unless given.
+    """The registry, made once for each state of the folder; `strict` is VAEZOO_STRICT_PLUGINS=1 unless given.
 
     Raises: PluginError for a plugin with a problem where `strict`, and for a folder that is not there.
     """
     strict = os.environ.get("VAEZOO_STRICT_PLUGINS", "") not in ("", "0") if strict is None else strict
-    registry = _Loading(Path(plugins_dir)).registry if plugins_dir is not None else _installed()
+    folder = None if plugins_dir is None else Path(plugins_dir).resolve()
+    registry = _loaded(folder, _state_of(folder))
     wrong = [str(p) for p in registry.problems if not p.is_note]
     if strict and wrong:
         raise PluginError("; ".join(wrong))
@@ -81,8 +82,13 @@ def load(plugins_dir: Path | str | None = None, strict: bool | None = None) -> R
 
 
 @cache
-def _installed() -> Registry:
-    return _Loading(None).registry
+def _loaded(folder: Path | None, state: tuple[tuple[str, int], ...]) -> Registry:
+    return _Loading(folder).registry
+
+
+def _state_of(folder: Path | None) -> tuple[tuple[str, int], ...]:
+    """The plugin files and when they were changed."""
+    return tuple((str(path), path.stat().st_mtime_ns) for path in sorted(folder.glob("*.py"))) if folder else ()
 
 
 class _Loading:

@@ -1,0 +1,5 @@
+"""`python -m vaezoo` is `vaezoo`."""
+
+from .cli import main
+
+main()

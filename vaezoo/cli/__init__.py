@@ -1,0 +1,17 @@
+"""The command line: parse, call, print. torch is imported only by a verb that needs it.
+
+Exit codes: 0 all well, 1 some trial did not end `done`, 2 usage, 3 internal, 130 and 143 after SIGINT and SIGTERM.
+"""
+
+from .bench import bench, compare, report
+from .browse import data, list_, show
+from .group import vaezoo
+from .models import encode, reconstruct, sample, train
+
+for verb in (bench, list_, show, report, compare, train, sample, encode, reconstruct, data):
+    vaezoo.add_command(verb)
+
+
+def main() -> None:
+    """The program `vaezoo`."""
+    vaezoo()

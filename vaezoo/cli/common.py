@@ -1,0 +1,109 @@
+"""What the verbs share: options, the registry with its problems said aloud, tables of text."""
+
+import json
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from ..data.files import Files
+    from ..registry import Registry
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+FOLDER = click.Path(file_okay=False, path_type=Path)
+FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+def common(command: F) -> F:
+    """The options that every verb takes."""
+    folder = click.option("--plugins-dir", type=FOLDER, help="A folder of plugin files to load too.")
+    debug = click.option("--debug", is_flag=True, expose_value=False, help="Show where an error arose.")
+    return folder(debug(command))
+
+
+def as_json(command: F) -> F:
+    """--json."""
+    return click.option("--json", "wants_json", is_flag=True, help="Print JSON.")(command)
+
+
+def reads_data(command: F) -> F:
+    """--data-dir and --offline, which come as the argument `files`: a pair for `files_of`."""
+    where = click.option("--data-dir", "data_dirs", type=FOLDER, multiple=True, help="A folder to look for data files in.")
+    offline = click.option("--offline", is_flag=True, help="Fetch nothing.")
+    return where(offline(command))
+
+
+def sets(command: F) -> F:
+    """--set KEY=VALUE, as a dictionary."""
+    words = "A setting of training or size, such as learning_rate=1e-3 or latent=16; may be repeated."
+    return click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", callback=_pairs, help=words)(command)
+
+
+def _pairs(ctx: click.Context, option: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
+    pairs = dict(text.partition("=")[::2] for text in given)
+    for text in given:
+        if not text.partition("=")[0] or not text.partition("=")[2]:
+            raise click.UsageError(f"--set takes KEY=VALUE, such as --set latent=16, not {text!r}")
+    return pairs
+
+
+def files_of(data_dirs: Sequence[Path], offline: bool) -> "Files":
+    """Where data files are read from.
+
+    Raises: click.UsageError for a folder that is not there.
+    """
+    from ..data.files import Files
+
+    for folder in data_dirs:
+        if not folder.is_dir():
+            raise click.UsageError(f"the folder {folder} (--data-dir) does not exist")
+    return Files(data_dirs, offline=offline)
+
+
+def registry_of(plugins_dir: Path | None) -> "Registry":
+    """The registry; what is wrong with plugins goes to stderr, a line each. (`list plugins` shows the notes too.)"""
+    from ..registry import load
+
+    registry = load(plugins_dir)
+    for problem in registry.problems:
+        if not problem.is_note:
+            click.echo(f"vaezoo: plugin problem: {problem}", err=True)
+    return registry
+
+
+def print_json(value: Any) -> None:
+    """The value as JSON on stdout."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=_plain))
+
+
+def _plain(value: Any) -> Any:
+    return sorted(value) if isinstance(value, set | frozenset) else str(value)
+
+
+def print_table(rows: Sequence[dict[str, Any]], wants_json: bool) -> None:
+    """Rows as columns of text, cut to the width of a terminal; or as JSON."""
+    if wants_json:
+        return print_json(list(rows))
+    if not rows:
+        return click.echo("none")
+    table = [list(rows[0]), *([_cell(value) for value in row.values()] for row in rows)]
+    widths = [max(len(line[i]) for line in table) for i in range(len(table[0]))]
+    limit = shutil.get_terminal_size().columns if sys.stdout.isatty() else 10_000
+    for line in table:
+        text = "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        click.echo(text if len(text) <= limit else text[: limit - 1] + "…")
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, dict):
+        return " ".join(f"{key}={_cell(inner)}" for key, inner in value.items())
+    return " ".join(map(str, _plain(value) if isinstance(value, frozenset) else value)) if _is_many(value) else str(value)
+
+
+def _is_many(value: Any) -> bool:
+    return isinstance(value, list | tuple | frozenset)

@@ -1,0 +1,94 @@
+"""The group of verbs, and the one place where an exception becomes a sentence and an exit code."""
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from difflib import get_close_matches
+from typing import Any, NoReturn
+
+import click
+
+
+class Verbs(click.Group):
+    """A group that ends with our exit codes."""
+
+    def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **_: Any) -> NoReturn:  # type: ignore[override]
+        arguments = sys.argv[1:] if args is None else list(args)
+        sys.exit(self._code(arguments, prog_name or "vaezoo"))
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)  # in the order in which they are needed, not of the alphabet
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        if args and args[0] not in self.commands:
+            near = get_close_matches(args[0], self.commands, 2)
+            hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else f"; there are {', '.join(self.commands)}"
+            raise click.UsageError(f"no verb is called {args[0]!r}{hint}")
+        return super().resolve_command(ctx, args)
+
+    def _code(self, args: list[str], name: str) -> int:
+        try:
+            return super().main(args, name, standalone_mode=False) or 0
+        except click.exceptions.NoArgsIsHelpError as error:
+            click.echo(error.format_message())
+            return 2
+        except click.ClickException as error:
+            return _said(error.format_message(), 2)
+        except (KeyboardInterrupt, click.Abort):
+            return _said("stopped", 130)
+        except BrokenPipeError:  # the reader of our output has gone
+            sys.stdout = open(os.devnull, "w")  # noqa: SIM115  (else the interpreter complains when it flushes)
+            return 0
+        except Exception as error:
+            if "--debug" in args:
+                traceback.print_exc()
+            return _explained(error)
+
+
+def _explained(error: Exception) -> int:
+    mistakes, failures = _known_errors()
+    if isinstance(error, failures):
+        return _said(str(error), 1)
+    if isinstance(error, mistakes):
+        return _said(str(error), 2)
+    if isinstance(error, OSError) and error.filename is not None:
+        return _said(f"{error.filename}: {(error.strerror or str(error)).lower()}", 2)
+    return _said(f"internal error, {type(error).__name__}: {error} (--debug shows where)", 3)
+
+
+def _known_errors() -> tuple[tuple[type[Exception], ...], tuple[type[Exception], ...]]:
+    """What a user can cause (exit code 2), and what a training can come to (1)."""
+    from ..bench.plan import PlanError
+    from ..bench.store import StoreError
+    from ..bench.suites import SuiteError
+    from ..checkpoint import CheckpointError
+    from ..core import Unsupported
+    from ..data.files import CorruptData, MissingData
+    from ..hyperparameters import HyperparameterError
+    from ..loading import PluginError
+    from ..selection import SelectionError
+    from ..training import Diverged
+
+    mistakes = (
+        PlanError, StoreError, SuiteError, CheckpointError, Unsupported, CorruptData, MissingData, HyperparameterError,
+        PluginError, SelectionError,
+    )  # fmt: skip
+    return mistakes, (Diverged,)
+
+
+def _said(sentence: str, code: int) -> int:
+    click.echo(f"vaezoo: {sentence}", err=True)
+    return code
+
+
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="vaezoo", message="%(version)s")
+def vaezoo() -> None:
+    """A zoo of VAE variants, and one benchmark that compares them on equal terms.
+
+    \b
+    vaezoo bench --variants all
+    vaezoo bench --variants 'beta[beta=1,4],vae,not:*gan' --datasets digits --seeds 3
+    vaezoo list variants
+    """
