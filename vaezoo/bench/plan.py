@@ -1,0 +1,256 @@
+"""What a run will do, worked out and checked before any training: the trials, their keys, and what is skipped and why.
+
+A trial's key is the SHA-256 of the canonical JSON of its ingredients: two trials with one key would give the same
+numbers. Neither the label of a row nor the other trials of the run are among them.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from functools import cached_property
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from ..hyperparameters import Count, HyperparameterError, did_you_mean, listed, resolve
+from ..likelihoods import HEADS
+from ..registry import Choice, DataChoice, Registry
+from ..training import Budget
+from . import worker
+from .processes import Source, pool_of, result_of
+
+PROTOCOL = 1  # raised when numbers of old trials stop being comparable with new ones
+Json = dict[str, Any]
+
+
+class PlanError(ValueError):
+    """What was asked for cannot be planned."""
+
+
+def dials(
+    latent: Count = 8,
+    hidden: Count = 128,
+    network: Literal["mlp", "conv", "rnn"] = "mlp",
+    likelihood: Literal[tuple(HEADS)] = "bernoulli",  # type: ignore[valid-type]
+    levels: Annotated[int, Field(ge=2)] = 256,
+) -> None:
+    """The fields of a data set's spec that `--set` may change."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One variant × data set × seed × budget. All fields but `variant`, `dataset` and `skip` enter the key."""
+
+    variant: str  # the label of its row, such as "beta[beta=4.0]"
+    name: str
+    hyperparameters: Json
+    plugin: Json  # distribution, version, module, source_hash
+    dataset: str
+    data: Json  # name, hashes of the splits
+    spec: Json
+    seed: int
+    budget: Json
+    device: str = "cpu"
+    precision: str = "float32"
+    threads: int = 1
+    stacking: int = 1
+    metrics: tuple[str, ...] = ()  # empty for all
+    skip: str = ""  # why it cannot be trained
+
+    @property
+    def ingredients(self) -> Json:
+        """All that the numbers of this trial depend on."""
+        facts = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("variant", "dataset", "skip")}
+        return facts | {"protocol": PROTOCOL}
+
+    @cached_property
+    def key(self) -> str:
+        return hashlib.sha256(canonical(self.ingredients).encode()).hexdigest()
+
+    @property
+    def title(self) -> str:
+        return f"{self.variant} on {self.dataset}, seed {self.seed}"
+
+
+def canonical(value: Any) -> str:
+    """JSON with sorted keys and no spaces: one text for one value."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The trials of one run, in the order of the tables, and where to load them from."""
+
+    trials: tuple[Trial, ...]
+    source: Source
+    columns: tuple[Json, ...] = ()  # of the metrics that will be measured
+    request: Json = field(default_factory=dict)  # what was asked for, for run.json
+
+    @property
+    def datasets(self) -> list[str]:
+        return list(dict.fromkeys(trial.dataset for trial in self.trials))
+
+    def describe(self) -> str:
+        """A table of what would be trained, for --dry-run."""
+        from .tables import Grid, grid_text
+
+        rows: dict[tuple[str, str], list[Trial]] = {}
+        for trial in self.trials:
+            rows.setdefault((trial.variant, trial.dataset), []).append(trial)
+        body = [_described(*trials) for trials in rows.values()]
+        todo = sum(not trial.skip for trial in self.trials)
+        head = ["variant", "data set", "seeds", "epochs", "key", "status"]
+        title = f"{todo} trials to train, {len(self.trials) - todo} skipped"
+        return grid_text(Grid(title, head, body))
+
+
+def _described(*trials: Trial) -> list[str]:
+    first = trials[0]
+    seeds = ",".join(str(trial.seed) for trial in trials)
+    status = f"skipped: {first.skip}" if first.skip else "planned"
+    return [first.variant, first.dataset, seeds, str(first.budget["epochs"]), first.key[:8], status]
+
+
+def parse_seeds(text: str | Sequence[int]) -> tuple[int, ...]:
+    """ "3" -> (0, 1, 2); "0,5" and "0,5," -> those.
+
+    Raises: PlanError for text that is neither.
+    """
+    if not isinstance(text, str):
+        seeds = tuple(int(seed) for seed in text)
+    else:
+        try:
+            numbers = [int(part) for part in text.split(",") if part.strip()]
+        except ValueError:
+            raise PlanError(f"seeds are a count such as 3 or a list such as 0,1,2, not {text!r}") from None
+        seeds = tuple(numbers) if "," in text else tuple(range(*numbers))
+    if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
+        raise PlanError(f"seeds must be at least one, distinct and not negative; got {text!r}")
+    return seeds
+
+
+def split_settings(sets: Mapping[str, Any]) -> tuple[Json, Json]:
+    """The `--set` pairs as (fields of the budget, fields of the spec), checked and converted.
+
+    Raises: HyperparameterError for an unknown key or a value out of range.
+    """
+    names_of_budget = [f.name for f in fields(Budget)]
+    names_of_spec = list(dials.__annotations__)[:-1]
+    known = dict.fromkeys(names_of_budget + names_of_spec)
+    for key in sets:
+        if key not in known:
+            raise HyperparameterError(f"there is no setting {key!r}{did_you_mean(key, known)}; --set takes {listed(known)}")
+    parts = []
+    for build, names in ((Budget, names_of_budget), (dials, names_of_spec)):
+        given = {key: value for key, value in sets.items() if key in names}
+        checked = resolve(build, given, "--set")
+        parts.append({key: checked[key] for key in given})
+    return parts[0], parts[1]
+
+
+def make_plan(
+    registry: Registry,
+    variants: str,
+    datasets: str,
+    seeds: str | Sequence[int] = "3",
+    sets: Mapping[str, Any] | None = None,
+    *,
+    source: Source | None = None,
+    device: str = "cpu",
+    threads: int = 1,
+    metrics: Sequence[str] = (),
+) -> Plan:
+    """The plan of `variants` × `datasets` × `seeds`; data are loaded and variants built once, in processes of their own.
+
+    Raises: PlanError, HyperparameterError, or the registry's error for an unknown name, before anything is trained.
+    """
+    source, budget_of_all, spec_of_all = source or Source(), *split_settings(sets or {})
+    choices, data_choices, numbers = (
+        registry.choose_variants(variants),
+        registry.choose_datasets(datasets),
+        parse_seeds(seeds),
+    )
+    columns = _columns(registry, metrics)
+    facts = {choice.label: _load(choice, source) for choice in data_choices}
+    shared = {"device": chosen_device(device), "threads": threads, "metrics": tuple(metrics)}
+    rows = [
+        _trial(choice, label, described, budget_of_all, spec_of_all, shared)
+        for label, described in facts.items()
+        for choice in choices
+    ]
+    trials = _seeded(_with_skips(rows, source), numbers)
+    request = {"variants": variants, "datasets": datasets, "seeds": list(numbers), "set": budget_of_all | spec_of_all}
+    return Plan(trials, source, columns, request)
+
+
+def _columns(registry: Registry, metrics: Sequence[str]) -> tuple[Json, ...]:
+    for name in metrics:
+        if name not in registry.metrics:
+            near = did_you_mean(name, registry.metrics)
+            raise PlanError(f"there is no metric {name!r}{near}; there are {listed(registry.metrics)}")
+    chosen = [registry.metrics[name] for name in (metrics or sorted(registry.metrics))]
+    return tuple(asdict(column) for metric in chosen for column in metric.columns)
+
+
+def _load(choice: DataChoice, source: Source) -> Json:
+    """Name, spec, hashes and budget of a data set, loaded in a process of its own."""
+    with pool_of(1) as pool:
+        answer = result_of(pool.schedule(worker.describe_data, args=[asdict(source), choice.label]))
+    if "error" in answer:
+        raise PlanError(answer["error"])
+    return answer
+
+
+def _trial(choice: Choice, label: str, data: Json, budget: Json, spec: Json, shared: Json) -> Trial:
+    plugin = choice.variant.plugin
+    return Trial(
+        variant=choice.label,
+        name=choice.variant.name,
+        hyperparameters=plain(choice.hyperparameters),
+        plugin={name: str(getattr(plugin, name)) for name in ("distribution", "version", "module", "source_hash")},
+        dataset=label,
+        data={"name": data["name"], "hashes": data["hashes"]},
+        spec=data["spec"] | spec,
+        seed=0,
+        budget=asdict(Budget(**{**data["budget"], **budget})),
+        **shared,
+    )
+
+
+def _with_skips(rows: list[Trial], source: Source) -> list[Trial]:
+    """The rows, those that say `Unsupported` when they are built marked with the reason."""
+    from dataclasses import replace
+
+    with pool_of(2) as pool:
+        futures = [pool.schedule(worker.why_not, args=[asdict(source), asdict(row)], timeout=60) for row in rows]
+        reasons = [result_of(future) for future in futures]
+    # A builder that crashes is planned all the same: its trial fails with the cause.
+    return [replace(row, skip=reason.get("skip", "")) for row, reason in zip(rows, reasons, strict=True)]
+
+
+def _seeded(rows: list[Trial], seeds: Sequence[int]) -> tuple[Trial, ...]:
+    """One trial a seed; rows that are the same trial under two labels once."""
+    from dataclasses import replace
+
+    trials = [replace(row, seed=seed) for row in rows for seed in seeds]
+    return tuple({trial.key: trial for trial in reversed(trials)}.values())[::-1]
+
+
+def plain(value: Any) -> Any:
+    """The value as JSON would give it back."""
+    return json.loads(json.dumps(value, default=str))
+
+
+def chosen_device(name: str) -> str:
+    """ "auto" -> "cuda" where there is one, else "cpu".
+
+    Raises: PlanError for a device that is not here.
+    """
+    import torch
+
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise PlanError("device cuda was asked for, and torch finds no CUDA here; use --device cpu or auto")
+    return name

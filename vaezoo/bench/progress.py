@@ -1,0 +1,85 @@
+"""Progress on stderr: one bar for the run and one for each running trial on a terminal, else a line a finished trial."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from .plan import Trial
+from .store import PROGRESS, Json
+
+
+class Progress:
+    """Bars where `shown` or where stderr is a terminal; lines elsewhere."""
+
+    def __init__(self, shown: bool | None = None) -> None:
+        self.has_bars = sys.stderr.isatty() if shown is None else shown
+        self.whole: Any = None
+        self.bars: dict[str, Any] = {}
+        self.count = self.total = 0
+
+    def start(self, total: int, finished: int) -> None:
+        self.total, self.count = total, finished
+        if self.has_bars:
+            self.whole = tqdm(
+                total=total, initial=finished, desc="trials", unit="trial", file=sys.stderr, dynamic_ncols=True
+            )
+
+    def show(self, running: list[tuple[Trial, Path]]) -> None:
+        """Each running trial's epoch, loss and time left."""
+        if not self.has_bars:
+            return
+        for trial, folder in running:
+            self._update(trial, _read(folder / PROGRESS))
+        self.whole.refresh()
+
+    def _update(self, trial: Trial, state: Json) -> None:
+        if trial.key not in self.bars:
+            total = trial.budget["epochs"]
+            self.bars[trial.key] = tqdm(
+                total=total, desc=f"  {trial.title}"[:48], unit="epoch", file=sys.stderr, leave=False, dynamic_ncols=True
+            )
+        bar = self.bars[trial.key]
+        if "epoch" in state:
+            bar.set_postfix_str(f"validation loss {state['loss']:.4g}", refresh=False)
+            bar.update(state["epoch"] - bar.n)
+        elif "stage" in state:
+            bar.set_postfix_str(f"measuring: {state['stage']}")
+
+    def done(self, trial: Trial, record: Json) -> None:
+        """One trial has ended."""
+        self.count += 1
+        if trial.key in self.bars:
+            self.bars.pop(trial.key).close()
+        if self.whole is not None:
+            self.whole.update()
+        if self.whole is None or record["status"] != "done":
+            self.say(f"[{self.count}/{self.total}] {trial.title}: {_in_words(record)}")
+
+    def say(self, line: str) -> None:
+        if self.has_bars:
+            tqdm.write(line, file=sys.stderr)
+        else:
+            print(line, file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        for bar in [*self.bars.values(), self.whole]:
+            if bar is not None:
+                bar.close()
+
+
+def _in_words(record: Json) -> str:
+    if record["status"] != "done":
+        return f"{record['status']}: {record.get('reason', '')}"
+    metrics = record["metrics"]
+    elbo = f", ELBO {metrics['elbo']:.2f} nats" if metrics.get("elbo") is not None else ""
+    return f"done in {record['total_seconds']:.1f} s{elbo} (best epoch {record['best_epoch']})"
+
+
+def _read(path: Path) -> Json:
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}

@@ -1,0 +1,241 @@
+"""The run: every trial of a plan in a process of its own, a few side by side, and whatever happens to one costs only that one.
+
+The parent trains nothing. It schedules, reads the small progress files that trials write, and gives a trial that died a
+status: failed, timeout or oom. SIGINT and SIGTERM stop the children; what is finished stays, and a later run goes on.
+"""
+
+import os
+import shutil
+import signal
+import sys
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from . import worker
+from .plan import PROTOCOL, Plan, Trial
+from .processes import pool_of, result_of
+from .progress import Progress
+from .store import Json, Store, StoreError, explained, to_json
+
+POLL = 0.05  # seconds between two looks at the running trials
+
+
+@dataclass
+class Summary:
+    """How a run ended. Exit code 0: every trial is done, or was skipped because its variant is `Unsupported` there."""
+
+    counts: Counter[str] = field(default_factory=Counter)  # status -> trials
+    trained: int = 0  # in this run
+    reused: int = 0  # finished in an earlier one
+    stopped_by: int = 0  # signal
+    errors: list[str] = field(default_factory=list)  # one sentence each, what kept the run from going on
+
+    @property
+    def exit_code(self) -> int:
+        """0 all well, 1 some trial did not end `done`, 130 or 143 after a signal."""
+        if self.stopped_by:
+            return 128 + self.stopped_by
+        return int(bool(self.errors) or any(n for status, n in self.counts.items() if status not in ("done", "skipped")))
+
+    def __str__(self) -> str:
+        parts = [f"{n} {status}" for status, n in sorted(self.counts.items()) if n]
+        return f"{', '.join(parts) or 'nothing done'}; {self.trained} run now, {self.reused} found finished"
+
+
+def run(
+    plan: Plan,
+    out: Path | str,
+    *,
+    jobs: int | None = None,
+    timeout: float | None = None,
+    retries: int = 0,
+    progress: bool | None = None,
+    command: str = "",
+    figures: bool = True,
+) -> Summary:
+    """Trains what is not finished yet, writes run.json, tables and figures, and says how it went.
+
+    Raises: StoreError, before any training, where the folder cannot be written.
+    """
+    store = Store(out)
+    store.prepare()
+    store.write("run.json", to_json(_run_record(plan, store, command)))
+    runner = _Runner(plan, store, jobs or _cores(plan), timeout, retries, Progress(progress))
+    try:
+        with _signals(runner):
+            runner.go()
+    finally:
+        store.clear()
+    _report(runner, figures)
+    return runner.summary
+
+
+def _report(runner: "_Runner", figures: bool) -> None:
+    from .report import report
+
+    try:
+        report(runner.store.out, figures=figures)
+    except StoreError as error:
+        runner.fail(str(error))
+
+
+class _Runner:
+    def __init__(self, plan: Plan, store: Store, jobs: int, timeout: float | None, retries: int, progress: Progress) -> None:
+        self.plan, self.store, self.jobs, self.timeout, self.retries = plan, store, jobs, timeout, retries
+        self.progress, self.summary, self.stop = progress, Summary(), 0
+
+    def go(self) -> None:
+        """All trials of the plan, those that are finished taken as they are."""
+        finished = [trial for trial in self.plan.trials if self.store.is_finished(trial.key)]
+        self.summary.reused = len(finished)
+        left = [trial for trial in self.plan.trials if trial not in finished]
+        self.progress.start(len(self.plan.trials), len(finished))
+        try:
+            for trial in (t for t in left if t.skip):
+                self.commit_dead(trial, {"status": "skipped", "error": trial.skip})
+            self.warm([trial for trial in left if not trial.skip])
+            self.train(deque((trial, 0) for trial in left if not trial.skip))
+        except OSError as error:
+            self.fail(explained(error, self.store.out))
+        finally:
+            self.progress.close()
+            statuses = [(self.store.read(trial.key) or {}).get("status", "not run") for trial in self.plan.trials]
+            self.summary.counts, self.summary.stopped_by = Counter(statuses), self.stop
+
+    def warm(self, trials: list[Trial]) -> None:
+        """What trials of one data set share, computed once. A trouble here is a note: trials compute it themselves."""
+        first = {control_name(trial): trial for trial in reversed(trials)}
+        for name, trial in first.items():
+            if self.stop or (self.store.out / name).exists():
+                continue
+            self.progress.say(f"preparing {trial.dataset}")
+            with pool_of(1, threads=trial.threads) as pool:
+                answer = self.wait(pool.schedule(worker.warm, args=[asdict(self.plan.source), asdict(trial), True]))
+            if answer.get("controls"):
+                self.store.write(name, to_json({"dataset": trial.dataset, "rows": answer["controls"]}))
+            elif answer.get("error") and not self.stop:
+                self.progress.say(f"{trial.dataset}: no control rows ({answer['error']})")
+
+    def wait(self, future: Any) -> Json:
+        while not future.done() and not self.stop:
+            time.sleep(POLL)
+        return result_of(future) if future.done() else {"error": "stopped"}
+
+    def train(self, left: deque[tuple[Trial, int]]) -> None:
+        """`jobs` trials side by side until none is left or the run is stopped."""
+        if not left:
+            return
+        running: dict[Any, tuple[Trial, int]] = {}
+        with pool_of(self.jobs, threads=left[0][0].threads, fresh=True) as pool:
+            while (left or running) and not self.stop and not self.summary.errors:
+                while left and len(running) < self.jobs:
+                    trial, attempt = left.popleft()
+                    running[self.schedule(pool, trial)] = trial, attempt
+                for future in [future for future in running if future.done()]:
+                    self.finish(*running.pop(future), result_of(future), left)
+                self.progress.show([(trial, self.store.building(trial.key)) for trial, _ in running.values()])
+                time.sleep(POLL)
+            if running:
+                pool.stop()
+
+    def schedule(self, pool: Any, trial: Trial) -> Any:
+        folder = self.store.building(trial.key)
+        shutil.rmtree(folder, ignore_errors=True)
+        arguments = [asdict(self.plan.source), asdict(trial), str(self.store.out), str(folder), self.shared(trial)]
+        return pool.schedule(worker.run_trial, args=arguments, timeout=self.timeout)
+
+    def finish(self, trial: Trial, attempt: int, answer: Json, left: deque[tuple[Trial, int]]) -> None:
+        """The trial's status: what it wrote itself, else what its process died of."""
+        if "full" in answer:
+            self.fail(f"cannot write in {self.store.out}: {answer['full']}; finished trials are kept, run it again to go on")
+            return
+        if "error" in answer and not self.store.is_finished(trial.key):
+            if answer["status"] == "timeout":
+                answer["error"] = f"ran past its limit of {self.timeout:g} s"
+            self.commit_dead(trial, answer)
+        record = self.store.read(trial.key) or {"status": "failed", "reason": "its folder is gone"}
+        if record["status"] == "failed" and attempt < self.retries:
+            left.append((trial, attempt + 1))
+            return
+        self.summary.trained += 1
+        self.progress.done(trial, record)
+
+    def commit_dead(self, trial: Trial, answer: Json) -> None:
+        """Puts the trial in place from outside: it was skipped, or its process is dead."""
+        folder = self.store.building(trial.key)
+        folder.mkdir(exist_ok=True)
+        record = {"status": answer["status"], "reason": answer["error"], "columns": list(self.plan.columns)}
+        (folder / "trial.json").write_text(to_json(self.shared(trial) | record), encoding="utf-8")
+        self.store.commit(folder, trial.key)
+
+    def shared(self, trial: Trial) -> Json:
+        """What trial.json says whatever the trial's end."""
+        return {
+            "key": trial.key,
+            "variant": trial.variant,
+            "dataset": trial.dataset,
+            "ingredients": trial.ingredients,
+            "controls": control_name(trial),
+            "columns": list(self.plan.columns),
+        }
+
+    def fail(self, sentence: str) -> None:
+        self.summary.errors.append(sentence)
+
+
+def control_name(trial: Trial) -> str:
+    """The file with the control rows of the trial's data set."""
+    return f"controls/{trial.data['hashes']['test'][:12]}-{trial.spec['likelihood']}.json"
+
+
+def _cores(plan: Plan) -> int:
+    """Trials side by side: one a core on the CPU, one on a GPU."""
+    trial = plan.trials[0] if plan.trials else None
+    if trial and trial.device != "cpu":
+        return 1
+    return max(1, len(os.sched_getaffinity(0)) // (trial.threads if trial else 1))
+
+
+def _run_record(plan: Plan, store: Store, command: str) -> Json:
+    from importlib.metadata import version
+
+    before = store.read_json("run.json").get("timestamps", {})
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    columns = {column["name"]: column for column in plan.columns}
+    return {
+        "protocol": PROTOCOL,
+        "command": command or " ".join(["vaezoo", *sys.argv[1:]]),
+        "request": plan.request,
+        "columns": columns,
+        "trials": [trial.key for trial in plan.trials],
+        "versions": {name: version(name) for name in ("vaezoo", "torch", "numpy", "scipy", "scikit-learn")},
+        "machine": worker.machine(plan.trials[0].device if plan.trials else "cpu"),
+        "timestamps": {"first_started": before.get("first_started", now), "last_started": now},
+    }
+
+
+@contextmanager
+def _signals(runner: _Runner) -> Iterator[None]:
+    """SIGINT and SIGTERM ask the run to stop; a second one stops it at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def ask(number: int, _frame: FrameType | None) -> None:
+        if runner.stop:
+            raise KeyboardInterrupt
+        runner.stop = number
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

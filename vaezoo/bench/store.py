@@ -1,0 +1,209 @@
+"""The folder of a run: trials built aside and renamed into place when whole, so that a reader never sees half of one.
+
+OUT/trials/<key>/ holds trial.json (the truth), history.csv, model.safetensors, figures.safetensors, log.txt and
+MANIFEST.sha256. Two runs may share an OUT: the one that finishes a trial second throws its copy away.
+"""
+
+import errno
+import hashlib
+import json
+import math
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+Json = dict[str, Any]
+FINAL = ("done", "skipped", "diverged")  # not tried again: the same key would end the same way
+MANIFEST = "MANIFEST.sha256"
+PROGRESS = "progress.json"  # only while a trial runs
+
+
+class StoreError(OSError):
+    """The output folder cannot be written."""
+
+
+class Store:
+    """One output folder."""
+
+    def __init__(self, out: Path | str) -> None:
+        self.out = Path(out)
+        self.trials = self.out / "trials"
+
+    def prepare(self) -> None:
+        """Makes the folder, tries to write in it, and clears what dead runs left half done.
+
+        Raises: StoreError with one sentence where it cannot be written.
+        """
+        probe = self.trials / f".probe-{os.getpid()}"
+        try:
+            self.trials.mkdir(parents=True, exist_ok=True)
+            probe.write_bytes(b"\0" * 4096)
+            probe.unlink()
+        except OSError as error:
+            probe.unlink(missing_ok=True) if self.trials.is_dir() and os.access(self.trials, os.W_OK) else None
+            raise StoreError(explained(error, self.out)) from None
+        for folder in self.trials.glob(".building-*-*"):
+            if not _alive(folder.name.rsplit("-", 1)[1]):
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def building(self, key: str, pid: int | None = None) -> Path:
+        """Where the trial is built by the run of this process id."""
+        return self.trials / f".building-{key}-{pid or os.getpid()}"
+
+    def commit(self, folder: Path, key: str) -> None:
+        """Renames a whole folder into place; a finished trial that is there already stays."""
+        (folder / PROGRESS).unlink(missing_ok=True)
+        _write(folder / MANIFEST, _manifest(folder))
+        for _ in range(3):
+            try:
+                folder.rename(self.trials / key)
+                return
+            except OSError as error:
+                if error.errno not in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
+                    raise
+            if self.is_finished(key):
+                shutil.rmtree(folder)
+                return
+            self.remove(key)
+
+    def remove(self, key: str) -> None:
+        """Takes a trial away in one step, then deletes it."""
+        aside = self.trials / f".building-old.{key}-{os.getpid()}"
+        try:
+            (self.trials / key).rename(aside)
+        except FileNotFoundError:
+            return
+        if aside.is_dir():
+            shutil.rmtree(aside, ignore_errors=True)
+        else:
+            aside.unlink()
+
+    def read(self, key: str) -> Json | None:
+        """trial.json, or None where it is missing, unreadable or not what the manifest says."""
+        folder = self.trials / key
+        try:
+            text = (folder / "trial.json").read_bytes()
+            record = json.loads(text)
+            listed = _listed(folder)
+        except (OSError, ValueError):
+            return None
+        if listed and listed.get("trial.json") != hashlib.sha256(text).hexdigest():
+            return None
+        return record if isinstance(record, dict) and record.get("key") == key else None
+
+    def is_whole(self, key: str) -> bool:
+        """Whether every file of the trial is there, as it was written."""
+        folder = self.trials / key
+        try:
+            listed = _listed(folder)
+            return bool(listed) and all(_hash(folder / name) == digest for name, digest in listed.items())
+        except (OSError, ValueError):
+            return False
+
+    def is_finished(self, key: str) -> bool:
+        """Whether this trial need not be trained again."""
+        record = self.read(key)
+        return record is not None and record.get("status") in FINAL and self.is_whole(key)
+
+    def records(self) -> list[Json]:
+        """Every readable trial, in the order of their keys."""
+        if not self.trials.is_dir():
+            return []
+        keys = sorted(folder.name for folder in self.trials.iterdir() if not folder.name.startswith("."))
+        return [record for key in keys if (record := self.read(key)) is not None]
+
+    def clear(self) -> None:
+        """Removes what this run was building when it was stopped."""
+        for folder in self.trials.glob(f".building-*-{os.getpid()}"):
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def write(self, name: str, content: str | bytes) -> None:
+        """One file of the output folder, replaced in one step."""
+        path = self.out / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside = path.with_name(f".{path.name}-{os.getpid()}")
+        try:
+            _write(aside, content)
+            aside.replace(path)
+        except OSError as error:
+            aside.unlink(missing_ok=True)
+            raise StoreError(explained(error, self.out)) from error
+
+    def read_json(self, name: str) -> Json:
+        """A JSON file of the output folder, or {} where there is none."""
+        try:
+            return json.loads((self.out / name).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+
+
+def to_json(value: Any) -> str:
+    """Indented JSON with sorted keys; NaN and infinities, which JSON has not, become null."""
+    return json.dumps(_finite(value), indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {str(key): _finite(item) for key, item in value.items()}
+    return [_finite(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def explained(error: OSError, folder: Path) -> str:
+    """One sentence on why the folder cannot be written."""
+    causes = {
+        errno.ENOSPC: "the disk is full: free some space and run the same command again, finished trials are kept",
+        errno.EDQUOT: "the disk quota is used up: free some space and run the same command again, finished trials are kept",
+        errno.EROFS: "it is on a read-only file system: choose another folder with --out",
+        errno.EACCES: "permission denied: choose another folder with --out",
+        errno.EPERM: "permission denied: choose another folder with --out",
+        errno.ENOTDIR: "a part of its path is a file: choose another folder with --out",
+        errno.EEXIST: "it is a file: choose another folder with --out",
+    }
+    cause = causes.get(error.errno or 0, f"{error.strerror or error}")
+    return f"cannot write in {folder}: {cause}"
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether the disk could not take more, which the next trial would meet as well."""
+    return getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EROFS) or "os error 28" in str(error)
+
+
+def _write(path: Path, content: str | bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    return (path for path in sorted(folder.iterdir()) if path.is_file() and path.name != MANIFEST)
+
+
+def _manifest(folder: Path) -> str:
+    return "".join(f"{_hash(path)}  {path.name}\n" for path in _files(folder))
+
+
+def _listed(folder: Path) -> dict[str, str]:
+    """Name -> SHA-256 by the manifest; empty where a copy was published without one."""
+    path = folder / MANIFEST
+    lines = path.read_text().splitlines() if path.exists() else []
+    return {name: digest for digest, name in (line.split("  ", 1) for line in lines)}
+
+
+def _hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _alive(pid: str) -> bool:
+    try:
+        os.kill(int(pid), 0)
+    except (ProcessLookupError, ValueError):
+        return False
+    except PermissionError:
+        return True
+    return True

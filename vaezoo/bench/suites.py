@@ -1,0 +1,85 @@
+"""Suites: named sets of trials, one TOML file each, found by path or by name in the package `vaezoo_suites`."""
+
+import tomllib
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ..hyperparameters import did_you_mean, listed
+
+PACKAGE = "vaezoo_suites"
+
+
+class SuiteError(ValueError):
+    """A suite that is not there or does not say what a suite says."""
+
+
+class Suite(BaseModel):
+    """What to compare. `variants` and `datasets` are what the command line takes, or a list of it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    title: str
+    variants: str | list[str] = "all"
+    datasets: str | list[str] = "digits"
+    seeds: Annotated[int, Field(ge=1)] | str | list[int] = 3
+    set: dict[str, Any] = {}
+    metrics: list[str] = []
+    timeout: Annotated[float, Field(gt=0)] | None = None
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The arguments of `make_plan`."""
+        return {
+            "variants": self.variants if isinstance(self.variants, str) else ",".join(self.variants),
+            "datasets": self.datasets if isinstance(self.datasets, str) else ",".join(self.datasets),
+            "seeds": str(self.seeds) if isinstance(self.seeds, int) else self.seeds,
+            "sets": self.set,
+            "metrics": tuple(self.metrics),
+        }
+
+
+def suites() -> dict[str, Suite]:
+    """The suites that come with vaezoo, by name."""
+    return {name: read(text, name) for name, text in _texts().items()}
+
+
+def load_suite(name: str | Path) -> Suite:
+    """The suite in a file, or one of ours by name.
+
+    Raises: SuiteError, one sentence that names what is wrong.
+    """
+    path = Path(name)
+    if path.suffix == ".toml" or path.is_file():
+        if not path.is_file():
+            raise SuiteError(f"there is no suite file {path}")
+        return read(path.read_text(encoding="utf-8"), str(path))
+    known = _texts()
+    if str(name) not in known:
+        raise SuiteError(f"there is no suite {str(name)!r}{did_you_mean(str(name), known)}; there are {listed(known)}")
+    return read(known[str(name)], str(name))
+
+
+def read(text: str, who: str) -> Suite:
+    """The suite that this TOML describes."""
+    try:
+        return Suite(**tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise SuiteError(f"suite {who} is not TOML: {error}") from None
+    except ValidationError as error:
+        raise SuiteError(f"suite {who}: {_first(error)}") from None
+
+
+def _first(error: ValidationError) -> str:
+    first = error.errors()[0]
+    key = str(first["loc"][0])
+    if first["type"] == "extra_forbidden":
+        return f"unknown key {key!r}{did_you_mean(key, Suite.model_fields)}; a suite has {listed(Suite.model_fields)}"
+    return f"{key}: {first['msg'].lower()}"
+
+
+def _texts() -> dict[str, str]:
+    files = sorted(resources.files(PACKAGE).iterdir(), key=lambda file: file.name)
+    return {file.name.removesuffix(".toml"): file.read_text("utf-8") for file in files if file.name.endswith(".toml")}
