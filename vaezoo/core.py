@@ -201,6 +201,7 @@ class Model(nn.Module):
     """What the trainer and the benchmark ask of every variant. Most variants are the `VAE` below."""
 
     recipe: Recipe | None = None  # set where the model was made by a registered variant
+    unstackable = ""  # why seeds cannot be stacked under torch.func.vmap; empty where they can
 
     def __init__(self, loss: Loss, lr: Mapping[str, float] | None = None, no_density: str = "") -> None:
         super().__init__()
