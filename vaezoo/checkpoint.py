@@ -154,13 +154,14 @@ def _rebuilt(recipe: Mapping[str, Any], registry: Registry, path: str | Path) ->
         near = did_you_mean(name, registry.variants)
         raise CheckpointError(f"{path} needs the variant {name!r} of {whose}, which is not here{near}")
     variant = registry.variants[name]
-    if variant.plugin.source_hash != recipe["source_hash"]:
-        warnings.warn(f"the source of {name!r} ({variant.plugin.file}) has changed since {path} was saved", stacklevel=3)
     try:
         with torch.random.fork_rng(devices=()):  # initial weights are drawn, then replaced: leave no trace
-            return variant(_spec(recipe["spec"]), **recipe["hyperparameters"])
+            model = variant(_spec(recipe["spec"]), **recipe["hyperparameters"])
     except (Unsupported, HyperparameterError, TypeError) as error:
         raise CheckpointError(f"{path} cannot be rebuilt by this {name!r}: {error}") from None
+    if model.recipe is not None and model.recipe.source_hash != recipe["source_hash"]:
+        warnings.warn(f"the source of {name!r} ({variant.plugin.file}) has changed since {path} was saved", stacklevel=3)
+    return model
 
 
 def _spec(values: Mapping[str, Any]) -> Spec:

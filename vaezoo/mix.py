@@ -34,8 +34,8 @@ class Mix:
 
     tags = frozenset({"mix"})
 
-    def __init__(self, parts: Parts) -> None:
-        self.parts = parts
+    def __init__(self, parts: Parts, hashes: Mapping[tuple[str, str], str] | None = None) -> None:
+        self.parts, self.hashes = parts, hashes or {}  # (kind, name) -> SHA-256 of the file that brings the part
 
     @property
     def doc(self) -> str:
@@ -67,6 +67,10 @@ class Mix:
                 values[key] = _one_of(key, str(given[key]), names)
         self._refuse_unknown(given, values)
         return values
+
+    def origins(self, values: Mapping[str, Any]) -> tuple[str, ...]:
+        """SHA-256 of the files of the chosen parts."""
+        return tuple(self.hashes.get((kind, values[kind]), "") for kind in KINDS)
 
     def build(self, spec: Spec, values: Mapping[str, Any]) -> Model:
         """The VAE of these parts.

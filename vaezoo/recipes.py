@@ -1,9 +1,10 @@
 """A variant and a data set as the registry holds them: a plugin's function with its name, its words and its checks."""
 
+import hashlib
 import inspect
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .core import Model, Recipe, Spec
@@ -25,6 +26,7 @@ class Builder(Protocol):
     @property
     def hyperparameters(self) -> dict[str, Hyperparameter]: ...
     def resolve(self, given: Mapping[str, Any]) -> dict[str, Any]: ...
+    def origins(self, values: Mapping[str, Any]) -> tuple[str, ...]: ...
     def build(self, spec: Spec, values: Mapping[str, Any]) -> Model: ...
 
 
@@ -48,6 +50,10 @@ class Function:
 
     def resolve(self, given: Mapping[str, Any]) -> dict[str, Any]:
         return resolve(self.function, given, self.function.__name__)
+
+    def origins(self, values: Mapping[str, Any]) -> tuple[str, ...]:
+        """SHA-256 of further files that the model is made from: none."""
+        return ()
 
     def build(self, spec: Spec, values: Mapping[str, Any]) -> Model:
         return self.function(spec, **values)
@@ -89,6 +95,12 @@ class Variant:
         """
         return self.builder.resolve(given)
 
+    def plugin_for(self, values: Mapping[str, Any]) -> Plugin:
+        """The plugin, its hash over all files that a model with these hyperparameters is made from."""
+        hashes = (self.plugin.source_hash, *self.builder.origins(values))
+        one = hashes[0] if len(hashes) == 1 else hashlib.sha256("\0".join(hashes).encode()).hexdigest()
+        return replace(self.plugin, source_hash=one)
+
     def __call__(self, spec: Spec, **given: Any) -> Model:
         """A new model, with its recipe.
 
@@ -99,7 +111,7 @@ class Variant:
         if not isinstance(model, Model):
             raise TypeError(f"variant {self.name!r} ({self.plugin.file}) must return a Model, not {type(model).__name__}")
         model.loss.check(model)
-        plugin = self.plugin
+        plugin = self.plugin_for(values)
         model.recipe = Recipe(self.name, values, spec, plugin.distribution, plugin.version, plugin.source_hash)
         return model
 

@@ -15,6 +15,7 @@ from types import NoneType
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, get_args
 
 from .hyperparameters import Hyperparameter, HyperparameterError, did_you_mean
+from .loading import Plugin
 from .recipes import Dataset, Variant
 
 if TYPE_CHECKING:
@@ -71,6 +72,11 @@ class Choice:
     variant: Variant
     hyperparameters: Mapping[str, Any]
     label: str
+
+    @property
+    def plugin(self) -> Plugin:
+        """Who brings it, with the hash of every file it is made from."""
+        return self.variant.plugin_for(self.hyperparameters)
 
 
 @dataclass(frozen=True)

@@ -203,7 +203,7 @@ def _load(choice: DataChoice, source: Source) -> Json:
 
 
 def _trial(choice: Choice, label: str, data: Json, budget: Json, spec: Json, shared: Json) -> Trial:
-    plugin = choice.variant.plugin
+    plugin = choice.plugin
     return Trial(
         variant=choice.label,
         name=choice.variant.name,
