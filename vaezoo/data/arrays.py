@@ -67,7 +67,7 @@ def _values(
     chosen = _kind(raw["train"], kind, is_bytes, gaps, who)
     highest = max(part.x.max() for part in raw.values())
     scale, words = (255.0, "value/255") if is_bytes and chosen == "image" and highest > 1 else (1.0, "values as given")
-    x = {split: _shaped(torch.from_numpy(part.x.astype(np.float32)) / scale, chosen, who) for split, part in raw.items()}
+    x = {split: _shaped(_float32(part.x) / scale, chosen, who) for split, part in raw.items()}
     for split, part in raw.items():
         _must_be_finite(x[split], f"{who} ({split})", gaps or part.was_padded)
         if x[split].shape[1:] != x["train"].shape[1:]:
@@ -76,6 +76,11 @@ def _values(
             )
     labels = {s: _checked_labels(part, f"{who} ({s})") for s, part in raw.items()}
     return x, labels, f"{words}, read as {chosen}s"
+
+
+def _float32(x: np.ndarray) -> Tensor:
+    with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused as such
+        return torch.from_numpy(x.astype(np.float32))
 
 
 def _must_be_numbers(x: np.ndarray, who: str) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import torch
+from torch import Tensor
 
 from ..core import Spec
 from ..hooks import hookimpl, tags
@@ -21,12 +22,9 @@ FILE = File(
 @tags("image", "real", "small", "files")
 def freyfaces(files: Files) -> Data:
     """Frey faces, 1×28×20, grey values in [0, 1]: 1,965 frames of one film."""
-    pixels = npy(files.read_all([FILE])[0], FILE.name)
-    if pixels.ndim != 2 or pixels.shape[1] != 560 or pixels.dtype != "uint8":
-        raise CorruptData(f"{FILE.name} holds {pixels.dtype} {pixels.shape}; expected uint8 (N, 560)")
-    grey = torch.from_numpy(pixels).float() / 255
+    grey = faces(files.read_all([FILE])[0], FILE.name)
     rows = shuffled(len(grey), len(grey) // 10, len(grey) // 10, "freyfaces")
-    x = rows.of(grey.reshape(-1, 1, 28, 20))
+    x = rows.of(grey)
     return Data(
         name="freyfaces",
         spec=Spec((1, 28, 20), "normal", len(rows.train), latent=8, hidden=128, network="conv"),
@@ -42,6 +40,17 @@ def freyfaces(files: Files) -> Data:
         split_hash=rows.sha256,
         duplicates=duplicates(x["train"], x["test"]),
     )  # fmt: skip
+
+
+def faces(content: bytes, who: str) -> Tensor:
+    """(N, 1, 28, 20) in [0, 1], from a .npy file of bytes (N, 560).
+
+    Raises: CorruptData.
+    """
+    pixels = npy(content, who)
+    if pixels.ndim != 2 or pixels.shape[1] != 560 or pixels.dtype != "uint8":
+        raise CorruptData(f"{who} holds {pixels.dtype} {pixels.shape}; expected uint8 (N, 560)")
+    return torch.from_numpy(pixels).float().reshape(-1, 1, 28, 20) / 255
 
 
 @hookimpl

@@ -1,7 +1,7 @@
 """Splits, binarisation and padding, all fixed by seeds made from names."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,14 +68,14 @@ def binarised_once(p: Tensor, *names: object) -> Tensor:
     return torch.where(p.isnan(), p, drawn)
 
 
-def duplicates(train: Tensor, test: Tensor) -> int:
+def duplicates(train: Tensor | Sequence[Tensor], test: Tensor | Sequence[Tensor]) -> int:
     """Rows of the test split that stand, bit for bit, in the training split too."""
     seen = {row.tobytes() for row in _rows(train)}
     return sum(row.tobytes() in seen for row in _rows(test))
 
 
-def _rows(x: Tensor) -> npt.NDArray[np.generic]:
-    return x.contiguous().numpy().reshape(len(x), -1)
+def _rows(x: Tensor | Sequence[Tensor]) -> Iterable[npt.NDArray[np.generic]]:
+    return x.numpy() if isinstance(x, Tensor) else (row.numpy() for row in x)
 
 
 def padded(sequences: Sequence[Tensor], steps: int) -> Tensor:

@@ -115,6 +115,8 @@ def from_table(table: pd.DataFrame, who: str) -> Raw:
         raise BadData(f"{who} has the column {keys[0]} alone; a table of sequences has both id and time")
     if not values:
         raise BadData(f"{who} has no column of values; its columns are {', '.join(map(str, table)) or 'none'}")
+    if not len(table):
+        raise BadData(f"{who} has no rows")
     for column in values:
         _must_be_numbers(table[column], f"{who}, column {column!r}")
     for key in [*keys, *(["label"] if "label" in table else [])]:
@@ -146,8 +148,6 @@ def _long(table: pd.DataFrame, values: list[Any], who: str) -> Raw:
         first: Mapping[Any, Any] = table[twice].iloc[0].to_dict()
         raise BadData(f"{who}: id {first['id']} has the time {first['time']} twice")
     groups = [rows for _, rows in table.sort_values(["id", "time"], kind="stable").groupby("id", sort=True)]
-    if not groups:
-        raise BadData(f"{who} has no rows")
     raw = from_list([_numbers(rows[values]) for rows in groups], who)
     if "label" not in table:
         return raw
