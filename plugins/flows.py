@@ -107,7 +107,8 @@ def reflect(z: Tensor, mirrors: tuple[Tensor, ...]) -> Tensor:
 class Autoregressive(Encoder):
     """z ← σ z + (1 - σ) m, σ = sigmoid(s), with m and s masked networks of (z, h).
 
-    Kingma et al. 2016, arXiv:1606.04934, algorithm 1. Dimension d of m and s reads z_1 … z_{d-1} and all of h(x); the order is reversed after every step.
+    Kingma et al. 2016, arXiv:1606.04934, algorithm 1.
+    Dimension d of m and s reads z_1 … z_{d-1} and all of h(x); the order is reversed after every step.
     """
 
     mask_in: Tensor
@@ -177,7 +178,7 @@ def householder(spec: Spec, depth: Count = 4) -> Model:
     Minimises R + E_q[log q(z_0|x) - log p(z_K)]: mirrors preserve volume. With the prior N(0, I) they change neither
     term of KL, only which directions the decoder sees.
 
-    Paper: Tomczak & Welling 2016, Improving variational auto-encoders using Householder flow, arXiv:1611.09630, eqs. 8 to 10.
+    Paper: Tomczak & Welling 2016, Improving VAEs using Householder flow, arXiv:1611.09630, eqs. 8 to 10.
     """
     return VAE(Householder(spec, depth), Write(spec), StandardNormal(spec), ELBO())
 
