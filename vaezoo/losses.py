@@ -8,13 +8,24 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from .core import Latent, Loss, Model, Terms, Unsupported
+from .core import VAE, Latent, Loss, Model, Terms, Unsupported, require_parts
 
 
 def require_density(loss: Loss, model: Model) -> None:
     """Raises: Unsupported where the model's posterior has no density, so that no bound can be computed."""
     if model.no_density:
         raise Unsupported(f"{type(loss).__name__} is a bound on log p(x), and this model has none: {model.no_density}")
+
+
+def require_separate_parts(model: Model, who: str) -> VAE:
+    """The model as a `VAE` whose encoder shares no network with its decoder or prior, so that each can be frozen alone.
+
+    Raises: Unsupported for any other model.
+    """
+    vae = require_parts(model, who)
+    if set(vae.encoder.modules()) & {*vae.decoder.modules(), *vae.prior.modules()}:
+        raise Unsupported(f"{who} trains the encoder apart from the rest; this model's prior or decoder contains it")
+    return vae
 
 
 class ELBO(Loss):
@@ -33,6 +44,18 @@ class ELBO(Loss):
 
     def combine(self, distortion: Tensor, rate: Tensor, progress: float) -> Terms:
         return {"loss": distortion + self.beta * rate, "distortion": distortion, "rate": rate}
+
+
+class WarmUp(ELBO):
+    """R + β KL, with β rising linearly from 0 to 1 over the first part `until` of the training (Bowman et al. 2016)."""
+
+    def __init__(self, until: float = 0.3) -> None:
+        super().__init__()
+        self.until = until
+
+    def combine(self, distortion: Tensor, rate: Tensor, progress: float) -> Terms:
+        beta = min(1.0, progress / self.until) if self.until else 1.0
+        return {"loss": distortion + beta * rate, "distortion": distortion, "rate": rate}
 
 
 def aggregate(latent: Latent) -> tuple[Tensor, Tensor]:

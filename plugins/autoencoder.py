@@ -1,0 +1,110 @@
+"""Autoencoders without a rate: plain and denoising. Samples come from a Gaussian fitted to the codes after training."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution, MultivariateNormal
+
+from vaezoo.core import VAE, Encoder, Loss, Model, Prior, Spec, Terms, Trace
+from vaezoo.distributions import to_length
+from vaezoo.hooks import Part, hookimpl, tags
+from vaezoo.hyperparameters import Fraction
+from vaezoo.networks import Deterministic, Write
+
+Error = Literal["likelihood", "squared"]
+
+
+class Reconstruction(Loss):
+    """-log p(x|z) or ‖x - E p(x|z)‖², at the encoder's code, and no rate."""
+
+    def __init__(self, error: Error = "likelihood") -> None:
+        super().__init__()
+        self.error = error
+
+    def forward(self, model: Model, x: Tensor, c: Tensor | None, progress: float) -> Terms:
+        trace = model.infer(x, c)
+        distortion = -trace.log_px.mean()
+        return {"loss": distortion if self.error == "likelihood" else squared_error(trace), "distortion": distortion}
+
+
+def squared_error(trace: Trace) -> Tensor:
+    """Σ over the entries that are there of (x - E p(x|z))², a mean over draws and rows."""
+    x = to_length(trace.x, trace.px.event_shape[0]) if len(trace.px.event_shape) == 2 else trace.x
+    seen = ~x.isnan()
+    error = torch.where(seen, torch.where(seen, x, 0.0) - trace.px.mean, 0.0)
+    return error.square().flatten(2).sum(-1).mean()
+
+
+class Corrupted(Encoder):
+    """Another encoder that, in training, reads x with a fraction of its entries set to 0."""
+
+    def __init__(self, inner: Encoder, fraction: float) -> None:
+        super().__init__()
+        self.inner, self.fraction, self.no_density = inner, fraction, inner.no_density
+
+    def forward(self, x: Tensor, c: Tensor | None = None) -> Distribution:
+        if self.training:
+            keep = (torch.rand_like(x) >= self.fraction) | x.isnan()  # a gap stays a gap
+            x = torch.where(keep, x, 0.0)
+        return self.inner(x, c)
+
+
+class Fitted(Prior):
+    """N(m, S): the mean and the covariance of the training codes. N(0, I) before `fit`."""
+
+    loc: Tensor
+    tril: Tensor
+
+    def __init__(self, spec: Spec) -> None:
+        super().__init__()
+        self.register_buffer("loc", torch.zeros(spec.latent))
+        self.register_buffer("tril", torch.eye(spec.latent))
+
+    def forward(self, c: Tensor | None = None) -> Distribution:
+        return MultivariateNormal(self.loc, scale_tril=self.tril, validate_args=False)
+
+    def fit(self, z: Tensor) -> None:
+        z = z.flatten(1)
+        covariance = torch.cov(z.T).reshape(len(self.loc), -1)
+        self.loc.copy_(z.mean(0))
+        self.tril.copy_(torch.linalg.cholesky(covariance + 1e-6 * torch.eye(len(self.loc), device=z.device)))
+
+
+@tags("static", "deterministic")
+def ae(spec: Spec, error: Error = "likelihood") -> VAE:
+    """The code is a point and costs nothing.
+
+    -log p(x|z), z = μ(x); with error=squared, ‖x - E p(x|z)‖²
+
+    Paper: Hinton & Salakhutdinov 2006, "Reducing the Dimensionality of Data with Neural Networks", Science 313, p. 504.
+    The paper has no prior; here a Gaussian is fitted to the training codes, so that there are samples to judge.
+    """
+    return VAE(Deterministic(spec), Write(spec), Fitted(spec), Reconstruction(error))
+
+
+@tags("static", "deterministic")
+def dae(spec: Spec, corruption: Fraction = 0.25, error: Error = "likelihood") -> VAE:
+    """Reconstructs x from an x of which a fraction of the entries was set to 0.
+
+    -log p(x|z), z = μ(x̃), x̃ ~ masking noise
+
+    Paper: Vincent et al. 2008, "Extracting and Composing Robust Features with Denoising Autoencoders", ICML, §2.3 (the
+    masking noise and its level of 25 %). As in `ae`, the prior is a Gaussian fitted after training.
+    """
+    return VAE(Corrupted(Deterministic(spec), corruption), Write(spec), Fitted(spec), Reconstruction(error))
+
+
+def corrupted(spec: Spec, corruption: Fraction = 0.25) -> Corrupted:
+    """μ(x̃), a point."""
+    return Corrupted(Deterministic(spec), corruption)
+
+
+@hookimpl
+def vaezoo_variants() -> list:
+    return [ae, dae]
+
+
+@hookimpl
+def vaezoo_parts() -> list[Part]:
+    return [Part("corrupted", corrupted), Part("fitted", Fitted), Part("reconstruction", Reconstruction)]

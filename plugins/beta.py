@@ -1,0 +1,55 @@
+"""The rate under a weight other than one: β-VAE, and a capacity that the rate is held at."""
+
+from torch import Tensor
+
+from vaezoo.core import VAE, Spec, Terms
+from vaezoo.hooks import Part, hookimpl, tags
+from vaezoo.hyperparameters import NonNegative, Positive
+from vaezoo.losses import ELBO
+from vaezoo.networks import Gaussian, StandardNormal, Write
+
+
+class Capacity(ELBO):
+    """R + γ |KL - C|, with C rising linearly from 0 to `capacity` nats over the training."""
+
+    def __init__(self, gamma: Positive = 1000.0, capacity: NonNegative = 25.0) -> None:
+        super().__init__()
+        self.gamma, self.capacity = gamma, capacity
+
+    def combine(self, distortion: Tensor, rate: Tensor, progress: float) -> Terms:
+        penalty = self.gamma * (rate - self.capacity * progress).abs()
+        return {"loss": distortion + penalty, "distortion": distortion, "rate": rate}
+
+
+@tags("static", "disentangling")
+def beta(spec: Spec, beta: NonNegative = 4.0) -> VAE:
+    """Weighs the rate by β.
+
+    R + β KL
+
+    Paper: Higgins et al. 2017, "β-VAE: Learning Basic Visual Concepts with a Constrained Variational Framework", ICLR
+    (openreview Sy2fzU9gl), eq. 4.
+    """
+    return VAE(Gaussian(spec), Write(spec), StandardNormal(spec), ELBO(beta))
+
+
+@tags("static", "disentangling")
+def annealed(spec: Spec, gamma: Positive = 1000.0, capacity: NonNegative = 25.0) -> VAE:
+    """Holds the rate at a capacity that rises during training.
+
+    R + γ |KL - C|, C from 0 to `capacity` nats
+
+    Paper: Burgess et al. 2018, "Understanding disentangling in β-VAE", arXiv:1804.03599, eq. 8; γ and C as in its
+    experiments on dSprites (§5). Data that need less than `capacity` nats get them all the same, and pay in the bound.
+    """
+    return VAE(Gaussian(spec), Write(spec), StandardNormal(spec), Capacity(gamma, capacity))
+
+
+@hookimpl
+def vaezoo_variants() -> list:
+    return [beta, annealed]
+
+
+@hookimpl
+def vaezoo_parts() -> list[Part]:
+    return [Part("capacity", Capacity)]

@@ -1,0 +1,75 @@
+"""FactorVAE: a critic tells codes from codes whose dimensions were shuffled."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from vaezoo.core import VAE, Loss, Model, Spec, Terms
+from vaezoo.hooks import Part, hookimpl, tags
+from vaezoo.hyperparameters import NonNegative
+from vaezoo.losses import require_density
+from vaezoo.networks import Gaussian, StandardNormal, Write, frozen, mlp
+
+
+def shuffle_each_dimension(z: Tensor) -> Tensor:
+    """(B, D) with every column permuted on its own: draws of Π_j q(z_j)."""
+    return z.gather(0, torch.rand_like(z).argsort(0))
+
+
+def halves(z: Tensor) -> tuple[Tensor, Tensor]:
+    """The first and the last half of the rows; of an odd number the middle row is in both."""
+    return z[: (len(z) + 1) // 2], z[len(z) // 2 :]
+
+
+class Factor(Loss):
+    """R + KL + γ TC, the total correlation read off a critic: TC ≈ E_q(z) log D(z) / (1 - D(z)).
+
+    One backward pass serves both players: each term is blind to the parameters of the other, so that the sum gives each
+    its own gradient, at the same parameter values. `critic` is the critic's cross-entropy, no part of what is monitored.
+    """
+
+    def __init__(self, spec: Spec, gamma: NonNegative = 6.4) -> None:
+        super().__init__()
+        self.gamma = gamma
+        self.critic = mlp(spec.latent, spec.hidden, spec.hidden, spec.hidden, 1)  # the logit of D: z was not shuffled
+
+    def check(self, model: Model) -> None:
+        require_density(self, model)
+
+    def forward(self, model: Model, x: Tensor, c: Tensor | None, progress: float) -> Terms:
+        trace = model.infer(x, c)
+        joint, other = halves(trace.z[0].flatten(1))
+        with frozen(self.critic):
+            tc = self.critic(joint).mean()
+        critic = self.cross_entropy(joint.detach(), shuffle_each_dimension(other.detach()))
+        distortion, rate = -trace.log_px.mean(), trace.kl.mean()
+        objective = distortion + rate + self.gamma * tc
+        terms = {"monitor": objective, "distortion": distortion, "rate": rate, "tc": tc, "critic": critic}
+        return {"loss": objective + critic, **terms}
+
+    def cross_entropy(self, joint: Tensor, shuffled: Tensor) -> Tensor:
+        """-½ E log D(joint) - ½ E log (1 - D(shuffled)), in nats."""
+        return (F.softplus(-self.critic(joint)).mean() + F.softplus(self.critic(shuffled)).mean()) / 2
+
+
+@tags("static", "disentangling", "adversarial")
+def factor(spec: Spec, gamma: NonNegative = 6.4) -> VAE:
+    """Penalises the total correlation of the codes, as a critic estimates it.
+
+    R + KL + γ KL(q(z) ‖ Π_j q(z_j))
+
+    Paper: Kim & Mnih 2018, "Disentangling by Factorising", arXiv:1802.05983, eq. 2 and algorithm 2. The algorithm draws
+    two minibatches a step; here they are the two halves of one, and R + KL is a mean over both. The critic has three
+    hidden layers of the shared width where the paper's has six of 1,000. A network of its own: the critic.
+    """
+    return VAE(Gaussian(spec), Write(spec), StandardNormal(spec), Factor(spec, gamma))
+
+
+@hookimpl
+def vaezoo_variants() -> list:
+    return [factor]
+
+
+@hookimpl
+def vaezoo_parts() -> list[Part]:
+    return [Part("factor", Factor)]

@@ -1,0 +1,86 @@
+"""GECO: the least rate that meets a target of reconstruction."""
+
+import torch
+from torch import Tensor
+
+from vaezoo.core import VAE, Loss, Model, Spec, Terms, Trace, require_parts
+from vaezoo.distributions import to_length
+from vaezoo.hooks import Part, hookimpl, tags
+from vaezoo.hyperparameters import Fraction, Positive
+from vaezoo.losses import require_density
+from vaezoo.networks import Gaussian, StandardNormal, Write, frozen_but_head
+
+
+class GECO(Loss):
+    """KL + λ C, C = Σ (x - E p(x|z))² - κ² over the entries of x; after every step log λ rises by ν C̄ / (n κ²).
+
+    C̄ is the constraint's running mean over steps: the gradient of C is the minibatch's, its value C̄. The scale of the
+    likelihood, which neither term reads, is trained by log p(x|z). Early stopping watches the rate among the epochs that
+    miss the target by less than 5 %, and before there is one, how far it is missed.
+    """
+
+    log_lambda: Tensor
+    average: Tensor
+    started: Tensor
+
+    def __init__(self, tolerance: Positive = 0.25, speed: Positive = 0.05, smooth: Fraction = 0.9) -> None:
+        super().__init__()
+        self.tolerance, self.speed, self.smooth = tolerance, speed, smooth
+        for name in ("log_lambda", "average", "started"):
+            self.register_buffer(name, torch.zeros(()))
+
+    def check(self, model: Model) -> None:
+        require_density(self, model)
+        require_parts(model, "GECO")
+
+    def forward(self, model: Model, x: Tensor, c: Tensor | None, progress: float) -> Terms:
+        vae = require_parts(model, "GECO")
+        trace = model.infer(x, c)
+        error, entries = squared_error(trace)
+        constraint = error - entries * self.tolerance**2
+        missed = constraint / (entries * self.tolerance**2)  # 0 where the target is met exactly
+        if self.training:
+            self.update(missed.detach())
+        with frozen_but_head(vae.decoder):
+            distortion = -vae.decoder(trace.z.detach(), c).log_prob(x).mean()
+        rate, weight = trace.kl.mean(), self.log_lambda.exp()
+        terms = {"rate": rate, "distortion": distortion.detach(), "lambda": weight, "missed": missed}
+        monitor = rate + 1000 * (missed - 0.05).clamp_min(0)
+        return {"loss": rate + weight * constraint + distortion - distortion.detach(), "monitor": monitor, **terms}
+
+    def update(self, missed: Tensor) -> None:
+        """One step of the running mean and of log λ."""
+        keep = self.smooth * self.started  # the first value is the first mean
+        self.average.copy_(keep * self.average + (1 - keep) * missed)
+        self.started.fill_(1.0)
+        self.log_lambda.copy_((self.log_lambda + self.speed * self.average).clamp(-10, 10))
+
+
+def squared_error(trace: Trace) -> tuple[Tensor, Tensor]:
+    """Σ (x - E p(x|z))² over the entries that are there, a mean over draws and rows; and how many there are a row."""
+    x = to_length(trace.x, trace.px.event_shape[0]) if len(trace.px.event_shape) == 2 else trace.x
+    seen = ~x.isnan()
+    error = torch.where(seen, torch.where(seen, x, 0.0) - trace.px.mean, 0.0)
+    return error.square().flatten(2).sum(-1).mean(), seen.flatten(1).float().sum(-1).mean()
+
+
+@tags("static", "constrained")
+def geco(spec: Spec, tolerance: Positive = 0.25, speed: Positive = 0.05, smooth: Fraction = 0.9) -> VAE:
+    """Asks for a quality of reconstruction, and finds the least rate that gives it.
+
+    KL + λ (Σ (x - E p(x|z))² - κ²), λ rising while the target κ = `tolerance` (a root mean square over entries) is missed
+
+    Paper: Rezende & Viola 2018, "Taming VAEs", arXiv:1810.00597, algorithm 1 with the reconstruction constraint of its
+    table 1. λ moves by the constraint relative to its target, so that `speed` means the same for all data.
+    """
+    return VAE(Gaussian(spec), Write(spec), StandardNormal(spec), GECO(tolerance, speed, smooth))
+
+
+@hookimpl
+def vaezoo_variants() -> list:
+    return [geco]
+
+
+@hookimpl
+def vaezoo_parts() -> list[Part]:
+    return [Part("geco", GECO)]
