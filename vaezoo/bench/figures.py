@@ -1,8 +1,245 @@
-"""Figures."""
+"""Figures of a run as PNG and SVG: reconstructions, samples, learning curves, rate against distortion.
+
+Drawn from figures.safetensors, history.csv and trial.json alone, one data set a figure, the first seed of each variant.
+matplotlib is imported here only, without its global state; the same trials give the same bytes.
+"""
+
+import csv
+import io
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from .rows import Row
 from .store import Store
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-def draw_all(rows: list[Row], store: Store) -> None:
-    """Draws."""
+PER_PAGE = 24  # variants in one figure of images; more go to further pages
+COLUMNS = 8  # pictures side by side
+INK = "#1b4965"
+Arrays = dict[str, np.ndarray]
+
+
+def draw_all(rows: Sequence[Row], store: Store) -> None:
+    """Every figure for which some trial has the material, under figures/."""
+    for dataset in dict.fromkeys(row.dataset for row in rows):
+        done = [row for row in rows if row.dataset == dataset and row.done]
+        for kind, draw in FIGURES.items():
+            for page, figure in enumerate(draw(done, store)):
+                _save(figure, store, f"figures/{kind}-{_slug(dataset)}" + (f"-{page + 1}" if page else ""))
+
+
+def _save(figure: "Figure", store: Store, name: str) -> None:
+    import matplotlib
+
+    with matplotlib.rc_context({"svg.hashsalt": "vaezoo", "svg.fonttype": "none"}):
+        for suffix, metadata in (("png", {"Software": None}), ("svg", {"Date": None, "Creator": None})):
+            content = io.BytesIO()
+            figure.savefig(content, format=suffix, dpi=130, bbox_inches="tight", metadata=metadata)
+            store.write(f"{name}.{suffix}", content.getvalue())
+
+
+def _reconstructions(rows: Sequence[Row], store: Store) -> list["Figure"]:
+    """Test rows on top, below them what each variant makes of them."""
+    found = _material(rows, store, "reconstruction")
+    pages = []
+    for part in _parts(found, PER_PAGE):
+        original = [("data", part[0][1]["x"])]
+        pages.append(_strips([*original, *((name, arrays["reconstruction"]) for name, arrays in part)], "reconstructions"))
+    return pages
+
+
+def _samples(rows: Sequence[Row], store: Store) -> list["Figure"]:
+    """Draws of each variant's prior."""
+    found = _material(rows, store, "samples")
+    return [
+        _strips([(n, a["samples"]) for n, a in part], "samples (means of p(x|z))", 16) for part in _parts(found, PER_PAGE)
+    ]
+
+
+def _strips(strips: Sequence[tuple[str, np.ndarray]], title: str, columns: int = COLUMNS) -> "Figure":
+    """One strip of pictures a row, its name to the left; points in the plane share one scatter plot a strip."""
+    figure = _figure(0.62 * columns + 2.2, 0.66 * len(strips) + 0.4)
+    is_plane = strips[0][1].ndim == 2
+    n = 1 if is_plane else min(columns, max(len(x) for _, x in strips))
+    grid = figure.subplots(len(strips), n, squeeze=False, gridspec_kw={"wspace": 0.06, "hspace": 0.08})
+    for axes, (name, x) in zip(grid, strips, strict=True):
+        for ax, one in zip(axes, [x] if is_plane else x[:n], strict=False):
+            _picture(ax, one)
+        for ax in axes:
+            ax.set(xticks=[], yticks=[])
+        axes[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=8)
+    figure.suptitle(title, fontsize=9, y=0.93)
+    return figure
+
+
+def _picture(ax: "Axes", x: np.ndarray) -> None:
+    """An image (C, H, W), a sequence (T, C) as lines or, where wide, as a roll with time to the right; or points (N, D)."""
+    if x.ndim == 3:
+        image = np.moveaxis(x, 0, -1)
+        ax.imshow(image if image.shape[-1] == 3 else image[..., 0], cmap="gray_r", vmin=0, vmax=1, interpolation="nearest")
+    elif x.shape[-1] > 8 and x.ndim == 2 and not _is_signed(x):
+        ax.imshow(x.T, cmap="gray_r", vmin=0, vmax=1, aspect="auto", origin="lower", interpolation="nearest")
+    elif x.shape[-1] == 2:
+        ax.plot(x[:, 0], x[:, 1], ".", color=INK, markersize=2)
+    else:
+        ax.plot(x, linewidth=0.7)
+
+
+def _is_signed(x: np.ndarray) -> bool:
+    return bool(np.nanmin(x) < 0) if np.isfinite(x).any() else False
+
+
+def _curves(rows: Sequence[Row], store: Store) -> list["Figure"]:
+    """Validation loss by epoch, a panel a variant, because losses of two variants are not on one scale."""
+    found = [(row.name, curves) for row in rows if (curves := _histories(row, store))]
+    return [_panels(part) for part in _parts(found, 2 * PER_PAGE)]
+
+
+def _panels(found: Sequence[tuple[str, list[tuple[list[float], list[float], int]]]]) -> "Figure":
+    columns = min(4, len(found))
+    lines = math.ceil(len(found) / columns)
+    figure = _figure(2.6 * columns, 1.9 * lines + 0.4)
+    axes = figure.subplots(lines, columns, squeeze=False, gridspec_kw={"wspace": 0.35, "hspace": 0.6}).ravel()
+    for ax, (name, curves) in zip(axes, found, strict=False):
+        for epochs, losses, best in curves:
+            ax.plot(epochs, losses, color=INK, linewidth=0.9, alpha=0.7)
+            ax.plot(
+                [best], [losses[epochs.index(best)]] if best in epochs else [math.nan], "o", color="#d1495b", markersize=3
+            )
+        ax.set_title(name, fontsize=8)
+        ax.tick_params(labelsize=6)
+    for ax in axes[len(found) :]:
+        ax.set_axis_off()
+    figure.supxlabel("epoch (dot: the epoch returned to)", fontsize=8)
+    figure.supylabel("validation loss", fontsize=8)
+    return figure
+
+
+def _histories(row: Row, store: Store) -> list[tuple[list[float], list[float], int]]:
+    """(epochs, validation losses, best epoch) of every seed."""
+    found = []
+    for trial in row.done:
+        path = store.trials / trial["key"] / "history.csv"
+        if path.is_file():
+            with path.open(encoding="utf-8") as file:
+                lines = [line for line in csv.DictReader(file) if line.get("validation_loss")]
+            found.append(
+                ([float(x["epoch"]) for x in lines], [float(x["validation_loss"]) for x in lines], trial["best_epoch"])
+            )
+    return found
+
+
+def _rate_distortion(rows: Sequence[Row], store: Store) -> list["Figure"]:
+    """KL against -E log p(x|z), means over seeds: an ELBO is a straight line, better ones are lower left."""
+    points = [(row.name, row.interval("kl").mean, row.interval("reconstruction_nll").mean) for row in rows]
+    points = [point for point in points if all(math.isfinite(value) for value in point[1:])]
+    if not points:
+        return []
+    figure = _figure(7.5, 5.5)
+    ax = figure.subplots()
+    rate, distortion = np.array([p[1] for p in points]), np.array([p[2] for p in points])
+    ax.plot(rate, distortion, "o", color=INK, markersize=4)
+    ax.set(xlabel="rate: KL(q(z|x) ‖ p(z)), nats", ylabel="distortion: −E log p(x|z), nats")
+    ax.margins(0.12)
+    _iso_elbo(ax)
+    _labels(figure, ax, points)
+    return [figure]
+
+
+def _iso_elbo(ax: "Axes") -> None:
+    """Lines of equal ELBO across the axes as they are."""
+    (left, right), (low, high) = ax.get_xlim(), ax.get_ylim()
+    for total in _round_steps(left + low, right + high):
+        ax.plot([left, right], [total - left, total - right], color="0.85", linewidth=0.7, zorder=0)
+        x = min(right, total - low) if total - right < low else right
+        y = total - x
+        if low <= y <= high:
+            ax.annotate(f"ELBO {-total:g}", (x, y), fontsize=6, color="0.55", ha="right", va="bottom", clip_on=True)
+    ax.set(xlim=(left, right), ylim=(low, high))
+
+
+def _round_steps(low: float, high: float, about: int = 6) -> list[float]:
+    size = (high - low) / about or 1.0
+    power = 10.0 ** math.floor(math.log10(size))
+    step = next(m * power for m in (1, 2, 5, 10) if m * power >= size)
+    return [round(step * i, 10) for i in range(math.ceil(low / step), math.floor(high / step) + 1)]
+
+
+def _labels(figure: "Figure", ax: "Axes", points: Sequence[tuple[str, float, float]], size: float = 7.0) -> None:
+    """Names beside their points, each at the first free place around its point, with a thin line where that is far."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    FigureCanvasAgg(figure).draw()
+    scale, places = figure.dpi / 72, _places()
+    centres = [tuple(ax.transData.transform((x, y))) for _, x, y in points]
+    taken = [_box(x, y, 5 * scale, 5 * scale) for x, y in centres]
+    for (name, x, y), (px, py) in zip(points, centres, strict=True):
+        width, height = 0.6 * size * len(name) * scale, 1.3 * size * scale
+        boxes = [_box(px + dx * scale + width / 2 * np.sign(dx), py + dy * scale, width, height) for dx, dy in places]
+        best = min(range(len(boxes)), key=lambda i: (sum(_overlap(boxes[i], other) for other in taken), i))
+        taken.append(boxes[best])
+        dx, dy = places[best]
+        arrow: dict[str, Any] | None = {"arrowstyle": "-", "color": "0.6", "lw": 0.4} if best > 3 else None
+        ax.annotate(
+            name, (x, y), (dx, dy), textcoords="offset points", fontsize=size, va="center",
+            ha="left" if dx > 0 else "right", arrowprops=arrow,
+        )  # fmt: skip
+
+
+def _places() -> list[tuple[float, float]]:
+    """Offsets in points around a point, the near ones first."""
+    around = [(r, a) for r in (7, 16, 26, 38, 52, 70, 90, 115) for a in (20, -20, 160, -160, 60, -60, 120, -120)]
+    return [(r * math.cos(math.radians(a)), r * math.sin(math.radians(a))) for r, a in around]
+
+
+Box = tuple[float, float, float, float]  # left, low, right, high
+
+
+def _box(x: float, y: float, width: float, height: float) -> Box:
+    return x - width / 2, y - height / 2, x + width / 2, y + height / 2
+
+
+def _overlap(a: Box, b: Box) -> float:
+    return max(0.0, min(a[2], b[2]) - max(a[0], b[0])) * max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
+
+
+def _material(rows: Sequence[Row], store: Store, name: str) -> list[tuple[str, Arrays]]:
+    """(row's name, arrays) for the first seed of each row that has them."""
+    found = [(row.name, _arrays(store.trials / row.done[0]["key"])) for row in rows]
+    return [(row, arrays) for row, arrays in found if name in arrays]
+
+
+def _arrays(folder: Path) -> Arrays:
+    from safetensors.numpy import load_file
+
+    path = folder / "figures.safetensors"
+    return load_file(path) if path.is_file() else {}
+
+
+def _parts(items: Sequence[Any], size: int) -> list[Sequence[Any]]:
+    return [items[i : i + size] for i in range(0, len(items), size)]
+
+
+def _figure(width: float, height: float) -> "Figure":
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height))
+
+
+def _slug(name: str) -> str:
+    return "".join(letter if letter.isalnum() else "-" for letter in name).strip("-")
+
+
+FIGURES: dict[str, Callable[[Sequence[Row], Store], list["Figure"]]] = {
+    "reconstructions": _reconstructions,
+    "samples": _samples,
+    "learning-curves": _curves,
+    "rate-distortion": _rate_distortion,
+}

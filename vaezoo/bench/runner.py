@@ -1,4 +1,4 @@
-"""The run: every trial of a plan in a process of its own, a few side by side, and whatever happens to one costs only that one.
+"""The run: every trial of a plan in a process of its own, a few side by side; what happens to one costs only that one.
 
 The parent trains nothing. It schedules, reads the small progress files that trials write, and gives a trial that died a
 status: failed, timeout or oom. SIGINT and SIGTERM stop the children; what is finished stays, and a later run goes on.
@@ -93,9 +93,9 @@ class _Runner:
 
     def go(self) -> None:
         """All trials of the plan, those that are finished taken as they are."""
-        finished = [trial for trial in self.plan.trials if self.store.is_finished(trial.key)]
+        finished = {trial.key for trial in self.plan.trials if self.store.is_finished(trial.key)}
         self.summary.reused = len(finished)
-        left = [trial for trial in self.plan.trials if trial not in finished]
+        left = [trial for trial in self.plan.trials if trial.key not in finished]
         self.progress.start(len(self.plan.trials), len(finished))
         try:
             for trial in (t for t in left if t.skip):
@@ -111,13 +111,13 @@ class _Runner:
 
     def warm(self, trials: list[Trial]) -> None:
         """What trials of one data set share, computed once. A trouble here is a note: trials compute it themselves."""
-        first = {control_name(trial): trial for trial in reversed(trials)}
+        first = {control_name(trial): trial for trial in reversed(trials) if "samples" in (trial.metrics or ("samples",))}
         for name, trial in first.items():
             if self.stop or (self.store.out / name).exists():
                 continue
             self.progress.say(f"preparing {trial.dataset}")
             with pool_of(1, threads=trial.threads) as pool:
-                answer = self.wait(pool.schedule(worker.warm, args=[asdict(self.plan.source), asdict(trial), True]))
+                answer = self.wait(pool.schedule(worker.warm, args=[asdict(self.plan.source), asdict(trial)]))
             if answer.get("controls"):
                 self.store.write(name, to_json({"dataset": trial.dataset, "rows": answer["controls"]}))
             elif answer.get("error") and not self.stop:

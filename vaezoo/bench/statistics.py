@@ -47,7 +47,7 @@ def smallest_p(n: int) -> float:
 
 
 def paired_permutation(differences: Sequence[float]) -> float:
-    """p value of "the mean difference is 0" by flipping signs: all patterns up to 14 pairs, else 20,000 drawn from a fixed seed."""
+    """p value of "the mean difference is 0" by flipping signs: every pattern up to 14 pairs, else 20,000 drawn."""
     d = np.asarray(differences, float)
     if len(d) <= EXACT_UP_TO:
         signs = np.array(list(itertools.product((1, -1), repeat=len(d))))
@@ -89,7 +89,7 @@ class Best:
 
 RULES = {
     "permutation": "paired sign-flip permutation test over seeds, Holm-adjusted, α = 0.05",
-    "t": "paired t-test over seeds, Holm-adjusted, α = 0.05; underpowered: with so few seeds the permutation test cannot reach α",
+    "t": "paired t-test over seeds, Holm-adjusted, α = 0.05 (underpowered: too few seeds for a permutation test)",
     "none": "underpowered: too few seeds for a test, the best mean alone is bold",
 }
 

@@ -46,7 +46,7 @@ def why_not(source: Json, trial: Json) -> Json:
     return {}
 
 
-def warm(source: Json, trial: Json, controls_too: bool) -> Json:
+def warm(source: Json, trial: Json) -> Json:
     """Data, feature extractor and control rows of one data set, so that trials find them in the cache.
 
     {"controls": row -> column -> number} or {"error": why there are none}.
@@ -56,7 +56,7 @@ def warm(source: Json, trial: Json, controls_too: bool) -> Json:
         data = _data_of_trial(source, trial)
         from ..evaluation import controls
 
-        return {"controls": controls(data, seed=0) if controls_too else {}}
+        return {"controls": controls(data, seed=0)}
     except Exception as error:
         return {"error": _one_line(error)}
 
