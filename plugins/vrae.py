@@ -4,14 +4,15 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
+from torch.distributions import Distribution
 
 from vaezoo.core import Latent, Model, Spec, Terms, Trace
-from vaezoo.distributions import Observed, draw
+from vaezoo.distributions import draw
 from vaezoo.hooks import hookimpl, tags
 from vaezoo.hyperparameters import Fraction
-from vaezoo.likelihoods import head
 from vaezoo.losses import ELBO
-from vaezoo.networks import StandardNormal, from_steps, raw_shape, split_normal, step_mask, to_steps, without_gaps
+from vaezoo.networks import StandardNormal, from_steps, split_normal
+from vaezoo.stepwise import StepsLikelihood, as_steps, before
 
 
 class WarmUpELBO(ELBO):
@@ -33,8 +34,11 @@ class RecurrentReader(nn.Module):
         super().__init__()
         self.rnn, self.out = nn.GRU(spec.as_steps[1], spec.hidden, batch_first=True), nn.Linear(spec.hidden, 2 * spec.latent)
 
-    def forward(self, x: Tensor, mask: Tensor) -> torch.distributions.Distribution:
-        states, last = self.rnn(x)[0], (mask.sum(1) - 1).clamp_min(0)
+    def forward(self, x: Tensor, mask: Tensor | None) -> Distribution:
+        states = self.rnn(x)[0]
+        if mask is None:
+            return split_normal(self.out(states[:, -1]))
+        last = (mask.sum(1) - 1).clamp_min(0)
         return split_normal(self.out(torch.take_along_dim(states, last[:, None, None], 1).squeeze(1)))
 
 
@@ -43,22 +47,20 @@ class RecurrentWriter(nn.Module):
 
     def __init__(self, spec: Spec, word_dropout: float) -> None:
         super().__init__()
-        self.word_dropout, self.channels = word_dropout, spec.as_steps[1]
-        self.numbers = raw_shape(spec)[len(spec.shape) :]
+        self.word_dropout, self.channels, self.likelihood = word_dropout, spec.as_steps[1], StepsLikelihood(spec)
         self.into = nn.Linear(spec.latent, spec.hidden)
         self.rnn = nn.GRU(self.channels + spec.latent, spec.hidden, batch_first=True)
-        self.out = nn.Linear(spec.hidden, self.channels * torch.Size(self.numbers).numel())
+        self.out = nn.Linear(spec.hidden, self.likelihood.raw_channels)
 
     def start(self, z: Tensor) -> Tensor:
         """(N, D) -> (1, N, H)."""
         return torch.tanh(self.into(z))[None]
 
     def forward(self, z: Tensor, past: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """Raw numbers (N, T, C[, n]) and the last state, from z (N, D), the steps before (N, T, C) and a state (1, N, H)."""
+        """Raw numbers (N, T, ·) and the last state, from z (N, D), the steps before (N, T, C) and a state (1, N, H)."""
         each = z[:, None].expand(-1, past.shape[1], -1)
         states, state = self.rnn(torch.cat([self._dropped(past), each], -1), state)
-        raw = self.out(states)
-        return (raw.unflatten(-1, (self.channels, *self.numbers)) if self.numbers else raw), state
+        return self.out(states), state
 
     def _dropped(self, past: Tensor) -> Tensor:
         """In training, whole steps are withheld at random (Bowman et al. 2016, §3.2)."""
@@ -78,20 +80,15 @@ class VRAE(Model):
             RecurrentWriter(spec, word_dropout),
             StandardNormal(spec),
         )
-        self.likelihood = head(spec)
 
     def infer(self, x: Tensor, c: Tensor | None = None, k: int = 1) -> Trace:
-        steps = to_steps(x, self.spec)
-        full, mask = without_gaps(steps, self.spec), step_mask(steps)
+        _, full, mask = as_steps(x, self.spec)
         q = self.reader(full, mask)
         z, log_q = draw(q, (k,))
-        past = nn.functional.pad(full, (0, 0, 1, 0))[:, :-1]
-        flat = z.flatten(0, 1)
-        raw, _ = self.writer(flat, past.expand(k, *past.shape).flatten(0, 1), self.writer.start(flat))
-        return Trace(x, self._px(raw.unflatten(0, (k, len(x)))), (Latent(z, log_q, q, self.prior(c)),))
-
-    def _px(self, raw: Tensor) -> Observed:
-        return self.likelihood(from_steps(raw, self.spec))
+        past, flat = before(full).expand(k, *full.shape).flatten(0, 1), z.flatten(0, 1)
+        raw, _ = self.writer(flat, past, self.writer.start(flat))
+        px = self.writer.likelihood(raw.unflatten(0, (k, len(x))))
+        return Trace(x, px, (Latent(z, log_q, q, self.prior(c)),))
 
     @torch.no_grad()
     def sample(self, n: int, c: Tensor | None = None, mean: bool = False) -> Tensor:
@@ -99,7 +96,7 @@ class VRAE(Model):
         state, x, xs = self.writer.start(z), z.new_zeros(n, 1, self.writer.channels), []
         for _ in range(self.steps):
             raw, state = self.writer(z, x, state)
-            px = self.likelihood(raw, event_dims=2)
+            px = self.writer.likelihood.of_step(raw)
             x = px.sample()
             xs.append(px.mean if mean else x)
         return from_steps(torch.cat(xs, 1)[None], self.spec)[0]

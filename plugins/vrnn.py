@@ -8,7 +8,7 @@ from torch.nn import functional as F
 from vaezoo.core import Spec
 from vaezoo.hooks import hookimpl, tags
 from vaezoo.networks import mlp
-from vaezoo.stepwise import Gates, Moments, Stepwise, moments
+from vaezoo.stepwise import Gates, Moments, Particles, Stepwise, bound, moments
 
 
 class VRNN(Stepwise):
@@ -17,8 +17,8 @@ class VRNN(Stepwise):
     Chung et al. 2015, arXiv:1506.02216: prior eq. 5, likelihood eq. 6, recurrence eq. 7, posterior eq. 9.
     """
 
-    def __init__(self, spec: Spec) -> None:
-        super().__init__(spec, state=spec.hidden)
+    def __init__(self, spec: Spec, particles: int) -> None:
+        super().__init__(spec, spec.hidden, bound(particles))
         d, h = spec.latent, spec.hidden
         self.phi_x, self.phi_z = (
             nn.Sequential(nn.Linear(self.channels, h), nn.SiLU()),
@@ -33,7 +33,7 @@ class VRNN(Stepwise):
         )
         self.gates = Gates(h, h, h)
 
-    def features(self, x: Tensor, mask: Tensor | None) -> Tensor:
+    def features(self, x: Tensor, inputs: Tensor, mask: Tensor | None) -> Tensor:
         return self.see(self.phi_x(x))
 
     def inputs(self, x: Tensor, state: Tensor | None = None) -> Tensor:
@@ -53,15 +53,16 @@ class VRNN(Stepwise):
 
 
 @tags("recurrent")
-def vrnn(spec: Spec) -> VRNN:
+def vrnn(spec: Spec, particles: Particles = 0) -> VRNN:
     """Prior, posterior and likelihood of every step share one recurrent state.
 
-    Σ_t −log p(x_t|z_≤t, x_<t) + KL(q(z_t|x_≤t, z_<t) ‖ p(z_t|x_<t, z_<t)), eq. 11.
+    Σ_t −log p(x_t|z_≤t, x_<t) + KL(q(z_t|x_≤t, z_<t) ‖ p(z_t|x_<t, z_<t)), eq. 11; with `particles`, −log p̂ of a filter
+    of that many (FIVO).
 
     Paper: Chung, Kastner, Dinh, Goel, Courville, Bengio 2015, arXiv:1506.02216, eqs. 5 to 11. One layer in place of four
     in every network, and a GRU in place of an LSTM, as everywhere here.
     """
-    return VRNN(spec)
+    return VRNN(spec, particles)
 
 
 @hookimpl

@@ -7,6 +7,11 @@ import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from vaezoo_plugins.dkf import dkf, dmm
+from vaezoo_plugins.dsae import dsae
+from vaezoo_plugins.rvae import rvae
+from vaezoo_plugins.srnn import srnn
+from vaezoo_plugins.storn import storn
 from vaezoo_plugins.vrae import vrae
 from vaezoo_plugins.vrnn import vrnn
 
@@ -24,7 +29,11 @@ def static(spec: Spec) -> VAE:
     return VAE(Gaussian(spec), Write(spec), StandardNormal(spec), ELBO())
 
 
-BUILDERS = [static, vrae, vrnn]
+def rvae_both(spec: Spec) -> Model:
+    return rvae(spec, causal=False)
+
+
+BUILDERS = [static, vrae, vrnn, storn, srnn, dkf, dmm, rvae, rvae_both, dsae]
 
 
 def made(build, spec: Spec) -> Model:

@@ -5,18 +5,22 @@ a sequence as it is, an image as its rows in time. Each step has its own q, p an
 z is computed for the whole sequence at once, before the loop or after it, because the loop over T is the cost.
 """
 
+import math
 from abc import abstractmethod
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .core import Latent, Loss, Model, Spec, Trace
+from .core import Latent, Loss, Model, Spec, Terms, Trace, Unsupported
 from .distributions import Observed, Steps, noise
-from .likelihoods import head
-from .losses import ELBO
-from .networks import from_steps, raw_shape, step_mask, to_steps, without_gaps
+from .likelihoods import HEADS, head
+from .losses import ELBO, require_density
+from .networks import from_steps, reverse_steps, step_mask, to_steps, without_gaps
+
+Particles = Annotated[int, Field(ge=0)]  # 0: trained by the ELBO
 
 
 class Moments(NamedTuple):
@@ -34,6 +38,51 @@ def moments(raw: Tensor) -> Moments:
     """[μ, softplus⁻¹ σ] along the last axis -> μ and σ ≥ 0.001."""
     loc, raw_scale = raw.chunk(2, -1)
     return Moments(loc, F.softplus(raw_scale) + 1e-3)
+
+
+def as_steps(x: Tensor, spec: Spec) -> tuple[Tensor, Tensor, Tensor | None]:
+    """x (B, *shape) as steps (B, T, C), the same with 0 for gaps, and which steps are there (B, T), None where all are."""
+    steps = to_steps(x, spec)
+    return steps, without_gaps(steps, spec), step_mask(steps) if spec.has_gaps else None
+
+
+def noise_of_steps(like: Tensor) -> Tensor:
+    """N(0, I) of the shape (K, B, T, D), drawn step by step, so that longer padding changes no draw of an earlier step."""
+    k, rows, steps, width = like.shape
+    return torch.stack([noise(k, rows, width, like=like) for _ in range(steps)], 2)
+
+
+def from_the_end(rnn: nn.GRU, x: Tensor, mask: Tensor | None) -> Tensor:
+    """(B, T, F) -> (B, T, H): the state at each step of an RNN that starts at each row's last step and runs back."""
+    if mask is None:
+        return rnn(x.flip(1))[0].flip(1)
+    return reverse_steps(rnn(reverse_steps(x, mask))[0], mask)
+
+
+def before(x: Tensor) -> Tensor:
+    """(…, T, F) -> (…, T, F): what each step has before it, zeros at the first."""
+    return F.pad(x, (0, 0, 1, 0))[..., :-1, :]
+
+
+class StepsLikelihood(nn.Module):
+    """The head that the spec names, for raw numbers that come step by step."""
+
+    def __init__(self, spec: Spec) -> None:
+        super().__init__()
+        self.spec, self.head = spec, head(spec)
+        self.numbers, channels = HEADS[spec.likelihood].numbers(spec), spec.as_steps[1]
+        self.raw_channels = channels * self.numbers  # raw numbers that one x_t asks for
+
+    def forward(self, raw: Tensor) -> Observed:
+        """p(x) over the event spec.shape, or over as many steps as there are, from raw (K, B, T, raw_channels)."""
+        return self.head(from_steps(self._entries(raw), self.spec))
+
+    def of_step(self, raw: Tensor) -> Observed:
+        """p(x_t) over an event (C,), from raw (…, raw_channels)."""
+        return self.head(self._entries(raw), event_dims=1)
+
+    def _entries(self, raw: Tensor) -> Tensor:
+        return raw if self.numbers == 1 else raw.unflatten(-1, (-1, self.numbers))
 
 
 class Step(NamedTuple):
@@ -67,18 +116,13 @@ class Stepwise(Model):
         super().__init__(loss)
         self.spec, self.state_size = spec, state
         self.steps, self.channels = spec.as_steps
-        self.likelihood = head(spec)
-        self.numbers = raw_shape(spec)[len(spec.shape) :]  # () or (n,): raw numbers that the head asks of an entry
+        self.likelihood = StepsLikelihood(spec)
+        self.raw_channels = self.likelihood.raw_channels
         loss.check(self)
 
-    @property
-    def raw_channels(self) -> int:
-        """Numbers that `emit` gives for one x_t."""
-        return self.channels * torch.Size(self.numbers).numel()
-
     @abstractmethod
-    def features(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        """(B, T, F): what q of each step sees of x (B, T, C), in which gaps are 0."""
+    def features(self, x: Tensor, inputs: Tensor, mask: Tensor | None) -> Tensor:
+        """(B, T, F): what q of each step sees of x (B, T, C), in which gaps are 0, and of what `inputs` made of it."""
 
     @abstractmethod
     def p(self, state: Tensor) -> Moments:
@@ -106,17 +150,17 @@ class Stepwise(Model):
 
     def sight(self, x: Tensor) -> Sight:
         """x (B, *shape) as the steps see it."""
-        x = to_steps(x, self.spec)
-        mask = step_mask(x) if self.spec.has_gaps else None
-        full = without_gaps(x, self.spec)
-        return Sight(x, mask, self.features(full, mask), self.inputs(full))
+        steps, full, mask = as_steps(x, self.spec)
+        inputs = self.inputs(full)
+        return Sight(steps, mask, self.features(full, inputs, mask), inputs)
 
     def infer(self, x: Tensor, c: Tensor | None = None, k: int = 1) -> Trace:
         seen = self.sight(x)
         states, z, q = self.path(seen, k)
         steps_q, steps_p = Steps(*q, seen.mask), Steps(*self.p(states), seen.mask)
-        px = self.likelihood(from_steps(self._entries(self.emit(states, z)), self.spec))
-        return Trace(x, px, (Latent(z, steps_q.log_prob(z), steps_q, steps_p, stepwise=True),))
+        return Trace(
+            x, self.likelihood(self.emit(states, z)), (Latent(z, steps_q.log_prob(z), steps_q, steps_p, stepwise=True),)
+        )
 
     def path(self, seen: Sight, k: int) -> tuple[Tensor, Tensor, Moments]:
         """The states, draws and moments of q along k drawn paths, (K, B, T, ·) each."""
@@ -141,7 +185,7 @@ class Stepwise(Model):
 
     def emission(self, state: Tensor, z: Tensor) -> Observed:
         """p(x_t|z_t, s_t) of one step, over an event (C,)."""
-        return self.likelihood(self._entries(self.emit(state, z)), event_dims=1)
+        return self.likelihood.of_step(self.emit(state, z))
 
     @torch.no_grad()
     def sample(self, n: int, c: Tensor | None = None, mean: bool = False) -> Tensor:
@@ -158,10 +202,6 @@ class Stepwise(Model):
             xs.append(px.mean[0] if mean else x)
             state = self.advance(state, self.inputs(x[:, None], state)[:, 0], z)
         return from_steps(torch.stack(xs, 1)[None], self.spec)[0]
-
-    def _entries(self, raw: Tensor) -> Tensor:
-        """(…, C n) -> (…, C, n) where the head asks n numbers of every entry."""
-        return raw.unflatten(-1, (self.channels, *self.numbers)) if self.numbers else raw
 
 
 class Gates(nn.Module):
@@ -189,4 +229,81 @@ class Gates(nn.Module):
         return torch.lerp(n, state, u)
 
 
-__all__ = ["Gates", "Moments", "Sight", "Step", "Stepwise", "moments"]
+class FIVO(Loss):
+    """−log p̂(x), where p̂ = Π_t Σ_k w_t-1^k α_t^k is the likelihood estimate of a particle filter with q as its proposal.
+
+    Maddison et al. 2017, arXiv:1705.09279, algorithm 1. The paths are resampled where fewer than `threshold` K of the K
+    particles are effective (1: always, 0: never, which is the bound of Burda et al. 2016). No gradient is taken through
+    the choice of paths, as in the paper's experiments (§4): it is a bound all the same, with less noise and some bias.
+    """
+
+    def __init__(self, particles: int = 4, threshold: float = 0.5) -> None:
+        super().__init__()
+        self.particles, self.threshold = particles, threshold
+
+    def check(self, model: Model) -> None:
+        require_density(self, model)
+        require_steps(model, "FIVO")
+
+    def forward(self, model: Model, x: Tensor, c: Tensor | None, progress: float) -> Terms:
+        log_p, resampled = self.filter(model, x)
+        return {"loss": -log_p.mean(), "resampled": resampled.mean()}
+
+    def filter(self, model: Model, x: Tensor) -> tuple[Tensor, Tensor]:
+        """log p̂(x) and the number of times that the paths were resampled, (B,) each."""
+        model, k = require_steps(model, "FIVO"), self.particles
+        seen = model.sight(x)
+        state = model.start(k, len(x), seen.features)
+        even = state.new_full((k, len(x)), -math.log(k))
+        log_w, log_p, count = even, even.new_zeros(len(x)), even.new_zeros(len(x))
+        for t in range(seen.x.shape[1]):
+            step = model.step(seen, t, state)
+            log_w = log_w + step.log_alpha
+            gain = log_w.logsumexp(0)
+            log_p, log_w = log_p + gain, log_w - gain
+            poor = (2 * log_w).logsumexp(0).neg().exp() < self.threshold * k + 1e-6  # 1/Σw² particles are effective
+            state = torch.where(poor[:, None], chosen(step.state, log_w), step.state)
+            log_w, count = torch.where(poor, even, log_w), count + poor
+        return log_p, count
+
+
+def require_steps(model: Model, who: str) -> Stepwise:
+    """The model as one that can be advanced step by step.
+
+    Raises: Unsupported for any other.
+    """
+    if not isinstance(model, Stepwise):
+        raise Unsupported(f"{who} advances paths step by step, which {type(model).__name__} cannot; take vrnn, srnn, dmm, …")
+    return model
+
+
+def chosen(state: Tensor, log_w: Tensor) -> Tensor:
+    """K states (K, B, S) drawn with replacement, for each row, by the weights exp(log_w) (K, B)."""
+    edges = log_w.detach().exp().cumsum(0)
+    u = torch.rand_like(edges) * edges[-1]
+    index = (edges[None] <= u[:, None]).sum(1).clamp_max(len(edges) - 1)  # (K, B)
+    return torch.take_along_dim(state, index[..., None], 0)
+
+
+def bound(particles: int) -> Loss:
+    """FIVO with that many particles, or the ELBO for none."""
+    return FIVO(particles) if particles else ELBO()
+
+
+__all__ = [
+    "FIVO",
+    "Gates",
+    "Moments",
+    "Particles",
+    "Sight",
+    "Step",
+    "StepsLikelihood",
+    "Stepwise",
+    "as_steps",
+    "before",
+    "bound",
+    "from_the_end",
+    "moments",
+    "noise_of_steps",
+    "require_steps",
+]  # fmt: skip

@@ -5,6 +5,11 @@ import math
 import pytest
 import torch
 from torch import Tensor
+from vaezoo_plugins.dkf import dkf, dmm
+from vaezoo_plugins.dsae import dsae
+from vaezoo_plugins.rvae import rvae
+from vaezoo_plugins.srnn import srnn
+from vaezoo_plugins.storn import storn
 from vaezoo_plugins.vrae import vrae
 from vaezoo_plugins.vrnn import vrnn
 
@@ -14,8 +19,17 @@ from vaezoo.networks import from_steps, to_steps
 from vaezoo.seeds import seeded
 from vaezoo.stepwise import Gates
 
-BUILDERS = [vrae, vrnn]
-STEPWISE = [b for b in BUILDERS if b is not vrae]
+
+def dmm_linear(spec: Spec):
+    return dmm(spec, linear=True)
+
+
+def rvae_both(spec: Spec):
+    return rvae(spec, causal=False)
+
+
+STEPWISE = [vrnn, storn, srnn, dkf, dmm, dmm_linear]
+BUILDERS = [*STEPWISE, vrae, rvae, rvae_both, dsae]
 IMAGE = Spec((2, 4, 3), latent=2, hidden=8)
 CHAIN = Spec((5, 3), latent=2, hidden=8)
 
@@ -31,13 +45,13 @@ def binary(spec: Spec, n: int) -> Tensor:
 
 
 def trained(model, steps: int = 150):
-    """The model after it has learned that a bit mostly repeats the one before: its steps depend on each other."""
-    optimiser = torch.optim.Adam(model.parameters(), 0.02)
+    """The model after it has learned that bits are mostly 0 and mostly repeat the one before."""
+    optimiser, (t, c) = torch.optim.Adam(model.parameters(), 0.02), model.spec.as_steps
     with seeded("train"):
         for _ in range(steps):
-            flips = torch.rand(64, *model.spec.shape) < 0.1
-            flips[:, 0] = torch.rand(64, model.spec.shape[1]) < 0.5
-            loss = model(flips.cumsum(1).remainder(2).double())["loss"]
+            flips = torch.rand(1, 64, t, c) < 0.1
+            flips[:, :, 0] = torch.rand(64, c) < 0.2
+            loss = model(from_steps(flips.cumsum(2).remainder(2).double(), model.spec)[0])["loss"]
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
@@ -50,12 +64,12 @@ def all_binary(spec: Spec) -> Tensor:
     return rows.double().unflatten(1, spec.shape)
 
 
-@pytest.mark.parametrize("shape", [(3, 2), (2, 3, 1), (1, 3, 2)])
+@pytest.mark.parametrize("shape", [(2, 2), (2, 2, 1)])
 @pytest.mark.parametrize("build", BUILDERS)
 def test_probabilities_of_all_x_sum_to_one(build, shape):
     # p(x) by importance sampling with k draws; Σ_x p̂(x) has mean 1, and its spread over 20 groups gives the error, z = 4
     spec = Spec(shape, latent=1, hidden=6)
-    model, x, k = made(build, spec), all_binary(spec), 2000
+    model, x, k = trained(made(build, spec), 50), all_binary(spec), 2000
     with torch.no_grad(), seeded("draws"):
         groups = model.infer(x, None, k).log_w.exp().unflatten(0, (20, -1)).mean(1).sum(1)
     assert abs(groups.mean() - 1) < 4 * groups.std() / math.sqrt(20) + 1e-6
@@ -64,16 +78,16 @@ def test_probabilities_of_all_x_sum_to_one(build, shape):
 
 @pytest.mark.parametrize("build", BUILDERS)
 def test_draws_follow_the_density_that_infer_reports(build):
-    # The frequency of each of 16 x among n = 40,000 draws against its importance-sampled probability, z = 5: an x_t that
+    # The frequency of each of 16 x among n = 20,000 draws against its importance-sampled probability, z = 5: an x_t that
     # is returned but is not the one fed back would show here.
     spec = Spec((4, 1), latent=1, hidden=6)
-    model, n = trained(made(build, spec)), 40_000
+    model, n = trained(made(build, spec), 100), 20_000
     with torch.no_grad(), seeded("draws"):
-        p = model.infer(all_binary(spec), None, 20_000).log_w.logsumexp(0).sub(math.log(20_000)).exp()
+        p = model.infer(all_binary(spec), None, 5000).log_w.logsumexp(0).sub(math.log(5000)).exp()
         index = (model.sample(n).flatten(1) @ (2.0 ** torch.arange(4)).double()).long()
     seen = torch.bincount(index, minlength=16) / n
     assert (seen - p).abs().max() < 5 * math.sqrt(0.25 / n)
-    assert p[0] + p[15] > 0.5  # the model knows that bits repeat: the test could not fail on a uniform p
+    assert p[0] > (0.45 if build in (vrnn, storn, srnn, vrae) else 0.2)  # a uniform p is 0.06
 
 
 @pytest.mark.parametrize("build", BUILDERS)
@@ -131,12 +145,12 @@ def test_steps_of_the_filter_add_up_to_the_trace(build):
     torch.testing.assert_close(total, expected, rtol=1e-10, atol=1e-10)
 
 
-@pytest.mark.parametrize("build", STEPWISE)
+@pytest.mark.parametrize("build", [b for b in BUILDERS if b is not vrae])
 def test_closed_kl_of_the_steps_agrees_with_the_draws(build):
     # E[log q - log p] = E[Σ_t KL_t] over the drawn paths: n = 20,000 pairs, z = 4
     model, x = made(build, CHAIN), binary(CHAIN, 1)
     with torch.no_grad(), seeded("draws"):
-        latent = model.infer(x, None, 20_000).latents[0]
+        latent = model.infer(x, None, 20_000).latents[-1]
     assert latent.stepwise
     assert latent.kl_is_exact
     difference = latent.log_q - latent.log_p - latent.kl

@@ -1,0 +1,140 @@
+"""Deep Kalman filter and deep Markov model: nonlinear state space models, in which x depends on z alone."""
+
+from abc import abstractmethod
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vaezoo.core import Spec
+from vaezoo.hooks import hookimpl, tags
+from vaezoo.networks import mlp
+from vaezoo.stepwise import Moments, Particles, Stepwise, bound, from_the_end, moments
+
+
+class Markov(Stepwise):
+    """p(z_1) p(x_1|z_1) Π_t p(z_t|z_t-1) p(x_t|z_t). The state is z_t-1 and a 1 at the first step, where there is none."""
+
+    def __init__(self, spec: Spec, write: Callable[[int, int], nn.Module], particles: int) -> None:
+        super().__init__(spec, spec.latent + 1, bound(particles))
+        self.latent, self.write = spec.latent, write(spec.latent, self.raw_channels)
+        self.first = nn.Parameter(torch.zeros(2 * spec.latent))  # p(z_1)
+
+    @abstractmethod
+    def transition(self, z: Tensor) -> Moments:
+        """p(z_t|z_t-1)."""
+
+    def start(self, k: int, rows: int, like: Tensor) -> Tensor:
+        return F.pad(like.new_zeros(k, rows, self.latent), (0, 1), value=1.0)
+
+    def p(self, state: Tensor) -> Moments:
+        then, first, is_first = self.transition(state[..., :-1]), moments(self.first), state[..., -1:] > 0
+        return Moments(torch.where(is_first, first.loc, then.loc), torch.where(is_first, first.scale, then.scale))
+
+    def emit(self, state: Tensor, z: Tensor) -> Tensor:
+        return self.write(z)
+
+    def advance(self, state: Tensor, seen: Tensor, z: Tensor) -> Tensor:
+        return F.pad(z, (0, 1))
+
+
+class DKF(Markov):
+    """p(z_t|z_t-1) by a network; q(z_t|x_1:T) from both ends (Krishnan et al. 2015, arXiv:1511.05121, §5, "q-BRNN")."""
+
+    def __init__(self, spec: Spec, particles: int) -> None:
+        d, h = spec.latent, spec.hidden
+        super().__init__(spec, lambda i, o: mlp(i, h, o), particles)
+        self.transit, self.posterior = mlp(d, h, 2 * d), mlp(2 * h, h, 2 * d)
+        self.forwards, self.backwards = (nn.GRU(self.channels, h, batch_first=True) for _ in range(2))
+
+    def features(self, x: Tensor, inputs: Tensor, mask: Tensor | None) -> Tensor:
+        return self.posterior(torch.cat([self.forwards(x)[0], from_the_end(self.backwards, x, mask)], -1))
+
+    def transition(self, z: Tensor) -> Moments:
+        return moments(self.transit(z))
+
+    def q(self, state: Tensor, feature: Tensor) -> Moments:
+        return Moments(*(m.expand(*state.shape[:-1], -1) for m in moments(feature)))
+
+
+class Gated(nn.Module):
+    """μ = (1 − g) ⊙ (W z + b) + g ⊙ h and σ² = softplus(W' relu(h) + b'), gate g and proposal h by networks.
+
+    Krishnan et al. 2017, arXiv:1609.09869, "gated transition function"; W starts as the identity, b as zero.
+    """
+
+    def __init__(self, latent: int, hidden: int) -> None:
+        super().__init__()
+        self.gate, self.propose = mlp(latent, hidden, latent), mlp(latent, hidden, latent)
+        self.linear, self.spread = nn.Linear(latent, latent), nn.Linear(latent, latent)
+        nn.init.eye_(self.linear.weight)
+        nn.init.zeros_(self.linear.bias)
+
+    def forward(self, z: Tensor) -> Moments:
+        h = self.propose(z)
+        loc = torch.lerp(self.linear(z), h, torch.sigmoid(self.gate(z)))
+        return Moments(loc, (F.softplus(self.spread(F.relu(h))) + 1e-6).sqrt())
+
+
+class Linear(nn.Module):
+    """μ = W z + b with one σ for all z: with linear writing, a linear-Gaussian state space model."""
+
+    def __init__(self, latent: int) -> None:
+        super().__init__()
+        self.linear, self.raw_scale = nn.Linear(latent, latent), nn.Parameter(torch.zeros(latent))
+        nn.init.eye_(self.linear.weight)
+        nn.init.zeros_(self.linear.bias)
+
+    def forward(self, z: Tensor) -> Moments:
+        loc = self.linear(z)
+        return Moments(loc, (F.softplus(self.raw_scale) + 1e-3).expand_as(loc))
+
+
+class DMM(Markov):
+    """q(z_t|z_t-1, x_t:T) from h = ½ (tanh(W z_t-1 + b) + h_t), where h_t runs backward over x (ibid., "ST-R")."""
+
+    def __init__(self, spec: Spec, linear: bool, particles: int) -> None:
+        d, h = spec.latent, spec.hidden
+        super().__init__(spec, nn.Linear if linear else lambda i, o: mlp(i, h, o), particles)
+        self.transit = Linear(d) if linear else Gated(d, h)
+        self.backwards, self.combine = nn.GRU(self.channels, h, batch_first=True), nn.Linear(d, h)
+        self.squash, self.posterior = nn.Identity() if linear else nn.Tanh(), nn.Linear(h, 2 * d)
+
+    def features(self, x: Tensor, inputs: Tensor, mask: Tensor | None) -> Tensor:
+        return from_the_end(self.backwards, x, mask)
+
+    def transition(self, z: Tensor) -> Moments:
+        return self.transit(z)
+
+    def q(self, state: Tensor, feature: Tensor) -> Moments:
+        return moments(self.posterior(0.5 * (self.squash(self.combine(state[..., :-1])) + feature)))
+
+
+@tags("recurrent")
+def dkf(spec: Spec, particles: Particles = 0) -> DKF:
+    """A Markov chain of latents with network transitions; x depends on z alone; each q sees the whole sequence.
+
+    Σ_t −log p(x_t|z_t) + KL(q(z_t|x_1:T) ‖ p(z_t|z_t-1)); with `particles`, −log p̂ of a filter of that many (FIVO).
+
+    Paper: Krishnan, Shalit, Sontag 2015, arXiv:1511.05121, §4 (model) and §5 (bound; the bidirectional posterior).
+    """
+    return DKF(spec, particles)
+
+
+@tags("recurrent")
+def dmm(spec: Spec, linear: bool = False, particles: Particles = 0) -> DMM:
+    """Gated Markov transitions, and a posterior with the structure of the true one.
+
+    Σ_t −log p(x_t|z_t) + KL(q(z_t|z_t-1, x_t:T) ‖ p(z_t|z_t-1)); `linear` makes transitions and emissions linear maps,
+    so that the best bound is the likelihood of a Kalman filter; with `particles`, −log p̂ of a filter (FIVO).
+
+    Paper: Krishnan, Shalit, Sontag 2017, arXiv:1609.09869, "Deep Markov models" (gated transition) and "Structured
+    inference networks" (ST-R, the combiner). p(z_1) is learned, and a GRU stands in place of the plain recurrence.
+    """
+    return DMM(spec, linear, particles)
+
+
+@hookimpl
+def vaezoo_variants() -> list[Callable[..., Markov]]:
+    return [dkf, dmm]

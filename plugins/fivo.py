@@ -1,0 +1,22 @@
+"""FIVO: the likelihood estimate of a particle filter as the bound to maximise.
+
+The loss itself is in `vaezoo.stepwise`, beside the steps that it drives. The variants vrnn, srnn, storn, dkf and dmm are
+trained by it when they are given `particles`, such as vrnn[particles=4].
+"""
+
+from vaezoo.hooks import Part, hookimpl
+from vaezoo.hyperparameters import Count, Fraction
+from vaezoo.stepwise import FIVO
+
+
+def fivo(particles: Count = 4, threshold: Fraction = 0.5) -> FIVO:
+    """−log Π_t Σ_k w_t-1^k α_t^k, a bound that a filter with resampling makes tighter, for models with steps.
+
+    Paper: Maddison, Lawson, Tucker, Heess, Norouzi, Mnih, Doucet, Teh 2017, arXiv:1705.09279, §3 and algorithm 1.
+    """
+    return FIVO(particles, threshold)
+
+
+@hookimpl
+def vaezoo_parts() -> list[Part]:
+    return [Part("fivo", fivo)]

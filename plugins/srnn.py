@@ -1,0 +1,67 @@
+"""SRNN: a deterministic recurrence below a stochastic one, and a posterior that looks ahead."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vaezoo.core import Spec
+from vaezoo.hooks import hookimpl, tags
+from vaezoo.networks import mlp
+from vaezoo.stepwise import Moments, Particles, Stepwise, before, bound, from_the_end, moments
+
+
+class SRNN(Stepwise):
+    """d_t = f(d_t-1, x_t-1), p(z_t|z_t-1, d_t), p(x_t|z_t, d_t), and q(z_t|z_t-1, a_t) with a_t = g(a_t+1, [d_t, x_t]).
+
+    The mean of q is that of p plus a learned residual (Fraccaro et al. 2016, arXiv:1605.07571, §3.1 and algorithm 1).
+    The state is [d_t, z_t-1]; d has no part in z, so that it is computed for all steps at once.
+    """
+
+    def __init__(self, spec: Spec, particles: int) -> None:
+        d, h = spec.latent, spec.hidden
+        super().__init__(spec, h + d, bound(particles))
+        self.latent = d
+        self.forwards, self.backwards = (
+            nn.GRU(self.channels, h, batch_first=True),
+            nn.GRU(h + self.channels, h, batch_first=True),
+        )
+        self.prior, self.write = mlp(h + d, h, 2 * d), mlp(h + d, h, self.raw_channels)
+        self.see, self.recall, self.correct = nn.Linear(h, h), nn.Linear(d, h, bias=False), nn.Linear(h, 2 * d)
+
+    def features(self, x: Tensor, inputs: Tensor, mask: Tensor | None) -> Tensor:
+        return self.see(from_the_end(self.backwards, torch.cat([before(inputs), x], -1), mask))
+
+    def inputs(self, x: Tensor, state: Tensor | None = None) -> Tensor:
+        return self.forwards(x, None if state is None else state[..., : -self.latent].contiguous())[0]  # d_t+1
+
+    def p(self, state: Tensor) -> Moments:
+        return moments(self.prior(state))
+
+    def q(self, state: Tensor, feature: Tensor) -> Moments:
+        residual = moments(self.correct(F.silu(feature + self.recall(state[..., -self.latent :]))))
+        return Moments(self.p(state).loc + residual.loc, residual.scale)
+
+    def emit(self, state: Tensor, z: Tensor) -> Tensor:
+        return self.write(torch.cat([state[..., : -self.latent], z], -1))
+
+    def advance(self, state: Tensor, seen: Tensor, z: Tensor) -> Tensor:
+        return torch.cat([seen.expand(*z.shape[:-1], -1), z], -1)
+
+
+@tags("recurrent")
+def srnn(spec: Spec, particles: Particles = 0) -> SRNN:
+    """A Markov chain of latents over a deterministic recurrence, with a posterior that looks ahead.
+
+    Σ_t −log p(x_t|z_t, d_t) + KL(q(z_t|z_t-1, a_t) ‖ p(z_t|z_t-1, d_t)); with `particles`, −log p̂ of a filter (FIVO).
+
+    Paper: Fraccaro, Sønderby, Paquet, Winther 2016, arXiv:1605.07571, §2.2, §3 and algorithm 1 (residual mean: §3.1).
+    The likelihood sees x_t-1 through d_t alone; the prior's mean is not detached inside q.
+    """
+    return SRNN(spec, particles)
+
+
+@hookimpl
+def vaezoo_variants() -> list[Callable[..., SRNN]]:
+    return [srnn]

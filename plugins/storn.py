@@ -1,0 +1,70 @@
+"""STORN: independent standard normal latents drive a recurrent generator."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from vaezoo.core import Spec
+from vaezoo.hooks import hookimpl, tags
+from vaezoo.networks import mlp
+from vaezoo.stepwise import Gates, Moments, Particles, Stepwise, bound, moments
+
+
+class STORN(Stepwise):
+    """p(z_t) = N(0, I), h_t = f(x_t-1, z_t, h_t-1), p(x_t|h_t), q(z_t|x_≤t) (Bayer & Osendorfer 2014, arXiv:1411.7610, §3).
+
+    The state is h_t-1 and what the gates make of x_t-1, since x_t is written after z_t has entered the recurrence.
+    """
+
+    def __init__(self, spec: Spec, particles: int) -> None:
+        d, h = spec.latent, spec.hidden
+        super().__init__(spec, 4 * h, bound(particles))
+        self.hidden, self.latent = h, d
+        self.read, self.posterior = nn.GRU(self.channels, h, batch_first=True), mlp(h, h, 2 * d)
+        self.gates, self.write = Gates(self.channels, d, h), nn.Linear(h, self.raw_channels)
+
+    def start(self, k: int, rows: int, like: Tensor) -> Tensor:
+        zero = like.new_zeros(k, rows, self.hidden)
+        return torch.cat([zero, self.gates.known(like.new_zeros(k, rows, self.channels))], -1)
+
+    def features(self, x: Tensor, inputs: Tensor, mask: Tensor | None) -> Tensor:
+        return self.posterior(self.read(x)[0])
+
+    def inputs(self, x: Tensor, state: Tensor | None = None) -> Tensor:
+        return self.gates.known(x)
+
+    def p(self, state: Tensor) -> Moments:
+        zero = state.new_zeros(*state.shape[:-1], self.latent)
+        return Moments(zero, torch.ones_like(zero))
+
+    def q(self, state: Tensor, feature: Tensor) -> Moments:
+        each = moments(feature)
+        return Moments(*(m.expand(*state.shape[:-1], -1) for m in each))
+
+    def emit(self, state: Tensor, z: Tensor) -> Tensor:
+        return self.write(self._recur(state, z))
+
+    def advance(self, state: Tensor, seen: Tensor, z: Tensor) -> Tensor:
+        return torch.cat([self._recur(state, z), seen.expand(*state.shape[:-1], -1)], -1)
+
+    def _recur(self, state: Tensor, z: Tensor) -> Tensor:
+        """h_t, from s_t and z_t."""
+        return self.gates(state[..., : self.hidden], state[..., self.hidden :], z)
+
+
+@tags("recurrent")
+def storn(spec: Spec, particles: Particles = 0) -> STORN:
+    """Independent standard normal latents, one a step, drive a recurrent generator.
+
+    Σ_t −log p(x_t|z_≤t, x_<t) + KL(q(z_t|x_≤t) ‖ N(0, I)); with `particles`, −log p̂ of a filter of that many (FIVO).
+
+    Paper: Bayer & Osendorfer 2014, arXiv:1411.7610, §3 (generating model and recognition model). Both recurrences are
+    GRUs, and the recognition network sees x_t itself.
+    """
+    return STORN(spec, particles)
+
+
+@hookimpl
+def vaezoo_variants() -> list[Callable[..., STORN]]:
+    return [storn]
