@@ -22,7 +22,7 @@ SIDE = 32
 def sprites() -> Data:
     """Squares, ellipses and hearts, 1×32×32, rendered from five known factors; labelled by shape."""
     factors = torch.cartesian_prod(*map(torch.arange, FACTORS.values()))  # (6144, 5)
-    images = render(factors)
+    images = torch.cat([render(some) for some in factors.split(64)])  # small pieces stay in the processor's cache
     rows = shuffled(len(images), 768, 768, "sprites", labels=factors[:, 0])
     x = rows.of(images)
     return Data(

@@ -8,14 +8,16 @@ labels; arrays that `numpy.savez` was given without names (arr_0, arr_1 …) are
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from .data import SPLITS
 from .files import BadData, MissingData
 from .formats import Array, npy, npz
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,8 @@ def from_list(sequences: list[Array], who: str) -> Raw:
 
 
 def _csv(path: Path) -> dict[str, Raw]:
+    import pandas as pd
+
     try:
         table = pd.read_csv(path)
     except (ValueError, pd.errors.ParserError) as error:  # an empty file and a wrong encoding are ValueErrors
@@ -95,6 +99,8 @@ def _csv(path: Path) -> dict[str, Raw]:
 
 
 def _parquet(path: Path) -> dict[str, Raw]:
+    import pandas as pd
+
     try:
         table = pd.read_parquet(path)
     except ImportError:
@@ -104,7 +110,7 @@ def _parquet(path: Path) -> dict[str, Raw]:
     return {"train": from_table(table, str(path))}
 
 
-def from_table(table: pd.DataFrame, who: str) -> Raw:
+def from_table(table: "pd.DataFrame", who: str) -> Raw:
     """The rows of a table as vectors, or as sequences where it has the columns id and time.
 
     Raises: BadData.
@@ -125,15 +131,17 @@ def from_table(table: pd.DataFrame, who: str) -> Raw:
     return _long(table, values, who) if keys else Raw(_numbers(table[values]), _labels(table))
 
 
-def _numbers(table: pd.DataFrame) -> Array:
+def _numbers(table: "pd.DataFrame") -> Array:
     return table.to_numpy(dtype=np.float64, na_value=np.nan)
 
 
-def _labels(table: pd.DataFrame) -> Array | None:
+def _labels(table: "pd.DataFrame") -> Array | None:
     return np.asarray(table["label"]) if "label" in table else None
 
 
 def _must_be_numbers(column: "pd.Series[Any]", who: str) -> None:
+    import pandas as pd
+
     if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_complex_dtype(column):
         return
     bad = column[pd.to_numeric(column, errors="coerce").isna() & column.notna()]
@@ -141,7 +149,7 @@ def _must_be_numbers(column: "pd.Series[Any]", who: str) -> None:
     raise BadData(f"{who} is of type {column.dtype}, expected numbers{example}")
 
 
-def _long(table: pd.DataFrame, values: list[Any], who: str) -> Raw:
+def _long(table: "pd.DataFrame", values: list[Any], who: str) -> Raw:
     """One sequence an id, in the order of time."""
     twice = table.duplicated(["id", "time"])
     if twice.any():
