@@ -114,10 +114,13 @@ def choose(text: str, entries: Mapping[str, E], what: str) -> list[Chosen[E]]:
     wanted = [item for item in items if not item.excludes] or [Item(ALL)]
     unwanted = {entry.name for item in items if item.excludes for entry in matching(item, entries, what)}
     chosen = [c for item in wanted for c in _expanded(item, matching(item, entries, what))]
-    left = {_identity(c): c for c in reversed(chosen) if c.entry.name not in unwanted}
+    left: dict[str, Chosen[E]] = {}
+    for one in chosen:
+        if one.entry.name not in unwanted:
+            left.setdefault(_identity(one), one)  # the first of two that are the same stays
     if not left:
         raise SelectionError(f"{text!r} leaves no {what}: everything it names, it also excludes")
-    return list(left.values())[::-1]
+    return list(left.values())
 
 
 def matching(item: Item, entries: Mapping[str, E], what: str) -> list[E]:
