@@ -1,7 +1,8 @@
 """The features in which samples are compared: a small classifier, trained once per data set by a fixed recipe and seed.
 
 Its weights are hashed, and the hash goes beside the numbers: rows are comparable when it is the same. Data without
-labels get the same network as it is before training. Features are the layer before the last, float64, `WIDTH` of them.
+labels get the same network as it is before training. Features are the layer before the last, float64, `WIDTH` of them,
+each with mean 0 and deviation 1 over the training split.
 
 What is expensive is kept in one file a data set, written aside and renamed into place, and checked by its digest when
 it is read: many processes may share the folder, and a damaged file is made anew.
@@ -28,7 +29,7 @@ from ..networks import step_mask
 from ..seeds import generator_for, seeded
 from .pieces import pieces
 
-VERSION = "1"  # of the recipe: another number, another cache entry
+VERSION = "2"  # of the recipe: another number, another cache entry
 WIDTH, HIDDEN, STEPS, BATCH, RATE = 32, 64, 800, 128, 2e-3
 
 
@@ -37,6 +38,8 @@ class Network(nn.Module):
 
     mean: Tensor
     scale: Tensor
+    centre: Tensor
+    spread: Tensor
 
     def __init__(self, spec: Spec, train: Tensor) -> None:
         super().__init__()
@@ -46,16 +49,27 @@ class Network(nn.Module):
         self.register_buffer("scale", seen.std().clamp_min(1e-6))
         self.body, width = _body(spec)
         self.out = nn.Linear(width, WIDTH)
+        self.register_buffer("centre", torch.zeros(WIDTH))
+        self.register_buffer("spread", torch.ones(WIDTH))
+
+    @torch.no_grad()
+    def standardise(self, train: Tensor) -> None:
+        """From here on every feature has mean 0 and deviation 1 over the training split."""
+        features = torch.cat([self(piece) for piece, _ in pieces(train, None, 1000)])
+        self.centre.copy_(features.mean(0))
+        self.spread.copy_(features.std(0).clamp_min(1e-6))
 
     def forward(self, x: Tensor) -> Tensor:
+        return (torch.tanh(self.out(self._read(x))) - self.centre) / self.spread
+
+    def _read(self, x: Tensor) -> Tensor:
         seen = ~x.isnan()
         filled = torch.where(seen, (x - self.mean) / self.scale, 0.0)
         if not self.spec.is_sequence:
-            return torch.tanh(self.out(self.body(filled)))
+            return self.body(filled)
         states, _ = self.body(filled)
         there = step_mask(x)[..., None]
-        mean = torch.where(there, states, 0.0).sum(1) / there.sum(1).clamp_min(1)
-        return torch.tanh(self.out(mean))
+        return torch.where(there, states, 0.0).sum(1) / there.sum(1).clamp_min(1)
 
 
 def _body(spec: Spec) -> tuple[nn.Module, int]:
@@ -106,9 +120,9 @@ def extractor_for(data: Data, cache: Path | None = None, trained: bool = True) -
     with one_thread():
         with seeded("extractor", VERSION, _key(data)):
             network = Network(data.spec, data.train)
-        if trained:
-            weights = kept(folder / "classifier.safetensors", lambda: _trained(network, data))
-            network.load_state_dict(weights)
+        name = "classifier" if trained else "random"
+        weights = kept(folder / f"{name}.safetensors", lambda: _made(network, data, trained))
+        network.load_state_dict(weights)
     return Extractor(network.eval(), data, folder, trained)
 
 
@@ -118,8 +132,15 @@ def as_seen(data: Data, split: str) -> Tensor:
     return data.binarised(x, generator_for("features", data.name, split)) if split == "train" else x
 
 
-def _trained(network: Network, data: Data) -> dict[str, Tensor]:
-    """The weights after `STEPS` steps of Adam on the labels of the training split."""
+def _made(network: Network, data: Data, trained: bool) -> dict[str, Tensor]:
+    if trained:
+        _train(network, data)
+    network.standardise(as_seen(data, "train"))
+    return {name: value.detach() for name, value in network.state_dict().items()}
+
+
+def _train(network: Network, data: Data) -> None:
+    """`STEPS` steps of Adam on the labels of the training split."""
     with seeded("classifier", VERSION, _key(data)):
         head = nn.Linear(WIDTH, data.spec.classes)
         x, y = as_seen(data, "train"), data.labels["train"]
@@ -132,7 +153,6 @@ def _trained(network: Network, data: Data) -> dict[str, Tensor]:
                 optimiser.zero_grad(set_to_none=True)
                 loss.backward()
                 optimiser.step()
-    return {name: value.detach() for name, value in network.state_dict().items()}
 
 
 def _key(data: Data) -> str:

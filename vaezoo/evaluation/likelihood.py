@@ -17,7 +17,7 @@ from ..networks import step_mask
 from .context import Evaluation
 from .pieces import pieces
 
-SMALL = 2_000_000  # numbers in a split up to which K is 500; above, 100
+SMALL = 30_000  # numbers in a split up to which K is 500; above, 100
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def _reconstruction_only(evaluation: Evaluation) -> dict[str, float]:
     if evaluation.other_measure:
         evaluation.say("reconstruction_nll", evaluation.other_measure)
         return {}
-    draws = 16  # a posterior without a density may still be random
+    draws = 4  # a posterior without a density may still be random
     total = sum(float(evaluation.model.infer(x, c, draws).log_px.double().sum()) for x, c in evaluation.pieces(draws))
     return {"reconstruction_nll": -total / (draws * len(evaluation.x))}
 

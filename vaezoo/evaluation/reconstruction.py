@@ -15,11 +15,10 @@ C1, C2 = 0.01**2, 0.03**2  # for a data range of 1
 
 
 def gaussian_window(size: int, sigma: float = SIGMA) -> Tensor:
-    """(size, size), sums to 1."""
+    """(size,), sums to 1: the window is its outer product with itself."""
     offset = torch.arange(size, dtype=torch.float64) - (size - 1) / 2
     line = (-offset.square() / (2 * sigma**2)).exp()
-    line = line / line.sum()
-    return line[:, None] * line
+    return line / line.sum()
 
 
 def ssim(x: Tensor, y: Tensor, size: int = WINDOW) -> Tensor:
@@ -29,9 +28,10 @@ def ssim(x: Tensor, y: Tensor, size: int = WINDOW) -> Tensor:
     """
     channels, margin = x.shape[1], size // 2
     x, y = (F.pad(image, (margin,) * 4, mode="reflect") for image in (x, y))
-    window = gaussian_window(size).to(x).expand(channels, 1, size, size)
+    line = gaussian_window(size).to(x).expand(channels, 1, 1, size)
     stacked = torch.cat([x, y, x * x, y * y, x * y])
-    mx, my, xx, yy, xy = F.conv2d(stacked, window, groups=channels).chunk(5)
+    means = F.conv2d(F.conv2d(stacked, line, groups=channels), line.mT, groups=channels)
+    mx, my, xx, yy, xy = means.chunk(5)
     vx, vy, covariance = xx - mx * mx, yy - my * my, xy - mx * my
     top = (2 * mx * my + C1) * (2 * covariance + C2)
     return (top / ((mx * mx + my * my + C1) * (vx + vy + C2))).flatten(1).mean(1)
