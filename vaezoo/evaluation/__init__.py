@@ -8,12 +8,20 @@ import torch
 from ..core import Model
 from ..data.data import Data
 from ..hooks import Metric
-from . import cost, frechet, latent, likelihood, reconstruction
+from . import cost, disentanglement, frechet, latent, likelihood, reconstruction
+from .annealing import ais_log_likelihood, bdmc_gap
 from .context import Evaluation, Measured, measure
 from .frechet import controls
 from .likelihood import elbo_of, importance_log_likelihood, quadrature_log_likelihood
 
-MODULES = (likelihood, reconstruction, frechet, latent, cost)  # each brings metrics by the hook that plugins use
+MODULES = (
+    likelihood,
+    reconstruction,
+    frechet,
+    latent,
+    disentanglement,
+    cost,
+)  # each brings metrics by the hook that plugins use
 
 
 def builtin_metrics() -> list[Metric]:
@@ -42,6 +50,6 @@ def evaluate(
 
 
 __all__ = [
-    "Evaluation", "Measured", "builtin_metrics", "controls", "elbo_of", "evaluate", "importance_log_likelihood",
-    "quadrature_log_likelihood",
+    "Evaluation", "Measured", "ais_log_likelihood", "bdmc_gap", "builtin_metrics", "controls", "elbo_of", "evaluate",
+    "importance_log_likelihood", "quadrature_log_likelihood",
 ]  # fmt: skip
