@@ -65,7 +65,7 @@ class StructuralSimilarity(Judged):
 class LogCosh(Judged):
     """λ Σ log cosh(a (x̂ - x)) / a + KL: like squared error near 0, like absolute error far away."""
 
-    def __init__(self, spec: Spec, weight: Positive = 10.0, steepness: Positive = 10.0) -> None:
+    def __init__(self, spec: Spec, weight: Positive = 10.0, steepness: Positive = 1.0) -> None:
         super().__init__(spec, weight)
         self.steepness = steepness
 
@@ -134,7 +134,7 @@ def msssim(spec: Spec, weight: Positive = 1.0) -> VAE:
 
 
 @tags("perceptual")
-def logcosh(spec: Spec, weight: Positive = 10.0, steepness: Positive = 10.0) -> VAE:
+def logcosh(spec: Spec, weight: Positive = 10.0, steepness: Positive = 1.0) -> VAE:
     """Judges a reconstruction by an error that grows in proportion to a large deviation, and to the square of a small one.
 
     λ Σ log cosh(a (x̂ - x)) / a + KL, x̂ the mean of p(x|z), λ called `weight`, a called `steepness`.

@@ -14,7 +14,7 @@ from torch.nn.utils import parametrize
 from vaezoo.core import VAE, Decoder, Loss, Model, Prior, Spec, Terms, Unsupported, require_parts
 from vaezoo.distributions import mixture
 from vaezoo.hooks import Part, hookimpl, tags
-from vaezoo.hyperparameters import Count, NonNegative
+from vaezoo.hyperparameters import Count, NonNegative, Positive
 from vaezoo.networks import Deterministic, Write
 
 
@@ -115,12 +115,13 @@ def squared_jacobian(f: Callable[[Tensor], Tensor], z: Tensor) -> Tensor:
 
 
 class Spectral(nn.Module):
-    """W / σ(W), σ the largest singular value, followed by one power iteration a pass (Miyato et al. 2018, 1802.05957)."""
+    """c W / σ(W), σ the largest singular value, followed by one power iteration a pass (Miyato et al. 2018, 1802.05957)."""
 
     u: Tensor
 
-    def __init__(self, weight: Tensor, outputs: int) -> None:
+    def __init__(self, weight: Tensor, outputs: int, norm: float) -> None:
         super().__init__()
+        self.norm = norm
         self.outputs = outputs  # the axis of W that counts the outputs
         u = torch.linalg.svd(self._matrix(weight.detach()), full_matrices=False).U[:, 0]
         self.register_buffer("u", u.clone())
@@ -135,19 +136,19 @@ class Spectral(nn.Module):
             u = F.normalize(matrix @ v, dim=0)
             if self.training:
                 self.u.copy_(u)
-        return weight / (u @ matrix @ v)
+        return self.norm * weight / (u @ matrix @ v)
 
 
 class SmoothWrite(Write):
-    """The shared decoder with every weight divided by its spectral norm."""
+    """The shared decoder, its every layer with the spectral norm `norm`."""
 
-    def __init__(self, spec: Spec) -> None:
+    def __init__(self, spec: Spec, norm: Positive = 3.0) -> None:
         if spec.network == "rnn":
             raise Unsupported("spectral norm is for linear and convolutional layers; a recurrent decoder has others")
         super().__init__(spec)
         layers = [m for m in self.modules() if isinstance(m, nn.Linear | nn.ConvTranspose2d)]
         for layer in layers:
-            spectral = Spectral(layer.weight, 1 if isinstance(layer, nn.ConvTranspose2d) else 0)
+            spectral = Spectral(layer.weight, 1 if isinstance(layer, nn.ConvTranspose2d) else 0, norm)
             parametrize.register_parametrization(layer, "weight", spectral)
 
 
@@ -178,14 +179,18 @@ def rae_gp(spec: Spec, beta: NonNegative = 0.1, weight: NonNegative = 0.1, parts
 
 
 @tags("deterministic")
-def rae_sn(spec: Spec, beta: NonNegative = 0.1, parts: Count = 10) -> VAE:
+def rae_sn(spec: Spec, beta: NonNegative = 0.1, norm: Positive = 3.0, parts: Count = 10) -> VAE:
     """Puts a bound on every layer's slope in the place of noise.
 
-    R + β ‖z‖²/2, every weight of the decoder divided by its largest singular value; then a mixture is fitted to the codes.
+    R + β ‖z‖²/2, the weights of every layer of the decoder scaled to the spectral norm `norm`; then a mixture of `parts`
+    Gaussians is fitted to the codes.
+
+    The paper's norm is 1, in networks whose batch normalisation lets every layer grow again. The shared networks have none:
+    with a norm of 1 the outputs hardly differ from one code to another.
 
     Paper: Ghosh et al. 2020, arXiv:1903.12436, §3 (RAE-SN) and §4 (the fit).
     """
-    return VAE(Deterministic(spec), SmoothWrite(spec), FittedMixture(spec, parts), NoPenalty(beta))
+    return VAE(Deterministic(spec), SmoothWrite(spec, norm), FittedMixture(spec, parts), NoPenalty(beta))
 
 
 @hookimpl

@@ -31,13 +31,13 @@ def log_weights(rows: int, n: int, sampling: Sampling, like: Tensor) -> Tensor:
     """(B, B): log weight of posterior j in the mixture that stands for q(z) at the draw of row i.
 
     "weighted": 1/(N B) each (Chen et al. 2018, §3 and appendix C.1). "stratified": 1/N for the row's own posterior, which
-    is one of N, and the others share the rest, 1/M each with M = B - 1, one of them (N - M)/(N M) (appendix C.2).
+    is one of N, and (N - 1)/(N M) for each of the other M = B - 1, which stand for the rest (appendix C.2, where one of the
+    others has its own weight; this is the mean over the order of the minibatch, as unbiased and with less variance).
     """
     if sampling == "weighted" or rows == 1:
         return like.new_full((rows, rows), -math.log(n * rows))
-    m, own = rows - 1, torch.eye(rows, dtype=like.dtype, device=like.device)
-    weights = (1 - own) / m + own / n
-    return (weights + own.roll(1, 1) * ((n - m) / (n * m) - 1 / m)).log()
+    own = torch.eye(rows, dtype=like.dtype, device=like.device)
+    return (own / n + (1 - own) * (n - 1) / (n * (rows - 1))).log()
 
 
 class TotalCorrelation(Loss):

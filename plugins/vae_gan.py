@@ -19,12 +19,15 @@ class Adversarial(Loss):
     """Encoder: β KL + D. Decoder: γ D - log odds of its outputs. Discriminator: cross-entropy. D = ‖f(x) - f(x̂)‖²/2.
 
     f is the layer of the discriminator before the last. D is the negative log density of N(f(x̂), I), but for its constant.
+    f(x) has mean 0 and variance 1 over its features: the paper's batch normalisation sets that scale, without which D would
+    start near 0 and the KL would empty the code before the discriminator has learned anything.
     """
 
     def __init__(self, spec: Spec, beta: NonNegative = 1.0, gamma: NonNegative = 1.0) -> None:
         super().__init__()
         self.beta, self.gamma = beta, gamma
         self.steps = spec.shape[0] if spec.is_sequence else 0
+        self.width = spec.hidden
         self.features, self.odds = Read(spec, spec.hidden), mlp(spec.hidden, 1)
 
     def check(self, model: Model) -> None:
@@ -54,13 +57,17 @@ class Adversarial(Loss):
         """(1, B, *event)."""
         return p.sample(torch.Size((1,) if p.batch_shape.numel() == rows else (1, rows)))
 
+    def f(self, x: Tensor, c: Tensor | None) -> Tensor:
+        """(B, hidden): the features of x."""
+        return F.layer_norm(self.features(x, c), (self.width,))
+
     def distance(self, x: Tensor, made: Tensor, c: Tensor | None) -> Tensor:
         """‖f(x) - f(x̂)‖²/2, a mean over the batch."""
-        return (self.features(x, c) - self.features(made, c)).square().sum(-1).mean() / 2
+        return (self.f(x, c) - self.f(made, c)).square().sum(-1).mean() / 2
 
     def log_odds(self, x: Tensor, c: Tensor | None) -> Tensor:
         """(B,): log D(x) - log(1 - D(x)), D the probability that x is real."""
-        return self.odds(F.silu(self.features(x, c))).squeeze(-1)
+        return self.odds(F.silu(self.f(x, c))).squeeze(-1)
 
     def fooled(self, made: Tensor, c: Tensor | None) -> Tensor:
         """-E log D(x̂). Alg. 1 has E log(1 - D(x̂)): the same fixed point, but no slope where D wins (Goodfellow 2014, §3)."""
@@ -78,7 +85,7 @@ def outputs(px: Distribution, x: Tensor) -> Tensor:
 
 
 @tags("adversarial")
-def vae_gan(spec: Spec, beta: NonNegative = 1.0, gamma: NonNegative = 1.0, critic_lr: Positive = 0.5) -> VAE:
+def vae_gan(spec: Spec, beta: NonNegative = 1.0, gamma: NonNegative = 1.0, critic_lr: Positive = 0.1) -> VAE:
     """Learns what a good reconstruction is: close to x in the features of a discriminator that judges samples.
 
     Encoder: β KL + D. Decoder: γ D - E log D(x̂). Discriminator: cross-entropy of real against reconstruction and sample.

@@ -85,7 +85,7 @@ class Sliced(Matched):
 class Critic(Matched):
     """R - λ log odds that a code is a draw of the prior, by a critic that learns to tell (arXiv:1711.01558, alg. 1)."""
 
-    def __init__(self, spec: Spec, weight: NonNegative = 10.0) -> None:
+    def __init__(self, spec: Spec, weight: NonNegative = 1.0) -> None:
         super().__init__(weight)
         self.critic = mlp(spec.latent, spec.hidden, spec.hidden, 1)
 
@@ -110,12 +110,14 @@ def wae_mmd(spec: Spec, weight: NonNegative = 10.0) -> VAE:
 
 
 @tags("deterministic", "adversarial")
-def wae_gan(spec: Spec, weight: NonNegative = 10.0, critic_lr: Positive = 0.5) -> VAE:
+def wae_gan(spec: Spec, weight: NonNegative = 1.0, critic_lr: Positive = 0.5) -> VAE:
     """Holds the distribution of all codes to the prior by a critic that learns to tell them apart.
 
     Encoder and decoder: R - λ E log D(z). Critic: -E_p log D(z) - E_q log(1 - D(z)), with a network of its own.
 
-    `critic_lr` is its learning rate by that of the rest: 0.5 as in the paper, whose critic has 5e-4 and the rest 1e-3.
+    `critic_lr` is its learning rate by that of the rest: 0.5 as in the paper, whose critic has 5e-4 and the rest 1e-3. The
+    paper's λ is 10; with it encoder and critic chase each other here, and the codes never come to rest on the prior. Early
+    stopping watches R + λ MMD² in place of the critic's word, which changes its meaning as the critic learns.
 
     Paper: Tolstikhin, Bousquet, Gelly & Schölkopf 2018, arXiv:1711.01558, eq. 4 and alg. 1; with a critic on codes first in
     Makhzani et al. 2015, arXiv:1511.05644, §2.
