@@ -5,10 +5,11 @@ Exit codes: 0 all well, 1 some trial did not end `done`, 2 usage, 3 internal, 13
 
 from .bench import bench, compare, report
 from .browse import data, list_, show
+from .develop import check, matrix, new
 from .group import vaezoo
 from .models import encode, reconstruct, sample, train
 
-for verb in (bench, list_, show, report, compare, train, sample, encode, reconstruct, data):
+for verb in (bench, list_, show, report, compare, train, sample, encode, reconstruct, data, check, new, matrix):
     vaezoo.add_command(verb)
 
 

@@ -1,0 +1,140 @@
+"""For whoever writes a plugin: `check`, `new`, `matrix`."""
+
+from collections import defaultdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .common import FOLDER, as_json, common, print_json, registry_of
+
+if TYPE_CHECKING:
+    from ..check import Finding
+    from ..matrix import Cell
+    from ..registry import Registry
+    from ..selection import Choice
+
+
+@click.command()
+@click.argument("what", metavar="NAMES|FILE")
+@click.option("--fast", is_flag=True, help="Only on the three quickest kinds of data.")
+@as_json
+@common
+def check(what: str, fast: bool, wants_json: bool, plugins_dir: Path | None) -> None:
+    """Do variants keep the contract? NAMES as for `bench --variants`, or a plugin's FILE.
+
+    Exit code 1 where a rule is broken.
+    """
+    import torch
+
+    from ..check import check as findings_of
+
+    torch.set_num_threads(1)
+    found = {}
+    for choice in _choices(what, plugins_dir):
+        found[choice.label] = findings_of(choice.variant, fast, **choice.hyperparameters)
+        if not wants_json:
+            _print_findings(choice.label, found[choice.label])
+    broken = sum(not f.passed for findings in found.values() for f in findings)
+    if wants_json:
+        print_json({label: [vars(f) for f in findings] for label, findings in found.items()})
+    else:
+        click.echo(f"{len(found)} variants, {broken} broken rules" if broken else f"{len(found)} variants keep the contract")
+    if broken:
+        raise click.exceptions.Exit(1)
+
+
+def _choices(what: str, plugins_dir: Path | None) -> "list[Choice]":
+    if not what.endswith(".py"):
+        return registry_of(plugins_dir).choose_variants(what)
+    path = Path(what)
+    if not path.is_file():
+        raise click.UsageError(f"there is no file {path}")
+    registry = registry_of(path.resolve().parent)
+    names = _brought_by(registry, path)
+    if not names:
+        causes = "; ".join(p.cause for p in registry.problems if Path(p.file).resolve() == path.resolve())
+        raise click.UsageError(f"{path} brings no variant" + (f": {causes}" if causes else ""))
+    return registry.choose_variants(",".join(names))
+
+
+def _brought_by(registry: "Registry", path: Path) -> list[str]:
+    return [v.name for v in registry.variants.values() if Path(v.plugin.file).resolve() == path.resolve()]
+
+
+def _print_findings(label: str, findings: "list[Finding]") -> None:
+    by_kind: dict[str, list[Finding]] = defaultdict(list)
+    for finding in findings:
+        by_kind[finding.kind].append(finding)
+    seconds = sum(f.seconds for f in findings)
+    click.echo(f"{label} ({seconds:.1f} s)")
+    for kind, rules in by_kind.items():
+        broken = [f for f in rules if not f.passed]
+        refusal = next((f.seen for f in rules if f.passed and f.seen), "")
+        words = f"does not take it: {refusal}" if refusal else f"{len(rules) - len(broken)} of {len(rules)} rules kept"
+        click.echo(f"  {kind}: {words}")
+        for f in broken:
+            click.echo(f"    {f.rule}: {f.seen}\n      to mend it: {f.mend}")
+
+
+@click.group()
+def new() -> None:
+    """The first file of something new."""
+
+
+@new.command("variant")
+@click.argument("name")
+@click.option("--package", is_flag=True, help="A whole distribution: pyproject, module, test, README.")
+@click.option("--folder", type=FOLDER, default=Path(), help="Where to write (default: here).")
+@common
+def new_variant_(name: str, package: bool, folder: Path, plugins_dir: Path | None) -> None:
+    """A variant that keeps the contract before you have changed a line."""
+    from ..scaffold import NewError, new_variant
+
+    try:
+        written = new_variant(name, folder, package)
+    except NewError as error:
+        raise click.UsageError(str(error)) from None
+    for path in written:
+        click.echo(path)
+    file = next(path for path in written if path.suffix == ".py" and path.parent.name != "tests")
+    click.echo(f"next: vaezoo check {file}, and vaezoo bench --variants vae,{name} --plugins-dir {file.parent}")
+
+
+@click.command()
+@click.option("--rows", type=click.Choice(["encoder", "decoder", "prior", "loss"]), default="encoder")
+@click.option("--columns", type=click.Choice(["encoder", "decoder", "prior", "loss"]), default="loss")
+@click.option("--kind", default="image", help="The kind of toy data: image, vector, sequence, …")
+@as_json
+@common
+def matrix(rows: str, columns: str, kind: str, wants_json: bool, plugins_dir: Path | None) -> None:
+    """Which parts compose: every pair of two kinds of parts, built at toy size and trained for a step."""
+    import torch
+
+    from ..check import SPECS
+    from ..matrix import pairs
+
+    if kind not in SPECS:
+        raise click.UsageError(f"no kind of toy data is called {kind!r}; there are {', '.join(SPECS)}")
+    torch.set_num_threads(1)
+    cells = list(pairs(registry_of(plugins_dir), rows, columns, kind))
+    if wants_json:
+        return print_json([vars(cell) for cell in cells])
+    for line in _grid(cells, rows, columns):
+        click.echo(line)
+
+
+SIGNS = {"bound": "yes", "no bound": "no bound", "refused": "–", "failed": "FAILS"}
+
+
+def _grid(cells: "list[Cell]", rows: str, columns: str) -> list[str]:
+    """Markdown: a row a part, then why each refused pair is refused."""
+    across = list(dict.fromkeys(cell.second for cell in cells))
+    lines = [f"| {rows} \\ {columns} | {' | '.join(across)} |", "|---" * (len(across) + 1) + "|"]
+    notes: dict[str, int] = {}
+    by_row: dict[str, list[Any]] = defaultdict(list)
+    for cell in cells:
+        note = f" [{notes.setdefault(cell.reason, len(notes) + 1)}]" if cell.reason else ""
+        by_row[cell.first].append(SIGNS[cell.answer] + note)
+    lines += [f"| {first} | {' | '.join(words)} |" for first, words in by_row.items()]
+    return [*lines, "", *(f"[{number}] {reason}  " for reason, number in notes.items())]
