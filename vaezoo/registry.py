@@ -233,8 +233,9 @@ def _metric_key(thing: Any) -> tuple[str, str]:
 def _part_key(thing: Any) -> tuple[str, str]:
     if not isinstance(thing, Part):
         raise TypeError(f"a part is a Part, not {thing!r}")
+    kind = thing.kind
     hyperparameters(thing.build)
-    return thing.kind, thing.name
+    return kind, thing.name
 
 
 _KEYS: dict[str, Callable[[Any], tuple[str, str]]] = {

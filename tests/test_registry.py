@@ -1,0 +1,328 @@
+"""A broken plugin costs only itself, names are taken once, and parts can be mixed."""
+
+import random
+import re
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from vaezoo import registry
+from vaezoo.core import VAE, Spec, Unsupported
+from vaezoo.hooks import Part
+from vaezoo.hyperparameters import HyperparameterError
+from vaezoo.loading import PluginError
+from vaezoo.losses import ELBO
+from vaezoo.mix import Mix
+from vaezoo.networks import Gaussian, StandardNormal, Write
+
+SPEC = Spec((1, 8, 8), latent=3, hidden=8)
+
+GOOD = """
+from vaezoo.core import VAE, Spec
+from vaezoo.hooks import hookimpl, tags
+from vaezoo.hyperparameters import Positive
+from vaezoo.losses import ELBO
+from vaezoo.networks import Gaussian, StandardNormal, Write
+
+@tags("mine")
+def {name}(spec: Spec, beta: Positive = 2.0) -> VAE:
+    \"\"\"Mine.
+
+    R + β KL
+
+    Paper: Me 2026,
+    a long title.
+    \"\"\"
+    return VAE(Gaussian(spec), Write(spec), StandardNormal(spec), ELBO(beta))
+
+@hookimpl
+def vaezoo_variants():
+    return [{name}]
+"""
+HOOKS = "from vaezoo.hooks import hookimpl, Part\n@hookimpl\ndef vaezoo_variants():\n    "
+
+BROKEN = {
+    "raises": ("1 / 0", "ZeroDivisionError: division by zero"),
+    "exits": ("import sys; sys.exit(3)", "calls exit(3)"),
+    "syntax": ("def f(:", "SyntaxError"),
+    "custom": ("class Odd(BaseException): pass\nraise Odd('very odd')", "Odd: very odd"),
+    "lacks": ("import no_such_package_at_all", "needs the package 'no_such_package_at_all', which is not installed"),
+    "newer": ("from vaezoo.core import FromTheFuture", "is written for another version of vaezoo"),
+    "misspelt": (
+        "from vaezoo.hooks import hookimpl\n@hookimpl\ndef vaezoo_varants(): return []",
+        "no hook is called 'vaezoo_varants'; did you mean 'vaezoo_variants'",
+    ),
+    "argument": ("from vaezoo.hooks import hookimpl\n@hookimpl\ndef vaezoo_variants(spec): return []", "spec"),
+    "unmarked": ("def vaezoo_variants(): return []", "vaezoo_variants is not marked with @hookimpl"),
+    "empty": ("x = 1", "brings nothing"),
+    "nolist": (HOOKS + "return 3", "vaezoo_variants() must return a list, not int"),
+    "none": (HOOKS + "pass", "vaezoo_variants() must return a list, not NoneType"),
+    "nofunction": (HOOKS + "return ['vae']", "a variant is a function"),
+    "anonymous": (HOOKS + "return [lambda spec: None]", "'<lambda>' is no name"),
+    "nospec": (HOOKS + "\n        def odd(x): ...\n        return [odd]", "must be called spec"),
+    "annotation": (HOOKS + "\n        def odd(spec, k: 'NoSuchType' = 1): ...\n        return [odd]", "NoSuchType"),
+    "reserved": (HOOKS + "\n        def mix(spec): ...\n        return [mix]", "no variant can be called 'mix'"),
+    "hookraises": (HOOKS + "raise RuntimeError('not today')", "vaezoo_variants(): RuntimeError: not today"),
+    "hookexits": (HOOKS + "raise SystemExit", "vaezoo_variants(): calls exit()"),
+    "nopart": (
+        "from vaezoo.hooks import hookimpl, Part\n@hookimpl\ndef vaezoo_parts(): return [Part('p', dict)]",
+        "no Encoder, Decoder, Prior or Loss",
+    ),
+}
+
+
+def write(folder: Path, **files: str) -> Path:
+    for name, text in files.items():
+        (folder / f"{name}.py").write_text(textwrap.dedent(text))
+    return folder
+
+
+def causes(loaded: registry.Registry, name: str) -> list[str]:
+    return [p.cause for p in loaded.problems if Path(p.file).stem == name]
+
+
+def test_whatever_a_plugin_does_it_is_one_line_and_the_others_are_there(tmp_path: Path) -> None:
+    write(tmp_path, aaa_first=GOOD.format(name="mine_a"), zzz_last=GOOD.format(name="mine_z"))
+    write(tmp_path, **{name: text for name, (text, _) in BROKEN.items()})
+    loaded = registry.load(tmp_path)
+    assert {"mine_a", "mine_z", "vae", "mix"} <= loaded.variants.keys()
+    for name, (_, expected) in BROKEN.items():
+        (cause,) = causes(loaded, name)
+        assert expected in cause, name
+        assert "\n" not in cause
+
+
+def test_all_that_vaezoo_brings_loads_without_a_problem() -> None:
+    assert [str(p) for p in registry.load().problems if not p.is_note] == []
+
+
+def test_a_strict_load_refuses_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, bad="1 / 0")
+    monkeypatch.setenv("VAEZOO_STRICT_PLUGINS", "1")
+    with pytest.raises(PluginError, match=r"bad\.py.*division by zero"):
+        registry.load(tmp_path)
+    assert registry.load(tmp_path, strict=False).variants
+
+
+def test_a_plugin_that_hangs_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stubborn = "import time\nwhile True:\n    try:\n        time.sleep(60)\n    except Exception: pass\n"
+    write(tmp_path, hangs=stubborn, later=GOOD.format(name="later"))
+    monkeypatch.setenv("VAEZOO_PLUGIN_TIMEOUT", "0.3")
+    start = time.perf_counter()
+    loaded = registry.load(tmp_path)
+    assert causes(loaded, "hangs") == ["import: is not done after 0.3 s (VAEZOO_PLUGIN_TIMEOUT)"]
+    assert "later" in loaded.variants
+    assert time.perf_counter() - start < 5
+
+
+@pytest.mark.parametrize("text", ["soon", "-1", "nan", "0"])
+def test_a_bad_time_limit_is_said(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VAEZOO_PLUGIN_TIMEOUT", text)
+    with pytest.raises(PluginError, match="VAEZOO_PLUGIN_TIMEOUT must be a positive number"):
+        registry.load(tmp_path)
+
+
+def test_the_users_interrupt_passes(tmp_path: Path) -> None:
+    write(tmp_path, stop="raise KeyboardInterrupt")
+    with pytest.raises(KeyboardInterrupt):
+        registry.load(tmp_path)
+
+
+def test_what_a_plugin_prints_is_caught_and_reported(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    write(tmp_path, loud=GOOD.format(name="loud") + "\nprint('hello\\nworld')")
+    loaded = registry.load(tmp_path)
+    assert causes(loaded, "loud") == ["import: prints 'hello world'"]
+    assert "loud" in loaded.variants
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_plugin_that_reseeds_is_reported_and_the_state_put_back(tmp_path: Path) -> None:
+    seeds = "import random, numpy, torch\nrandom.seed(0); numpy.random.seed(0); torch.manual_seed(0)\n"
+    write(tmp_path, seeds=seeds + GOOD.format(name="seeds"))
+    before = random.getstate(), np.random.get_state()[1].tolist(), torch.random.get_rng_state()
+    loaded = registry.load(tmp_path)
+    assert "changes the global random state" in causes(loaded, "seeds")[0]
+    assert random.getstate() == before[0]
+    assert np.random.get_state()[1].tolist() == before[1]
+    assert torch.equal(torch.random.get_rng_state(), before[2])
+
+
+def test_a_name_that_is_taken_stays_with_the_first(tmp_path: Path) -> None:
+    write(tmp_path, thief=GOOD.format(name="vae"), one=GOOD.format(name="twice"), two=GOOD.format(name="twice"))
+    loaded = registry.load(tmp_path)
+    assert loaded.variants["vae"].plugin.distribution == "vaezoo"
+    assert Path(loaded.variants["twice"].plugin.file).stem == "one"
+    assert re.search(r"the variant 'vae' is already brought by .*vanilla\.py", causes(loaded, "thief")[0])
+    assert "already brought by" in causes(loaded, "two")[0]
+
+
+def test_names_are_sorted_and_the_same_every_time(tmp_path: Path) -> None:
+    write(tmp_path, b=GOOD.format(name="b_one"), a=GOOD.format(name="a_one"))
+    loaded = registry.load(tmp_path)
+    for names in (loaded.variants, loaded.datasets, loaded.metrics, *loaded.parts.values()):
+        assert list(names) == sorted(names)
+
+
+def test_a_file_that_changes_is_loaded_anew(tmp_path: Path) -> None:
+    write(tmp_path, one=GOOD.format(name="before"))
+    assert registry.load(tmp_path) is registry.load(tmp_path)
+    write(tmp_path, one=GOOD.format(name="after_all"))
+    assert "after_all" in registry.load(tmp_path).variants
+
+
+def test_a_folder_that_is_not_there_is_said(tmp_path: Path) -> None:
+    with pytest.raises(PluginError, match="does not exist"):
+        registry.load(tmp_path / "nix")
+
+
+def test_an_installed_package_is_walked_and_another_version_refused(tmp_path: Path) -> None:
+    package = tmp_path / "strangers"
+    package.mkdir()
+    write(package, __init__="", fine=GOOD.format(name="strange"), bad="1 / 0", _private="1 / 0")
+    _distribution(tmp_path, "stranger", "strangers", "vaezoo>=0.1")
+    write(tmp_path, outdated=GOOD.format(name="outdated"))
+    _distribution(tmp_path, "outdated", "outdated", "vaezoo>=99")
+    show = "r = load(); print('strange' in r.variants, 'outdated' in r.variants); [print(p) for p in r.problems]"
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from vaezoo.registry import load; {show}"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert said.startswith("True False\n")
+    assert re.search(r"^stranger 1\.0: .*bad\.py: import: ZeroDivisionError: division by zero$", said, re.MULTILINE)
+    assert re.search(r"^outdated 1\.0: outdated: wants vaezoo>=99, and this is vaezoo", said, re.MULTILINE)
+    assert "_private" not in said
+
+
+def _distribution(folder: Path, name: str, module: str, requires: str) -> None:
+    info = folder / f"{name}-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\nRequires-Dist: {requires}\n")
+    (info / "entry_points.txt").write_text(f"[vaezoo]\n{name} = {module}\n")
+
+
+def test_a_variant_knows_its_words_and_its_recipe(tmp_path: Path) -> None:
+    write(tmp_path, one=GOOD.format(name="wordy"))
+    variant = registry.load(tmp_path).variants["wordy"]
+    assert variant.paper == "Me 2026, a long title."
+    assert variant.tags == {"mine"}
+    model = variant(SPEC, beta="3")
+    assert model.recipe is not None
+    assert (model.recipe.variant, model.recipe.hyperparameters, model.recipe.spec) == ("wordy", {"beta": 3.0}, SPEC)
+    assert model.recipe.source_hash == variant.plugin.source_hash
+    with pytest.raises(HyperparameterError, match="beta is float > 0"):
+        variant(SPEC, beta=-1)
+
+
+def test_a_variant_that_returns_no_model_is_said(tmp_path: Path) -> None:
+    write(tmp_path, odd=HOOKS + "\n        def odd(spec): return 3\n        return [odd]")
+    with pytest.raises(TypeError, match=r"variant 'odd' .* must return a Model, not int"):
+        registry.load(tmp_path).variants["odd"](SPEC)
+
+
+def test_every_variant_says_what_is_new_and_cites_its_paper() -> None:
+    for name, variant in registry.load().variants.items():
+        assert variant.doc, name
+        assert variant.paper, name
+
+
+def _model(**given: object) -> VAE:
+    model = registry.load().variants["mix"](SPEC, **given)
+    assert isinstance(model, VAE)
+    return model
+
+
+def test_mix_without_arguments_is_the_vanilla_one() -> None:
+    torch.manual_seed(0)
+    mixed = _model()
+    torch.manual_seed(0)
+    vanilla = registry.load().variants["vae"](SPEC)
+    x = torch.ones(2, 1, 8, 8)
+    results = []
+    for model in (mixed, vanilla):
+        torch.manual_seed(1)
+        model.load_state_dict(mixed.state_dict())
+        results.append(model(x)["loss"])
+    assert results[0] == results[1]
+
+
+def test_mix_passes_dotted_keys_to_the_part() -> None:
+    model = _model(prior="gmm", **{"prior.components": 7})
+    assert any(7 in p.shape for p in model.prior.parameters())
+    assert model.recipe is not None
+    assert model.recipe.hyperparameters["prior.components"] == 7
+
+
+def test_mix_takes_a_likelihood_and_a_network() -> None:
+    model = _model(likelihood="logistic", network="rnn")
+    assert model(torch.ones(2, 1, 8, 8))["loss"].isfinite()
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"prior": "vomp"}, "no prior is called 'vomp'"),
+        ({"prior": "gmn"}, "did you mean 'gmm'"),
+        ({"prio": "gmm"}, "no hyperparameter 'prio'; did you mean 'prior'"),
+        ({"prior": "gmm", "prior.components": 0}, "prior gmm[components=0] is out of range"),
+        ({"prior.components": 3}, "prior normal has no hyperparameter 'components'"),
+        ({"posterior": "iaf", "encoder": "iaf"}, "encoder twice"),
+        ({"likelihood": "poison"}, "no likelihood is called 'poison'"),
+    ],
+)
+def test_mix_refuses_in_one_sentence(given: dict[str, object], words: str) -> None:
+    with pytest.raises(HyperparameterError) as caught:
+        registry.load().variants["mix"].resolve(given)
+    assert words in str(caught.value)
+
+
+def test_mix_refuses_a_bound_where_there_is_none() -> None:
+    with pytest.raises(Unsupported, match="bound"):
+        _model(posterior="deterministic")
+
+
+def shared(spec: Spec, encoder: Gaussian) -> StandardNormal:
+    """A prior that must be built after the encoder."""
+    prior = StandardNormal(spec)
+    prior.encoder = encoder
+    return prior
+
+
+def needy(spec: Spec, prior: StandardNormal) -> Gaussian:
+    """An encoder that must be built after the prior."""
+    return Gaussian(spec)
+
+
+def a_mix() -> Mix:
+    parts = {
+        "encoder": {"gaussian": Gaussian, "needy": needy},
+        "decoder": {"network": Write},
+        "prior": {"normal": StandardNormal, "shared": shared},
+        "loss": {"elbo": ELBO},
+    }
+    return Mix({kind: {name: Part(name, build) for name, build in of.items()} for kind, of in parts.items()})
+
+
+def test_mix_builds_parts_in_the_order_in_which_they_need_each_other() -> None:
+    mixed = a_mix()
+    for given in ({"prior": "shared"}, {"encoder": "needy"}):
+        model = mixed.build(SPEC, mixed.resolve(given))
+        assert isinstance(model, VAE)
+    both = mixed.build(SPEC, mixed.resolve({"prior": "shared"}))
+    assert isinstance(both, VAE)
+    assert both.prior.encoder is both.encoder
+
+
+def test_mix_says_when_parts_need_each_other_in_a_circle() -> None:
+    mixed = a_mix()
+    with pytest.raises(Unsupported, match="encoder needy needs the prior, prior shared needs the encoder"):
+        mixed.build(SPEC, mixed.resolve({"encoder": "needy", "prior": "shared"}))
+
+
+def test_a_mixed_models_hash_depends_on_the_files_of_its_parts() -> None:
+    mix = registry.load().variants["mix"]
+    hashes = {mix.plugin_for(mix.resolve(given)).source_hash for given in ({}, {"prior": "gmm"}, {"encoder": "iaf"})}
+    assert len(hashes) == 3
