@@ -1,7 +1,7 @@
 """Annealed importance sampling: log p(x) without an encoder, for models of four parts with real codes.
 
 The path p_β(z) ∝ p(z) p(x|z)^β runs from the prior to the posterior, with Hamiltonian Monte Carlo at each β (Neal 2001;
-Wu et al. 2017, arXiv:1611.04273, §3). On data that the model itself drew, a chain that starts at the true z and runs
+Wu et al. 2017, arXiv:1611.04273). On data that the model itself drew, a chain that starts at the true z and runs
 back gives an upper bound, and the gap between the two limits the error (Grosse et al. 2015, arXiv:1511.02543).
 """
 
@@ -15,7 +15,7 @@ from torch import Tensor
 from ..core import VAE, Model, Unsupported, require_parts
 from ..distributions import Drawable
 
-LEAPFROGS = 10  # steps of one proposal (Wu et al. 2017, §5.1)
+LEAPFROGS = 10  # steps of one proposal (Wu et al. 2017)
 LogDensity = Callable[[Tensor], Tensor]  # z (K, B, *event) -> (K, B)
 
 
@@ -47,7 +47,7 @@ def bdmc_gap(model: Model, n: int = 32, chains: int = 16, temperatures: int = 20
 
 
 def schedule(n: int, steepness: float = 4.0) -> Tensor:
-    """(n + 1,) from 0 to 1, denser at both ends: a sigmoid (Wu et al. 2017, §5.1)."""
+    """(n + 1,) from 0 to 1, denser at both ends: a sigmoid (Wu et al. 2017)."""
     s = torch.sigmoid(torch.linspace(-steepness, steepness, n + 1, dtype=torch.float64))
     return (s - s[0]) / (s[-1] - s[0])
 

@@ -1,7 +1,7 @@
 """How well single units of the code stand for single true factors. For data that carry their factors.
 
 Codes are those of the training split, 10,000 at most, because the scores need most of the factors' grid. Units are cut
-into `BINS` of equal width for mutual information (Locatello et al. 2019, arXiv:1811.12359, appendix C). 1 is best.
+into `BINS` of equal width for mutual information (Locatello et al. 2019, arXiv:1811.12359). 1 is best.
 """
 
 from collections.abc import Mapping
@@ -34,13 +34,13 @@ def information(codes: Floats, factors: Ints) -> tuple[Floats, Floats]:
 
 
 def mig(shared: Floats, entropy: Floats) -> float:
-    """Mean over factors of (first - second largest information) / entropy (Chen et al. 2018, arXiv:1802.04942, eq. 6)."""
+    """Mean over factors of (first - second largest information) / entropy (Chen et al. 2018, arXiv:1802.04942)."""
     ordered = np.sort(np.vstack([shared, np.zeros_like(shared[:1])]), 0)
     return float(((ordered[-1] - ordered[-2]) / entropy).mean())
 
 
 def modularity(shared: Floats) -> float:
-    """Mean over units of 1 - Σ_{f ≠ best} I² / (I_best² (F - 1)) (Ridgeway & Mozer 2018, arXiv:1802.05312, §3).
+    """Mean over units of 1 - Σ_{f ≠ best} I² / (I_best² (F - 1)) (Ridgeway & Mozer 2018, arXiv:1802.05312).
 
     A unit that tells nothing counts 0.
     """
@@ -52,7 +52,7 @@ def modularity(shared: Floats) -> float:
 
 def sap(codes: Floats, factors: Ints) -> float:
     """Mean over factors of the gap between the two units that predict it best: R² of a line (Kumar et al. 2018,
-    arXiv:1711.00848, §3; there, classification where a factor is categorical)."""
+    arXiv:1711.00848; there, classification where a factor is categorical)."""
     z = codes - codes.mean(0)
     f = factors - factors.mean(0)
     power = np.maximum((z**2).sum(0), 1e-12)[:, None] * np.maximum((f**2).sum(0), 1e-12)
@@ -61,7 +61,7 @@ def sap(codes: Floats, factors: Ints) -> float:
 
 
 def dci(codes: Floats, factors: Ints, seed: int) -> dict[str, float]:
-    """Disentanglement, completeness and informativeness from forests' importances (Eastwood & Williams 2018, §2).
+    """Disentanglement, completeness and informativeness from forests' importances (Eastwood & Williams 2018).
 
     Informativeness is the accuracy on a fifth of the rows that the forests did not see.
     """
@@ -91,7 +91,7 @@ def _peaked(weight: Floats) -> Floats:
 
 def factor_vae_score(codes: Floats, factors: Ints, seed: int) -> float:
     """Accuracy of the majority vote from the unit that varies least, in groups with one factor held fixed, to that factor
-    (Kim & Mnih 2018, arXiv:1802.05983, §4). Half of the groups make the votes, the other half are judged."""
+    (Kim & Mnih 2018, arXiv:1802.05983). Half of the groups make the votes, the other half are judged."""
     scale = codes.std(0)
     alive = scale > DEAD * max(scale.max(), 1e-12)
     if not alive.any():

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 ROWS = 1000  # rows of a pairwise matrix that are held at once
-NEIGHBOURS = 5  # k of the neighbourhoods (Naeem et al. 2020, §4)
+NEIGHBOURS = 5  # k of the neighbourhoods (Naeem et al. 2020)
 
 
 def frechet(x: Tensor, y: Tensor) -> float:
@@ -31,7 +31,7 @@ def _square_root(covariance: Tensor) -> Tensor:
 def kernel_distance(x: Tensor, y: Tensor) -> tuple[float, float]:
     """The unbiased MMD² under (xᵀy/D + 1)³, and its standard error by the jackknife over pairs (x_i, y_i).
 
-    Bińkowski et al. 2018, arXiv:1801.01401, eq. 4 and §4, with the pairs i = j left out of the cross term too, so that
+    Bińkowski et al. 2018, arXiv:1801.01401, with the pairs i = j left out of the cross term too, so that
     it is one U-statistic of h(i, j) = k(x_i, x_j) + k(y_i, y_j) - k(x_i, y_j) - k(x_j, y_i). Both sets are cut to one size.
     """
     n = min(len(x), len(y))
@@ -55,8 +55,8 @@ def _kernel(x: Tensor, y: Tensor) -> Tensor:
 
 
 def neighbourhoods(real: Tensor, fake: Tensor, k: int = NEIGHBOURS) -> Mapping[str, float]:
-    """Precision and recall (Kynkäänniemi et al. 2019, arXiv:1904.06991, eq. 1), density and coverage (Naeem et al. 2020,
-    arXiv:2002.09797, eqs. 3-4). A neighbourhood is the ball that reaches to the k-th nearest other point of its own set."""
+    """Precision and recall (Kynkäänniemi et al. 2019, arXiv:1904.06991), density and coverage (Naeem et al. 2020,
+    arXiv:2002.09797). A neighbourhood is the ball that reaches to the k-th nearest other point of its own set."""
     real_radius, fake_radius = radii(real, k), radii(fake, k)
     covered = torch.zeros(len(real), dtype=torch.bool)
     precise, recalled, balls = 0, torch.zeros(len(real), dtype=torch.bool), 0

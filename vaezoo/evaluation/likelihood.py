@@ -125,7 +125,7 @@ def _bits(evaluation: Evaluation, log_likelihood: Tensor) -> dict[str, float]:
 
 
 def active_units(evaluation: Evaluation) -> Mapping[str, float]:
-    """How many units the model uses: those with Var_x E_q[z_j] > 0.01 (Burda et al. 2016, arXiv:1509.00519, §5)."""
+    """How many units the model uses: those with Var_x E_q[z_j] > 0.01 (Burda et al. 2016, arXiv:1509.00519)."""
     codes = evaluation.codes()
     if codes.is_discrete:
         evaluation.say("active_units", "a discrete latent has no mean")
