@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from urllib.parse import urlsplit
 
 LIMIT = 2**30  # bytes that a file may unpack to; the largest data set here has 47 MB
 GZIP = b"\x1f\x8b"
@@ -110,7 +111,7 @@ class Files:
             try:
                 return self._fetch(url, file), troubles
             except (OSError, ValueError) as error:  # requests' errors are OSErrors
-                troubles.append(f"{url}: {error}")
+                troubles.append(_trouble(url, error))
         return None, troubles
 
     def _fetch(self, url: str, file: File) -> bytes:
@@ -141,6 +142,13 @@ class Files:
 
     def _why(self) -> str:
         return " (nothing was fetched: offline)" if self.offline else ""
+
+
+def _trouble(url: str, error: Exception) -> str:
+    """One short sentence: what a connection's error says at length is that nobody answered."""
+    if type(error).__name__ in ("ConnectionError", "ConnectTimeout"):
+        return f"no connection to {urlsplit(url).netloc}"
+    return str(error) if url in str(error) else f"{url}: {error}"
 
 
 def accepted(content: bytes, file: File, where: str) -> bytes:
