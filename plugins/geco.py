@@ -23,7 +23,7 @@ class GECO(Loss):
     average: Tensor
     started: Tensor
 
-    def __init__(self, tolerance: Positive = 0.25, speed: Positive = 0.05, smooth: Fraction = 0.9) -> None:
+    def __init__(self, tolerance: Positive = 0.3, speed: Positive = 0.05, smooth: Fraction = 0.9) -> None:
         super().__init__()
         self.tolerance, self.speed, self.smooth = tolerance, speed, smooth
         for name in ("log_lambda", "average", "started"):
@@ -65,7 +65,7 @@ def squared_error(trace: Trace) -> tuple[Tensor, Tensor]:
 
 
 @tags("static", "constrained")
-def geco(spec: Spec, tolerance: Positive = 0.25, speed: Positive = 0.05, smooth: Fraction = 0.9) -> VAE:
+def geco(spec: Spec, tolerance: Positive = 0.3, speed: Positive = 0.05, smooth: Fraction = 0.9) -> VAE:
     """Asks for a quality of reconstruction, and finds the least rate that gives it.
 
     KL + λ (Σ (x - E p(x|z))² - κ²), λ rising while the target κ = `tolerance` (a root mean square over entries) is missed

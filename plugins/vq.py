@@ -20,7 +20,7 @@ GAIN = 4.0  # a fresh network gives numbers near 0, which would all be rounded t
 
 def one_hot(index: Tensor, size: int) -> Tensor:
     """(...) -> (..., size). `F.one_hot` is not to be had under vmap."""
-    return (index[..., None] == torch.arange(size, device=index.device)).float()
+    return (index[..., None] == torch.arange(size, device=index.device)).to(torch.get_default_dtype())
 
 
 def perplexity(index: Tensor, size: int) -> Tensor:
@@ -98,7 +98,7 @@ class Codebook(Prior):
     def update(self, e: Tensor, index: Tensor) -> None:
         """One step of the running means, from e (B, G, W) and its codes (B, G)."""
         e = e.detach().flatten(0, 1)
-        hits = one_hot(index.flatten(), len(self.vectors))  # (B·G, M)
+        hits = one_hot(index.flatten(), len(self.vectors)).to(e.dtype)  # (B·G, M)
         counts = self.decay * self.counts + (1 - self.decay) * hits.sum(0)
         sums = self.decay * self.sums + (1 - self.decay) * hits.T @ e
         is_dead = counts < self.dead
@@ -207,7 +207,7 @@ def vq(
 
 
 @tags("static", "discrete", "deterministic")
-def fsq(spec: Spec, levels: Annotated[int, Field(ge=2)] = 5) -> VAE:
+def fsq(spec: Spec, levels: Annotated[int, Field(ge=3)] = 5) -> VAE:
     """Each number of the code is rounded to one of a few levels: a codebook that needs no learning.
 
     -log p(x|z), z = round(⌊L/2⌋ tanh e) / ⌊L/2⌋ for odd L

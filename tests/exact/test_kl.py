@@ -1,0 +1,47 @@
+"""The closed-form KL against quadrature, and the bounds against the integral they bound."""
+
+import torch
+
+from vaezoo.distributions import kl, normal
+
+from . import _quadrature as quadrature
+
+
+def gaussian(loc: list[float], scale: list[float]) -> torch.distributions.Distribution:
+    return normal(torch.tensor(loc, dtype=torch.float64), torch.tensor(scale, dtype=torch.float64))
+
+
+def test_gaussian_kl_equals_its_integral() -> None:
+    for q, p in [
+        (gaussian([0.4], [0.7]), gaussian([0.0], [1.0])),
+        (gaussian([-1.5], [1.4]), gaussian([0.5], [0.8])),
+        (gaussian([0.0], [0.05]), gaussian([0.0], [1.0])),
+    ]:
+        torch.testing.assert_close(kl(q, p), quadrature.kl(q, p), atol=1e-10, rtol=0)
+
+
+def test_gaussian_kl_sums_over_latent_dimensions() -> None:
+    q, p = gaussian([0.4, -1.0], [0.7, 1.3]), gaussian([0.0, 0.2], [1.0, 0.9])
+    torch.testing.assert_close(kl(q, p), quadrature.kl(q, p, 2), atol=1e-9, rtol=0)
+    each = [kl(gaussian([a], [b]), gaussian([c], [d])) for a, b, c, d in [(0.4, 0.7, 0.0, 1.0), (-1.0, 1.3, 0.2, 0.9)]]
+    torch.testing.assert_close(kl(q, p), each[0] + each[1], atol=1e-12, rtol=0)
+
+
+def test_gaussian_kl_of_a_distribution_with_itself_is_zero() -> None:
+    """Without its -1 the KL is off by D/2, and a bound is no bound."""
+    q = gaussian([0.3, -2.0, 1.0], [0.5, 1.0, 2.0])
+    assert kl(q, q).abs() < 1e-12
+
+
+def test_elbo_plus_kl_to_the_true_posterior_is_the_log_likelihood() -> None:
+    model, x = quadrature.tiny()
+    z, cell = quadrature.grid(2)
+    z = z[:, None]
+    log_q = model.encoder(x).log_prob(z)
+    joint = model.decoder(z).log_prob(x) + model.prior().log_prob(z)
+    expected_log_px = (log_q.exp() * model.decoder(z).log_prob(x)).sum(0) * cell
+    elbo = expected_log_px - kl(model.encoder(x), model.prior())
+    log_px = quadrature.log_integral(joint, cell)
+    gap = (log_q.exp() * (log_q - (joint - log_px))).sum(0) * cell
+    torch.testing.assert_close(elbo + gap, log_px, atol=1e-8, rtol=0)
+    assert (gap > 0.01).all()
