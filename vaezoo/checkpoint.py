@@ -20,7 +20,9 @@ from torch import Tensor
 
 from .core import Model, Recipe, Spec, Unsupported
 from .hyperparameters import HyperparameterError, did_you_mean
+from .likelihoods import HEADS
 from .loading import own_version
+from .networks import NETWORKS
 from .registry import Registry
 from .registry import load as load_registry
 
@@ -168,7 +170,11 @@ def _spec(values: Mapping[str, Any]) -> Spec:
     unknown = values.keys() - {f.name for f in fields(Spec)}
     if unknown:
         raise TypeError(f"its spec has fields unknown to vaezoo {own_version()}: {', '.join(sorted(unknown))}")
-    return Spec(**{**values, "shape": tuple(values["shape"])})
+    spec = Spec(**{**values, "shape": tuple(values["shape"])})
+    for what, name, known in (("likelihood", spec.likelihood, tuple(HEADS)), ("network", spec.network, NETWORKS)):
+        if name not in known:
+            raise TypeError(f"no {what} is called {name!r}; there are {', '.join(known)}")
+    return spec
 
 
 def _must_fit(known: Mapping[str, Tensor], tensors: Mapping[str, Tensor], path: str | Path) -> None:
