@@ -1,0 +1,278 @@
+"""Categorical codes: relaxed by the Gumbel-softmax in training, exact one-hot draws in evaluation.
+
+A code is (G, M): G independent variables of M classes each, one-hot along the last axis. The model is the discrete one: in
+evaluation z is one-hot and log q(z|x) that of the classes, so every bound, and the importance-sampled likelihood, is of it.
+In training z is relaxed so that gradients pass; the relaxed objective is no bound, and validation uses the discrete one.
+"""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch import distributions as D
+from torch.distributions import Distribution
+
+from vaezoo.core import VAE, Encoder, Latent, Loss, Model, Prior, Spec, Terms, Trace, Unsupported, require_parts
+from vaezoo.distributions import Drawable, draw
+from vaezoo.hooks import Part, hookimpl, tags
+from vaezoo.hyperparameters import Count, NonNegative, Positive
+from vaezoo.losses import require_density
+from vaezoo.networks import Gaussian, Read, StandardNormal, Write
+
+
+class Classes(Drawable):
+    """Π_g Categorical(softmax(logits_g)), over one-hot z (*, G, M)."""
+
+    def __init__(self, logits: Tensor) -> None:
+        super().__init__(logits.shape[:-2], logits.shape[-2:])
+        self.log_p = logits.log_softmax(-1)
+
+    @property
+    def mean(self) -> Tensor:
+        return self.log_p.exp()
+
+    def centre(self) -> Tensor:
+        """The most probable classes, one-hot."""
+        return one_hot(self.log_p.argmax(-1), self.log_p)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        return (value * self.log_p).sum((-2, -1))
+
+    def sample(self, sample_shape: Any = ()) -> Tensor:
+        return one_hot(self._disturbed(torch.Size(sample_shape)).argmax(-1), self.log_p)
+
+    def draw(self, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+        z = self.sample(shape)
+        return z, self.log_prob(z)
+
+    def _disturbed(self, shape: tuple[int, ...]) -> Tensor:
+        """log p plus Gumbel noise: its largest entry is a draw (Jang et al. 2017, eq. 1)."""
+        log_p = self.log_p.expand(*shape, *self.log_p.shape)
+        tiny = torch.finfo(log_p.dtype).tiny
+        exponential = -torch.rand_like(log_p).clamp_min(tiny).log()  # > 0, for rand is below 1
+        return log_p - exponential.clamp_min(tiny).log()
+
+
+class Relaxed(Classes):
+    """The same classes, drawn as softmax((log p + Gumbel)/τ) (Jang et al. 2017, eq. 2).
+
+    log q(z) is Σ z log p, which is log p of the class where z is one-hot: not the density on the simplex. With
+    log p(z) = -G log M the two give the KL of the classes in the mean as τ -> 0.
+    """
+
+    def __init__(self, logits: Tensor, temperature: Tensor) -> None:
+        super().__init__(logits)
+        self.temperature = temperature
+
+    def draw(self, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+        z = (self._disturbed(torch.Size(shape)) / self.temperature).softmax(-1)
+        return z, self.log_prob(z)
+
+
+class Equal(Classes):
+    """All M^G codes equally probable."""
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        groups, classes = self.event_shape
+        return value.new_full(value.shape[:-2], -groups * math.log(classes))
+
+
+@D.register_kl(Classes, Equal)
+def _kl_to_equal(q: Classes, p: Equal) -> Tensor:
+    """Σ_g (log M - H(q_g))."""
+    return (q.log_p.exp() * (q.log_p + math.log(q.log_p.shape[-1]))).sum((-2, -1))
+
+
+def one_hot(index: Tensor, like: Tensor) -> Tensor:
+    """(*) -> (*, M), in the type of `like` (*, M). F.one_hot is refused by vmap."""
+    return (index[..., None] == torch.arange(like.shape[-1], device=like.device)).to(like.dtype)
+
+
+class Categorical(Encoder):
+    """q(z|x) = Π_g Categorical(softmax(l_g(x))): relaxed in training, at the temperature last set by the loss."""
+
+    space = "simplex"
+    temperature: Tensor
+
+    def __init__(self, spec: Spec, groups: Count = 8, classes: Count = 8, temperature: Positive = 1.0) -> None:
+        super().__init__()
+        self.groups, self.classes, self.width = groups, classes, groups * classes
+        self.net = Read(spec, groups * classes)
+        self.register_buffer("temperature", torch.tensor(float(temperature)))
+
+    def forward(self, x: Tensor, c: Tensor | None = None) -> Distribution:
+        logits = self.net(x, c).unflatten(-1, (self.groups, self.classes))
+        return Relaxed(logits, self.temperature) if self.training else Classes(logits)
+
+
+class UniformClasses(Prior):
+    """p(z) = M^{-G}, for the codes of the given encoder."""
+
+    space = "simplex"
+    logits: Tensor
+
+    def __init__(self, encoder: Encoder) -> None:
+        super().__init__()
+        if not isinstance(encoder, Categorical):
+            raise Unsupported(f"a prior over classes needs the posterior categorical, not {type(encoder).__name__}")
+        self.register_buffer("logits", torch.zeros(encoder.groups, encoder.classes))
+
+    def forward(self, c: Tensor | None = None) -> Distribution:
+        return Equal(self.logits)
+
+
+def codes(spec: Spec, encoder: Encoder) -> Write:
+    """The shared decoder, as wide at its input as the encoder's codes are."""
+    return Write(spec, encoder.width or spec.latent)
+
+
+class Annealed(Loss):
+    """The temperature falls from `hottest` to `coldest` over the training; both bounds are in the terms.
+
+    What "loss" is follows from the mode: relaxed in training, discrete in evaluation and so in validation.
+    """
+
+    def __init__(self, hottest: float, coldest: float) -> None:
+        super().__init__()
+        self.hottest, self.coldest = hottest, coldest
+
+    def check(self, model: Model) -> None:
+        require_density(self, model)
+
+    def encoder_of(self, model: Model) -> Categorical:
+        encoder = require_parts(model, type(self).__name__).encoder
+        if not isinstance(encoder, Categorical):
+            raise Unsupported(f"an annealed temperature needs the posterior categorical, not {type(encoder).__name__}")
+        return encoder
+
+    def forward(self, model: Model, x: Tensor, c: Tensor | None, progress: float) -> Terms:
+        encoder = self.encoder_of(model)
+        if encoder.training:
+            encoder.temperature.fill_(self.hottest * (self.coldest / self.hottest) ** progress)
+        trace = model.infer(x, c)
+        other = self.other(model, encoder, x, c)
+        relaxed, discrete = (trace, other) if encoder.training else (other, trace)
+        return self.terms(trace, progress) | {"relaxed": negative_bound(relaxed), "discrete": negative_bound(discrete)}
+
+    @torch.no_grad()
+    def other(self, model: Model, encoder: Categorical, x: Tensor, c: Tensor | None) -> Trace:
+        """A trace of the mode that the model is not in, for the record."""
+        mode = encoder.training
+        encoder.training = not mode
+        try:
+            return model.infer(x, c)
+        finally:
+            encoder.training = mode
+
+    def terms(self, trace: Trace, progress: float) -> Terms:
+        distortion, rate = -trace.log_px.mean(), trace.kl.mean()
+        return {"loss": distortion + rate, "distortion": distortion, "rate": rate}
+
+
+class Capacities(Annealed):
+    """R + γ |KL_z - C_z| + γ |KL_c - C_c|, both capacities rising linearly until the progress is `until`.
+
+    C_c stops at the most that the classes can carry, G log M (Dupont 2018, arXiv:1804.00104, eq. 7 and §3.2).
+    """
+
+    def __init__(
+        self, hottest: float, coldest: float, gamma: float, continuous: float, discrete: float, until: float
+    ) -> None:
+        super().__init__(hottest, coldest)
+        self.gamma, self.continuous, self.discrete, self.until = gamma, continuous, discrete, until
+
+    def encoder_of(self, model: Model) -> Categorical:
+        if not isinstance(model, Joint):
+            raise Unsupported(f"two capacities need the variant joint; {type(model).__name__} has no two codes")
+        return model.classes
+
+    def terms(self, trace: Trace, progress: float) -> Terms:
+        risen = min(1.0, progress / self.until)
+        kl_z, kl_c = (latent.kl.mean() for latent in trace.latents)
+        missed = (kl_z - self.continuous * risen).abs() + (kl_c - self.discrete * risen).abs()
+        distortion = -trace.log_px.mean()
+        return {
+            "loss": distortion + self.gamma * missed,
+            "distortion": distortion,
+            "rate": kl_z + kl_c,
+            "rate_classes": kl_c,
+        }
+
+
+def negative_bound(trace: Trace) -> Tensor:
+    """-ELBO, mean over the batch, with no gradient."""
+    return (trace.kl - trace.log_px).mean().detach()
+
+
+class Joint(Model):
+    """p(z) p(c) p(x|z, c) with z normal and c classes, independent given x in the posterior (Dupont 2018, eq. 4)."""
+
+    def __init__(self, spec: Spec, groups: int, classes: int, loss: Loss) -> None:
+        super().__init__(loss)
+        self.spec = spec
+        self.normal, self.classes = Gaussian(spec), Categorical(spec, groups, classes)
+        self.normal_prior, self.classes_prior = StandardNormal(spec), UniformClasses(self.classes)
+        self.decoder = Write(spec, spec.latent + groups * classes)
+        loss.check(self)
+
+    def infer(self, x: Tensor, c: Tensor | None = None, k: int = 1) -> Trace:
+        pairs = ((self.normal(x, c), self.normal_prior(c)), (self.classes(x, c), self.classes_prior(c)))
+        latents = tuple(Latent(*draw(q, (k,)), q, p) for q, p in pairs)
+        return Trace(x, self.decode(latents[0].z, latents[1].z, c), latents)
+
+    def decode(self, z: Tensor, classes: Tensor, c: Tensor | None) -> Distribution:
+        return self.decoder(torch.cat([z, classes.flatten(-2)], -1), c)
+
+    @torch.no_grad()
+    def sample(self, n: int, c: Tensor | None = None, mean: bool = False) -> Tensor:
+        shape = torch.Size((1, n))
+        px = self.decode(self.normal_prior(c).sample(shape), self.classes_prior(c).sample(shape), c)
+        return (px.mean if mean else px.sample())[0]
+
+
+@tags("posterior", "prior", "discrete")
+def gumbel(spec: Spec, groups: Count = 8, classes: Count = 8, hottest: Positive = 1.0, coldest: Positive = 0.3) -> Model:
+    """The codes are G categorical variables, relaxed by the Gumbel-softmax in training.
+
+    Minimises E_relaxed[-log p(x|z)] + KL(q(z|x) ‖ p(z)) of the classes, the temperature falling exponentially over the
+    training; evaluates the bound of the discrete model. Terms: relaxed, discrete. spec.latent is not used.
+
+    Paper: Jang, Gu & Poole 2017, Categorical reparameterization with Gumbel-softmax, arXiv:1611.01144, eqs. 1, 2 and §2.2;
+    the falling temperature: §2.2.
+    """
+    encoder = Categorical(spec, groups, classes, hottest)
+    return VAE(encoder, codes(spec, encoder), UniformClasses(encoder), Annealed(hottest, coldest))
+
+
+@tags("posterior", "prior", "discrete", "disentanglement")
+def joint(
+    spec: Spec,
+    groups: Count = 1,
+    classes: Count = 10,
+    gamma: Positive = 30.0,
+    continuous: NonNegative = 5.0,
+    discrete: NonNegative = 5.0,
+    until: Positive = 0.25,
+    temperature: Positive = 0.67,
+) -> Model:
+    """A normal code and a categorical one, each held to a capacity that rises in training.
+
+    Minimises R + γ |KL_z - C_z| + γ |KL_c - C_c|, C_z rising to `continuous` and C_c to `discrete` nats, but not above
+    G log M. The table's bound is that of the discrete model with β = 1.
+
+    Paper: Dupont 2018, Learning disentangled joint continuous and discrete representations, arXiv:1804.00104, eq. 7;
+    γ = 30, both capacities 5 and temperature 0.67 are the paper's for MNIST.
+    """
+    most = min(discrete, groups * math.log(classes))
+    return Joint(spec, groups, classes, Capacities(temperature, gamma, continuous, most, until))
+
+
+@hookimpl
+def vaezoo_variants() -> list:
+    return [gumbel, joint]
+
+
+@hookimpl
+def vaezoo_parts() -> list[Part]:
+    return [Part("categorical", Categorical), Part("uniform_classes", UniformClasses), Part("codes", codes)]
