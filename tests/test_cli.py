@@ -1,0 +1,248 @@
+"""Every verb answers, and every bad input is one sentence with its exit code."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from vaezoo import checkpoint, registry
+from vaezoo.cli import vaezoo
+from vaezoo.core import Spec
+
+SPEC = Spec((1, 8, 8), n_train=64, classes=10, latent=3, hidden=8)
+
+
+def call(*args: str) -> Result:
+    return CliRunner().invoke(vaezoo, [str(arg) for arg in args], catch_exceptions=False)
+
+
+def answer(*args: str) -> Any:
+    result = call(*args, "--json")
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("models") / "vae.safetensors"
+    return checkpoint.save(registry.load().variants["vae"](SPEC), path)
+
+
+@pytest.mark.parametrize("kind", ["variants", "datasets", "metrics", "parts", "plugins", "suites"])
+def test_list_names_what_there_is(kind: str) -> None:
+    rows = answer("list", kind)
+    assert call("list", kind).exit_code == 0
+    if kind in ("variants", "datasets", "metrics"):
+        assert [row["name"] for row in rows] == list(getattr(registry.load(), kind))
+
+
+def test_list_filters_by_glob_and_tag() -> None:
+    assert {"vae"} <= {row["name"] for row in answer("list", "variants", "-q", "*vae")}
+    assert {row["name"] for row in answer("list", "variants", "-q", "mi?")} == {"mix"}
+    assert all("recurrent" in row["tags"] for row in answer("list", "variants", "--tag", "recurrent"))
+    assert call("list", "variants", "-q", "nothing_like_it").output == "none\n"
+
+
+def test_list_plugins_shows_problems(tmp_path: Path) -> None:
+    (tmp_path / "bad.py").write_text("1 / 0")
+    result = call("list", "plugins", "--plugins-dir", str(tmp_path))
+    assert "import: ZeroDivisionError: division by zero" in result.stdout
+    assert result.stderr.startswith("vaezoo: plugin problem: loose file: ")
+    assert result.exit_code == 0
+
+
+def test_show_tells_ranges_paper_and_use() -> None:
+    text = call("show", "beta").output
+    assert "beta: float ≥ 0, default" in text or "beta: float > 0, default" in text
+    assert "paper:" in text
+    assert "prior: " in call("show", "mix").output
+    assert answer("show", "digits")[0]["data set"] == "digits"
+    assert "use: mix[encoder=gaussian]" in call("show", "gaussian").output
+
+
+def test_show_tells_what_a_trial_did(tmp_path: Path) -> None:
+    (tmp_path / "trial.json").write_text(json.dumps({"key": "ab12", "status": "done", "metrics": {"elbo": -30.5}}))
+    assert "elbo: -30.5" in call("show", str(tmp_path)).output
+    (tmp_path / "trial.json").write_text("{")
+    result = call("show", str(tmp_path))
+    assert (result.exit_code, "cannot be read" in result.stderr) == (2, True)
+
+
+def test_data_prints_the_card() -> None:
+    (card,) = answer("data", "digits")
+    assert card["sizes"]["train"] == [1200, 1, 8, 8]
+    assert "licence: CC BY 4.0" in call("data", "digits").output
+
+
+def test_train_sample_encode_and_reconstruct(tmp_path: Path) -> None:
+    path = tmp_path / "m.safetensors"
+    trained = answer("train", "beta[beta=2]", "-d", "digits", "-o", path, "--epochs", "2", "--set", "latent=3")
+    assert len(trained["history"]["rows"]) == 2
+    recipe = checkpoint.load(path).recipe
+    assert recipe is not None
+    assert (recipe.variant, recipe.hyperparameters["beta"], recipe.spec.latent) == ("beta", 2.0, 3)
+    assert call("sample", path, "-n", "5", "-o", tmp_path / "s.npz").exit_code == 0
+    assert np.load(tmp_path / "s.npz")["x"].shape == (5, 1, 8, 8)
+    assert call("encode", path, "-d", "digits", "-o", tmp_path / "c.npz", "--split", "validation").exit_code == 0
+    codes = np.load(tmp_path / "c.npz")
+    assert (codes["z0"].shape, codes["labels"].shape) == ((297, 3), (297,))
+    assert call("reconstruct", path, "-d", tmp_path / "s.npz", "-o", tmp_path / "r.npz").exit_code == 0
+    assert np.load(tmp_path / "r.npz")["reconstruction"].shape == (5, 1, 8, 8)
+    for verb in (("sample", path), ("reconstruct", path, "-d", "digits")):
+        assert call(*verb, "-o", tmp_path / "p.png").exit_code == 0
+        assert (tmp_path / "p.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_a_picture_of_reconstructions_has_each_row_below_its_x(model: Path, tmp_path: Path) -> None:
+    from matplotlib import image
+
+    from vaezoo.data.digits import digits
+
+    assert call("reconstruct", str(model), "-d", "digits", "-n", "16", "-o", str(tmp_path / "p.png")).exit_code == 0
+    picture = image.imread(tmp_path / "p.png")[..., 0]
+    x = digits().test
+    assert picture.shape == (4 * 8, 8 * 8)
+    assert np.allclose(picture[:8, 8:16], x[1, 0], atol=0.01)
+    assert np.allclose(picture[16:24, :8], x[8, 0], atol=0.01)
+
+
+def test_the_same_seed_samples_the_same(model: Path, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        call("sample", str(model), "-o", str(tmp_path / f"{name}.npz"), "--seed", "3")
+    assert np.array_equal(np.load(tmp_path / "a.npz")["x"], np.load(tmp_path / "b.npz")["x"])
+
+
+def test_compare_tells_what_differs(tmp_path: Path) -> None:
+    for name, elbo in (("a", "-30.0"), ("b", "-29.5")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "elbo.csv").write_text(f"variant,dataset,status,elbo_mean\nvae,digits,done,{elbo}\n")
+    (row,) = answer("compare", tmp_path / "a", tmp_path / "b")
+    assert (row["variant"], row["column"], row["b - a"]) == ("vae", "elbo", "+0.5")
+
+
+BAD = [
+    (["lst"], "no verb is called 'lst'; did you mean 'list'?"),
+    (["list", "foo"], "'foo' is not one of"),
+    (["list", "variants", "--tag", "foo"], "no variant has the tag 'foo'; the tags are"),
+    (["list", "variants", "--bad"], "No such option '--bad'"),
+    (["list", "variants", "--plugins-dir", "nix"], "nix does not exist"),
+    (["show", "vax"], "nothing is called 'vax'; did you mean 'vae'"),
+    (["data", "digts"], "no data set or tag is called 'digts'; did you mean 'digits'?"),
+    (["data", "digits", "--data-dir", "nix"], "the folder nix (--data-dir) does not exist"),
+    (["bench", "--variants", "vea", "--dry-run"], "did you mean 'vae'"),
+    (["bench", "--variants", "beta[beta=-1]", "--dry-run"], "beta[beta=-1] is out of range"),
+    (["bench", "--datasets", "x*", "--dry-run"], "no data set matches 'x*'"),
+    (["bench", "--seeds", "x", "--variants", "vae", "--dry-run"], "seeds are a count"),
+    (["bench", "--epochs", "0"], "'--epochs'"),
+    (["bench", "--set", "latnt=3", "--variants", "vae", "--dry-run"], "did you mean 'latent'"),
+    (["bench", "--set", "latent", "--variants", "vae"], "--set takes KEY=VALUE"),
+    (["bench", "--suite", "nix.toml", "--dry-run"], "there is no suite file nix.toml"),
+    (["bench", "--metrics", "elbow", "--variants", "vae", "--dry-run"], "there is no metric 'elbow'"),
+    (["report", "nix"], "is no folder of a run"),
+    (["compare", "nix", "nix"], "holds no elbo.csv"),
+    (["train", "vae"], "Missing option '-d'"),
+    (["train", "vae,beta", "-d", "digits", "-o", "m.safetensors"], "names 2 variants; name one"),
+    (["train", "vae", "-d", "digits", "-o", "m.pt"], "ends in .safetensors"),
+    (["train", "vae", "-d", "digits", "-o", "nix/m.safetensors"], "the folder nix does not exist"),
+    (["train", "vae", "-d", "digits", "-o", "m.safetensors", "--set", "latent=0"], "latent is int ≥ 1"),
+    (["train", "vae", "-d", "digits", "-o", "m.safetensors", "--device", "cuda:99"], "cuda"),
+    (["sample", "nix.safetensors", "-o", "a.npz"], "there is no checkpoint nix.safetensors"),
+    (["sample", "MODEL", "-o", "a.txt"], "--out must end in .npz or .png"),
+    (["sample", "MODEL", "-o", "nix/a.npz"], "the folder nix (--out) does not exist"),
+    (["sample", "MODEL", "-o", "a.npz", "--label", "10"], "has 10 classes, counted from 0"),
+    (["sample", "MODEL", "-o", "a.npz", "--label", "3"], "does not read labels"),
+    (["encode", "MODEL", "-d", "nix.npz", "-o", "a.npz"], "there is no file nix.npz"),
+    (["encode", "MODEL", "-d", "pinwheel", "-o", "a.npz"], "has rows of shape (2,), and this model reads (1, 8, 8)"),
+    (["encode", "MODEL", "-d", "objects.npy", "-o", "a.npz"], "pickled objects are not read"),
+]
+
+
+@pytest.mark.parametrize(("args", "words"), BAD, ids=[" ".join(args) for args, _ in BAD])
+def test_bad_input_is_one_sentence_and_exit_code_2(
+    args: list[str], words: str, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    np.save("objects.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    result = call(*[str(model) if arg == "MODEL" else arg for arg in args])
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert words in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert "Traceback" not in result.stderr
+
+
+def test_a_training_that_diverges_is_exit_code_1(tmp_path: Path) -> None:
+    result = call(
+        "train", "vae", "-d", "digits", "-o", str(tmp_path / "m.safetensors"), "--set", "learning_rate=1e30",
+        "--epochs", "3",
+    )  # fmt: skip
+    assert (result.exit_code, "was not finite at step" in result.stderr) == (1, True)
+    assert not (tmp_path / "m.safetensors").exists()
+
+
+def test_a_crash_is_exit_code_3_and_debug_shows_where(monkeypatch: pytest.MonkeyPatch) -> None:
+    def crash(*_: object) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr("vaezoo.cli.browse.registry_of", crash)
+    result = call("list", "variants")
+    assert (result.exit_code, result.stderr) == (3, "vaezoo: internal error, RuntimeError: a bug (--debug shows where)\n")
+    assert "Traceback" in call("list", "variants", "--debug").stderr
+
+
+def test_an_interrupt_is_exit_code_130(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("vaezoo.cli.browse.registry_of", interrupt)
+    assert call("list", "variants").exit_code == 130
+
+
+def test_a_strict_load_is_exit_code_2(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "bad.py").write_text("1 / 0")
+    monkeypatch.setenv("VAEZOO_STRICT_PLUGINS", "1")
+    result = call("list", "variants", "--plugins-dir", str(tmp_path))
+    assert (result.exit_code, "division by zero" in result.stderr) == (2, True)
+
+
+def test_every_verb_takes_plugins_dir() -> None:
+    def verbs(group: Any) -> list[Any]:
+        return [v for c in group.commands.values() for v in (verbs(c) if hasattr(c, "commands") else [c])]
+
+    for verb in verbs(vaezoo):
+        assert any("--plugins-dir" in option.opts for option in verb.params), verb.name
+
+
+def test_help_loads_no_torch_and_is_quick() -> None:
+    code = "import sys, vaezoo.cli as c\ntry: c.vaezoo(['--help'])\nexcept SystemExit: print('torch' in sys.modules)"
+    start = time.perf_counter()
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert said.endswith("False\n")
+    assert time.perf_counter() - start < 3  # 0.2 s on an idle machine
+
+
+def test_python_m_vaezoo_is_the_program() -> None:
+    done = subprocess.run([sys.executable, "-m", "vaezoo", "--version"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout[:2]) == (0, "0.")
+
+
+def test_python_begins_as_the_design_says(tmp_path: Path) -> None:
+    import vaezoo as package
+
+    variants = package.variants()
+    data = package.dataset("digits")
+    built = variants["beta"](data.spec, beta=4.0)
+    history = package.fit(built, data, epochs=1, seed=0)
+    assert len(history.rows) == 1
+    assert built.sample(16).shape == (16, 1, 8, 8)
+    assert built.infer(data.test[:3], k=5).log_w.shape == (5, 3)
+    package.save(built, tmp_path / "m.safetensors")
+    assert package.load(tmp_path / "m.safetensors").recipe == built.recipe
+    assert all(hasattr(package, name) for name in dir(package))
+    with pytest.raises(AttributeError, match="no attribute 'nix'"):
+        _ = package.nix
