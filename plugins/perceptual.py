@@ -79,9 +79,9 @@ def log_cosh(t: Tensor) -> Tensor:
 
 
 def window(size: int) -> Tensor:
-    """(n, n): the Gaussian weights of a window, 11 pixels wide with σ = 1.5, or narrower by as much as `size` asks."""
+    """(n, n), double precision: a Gaussian window, 11 pixels wide with σ = 1.5, or narrower where `size` asks for it."""
     n = min(11, size - (1 - size % 2))
-    i = torch.arange(n) - (n - 1) / 2
+    i = torch.arange(n, dtype=torch.float64) - (n - 1) / 2
     g = torch.exp(-0.5 * (i / (1.5 * n / 11)) ** 2)
     return torch.outer(g, g) / g.sum() ** 2
 

@@ -19,7 +19,7 @@ def _double():
 
 
 def population(n, rho, noise):
-    """One draw each of n posteriors N(μ_i, noise² I) whose aggregate is a 2-D Gaussian of unit variances, correlation rho."""
+    """One draw each of n posteriors N(μ_i, noise² I), whose aggregate is a 2-D Gaussian with correlation rho."""
     cov = torch.tensor([[1, rho], [rho, 1]]) - noise**2 * torch.eye(2)
     q = normal(torch.randn(n, 2) @ torch.linalg.cholesky(cov).T, torch.full((n, 2), noise))
     z = q.rsample((1,))

@@ -1,5 +1,7 @@
 """The thermodynamic objective on a model with one latent, where every expectation is an integral over a grid."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 from vaezoo_plugins.tvo import left_sum, partition, tvo
@@ -24,7 +26,7 @@ def exact(betas, theta):
     """The left sum by quadrature, for q = N(theta_0, exp(theta_1)²)."""
     log_q = normal_log(GRID, theta[0], theta[1].exp())
     log_w, total = log_p(GRID) - log_q, 0.0
-    for low, high in zip(betas[:-1], betas[1:], strict=True):
+    for low, high in pairwise(betas):
         pi = (log_q + low * log_w).softmax(0)
         total = total + (high - low) * (pi * log_w).sum()
     return total
@@ -39,7 +41,7 @@ def test_the_bound_lies_between_elbo_and_log_evidence_and_rises_with_the_points(
     log_q = normal_log(GRID, THETA[0], THETA[1].exp())
     elbo = (log_q.softmax(0) * (log_p(GRID) - log_q)).sum()
     torch.testing.assert_close(values[0], elbo)
-    assert all(a < b < LOG_EVIDENCE for a, b in zip(values, values[1:], strict=False))
+    assert all(a < b < LOG_EVIDENCE for a, b in pairwise(values))
 
 
 def test_the_sum_tends_to_log_evidence_as_the_partition_grows_finer():
@@ -51,7 +53,9 @@ def test_partition_starts_at_0_ends_at_1_and_is_even_in_log_beta():
     betas = partition(4, 0.01)
     assert betas[0] == 0
     assert betas[-1].item() == pytest.approx(1)
-    torch.testing.assert_close(betas[1:].log().diff(), torch.full((3,), torch.tensor(0.01).log().item() / -3).double(), rtol=1e-5, atol=0)
+    torch.testing.assert_close(
+        betas[1:].log().diff(), torch.full((3,), torch.tensor(0.01).log().item() / -3).double(), rtol=1e-5, atol=0
+    )
 
 
 def monte_carlo(kind, betas, k, seed):
@@ -104,5 +108,3 @@ def test_a_posterior_without_a_density_is_refused():
 
     with pytest.raises(Unsupported):
         VAE(Deterministic(SPEC), Write(SPEC), StandardNormal(SPEC), tvo(SPEC).loss)
-
-
