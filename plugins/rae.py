@@ -4,7 +4,6 @@ from abc import abstractmethod
 from collections.abc import Callable
 
 import torch
-from sklearn.mixture import GaussianMixture
 from torch import Tensor, nn
 from torch import distributions as D
 from torch.distributions import Distribution
@@ -35,6 +34,8 @@ class FittedMixture(Prior):
         return mixture(self.logits, D.MultivariateNormal(self.loc, scale_tril=self.tril, validate_args=False))
 
     def fit(self, z: Tensor) -> None:
+        from sklearn.mixture import GaussianMixture  # a second of import that only this needs
+
         codes = z.flatten(1).double().cpu().numpy()
         parts = min(len(self.logits), len(codes))
         fitted = GaussianMixture(parts, reg_covar=1e-6, max_iter=200, random_state=0).fit(codes)
