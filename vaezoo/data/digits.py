@@ -33,7 +33,7 @@ def digits() -> Data:
         spec=Spec((1, 8, 8), "bernoulli", len(rows.train), classes=10, latent=8, hidden=128, network="mlp"),
         card=CARD,
         labels=rows.of(labels),
-        budget={"epochs": 150, "learning_rate": 2e-3, "patience": 30},
+        budget={"epochs": 100, "learning_rate": 3e-3, "patience": 20},
         split_hash=rows.sha256,
         duplicates=duplicates(grey[rows.train], grey[rows.test]),
         train=x["train"],
