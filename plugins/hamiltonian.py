@@ -1,0 +1,120 @@
+"""A posterior that follows the gradient of log p(x, z): Hamiltonian dynamics with a falling temperature."""
+
+import math
+from typing import Annotated, Any
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.distributions import Distribution
+from torch.nn import functional as F
+
+from vaezoo.core import VAE, Decoder, Encoder, Model, Prior, Spec
+from vaezoo.distributions import Drawable, draw, normal
+from vaezoo.hooks import Part, hookimpl, tags
+from vaezoo.hyperparameters import Positive
+from vaezoo.losses import ELBO
+from vaezoo.networks import Gaussian, StandardNormal, Write
+
+Steps = Annotated[int, Field(ge=0)]
+
+
+class Evolved(Drawable):
+    """z_K of (z_0, ρ_0) after K tempered leapfrog steps, z_0 ~ q_0, ρ_0 ~ N(0, T_0 I).
+
+    Returned as log q is log q_0(z_0) + log N(ρ_0; 0, T_0 I) - log N(ρ_K; 0, I) + (D/2) log T_0: a leapfrog step preserves
+    volume, and K temperings scale ρ by T_0^{-1/2}. So log p(x, z_K) - log q is the bound on the pair (z, ρ), with ρ_K's
+    target N(0, I), and E exp of it is p(x).
+    """
+
+    def __init__(self, start: Distribution, energy_gradient: Any, step: Tensor, scales: Tensor) -> None:
+        super().__init__(start.batch_shape, start.event_shape)
+        self.start, self.energy_gradient = start, energy_gradient
+        self.step, self.scales = step, scales  # ε (D,) and √T_0, …, √T_K = 1
+
+    def evolve(self, z: Tensor, momentum: Tensor) -> tuple[Tensor, Tensor]:
+        """(z_0, ρ_0) -> (z_K, ρ_K), (K, B, D) each; the gradient at a step's end serves the next step too."""
+        steps = len(self.scales) - 1
+        slope = self.energy_gradient(z) if steps else z
+        for k in range(steps):
+            momentum = momentum - self.step / 2 * slope
+            z = z + self.step * momentum
+            slope = self.energy_gradient(z)
+            momentum = (momentum - self.step / 2 * slope) * self.scales[k + 1] / self.scales[k]
+        return z, momentum
+
+    def draw(self, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+        z, log_q = draw(self.start, shape)
+        hot = normal(torch.zeros_like(z), self.scales[0].expand_as(z))
+        momentum, log_hot = draw(hot)
+        end, cold_momentum = self.evolve(z, momentum)
+        log_cold = normal(torch.zeros_like(z), torch.ones_like(z)).log_prob(cold_momentum)
+        return end, log_q + log_hot - log_cold + z.shape[-1] * self.scales[0].log()
+
+    def centre(self) -> Tensor:
+        """Where the mean of q_0 goes from rest."""
+        z = self.start.mean[None]
+        return self.evolve(z, torch.zeros_like(z))[0][0]
+
+
+class Hamiltonian(Encoder):
+    """A Gaussian draw, moved by `steps` tempered leapfrog steps in the potential -log p(x, z).
+
+    Step sizes ε_d in (0, largest) and the first temperature T_0 > 1 are learned; T_k = T_0 + (1 - T_0) k²/K², as in the
+    authors' code. The gradient for all parameters flows through the steps. Decoder and prior are used, not owned.
+    """
+
+    def __init__(
+        self, spec: Spec, decoder: Decoder, prior: Prior, steps: Steps = 2, largest: Positive = 0.5, hottest: Positive = 2.0
+    ) -> None:
+        super().__init__()
+        self.net, self.steps, self.largest = Gaussian(spec), steps, largest
+        self._target = (decoder, prior)  # in a tuple, so that their parameters are not also this module's
+        if steps:
+            self.raw_step = nn.Parameter(torch.full((spec.latent,), math.log(0.25)))  # ε = largest / 5
+            self.raw_hot = nn.Parameter(torch.tensor(math.log(math.expm1(hottest))))  # T_0 = 1 + softplus
+
+    def forward(self, x: Tensor, c: Tensor | None = None) -> Distribution:
+        start = self.net(x, c)
+        if not self.steps:
+            return start
+        decoder, prior = self._target
+
+        def energy(z: Tensor) -> Tensor:
+            return -(decoder(z, c).log_prob(x) + prior(c).log_prob(z)).sum()
+
+        def gradient(z: Tensor) -> Tensor:
+            with torch.backends.cudnn.flags(enabled=False):  # cuDNN's recurrent layers have no second derivative
+                return torch.func.grad(energy)(z)
+
+        return Evolved(start, gradient, self.largest * self.raw_step.sigmoid(), self._scales())
+
+    def _scales(self) -> Tensor:
+        """√T_0, …, √T_K."""
+        share = torch.linspace(0, 1, self.steps + 1, dtype=self.raw_hot.dtype, device=self.raw_hot.device).square()
+        hot = F.softplus(self.raw_hot)
+        return (1 + hot * (1 - share)).sqrt()
+
+
+@tags("posterior", "flow")
+def hvae(spec: Spec, steps: Steps = 2, largest: Positive = 0.5, hottest: Positive = 2.0) -> Model:
+    """The encoder's draw is moved by Hamiltonian dynamics towards the posterior; no further networks.
+
+    Minimises -E[log p(x, z_K) + log N(ρ_K; 0, I) - log q(z_0|x) - log N(ρ_0; 0, T_0 I) - (D/2) log T_0]. With steps=0 it is
+    the plain VAE. The table's KL is the sampled one, with ρ's share in it.
+
+    Paper: Caterini, Doucet & Sejdinovic 2018, Hamiltonian variational auto-encoder, arXiv:1805.11328, §3, alg. 1;
+    schedule and limits of step and temperature as in the authors' code (hvae-nips, mnist/models.py, fixed tempering).
+    """
+    decoder, prior = Write(spec), StandardNormal(spec)
+    return VAE(Hamiltonian(spec, decoder, prior, steps, largest, hottest), decoder, prior, ELBO())
+
+
+@hookimpl
+def vaezoo_variants() -> list:
+    return [hvae]
+
+
+@hookimpl
+def vaezoo_parts() -> list[Part]:
+    return [Part("hamiltonian", Hamiltonian)]
