@@ -100,7 +100,7 @@ class TwoLevel(Model):
 
 
 @tags("static", "hierarchical")
-def ladder(spec: Spec, depth: Count = 3, until: Fraction = 0.3) -> Ladder:
+def ladder(spec: Spec, depth: Count = 2, until: Fraction = 0.5) -> Ladder:
     """Layers of latents, where the posterior of a layer corrects its prior by what x says of it.
 
     R + β(t) Σ_l KL(q(z_l|x, z_{l+1}) ‖ p(z_l|z_{l+1})), β rising to 1 over the first part `until` of the training

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import torch
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributions import Categorical, Distribution
 
 from vaezoo.core import VAE, Encoder, Loss, Model, Prior, Spec, Terms, Unsupported
@@ -15,7 +15,6 @@ from vaezoo.hyperparameters import Count, Fraction, NonNegative
 from vaezoo.networks import Read, Write
 
 WHY = "deterministic, discrete codes"
-GAIN = 4.0  # a fresh network gives numbers near 0, which would all be rounded to one level
 
 
 def one_hot(index: Tensor, size: int) -> Tensor:
@@ -149,18 +148,23 @@ class Grid(Prior):
 
 
 class Scalar(Encoder):
-    """round(f(e)) / ⌊L/2⌋, f a tanh that is stretched and, for an even L, shifted so that exactly L levels are reached."""
+    """round(f(e)) / ⌊L/2⌋, f a tanh that is stretched and, for an even L, shifted so that exactly L levels are reached.
+
+    e is standardised over the batch first (in evaluation by running statistics). A fresh network gives numbers near 0,
+    all rounded to one level, and then tends to push all of them into the same end of the tanh, where it stays.
+    """
 
     no_density = WHY
 
     def __init__(self, spec: Spec, levels: int) -> None:
         super().__init__()
         self.net, self.levels = Read(spec, spec.latent), levels
+        self.spread = nn.BatchNorm1d(spec.latent, affine=False)
 
     def forward(self, x: Tensor, c: Tensor | None = None) -> Rounded:
         half = self.levels // 2
         reach, offset = (self.levels - 1) * (1 - 1e-3) / 2, 0.0 if self.levels % 2 else 0.5
-        bounded = torch.tanh(GAIN * self.net(x, c) + math.atanh(offset / reach)) * reach - offset
+        bounded = torch.tanh(self.spread(self.net(x, c)) + math.atanh(offset / reach)) * reach - offset
         rounded = bounded.detach().round()
         return Rounded(bounded / half, rounded / half, rounded.long() + half, self.levels, 1)
 
@@ -214,7 +218,7 @@ def fsq(spec: Spec, levels: Annotated[int, Field(ge=3)] = 5) -> VAE:
 
     Paper: Mentzer et al. 2024, "Finite Scalar Quantization: VQ-VAE Made Simple", arXiv:2309.15505, §3.1 and the code of
     its appendix A.1, which shifts the tanh for even L. The paper chooses an L_i for every number, all at least 5 as a
-    rule; here one L for all.
+    rule; here one L for all. Its encoders end in no normalisation; small ones collapse without it.
     """
     return VAE(Scalar(spec, levels), Write(spec), Grid(spec, levels), Commitment(0.0))
 
