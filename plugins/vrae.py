@@ -6,25 +6,13 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from vaezoo.core import Latent, Model, Spec, Terms, Trace
+from vaezoo.core import Latent, Model, Spec, Trace
 from vaezoo.distributions import draw
 from vaezoo.hooks import hookimpl, tags
 from vaezoo.hyperparameters import Fraction
-from vaezoo.losses import ELBO
+from vaezoo.losses import WarmUp
 from vaezoo.networks import StandardNormal, from_steps, split_normal
 from vaezoo.stepwise import StepsLikelihood, as_steps, before
-
-
-class WarmUpELBO(ELBO):
-    """R + β KL, where β rises from 0 to 1 over the first `until` of the training (Bowman et al. 2016, §3.1)."""
-
-    def __init__(self, until: float) -> None:
-        super().__init__()
-        self.until = until
-
-    def combine(self, distortion: Tensor, rate: Tensor, progress: float) -> Terms:
-        beta = min(1.0, progress / self.until) if self.until else 1.0
-        return {"loss": distortion + beta * rate, "distortion": distortion, "rate": rate}
 
 
 class RecurrentReader(nn.Module):
@@ -73,7 +61,7 @@ class VRAE(Model):
     """−E_q Σ_t log p(x_t|z, x_<t) + KL(q(z|x) ‖ N(0, I))."""
 
     def __init__(self, spec: Spec, word_dropout: float, warmup: float) -> None:
-        super().__init__(WarmUpELBO(warmup))
+        super().__init__(WarmUp(warmup))
         self.spec, self.steps = spec, spec.as_steps[0]
         self.reader, self.writer, self.prior = (
             RecurrentReader(spec),

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from vaezoo_plugins.dkf import dkf, dmm
 from vaezoo_plugins.dsae import dsae
+from vaezoo_plugins.kvae import kvae
 from vaezoo_plugins.rvae import rvae
 from vaezoo_plugins.srnn import srnn
 from vaezoo_plugins.storn import storn
@@ -33,7 +34,7 @@ def rvae_both(spec: Spec) -> Model:
     return rvae(spec, causal=False)
 
 
-BUILDERS = [static, vrae, vrnn, storn, srnn, dkf, dmm, rvae, rvae_both, dsae]
+BUILDERS = [static, vrae, vrnn, storn, srnn, dkf, dmm, rvae, rvae_both, dsae, kvae]
 
 
 def made(build, spec: Spec) -> Model:

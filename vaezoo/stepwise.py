@@ -279,9 +279,9 @@ def require_steps(model: Model, who: str) -> Stepwise:
 
 def chosen(state: Tensor, log_w: Tensor) -> Tensor:
     """K states (K, B, S) drawn with replacement, for each row, by the weights exp(log_w) (K, B)."""
-    edges = log_w.detach().exp().cumsum(0)
-    u = torch.rand_like(edges) * edges[-1]
-    index = (edges[None] <= u[:, None]).sum(1).clamp_max(len(edges) - 1)  # (K, B)
+    edges = log_w.detach().exp().T.cumsum(1)  # (B, K)
+    u = torch.rand_like(edges) * edges[:, -1:]
+    index = torch.searchsorted(edges, u).clamp_max(edges.shape[1] - 1).T
     return torch.take_along_dim(state, index[..., None], 0)
 
 
