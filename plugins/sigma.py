@@ -12,7 +12,7 @@ from vaezoo.core import VAE, Model, Spec, Terms, Trace, Unsupported, require_par
 from vaezoo.distributions import Normal, to_length
 from vaezoo.hooks import Part, hookimpl, tags
 from vaezoo.hyperparameters import Fraction, Positive
-from vaezoo.likelihoods import Likelihood, NormalHead
+from vaezoo.likelihoods import Likelihood
 from vaezoo.losses import ELBO
 from vaezoo.networks import Gaussian, StandardNormal, Write
 
@@ -101,21 +101,38 @@ def sigma(spec: Spec, memory: Fraction = 0.95) -> VAE:
     return VAE(Gaussian(spec), RunningWrite(spec, memory), StandardNormal(spec), OptimalVariance())
 
 
+class LearnedNormal(Likelihood):
+    """N(raw, γ), γ = exp(20 a), a learned: Adam moves a by the learning rate, and log γ has farther to go than a weight."""
+
+    support = "the real numbers"
+
+    def __init__(self, spec: Spec, start: float) -> None:
+        super().__init__(spec)
+        self.a = torch.nn.Parameter(torch.tensor(math.log(start) / 20))
+
+    def each(self, raw: Tensor) -> Distribution:
+        return Normal(raw, (10 * self.a).exp().expand_as(raw), validate_args=False)
+
+
+class LearnedWrite(Write):
+    """The shared decoder with a Normal whose variance γ is learned from a start at `start`."""
+
+    def __init__(self, spec: Spec, start: Positive = 1.0) -> None:
+        super().__init__(as_normal(spec))
+        self.likelihood = LearnedNormal(self.spec, start)
+
+
 @tags("likelihood")
 def gamma(spec: Spec, start: Positive = 1.0) -> VAE:
     """Learns the variance γ of the likelihood by gradient, from a start at which the code carries little.
 
     (1/2γ) ‖x - x̂‖² + (n/2) log 2π γ + KL, minimised over γ with all else.
 
-    Where the data has a Normal likelihood already, the plain VAE learns its scale too; the two differ in the start alone.
+    Where the data has a Normal likelihood already, the plain VAE learns its scale too, from a lower start.
 
     Paper: Dai & Wipf 2019, arXiv:1903.05789, §2 and §4 (a trainable γ, which tends to 0 where the data fill a manifold).
     """
-    spec = as_normal(spec)
-    write, head = Write(spec), NormalHead(spec)
-    torch.nn.init.constant_(head.log_scale, 0.5 * math.log(start))
-    write.likelihood = head
-    return VAE(Gaussian(spec), write, StandardNormal(spec), ELBO())
+    return VAE(Gaussian(spec), LearnedWrite(spec, start), StandardNormal(spec), ELBO())
 
 
 @hookimpl
@@ -125,4 +142,4 @@ def vaezoo_variants() -> list[Callable[..., Model]]:
 
 @hookimpl
 def vaezoo_parts() -> list[Part]:
-    return [Part("running", RunningWrite), Part("optimal_variance", OptimalVariance)]
+    return [Part("running", RunningWrite), Part("learned_variance", LearnedWrite), Part("optimal_variance", OptimalVariance)]

@@ -16,16 +16,16 @@ from vaezoo.networks import Gaussian, Read, StandardNormal, Write, frozen, froze
 
 
 class Adversarial(Loss):
-    """Encoder: β KL + D. Decoder: γ D - log odds of its outputs. Discriminator: cross-entropy. D = ‖f(x) - f(x̂)‖²/2.
+    """Encoder: β KL + D + α R. Decoder: γ D + α R - E log D(x̂). Discriminator: cross-entropy. D = ‖f(x) - f(x̂)‖²/2.
 
     f is the layer of the discriminator before the last. D is the negative log density of N(f(x̂), I), but for its constant.
     f(x) has mean 0 and variance 1 over its features: the paper's batch normalisation sets that scale, without which D would
     start near 0 and the KL would empty the code before the discriminator has learned anything.
     """
 
-    def __init__(self, spec: Spec, beta: NonNegative = 1.0, gamma: NonNegative = 1.0) -> None:
+    def __init__(self, spec: Spec, beta: NonNegative = 1.0, gamma: NonNegative = 1.0, alpha: NonNegative = 0.3) -> None:
         super().__init__()
-        self.beta, self.gamma = beta, gamma
+        self.alpha, self.beta, self.gamma = alpha, beta, gamma
         self.steps = spec.shape[0] if spec.is_sequence else 0
         self.width = spec.hidden
         self.features, self.odds = Read(spec, spec.hidden), mlp(spec.hidden, 1)
@@ -40,11 +40,13 @@ class Adversarial(Loss):
         with frozen(self, vae.decoder):
             trace = vae.infer(x, c)
             distortion, rate = -trace.log_px.mean(), trace.kl.mean()
-            encoder = self.beta * rate + self.distance(x, outputs(trace.px, x), c)
+            encoder = self.beta * rate + self.alpha * distortion + self.distance(x, outputs(trace.px, x), c)
         z, prior_z = trace.z.detach(), self.from_prior(trace.latents[0].p, len(x))
         with frozen(self):
-            again, made = outputs(vae.decoder(z, c), x), outputs(vae.decoder(prior_z, c), x)
-            decoder = self.gamma * self.distance(x, again, c) + self.fooled(again, c) + self.fooled(made, c)
+            px = vae.decoder(z, c)
+            again, made = outputs(px, x), outputs(vae.decoder(prior_z, c), x)
+            near = self.gamma * self.distance(x, again, c) - self.alpha * px.log_prob(x).mean()
+            decoder = near + self.fooled(again, c) + self.fooled(made, c)
         critic = self.told(x, again.detach(), made.detach(), c)
         with frozen_but_head(vae.decoder):
             head = -vae.decoder(z, c).log_prob(x).mean()
@@ -55,7 +57,8 @@ class Adversarial(Loss):
     @staticmethod
     def from_prior(p: Distribution, rows: int) -> Tensor:
         """(1, B, *event)."""
-        return p.sample(torch.Size((1,) if p.batch_shape.numel() == rows else (1, rows)))
+        z = p.sample(torch.Size((1,) if p.batch_shape.numel() == rows else (1, rows)))
+        return z.reshape(1, rows, *p.event_shape)
 
     def f(self, x: Tensor, c: Tensor | None) -> Tensor:
         """(B, hidden): the features of x."""
@@ -85,18 +88,23 @@ def outputs(px: Distribution, x: Tensor) -> Tensor:
 
 
 @tags("adversarial")
-def vae_gan(spec: Spec, beta: NonNegative = 1.0, gamma: NonNegative = 1.0, critic_lr: Positive = 0.1) -> VAE:
+def vae_gan(
+    spec: Spec, beta: NonNegative = 1.0, gamma: NonNegative = 1.0, alpha: NonNegative = 0.3, critic_lr: Positive = 0.1
+) -> VAE:
     """Learns what a good reconstruction is: close to x in the features of a discriminator that judges samples.
 
-    Encoder: β KL + D. Decoder: γ D - E log D(x̂). Discriminator: cross-entropy of real against reconstruction and sample.
+    Encoder: β KL + D + α R. Decoder: γ D + α R - E log D(x̂). Discriminator: cross-entropy of real against reconstruction and sample.
 
     D = ‖f(x) - f(x̂)‖²/2, f the discriminator's layer before its last; a network of its own, with learning rate `critic_lr`
-    by that of the rest. x̂ is the mean of p(x|z). Nothing here trains p(x|z) as a density but its scale, which is fitted by
-    maximum likelihood: the ELBO is a true bound of a model that was trained for something else.
+    by that of the rest. x̂ is the mean of p(x|z). The scale of p(x|z) is fitted by maximum likelihood, and the ELBO is a true
+    bound of a model that was trained for something else; early stopping watches it, as no player's own loss keeps its meaning.
+
+    α = 0 is the paper's. With it the features, which see no difference until the discriminator has learned some, let the KL
+    empty the code on small data; a share α of R = -log p(x|z) holds the code until then.
 
     Paper: Larsen, Sønderby, Larochelle & Winther 2016, arXiv:1512.09300, alg. 1 and §2.3 (D).
     """
-    loss = Adversarial(spec, beta, gamma)
+    loss = Adversarial(spec, beta, gamma, alpha)
     return VAE(Gaussian(spec), Write(spec), StandardNormal(spec), loss, lr={"loss": critic_lr})
 
 

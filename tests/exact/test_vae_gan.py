@@ -24,7 +24,7 @@ def rows(spec, n=9):
     return x
 
 
-def separately(model, x, beta, gamma):
+def separately(model, x, beta, gamma, alpha):
     """The losses of encoder, decoder, discriminator and scale, of the same draws as the joint loss."""
     trace = model.infer(x)
     z, prior_z = trace.z, trace.latents[0].p.sample((1, len(x)))
@@ -32,23 +32,24 @@ def separately(model, x, beta, gamma):
     f = lambda y: F.layer_norm(model.loss.features(y), (8,))  # noqa: E731
     d = lambda y: model.loss.odds(F.silu(f(y))).sigmoid()  # noqa: E731
     distance = lambda y: 0.5 * (f(x) - f(y)).square().sum(1).mean()  # noqa: E731
-    encoder = beta * trace.kl.mean() + distance(image(z))
+    encoder = beta * trace.kl.mean() + distance(image(z)) - alpha * trace.log_px.mean()
     again, made = image(z.detach()), image(prior_z)
-    decoder = gamma * distance(again) - d(again).log().mean() - d(made).log().mean()
+    nll = -model.decoder(z.detach()).log_prob(x).mean()
+    decoder = gamma * distance(again) + alpha * nll - d(again).log().mean() - d(made).log().mean()
     told = -d(x).log().mean() - (1 - d(again.detach())).log().mean() - (1 - d(made.detach())).log().mean()
-    return {"encoder": encoder, "decoder": decoder, "loss": told, "scale": -model.decoder(z.detach()).log_prob(x).mean()}
+    return {"encoder": encoder, "decoder": decoder, "loss": told, "scale": (1 + alpha) * nll}
 
 
 @pytest.mark.parametrize("name", SPECS)
 def test_each_player_gets_the_gradient_of_its_own_loss(name):
     spec = SPECS[name]
     torch.manual_seed(0)
-    model, x = vae_gan(spec, beta=0.7, gamma=2.5).double(), rows(spec)
+    model, x = vae_gan(spec, beta=0.7, gamma=2.5, alpha=0.2).double(), rows(spec)
     torch.manual_seed(1)
     model(x)["loss"].backward()
     joint = {n: p.grad.clone() for n, p in model.named_parameters()}
     torch.manual_seed(1)
-    losses = separately(model, x, 0.7, 2.5)
+    losses = separately(model, x, 0.7, 2.5, 0.2)
     for n, p in model.named_parameters():
         player = "scale" if "likelihood" in n else n.split(".")[0]
         (own,) = torch.autograd.grad(losses[player], p, retain_graph=True)
