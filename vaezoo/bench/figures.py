@@ -115,9 +115,10 @@ def _panels(found: Sequence[tuple[str, list[tuple[list[float], list[float], int]
             )
         ax.set_title(name, fontsize=8)
         ax.tick_params(labelsize=6)
+        ax.xaxis.get_major_locator().set_params(integer=True)
     for ax in axes[len(found) :]:
         ax.set_axis_off()
-    figure.supxlabel("epoch (dot: the epoch returned to)", fontsize=8)
+    figure.supxlabel("epoch (dot: the epoch returned to)", fontsize=8, y=-0.25 / figure.get_figheight())
     figure.supylabel("validation loss", fontsize=8)
     return figure
 

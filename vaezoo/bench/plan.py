@@ -124,7 +124,7 @@ def parse_seeds(text: str | Sequence[int]) -> tuple[int, ...]:
             numbers = [int(part) for part in text.split(",") if part.strip()]
         except ValueError:
             raise PlanError(f"seeds are a count such as 3 or a list such as 0,1,2, not {text!r}") from None
-        seeds = tuple(numbers) if "," in text else tuple(range(*numbers))
+        seeds = tuple(numbers) if "," in text else tuple(range(sum(numbers)))
     if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
         raise PlanError(f"seeds must be at least one, distinct and not negative; got {text!r}")
     return seeds

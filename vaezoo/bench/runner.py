@@ -22,9 +22,11 @@ from . import worker
 from .plan import PROTOCOL, Plan, Trial
 from .processes import pool_of, result_of
 from .progress import Progress
-from .store import Json, Store, StoreError, explained, to_json
+from .store import PID, Json, Store, StoreError, explained, is_alive, to_json
 
 POLL = 0.05  # seconds between two looks at the running trials
+GRACE = 3.0  # seconds that the answer of an ended process may be under way
+LEFT = {"status": "failed", "error": "the process ended with exit code 0 before the trial was finished"}
 
 
 @dataclass
@@ -90,6 +92,7 @@ class _Runner:
     def __init__(self, plan: Plan, store: Store, jobs: int, timeout: float | None, retries: int, progress: Progress) -> None:
         self.plan, self.store, self.jobs, self.timeout, self.retries = plan, store, jobs, timeout, retries
         self.progress, self.summary, self.stop = progress, Summary(), 0
+        self.gone: dict[str, float] = {}  # key -> when its process was first seen to have ended without an answer
 
     def go(self) -> None:
         """All trials of the plan, those that are finished taken as they are."""
@@ -140,6 +143,9 @@ class _Runner:
                     running[self.schedule(pool, trial)] = trial, attempt
                 for future in [future for future in running if future.done()]:
                     self.finish(*running.pop(future), result_of(future), left)
+                for future in [future for future, (trial, _) in running.items() if self.has_left(trial)]:
+                    future.cancel()
+                    self.finish(*running.pop(future), LEFT, left)
                 self.progress.show([(trial, self.store.building(trial.key)) for trial, _ in running.values()])
                 time.sleep(POLL)
             if running:
@@ -150,6 +156,17 @@ class _Runner:
         shutil.rmtree(folder, ignore_errors=True)
         arguments = [asdict(self.plan.source), asdict(trial), str(self.store.out), str(folder), self.shared(trial)]
         return pool.schedule(worker.run_trial, args=arguments, timeout=self.timeout)
+
+    def has_left(self, trial: Trial) -> bool:
+        """Whether the trial's process ended with exit code 0 and no answer, which pebble takes for a normal end."""
+        try:
+            pid = (self.store.building(trial.key) / PID).read_text()
+        except OSError:
+            pid = ""
+        if not pid or is_alive(pid):
+            self.gone.pop(trial.key, None)
+            return False
+        return time.monotonic() - self.gone.setdefault(trial.key, time.monotonic()) > GRACE
 
     def finish(self, trial: Trial, attempt: int, answer: Json, left: deque[tuple[Trial, int]]) -> None:
         """The trial's status: what it wrote itself, else what its process died of."""

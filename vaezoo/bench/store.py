@@ -18,6 +18,7 @@ Json = dict[str, Any]
 FINAL = ("done", "skipped", "diverged")  # not tried again: the same key would end the same way
 MANIFEST = "MANIFEST.sha256"
 PROGRESS = "progress.json"  # only while a trial runs
+PID = "pid"  # likewise: the process that trains it
 
 
 class StoreError(OSError):
@@ -45,7 +46,7 @@ class Store:
             probe.unlink(missing_ok=True) if self.trials.is_dir() and os.access(self.trials, os.W_OK) else None
             raise StoreError(explained(error, self.out)) from None
         for folder in self.trials.glob(".building-*-*"):
-            if not _alive(folder.name.rsplit("-", 1)[1]):
+            if not is_alive(folder.name.rsplit("-", 1)[1]):
                 shutil.rmtree(folder, ignore_errors=True)
 
     def building(self, key: str, pid: int | None = None) -> Path:
@@ -54,7 +55,8 @@ class Store:
 
     def commit(self, folder: Path, key: str) -> None:
         """Renames a whole folder into place; a finished trial that is there already stays."""
-        (folder / PROGRESS).unlink(missing_ok=True)
+        for name in (PROGRESS, f".{PROGRESS}", PID):
+            (folder / name).unlink(missing_ok=True)
         _write(folder / MANIFEST, _manifest(folder))
         for _ in range(3):
             try:
@@ -199,7 +201,7 @@ def _hash(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _alive(pid: str) -> bool:
+def is_alive(pid: str) -> bool:
     try:
         os.kill(int(pid), 0)
     except (ProcessLookupError, ValueError):

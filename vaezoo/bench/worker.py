@@ -10,7 +10,7 @@ import sys
 import time
 import traceback
 from dataclasses import asdict, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from ..core import Model, Spec, Unsupported
 from ..data.data import Data
 from ..seeds import seeded
 from ..training import Budget, Diverged, Row, fit
-from .store import PROGRESS, Json, Store, is_full, to_json
+from .store import PID, PROGRESS, Json, Store, is_full, to_json
 
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory")
 
@@ -66,6 +66,7 @@ def run_trial(source: Json, trial: Json, out: str, folder: str, shared: Json) ->
     key, building, store = shared["key"], Path(folder), Store(out)
     try:
         building.mkdir()
+        (building / PID).write_text(str(os.getpid()))
         _silence(building / "log.txt")
         record = _record(source, trial, building)
         (building / "trial.json").write_text(to_json(shared | record), encoding="utf-8")
@@ -136,9 +137,14 @@ def _size(model: Model) -> float:
 
 
 def _registry(source: Json) -> Any:
+    return _loaded(source["plugins_dir"])
+
+
+@cache
+def _loaded(plugins_dir: str | None) -> Any:
     from .. import registry
 
-    return registry.load(source["plugins_dir"])
+    return registry.load(plugins_dir)
 
 
 def _data(source: Json, label: str) -> Data:

@@ -1,0 +1,114 @@
+"""A tiny data set, a quick metric, and variants that behave and misbehave, all as loose plugins."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from vaezoo import registry
+from vaezoo.bench.plan import Plan, make_plan
+from vaezoo.bench.processes import Source
+
+TINY = '''
+import torch
+from vaezoo.core import Spec
+from vaezoo.data.data import Card, Data
+from vaezoo.hooks import Column, Metric, hookimpl
+
+
+def _rows(n, seed):
+    return torch.bernoulli(torch.full((n, 1, 4, 4), 0.4), generator=torch.Generator().manual_seed(seed))
+
+
+def tiny() -> Data:
+    """Coin tosses, 1×4×4."""
+    card = Card("tiny", "a coin", "CC0", "none")
+    spec = Spec((1, 4, 4), "bernoulli", 64, latent=2, hidden=8)
+    return Data("tiny", spec, _rows(64, 0), _rows(32, 1), _rows(32, 2), card, budget={"batch": 32, "epochs": 2})
+
+
+def quick(evaluation):
+    """Bound and squared error."""
+    trace = evaluation.model.infer(evaluation.x)
+    evaluation.settings["draws"] = 1
+    evaluation.say("kl", "this metric does not look")
+    error = (trace.px.mean[0] - evaluation.x).square().mean()
+    return {"elbo": float(trace.log_w.mean()), "mse": float(error)}
+
+
+@hookimpl
+def vaezoo_datasets():
+    return [tiny]
+
+
+@hookimpl
+def vaezoo_metrics():
+    columns = (Column("elbo", "nats", "higher"), Column("kl", "nats", ""), Column("mse", "", "lower", "reconstruction", 4))
+    return [Metric("quick", columns, quick)]
+'''
+
+VARIANT = '''
+import os, sys, time
+from vaezoo.core import VAE, Spec, Unsupported
+from vaezoo.hooks import hookimpl
+from vaezoo.hyperparameters import Positive
+from vaezoo.losses import ELBO
+from vaezoo.networks import Gaussian, StandardNormal, Write
+
+
+class Odd(ELBO):
+    def forward(self, model, x, c, progress):
+        terms = super().forward(model, x, c, progress)
+        {step}
+        return terms
+
+
+def {name}(spec: Spec, weight: Positive = 1.0) -> VAE:
+    """A variant for tests."""
+    {build}
+    return VAE(Gaussian(spec), Write(spec), StandardNormal(spec), Odd(weight))
+
+
+@hookimpl
+def vaezoo_variants():
+    return [{name}]
+'''
+
+Write = Callable[..., Path]
+MakePlan = Callable[..., Plan]
+
+
+def _write(folder: Path, name: str, step: str = "pass", build: str = "pass") -> Path:
+    path = folder / f"{name}.py"
+    path.write_text(VARIANT.format(name=name, step=step, build=build), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def write_variant(plugins: Path) -> Write:
+    """`write_variant(name, step, build)`: a plugin whose variant runs `step` at every step and `build` when it is built."""
+    return partial(_write, plugins)
+
+
+@pytest.fixture
+def plugins(tmp_path: Path) -> Path:
+    """A plugins folder with the data set `tiny`, the metric `quick` and the variants `good` and `other`."""
+    folder = tmp_path / "plugins"
+    folder.mkdir()
+    (folder / "tiny.py").write_text(TINY, encoding="utf-8")
+    _write(folder, "good")
+    _write(folder, "other", step="terms['loss'] = 2 * terms['loss']")
+    return folder
+
+
+@pytest.fixture
+def plan(plugins: Path) -> MakePlan:
+    """`plan("good,other", "2")`: variants × seeds on `tiny`."""
+
+    def make(variants: str = "good", seeds: object = "1", sets: dict | None = None, **more: object) -> Plan:
+        known = registry.load(plugins)
+        source = Source(str(plugins), (), True)
+        return make_plan(known, variants, "tiny", seeds, sets or {}, source=source, metrics=("quick",), **more)
+
+    return make

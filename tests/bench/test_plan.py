@@ -1,0 +1,142 @@
+"""Plans: what is checked before training, and what a key depends on."""
+
+from dataclasses import replace
+
+import pytest
+
+from vaezoo.bench.plan import PlanError, Trial, parse_seeds, split_settings
+from vaezoo.bench.suites import SuiteError, load_suite, read, suites
+from vaezoo.hyperparameters import HyperparameterError
+
+TRIAL = Trial(
+    variant="good",
+    name="good",
+    hyperparameters={"weight": 1.0},
+    plugin={"distribution": "", "version": "", "module": "good", "source_hash": "a"},
+    dataset="tiny",
+    data={"name": "tiny", "hashes": {"train": "1", "validation": "2", "test": "3"}},
+    spec={"shape": [1, 4, 4], "likelihood": "bernoulli"},
+    seed=0,
+    budget={"epochs": 2},
+)
+
+CHANGES = {
+    "hyperparameters": {"weight": 2.0},
+    "plugin": TRIAL.plugin | {"source_hash": "b"},
+    "data": {"name": "tiny", "hashes": {"train": "1", "validation": "2", "test": "4"}},
+    "spec": {"shape": [1, 4, 4], "likelihood": "normal"},
+    "seed": 1,
+    "budget": {"epochs": 3},
+    "device": "cuda",
+    "precision": "float64",
+    "threads": 2,
+    "stacking": 4,
+    "metrics": ("quick",),
+    "name": "other",
+}
+
+
+@pytest.mark.parametrize("field", CHANGES)
+def test_key_changes_with_every_ingredient(field):
+    assert replace(TRIAL, **{field: CHANGES[field]}).key != TRIAL.key
+
+
+def test_key_changes_with_the_protocol(monkeypatch):
+    before = TRIAL.key
+    monkeypatch.setattr("vaezoo.bench.plan.PROTOCOL", 999)
+    assert replace(TRIAL).key != before
+
+
+def test_key_does_not_depend_on_labels():
+    assert replace(TRIAL, variant="good[weight=1.0]", dataset="tiny2").key == TRIAL.key
+
+
+def test_adding_a_variant_changes_no_other_key(plan, write_variant):
+    before = {trial.title: trial.key for trial in plan("good,other", "2").trials}
+    write_variant("newcomer")
+    after = {trial.title: trial.key for trial in plan("good,newcomer,other", "2").trials}
+    assert len(after) == len(before) + 2
+    assert before.items() <= after.items()
+
+
+def test_changing_a_plugins_source_changes_its_key_and_no_other(plan, write_variant):
+    before = [trial.key for trial in plan("good,other").trials]
+    write_variant("good", step="x = 1")
+    after = [trial.key for trial in plan("good,other").trials]
+    assert before[0] != after[0]
+    assert before[1] == after[1]
+
+
+def test_settings_reach_budget_and_spec_with_their_types(plan):
+    trial = plan(sets={"epochs": "7", "latent": "3", "learning_rate": "0.01"}).trials[0]
+    assert trial.budget["epochs"] == 7
+    assert trial.budget["learning_rate"] == 0.01
+    assert trial.budget["batch"] == 32  # the data set's own
+    assert trial.spec["latent"] == 3
+
+
+@pytest.mark.parametrize(
+    ("sets", "words"),
+    [
+        ({"epoch": "3"}, "did you mean 'epochs'"),
+        ({"epochs": "0"}, "epochs is int"),
+        ({"epochs": "many"}, "epochs=many"),
+        ({"likelihood": "bernouli"}, "likelihood"),
+        ({"latent": "-1"}, "latent is int"),
+    ],
+)
+def test_bad_settings_are_one_sentence(sets, words):
+    with pytest.raises(HyperparameterError, match=words):
+        split_settings(sets)
+
+
+@pytest.mark.parametrize(("text", "seeds"), [("3", (0, 1, 2)), ("0,5", (0, 5)), ("7,", (7,)), ([4, 2], (4, 2))])
+def test_seeds_are_a_count_or_a_list(text, seeds):
+    assert parse_seeds(text) == seeds
+
+
+@pytest.mark.parametrize("text", ["", "0", "-1,2", "1,1", "two"])
+def test_bad_seeds_are_refused(text):
+    with pytest.raises(PlanError):
+        parse_seeds(text)
+
+
+def test_one_trial_under_two_labels_is_planned_once(plan):
+    assert len(plan("good,good[weight=1.0]").trials) == 1
+
+
+def test_unsupported_is_planned_as_skipped_and_a_crashing_builder_is_not(plan, write_variant):
+    write_variant("cannot", build="raise Unsupported('needs a sequence')")
+    write_variant("crashes", build="os._exit(3)")
+    made = plan("cannot,crashes,good")
+    assert [trial.skip for trial in made.trials] == ["needs a sequence", "", ""]
+    assert "2 trials to train, 1 skipped" in made.describe()
+    assert "skipped: needs a sequence" in made.describe()
+
+
+def test_unknown_metric_is_refused(plan, plugins):
+    from vaezoo import registry
+    from vaezoo.bench.plan import make_plan
+
+    with pytest.raises(PlanError, match="'quick'"):
+        make_plan(registry.load(plugins), "good", "tiny", metrics=("quik",))
+
+
+def test_suite_is_checked():
+    assert read('title = "t"\nvariants = ["a", "b"]\nseeds = 2', "s").arguments["variants"] == "a,b"
+    with pytest.raises(SuiteError, match="unknown key 'variant'; did you mean 'variants'"):
+        read('title = "t"\nvariant = "a"', "s")
+    with pytest.raises(SuiteError, match="not TOML"):
+        read("title", "s")
+    with pytest.raises(SuiteError, match="title"):
+        read("", "s")
+
+
+def test_suite_by_path_and_by_name(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text('title = "Mine"\nset = {epochs = 3}\n')
+    assert load_suite(path).arguments["sets"] == {"epochs": 3}
+    with pytest.raises(SuiteError, match="no suite"):
+        load_suite("no_such_suite")
+    for name, suite in suites().items():
+        assert suite.title, name

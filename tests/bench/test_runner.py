@@ -1,0 +1,219 @@
+"""Runs: whatever a trial does costs only that trial, and a run that was killed goes on where it stopped."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from vaezoo.bench.report import read_tables, report
+from vaezoo.bench.runner import run
+from vaezoo.bench.store import Store, StoreError
+from vaezoo.bench.tables import as_text
+
+
+def statuses(out):
+    return {record["variant"]: (record["status"], record.get("reason", "")) for record in Store(out).records()}
+
+
+def without_seconds(out):
+    """The tables' bytes, the training times left out: they differ between any two runs."""
+    lines = (out / "elbo.csv").read_text().splitlines()
+    at = lines[0].split(",").index("train_seconds")
+    return [line.split(",")[:at] for line in lines], (out / "reconstruction.csv").read_text().count("\n")
+
+
+def test_run_leaves_whole_trials_and_three_tables(plan, tmp_path):
+    out = tmp_path / "out"
+    summary = run(plan("good,other", "2"), out, jobs=2)
+    assert (summary.exit_code, summary.trained, dict(summary.counts)) == (0, 4, {"done": 4})
+    names = {path.name for path in next((out / "trials").iterdir()).iterdir()}
+    assert names == {
+        "trial.json", "history.csv", "model.safetensors", "figures.safetensors", "log.txt", "MANIFEST.sha256",
+    }  # fmt: skip
+    assert {f"{t}.{s}" for t in ("elbo", "reconstruction", "fid") for s in ("csv", "md", "tex")} < set(os.listdir(out))
+    assert not list(out.glob("**/.*")), "nothing half done is left"
+
+
+def test_second_run_trains_nothing_and_gives_the_same_bytes(plan, tmp_path):
+    out, made = tmp_path / "out", plan("good", "2")
+    run(made, out, jobs=2)
+    before = {path.relative_to(out): path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    again = run(made, out, jobs=2)
+    report(out)
+    after = {path.relative_to(out): path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    assert (again.trained, again.reused) == (0, 2)
+    assert {name for name in before if before[name] != after[name]} <= {type(next(iter(before)))("run.json")}
+    first, second = (json.loads(files[next(n for n in files if n.name == "run.json")]) for files in (before, after))
+    assert {key for key in first if first[key] != second[key]} <= {"timestamps"}
+
+
+def test_every_misbehaviour_costs_only_its_own_trial(plan, write_variant, tmp_path):
+    write_variant("exits", step="sys.exit(0)")
+    write_variant("leaves", step="os._exit(0)")
+    write_variant("raises", step="raise KeyError('no such thing')")
+    write_variant("crashes", step="import ctypes; ctypes.string_at(0)")
+    write_variant("nan", step="terms['loss'] = terms['loss'] * float('nan')")
+    write_variant("prints", step="print('hello from C'); os.write(1, b'raw bytes')")
+    write_variant("hungry", step="raise MemoryError('out of memory')")
+    names = "exits,leaves,raises,crashes,nan,prints,hungry"
+    out = tmp_path / "out"
+    summary = run(plan(f"{names},good"), out, jobs=2, progress=False)
+    found = statuses(out)
+    assert {name: status for name, (status, _) in found.items()} == {
+        "exits": "failed", "leaves": "failed", "raises": "failed", "crashes": "failed",
+        "nan": "diverged", "prints": "done", "hungry": "oom", "good": "done",
+    }  # fmt: skip
+    assert summary.exit_code == 1
+    assert found["raises"][1] == "KeyError: 'no such thing' (raises.py:13)"
+    assert "exit code 0" in found["leaves"][1]
+    assert "signal 11" in found["crashes"][1]
+    assert "loss was not finite at step" in found["nan"][1]
+    log = next(path for path in (out / "trials").glob("*/log.txt") if b"raw bytes" in path.read_bytes())
+    assert b"hello from C" in log.read_bytes()
+    assert all(name in (out / "elbo.md").read_text() for name in names.split(","))
+
+
+def test_a_hang_is_a_timeout_and_is_tried_again_by_the_next_run(plan, write_variant, tmp_path):
+    write_variant("hangs", step="time.sleep(600)")
+    out, made = tmp_path / "out", plan("hangs,good")
+    start = time.monotonic()
+    summary = run(made, out, jobs=2, timeout=8)
+    assert time.monotonic() - start < 60
+    assert statuses(out)["hangs"] == ("timeout", "ran past its limit of 8 s")
+    assert statuses(out)["good"][0] == "done"
+    assert summary.exit_code == 1
+    assert not Store(out).is_finished(made.trials[0].key)
+
+
+def test_retries_try_a_failed_trial_again(plan, write_variant, tmp_path):
+    mark = tmp_path / "mark"
+    write_variant("flaky", step=f"mark = {str(mark)!r}; os.path.exists(mark) or (open(mark, 'w').close(), 1 / 0)")
+    assert run(plan("flaky"), tmp_path / "out", retries=1).exit_code == 0
+
+
+def test_unsupported_is_skipped_and_no_error(plan, write_variant, tmp_path):
+    write_variant("cannot", build="raise Unsupported('needs a sequence')")
+    out = tmp_path / "out"
+    summary = run(plan("cannot,good"), out)
+    assert summary.exit_code == 0
+    assert statuses(out)["cannot"] == ("skipped", "needs a sequence")
+    assert "needs a sequence" in (out / "fid.csv").read_text()
+
+
+SCRIPT = """
+import sys
+from vaezoo import registry
+from vaezoo.bench.plan import make_plan
+from vaezoo.bench.processes import Source
+from vaezoo.bench.runner import run
+
+if __name__ == "__main__":
+    plugins, out = sys.argv[1:]
+    plan = make_plan(registry.load(plugins), "good,other,slow", "tiny", "2", source=Source(plugins), metrics=("quick",))
+    sys.exit(run(plan, out, jobs=1).exit_code)
+"""
+
+
+@pytest.fixture
+def started(plugins, write_variant, tmp_path):
+    """A run in a process of its own, with a slow third variant, once its first trial is finished."""
+    write_variant("slow", step="time.sleep(0.5)")
+    script, out = tmp_path / "script.py", tmp_path / "out"
+    script.write_text(SCRIPT)
+    process = subprocess.Popen([sys.executable, str(script), str(plugins), str(out)], stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 90
+    while not list((out / "trials").glob("[0-9a-f]*")):
+        assert process.poll() is None, process.stderr.read().decode()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    yield process, out
+    process.kill()
+    process.wait()
+
+
+def test_killed_run_goes_on_and_gives_the_tables_of_one_that_was_not(started, plan, tmp_path):
+    process, out = started
+    process.kill()
+    process.wait()
+    finished = {path.name: path.stat().st_mtime_ns for path in (out / "trials").glob("[0-9a-f]*")}
+    made = plan("good,other,slow", "2")
+    assert 0 < len(finished) < 6
+    resumed = run(made, out, jobs=2)
+    assert resumed.reused >= len(finished)
+    assert {path.name: path.stat().st_mtime_ns for path in (out / "trials").glob("*") if path.name in finished} == finished
+    run(made, tmp_path / "whole", jobs=2)
+    assert without_seconds(out) == without_seconds(tmp_path / "whole")
+    kept = {name: (out / name).read_bytes() for name in ("elbo.csv", "elbo.md", "elbo.tex", "reconstruction.tex", "fid.md")}
+    report(out, figures=False)
+    assert kept == {name: (out / name).read_bytes() for name in kept}
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signal_keeps_what_is_finished_and_writes_tables(started, number, code):
+    process, out = started
+    process.send_signal(number)
+    assert process.wait(30) == code
+    assert (out / "elbo.csv").read_text().count("done") >= 1
+    assert not list((out / "trials").glob(".building*"))
+
+
+def test_no_trial_outlives_a_killed_run(started):
+    process, out = started
+    process.kill()
+    process.wait()
+    before = len(list((out / "trials").glob("[0-9a-f]*")))
+    time.sleep(3)
+    assert len(list((out / "trials").glob("[0-9a-f]*"))) <= before + 1
+
+
+def test_damaged_trial_is_recognised_and_trained_again(plan, tmp_path):
+    out, made = tmp_path / "out", plan("good", "3")
+    run(made, out, jobs=2, figures=False)
+    folders = sorted((out / "trials").iterdir())
+    (folders[0] / "model.safetensors").write_bytes(b"short")
+    (folders[1] / "trial.json").write_text('{"status": "done"')
+    (folders[2] / "history.csv").unlink()
+    again = run(made, out, jobs=2, figures=False)
+    assert (again.trained, again.exit_code) == (3, 0)
+
+
+def test_out_that_cannot_be_written_is_one_sentence_before_training(plan, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match=r"cannot write in .*file.*: (it is a file|a part of its path is a file)"):
+        run(plan("good"), tmp_path / "file")
+    with pytest.raises(StoreError, match="cannot write in /proc"):
+        run(plan("good"), "/proc/out")
+
+
+def test_full_disk_stops_the_run_and_keeps_what_is_finished(plan, write_variant, tmp_path):
+    write_variant("fills", step="raise OSError(28, 'No space left on device')")
+    out = tmp_path / "out"
+    summary = run(plan("good,fills,other"), out, jobs=1)
+    assert summary.exit_code == 1
+    assert "No space left" in summary.errors[0]
+    assert statuses(out) == {"good": ("done", "")}
+    assert not list((out / "trials").glob(".building*"))
+
+
+def test_two_runs_at_once_share_a_folder(plan, tmp_path):
+    """The loser of a race throws its copy away."""
+    out, made = tmp_path / "out", plan("good")
+    run(made, out, figures=False)
+    store, key = Store(out), made.trials[0].key
+    mine = store.building(key)
+    mine.mkdir()
+    (mine / "trial.json").write_text(json.dumps({"key": key, "status": "done", "mine": True}))
+    store.commit(mine, key)
+    assert "mine" not in store.read(key)
+    assert not mine.exists()
+
+
+def test_text_fits_the_terminal(plan, tmp_path):
+    out = tmp_path / "out"
+    run(plan("good,other", "2"), out, jobs=2, figures=False)
+    for table in read_tables(out):
+        assert max(map(len, as_text(table).splitlines())) <= 120
