@@ -1,0 +1,126 @@
+"""Two-stage VAE: after training, a second VAE learns how the first one's codes are distributed.
+
+The density in the tables is that of the model that is sampled, p(u) p(z|u) p(x|z): its trace has two latents, u with the
+posterior of the second stage given z, and z with the posterior of the first. Both stages' bounds add up to one bound.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from vaezoo.core import VAE, Latent, Loss, Model, Spec, Terms, Trace, Unsupported
+from vaezoo.distributions import draw, normal
+from vaezoo.hooks import hookimpl, tags
+from vaezoo.hyperparameters import Count, Positive
+from vaezoo.losses import ELBO
+from vaezoo.networks import Gaussian, StandardNormal, Write, mlp, split_normal
+
+BATCH = 128
+
+
+class Coder(nn.Module):
+    """The second stage: p(u) = N(0, I), p(z|u) = N(m(u), γ²) with one learned γ, q(u|z) Gaussian. u is as wide as z."""
+
+    def __init__(self, spec: Spec) -> None:
+        super().__init__()
+        d, h = spec.latent, spec.hidden
+        self.read, self.write, self.log_scale = mlp(d, h, h, 2 * d), mlp(d, h, h, d), nn.Parameter(torch.zeros(()))
+        self.prior = StandardNormal(spec)
+
+    def q(self, z: Tensor) -> Distribution:
+        """q(u|z), a batch of (K, B)."""
+        return split_normal(self.read(z))
+
+    def p(self, u: Tensor) -> Distribution:
+        """p(z|u), a batch of (K, B)."""
+        return normal(self.write(u), self.log_scale.exp())
+
+    def latent(self, z: Tensor) -> Latent:
+        q = self.q(z)
+        return Latent(*draw(q), q, self.prior())
+
+
+class FirstStage(Loss):
+    """R + KL of the first stage alone, with its own prior N(0, I)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.elbo = ELBO()
+
+    def check(self, model: Model) -> None:
+        if not isinstance(model, TwoStage):
+            raise Unsupported(f"the loss of a first stage needs the variant two_stage, not {type(model).__name__}")
+
+    def forward(self, model: Model, x: Tensor, c: Tensor | None, progress: float) -> Terms:
+        self.check(model)
+        return self.elbo(model.first, x, c, progress)
+
+
+class TwoStage(Model):
+    """p(u) p(z|u) p(x|z), of which only p(x|z) and q(z|x) are learned by the loss, and the rest in `fit_prior`."""
+
+    def __init__(self, spec: Spec, epochs: int, learning_rate: float) -> None:
+        super().__init__(FirstStage())
+        self.first = VAE(Gaussian(spec), Write(spec), StandardNormal(spec), ELBO())
+        self.second, self.epochs, self.learning_rate = Coder(spec), epochs, learning_rate
+        self.loss.check(self)
+
+    def infer(self, x: Tensor, c: Tensor | None = None, k: int = 1) -> Trace:
+        q = self.first.encoder(x, c)
+        z, log_q = draw(q, (k,))
+        upper = self.second.latent(z)
+        return Trace(x, self.first.decoder(z, c), (Latent(z, log_q, q, self.second.p(upper.z)), upper))
+
+    @torch.no_grad()
+    def sample(self, n: int, c: Tensor | None = None, mean: bool = False) -> Tensor:
+        px = self.first.decoder(self.sample_codes(n)[None], c)
+        return (px.mean if mean else px.sample())[0]
+
+    @torch.no_grad()
+    def sample_codes(self, n: int) -> Tensor:
+        """z ~ p(z|u) p(u), (n, D). γ's noise is part of the draw: the codes have a density, unlike pixels on a surface."""
+        return self.second.p(self.second.prior().sample(torch.Size((n,)))).sample()
+
+    def fit_prior(self, x: Tensor, c: Tensor | None = None) -> None:
+        """Trains the second stage on the posteriors of the training set, with codes drawn anew in every step."""
+        with torch.no_grad():
+            parts = [
+                self.first.encoder(x[i : i + 1000], None if c is None else c[i : i + 1000]) for i in range(0, len(x), 1000)
+            ]
+            loc = torch.cat([q.mean for q in parts])
+            scale = torch.cat([q.stddev for q in parts])
+        optimiser = torch.optim.Adam(self.second.parameters(), self.learning_rate)
+        decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, self.epochs)
+        with torch.enable_grad():
+            for _ in range(self.epochs):
+                for rows in torch.randperm(len(loc), device=loc.device).split(BATCH):
+                    loss = -self.code_bound(draw(normal(loc[rows], scale[rows]))[0][None]).mean()
+                    optimiser.zero_grad(set_to_none=True)
+                    loss.backward()
+                    optimiser.step()
+                decay.step()
+            optimiser.zero_grad(set_to_none=True)
+
+    def code_bound(self, z: Tensor) -> Tensor:
+        """The second stage's ELBO for codes z (K, B, D), (K, B)."""
+        upper = self.second.latent(z)
+        return self.second.p(upper.z).log_prob(z) - upper.kl
+
+
+@tags("prior", "two-stage")
+def two_stage(spec: Spec, epochs: Count = 100, learning_rate: Positive = 2e-3) -> Model:
+    """Samples follow what the posteriors add up to: a second VAE is trained on the codes of the first, after it.
+
+    Minimises R + KL of the first stage, then -E_q(z|x) ELBO of the second, for `epochs` of Adam at `learning_rate`, falling
+    by a cosine. Until then its bound is valid but loose. The table's bound is that of p(u) p(z|u) p(x|z), which is sampled.
+    The second stage's networks are its own: two hidden layers of the spec's width each way.
+
+    Paper: Dai & Wipf 2019, Diagnosing and enhancing VAE models, arXiv:1903.05789, §4; there γ of the first stage is learned
+    too, which here is likelihood=normal.
+    """
+    return TwoStage(spec, epochs, learning_rate)
+
+
+@hookimpl
+def vaezoo_variants() -> list:
+    return [two_stage]
