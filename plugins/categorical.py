@@ -176,10 +176,8 @@ class Capacities(Annealed):
     C_c stops at the most that the classes can carry, G log M (Dupont 2018, arXiv:1804.00104, eq. 7 and §3.2).
     """
 
-    def __init__(
-        self, hottest: float, coldest: float, gamma: float, continuous: float, discrete: float, until: float
-    ) -> None:
-        super().__init__(hottest, coldest)
+    def __init__(self, temperature: float, gamma: float, continuous: float, discrete: float, until: float) -> None:
+        super().__init__(temperature, temperature)
         self.gamma, self.continuous, self.discrete, self.until = gamma, continuous, discrete, until
 
     def encoder_of(self, model: Model) -> Categorical:
