@@ -23,7 +23,7 @@ class Adversarial(Loss):
     start near 0 and the KL would empty the code before the discriminator has learned anything.
     """
 
-    def __init__(self, spec: Spec, beta: NonNegative = 1.0, gamma: NonNegative = 1.0, alpha: NonNegative = 0.3) -> None:
+    def __init__(self, spec: Spec, beta: NonNegative = 1.0, gamma: NonNegative = 1.0, alpha: NonNegative = 1.0) -> None:
         super().__init__()
         self.alpha, self.beta, self.gamma = alpha, beta, gamma
         self.steps = spec.shape[0] if spec.is_sequence else 0
@@ -52,7 +52,7 @@ class Adversarial(Loss):
             head = -vae.decoder(z, c).log_prob(x).mean()
         loss = encoder + decoder + critic + (head - head.detach())
         terms = {"distortion": distortion, "rate": rate, "encoder": encoder, "decoder": decoder, "critic": critic}
-        return {"loss": loss, "monitor": distortion + rate, **terms}
+        return {"loss": loss, "monitor": distortion, **terms}
 
     @staticmethod
     def from_prior(p: Distribution, rows: int) -> Tensor:
@@ -89,18 +89,20 @@ def outputs(px: Distribution, x: Tensor) -> Tensor:
 
 @tags("adversarial")
 def vae_gan(
-    spec: Spec, beta: NonNegative = 1.0, gamma: NonNegative = 1.0, alpha: NonNegative = 0.3, critic_lr: Positive = 0.1
+    spec: Spec, beta: NonNegative = 1.0, gamma: NonNegative = 1.0, alpha: NonNegative = 1.0, critic_lr: Positive = 0.02
 ) -> VAE:
     """Learns what a good reconstruction is: close to x in the features of a discriminator that judges samples.
 
-    Encoder: β KL + D + α R. Decoder: γ D + α R - E log D(x̂). Discriminator: cross-entropy of real against reconstruction and sample.
+    Encoder: β KL + D + α R. Decoder: γ D + α R - E log D(x̂). Discriminator: cross-entropy of real against reconstruction
+    and sample.
 
-    D = ‖f(x) - f(x̂)‖²/2, f the discriminator's layer before its last; a network of its own, with learning rate `critic_lr`
-    by that of the rest. x̂ is the mean of p(x|z). The scale of p(x|z) is fitted by maximum likelihood, and the ELBO is a true
-    bound of a model that was trained for something else; early stopping watches it, as no player's own loss keeps its meaning.
+    D = ‖f(x) - f(x̂)‖²/2, f the discriminator's layer before its last, a network of its own whose learning rate is
+    `critic_lr` times that of the rest. x̂ is the mean of p(x|z). The scale of p(x|z) is fitted by maximum likelihood, and the
+    ELBO is a true bound of a model that was trained for something else. Early stopping watches R, as no player's own loss
+    keeps its meaning while the others learn.
 
     α = 0 is the paper's. With it the features, which see no difference until the discriminator has learned some, let the KL
-    empty the code on small data; a share α of R = -log p(x|z) holds the code until then.
+    empty the code on small data; R = -log p(x|z) holds the code until then.
 
     Paper: Larsen, Sønderby, Larochelle & Winther 2016, arXiv:1512.09300, alg. 1 and §2.3 (D).
     """
