@@ -67,7 +67,7 @@ class Sylvester(Bent):
     tanh of raw numbers, so that r r̃ > -1 and the map can be inverted.
     """
 
-    def __init__(self, spec: Spec, depth: Count = 4, reflections: Count = 4) -> None:
+    def __init__(self, spec: Spec, depth: Count = 2, reflections: Count = 4) -> None:
         d = spec.latent
         self.sizes = [reflections * d, d * d, d, d, d]
         super().__init__(spec, depth, sum(self.sizes))
@@ -161,7 +161,7 @@ def planar(spec: Spec, depth: Count = 4) -> Model:
 
 
 @tags("posterior", "flow")
-def sylvester(spec: Spec, depth: Count = 4, reflections: Count = 4) -> Model:
+def sylvester(spec: Spec, depth: Count = 2, reflections: Count = 4) -> Model:
     """The Gaussian draw is bent `depth` times along all directions at once.
 
     Minimises R + E_q[log q(z_K|x) - log p(z_K)], with log |det| = Σ_i log(1 + (1 - a_i²) r_ii r̃_ii) for each step.

@@ -44,6 +44,9 @@ class Evolved(Drawable):
         return z, momentum
 
     def draw(self, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+        if not shape:  # the decoder wants K draws first
+            z, log_q = self.draw((1,))
+            return z[0], log_q[0]
         z, log_q = draw(self.start, shape)
         hot = normal(torch.zeros_like(z), self.scales[0].expand_as(z))
         momentum, log_hot = draw(hot)

@@ -123,4 +123,5 @@ def test_it_trains_and_samples_on_every_kind_of_data(spec, steps) -> None:
     assert not any(name.startswith("encoder._target") for name in model.state_dict())
     with torch.no_grad():
         assert model.eval().infer(x, k=3).log_w.shape == (3, 6)
+    model.fit_prior(x)  # codes drawn without a leading K
     assert model.sample(4).shape == (4, *spec.shape)
