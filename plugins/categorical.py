@@ -47,7 +47,7 @@ class Classes(Drawable):
         return z, self.log_prob(z)
 
     def _disturbed(self, shape: tuple[int, ...]) -> Tensor:
-        """log p plus Gumbel noise: its largest entry is a draw (Jang et al. 2017, eq. 1)."""
+        """log p plus Gumbel noise: its largest entry is a draw (Jang et al. 2017)."""
         log_p = self.log_p.expand(*shape, *self.log_p.shape)
         tiny = torch.finfo(log_p.dtype).tiny
         exponential = -torch.rand_like(log_p).clamp_min(tiny).log()  # > 0, for rand is below 1
@@ -55,7 +55,7 @@ class Classes(Drawable):
 
 
 class Relaxed(Classes):
-    """The same classes, drawn as softmax((log p + Gumbel)/τ) (Jang et al. 2017, eq. 2).
+    """The same classes, drawn as softmax((log p + Gumbel)/τ) (Jang et al. 2017).
 
     log q(z) is Σ z log p, which is log p of the class where z is one-hot: not the density on the simplex. With
     log p(z) = -G log M the two give the KL of the classes in the mean as τ -> 0.
@@ -173,7 +173,7 @@ class Annealed(Loss):
 class Capacities(Annealed):
     """R + γ |KL_z - C_z| + γ |KL_c - C_c|, both capacities rising linearly until the progress is `until`.
 
-    C_c stops at the most that the classes can carry, G log M (Dupont 2018, arXiv:1804.00104, eq. 7 and §3.2).
+    C_c stops at the most that the classes can carry, G log M (Dupont 2018, arXiv:1804.00104).
     """
 
     def __init__(self, temperature: float, gamma: float, continuous: float, discrete: float, until: float) -> None:
@@ -204,7 +204,7 @@ def negative_bound(trace: Trace) -> Tensor:
 
 
 class Joint(Model):
-    """p(z) p(c) p(x|z, c) with z normal and c classes, independent given x in the posterior (Dupont 2018, eq. 4)."""
+    """p(z) p(c) p(x|z, c) with z normal and c classes, independent given x in the posterior (Dupont 2018)."""
 
     def __init__(self, spec: Spec, groups: int, classes: int, loss: Loss) -> None:
         super().__init__(loss)
@@ -236,7 +236,7 @@ def gumbel(spec: Spec, groups: Count = 8, classes: Count = 8, hottest: Positive 
     Minimises E_relaxed[-log p(x|z)] + KL(q(z|x) ‖ p(z)) of the classes, the temperature falling exponentially over the
     training; evaluates the bound of the discrete model. Terms: relaxed, discrete. spec.latent is not used.
 
-    Paper: Jang, Gu & Poole 2017, Categorical reparameterization with Gumbel-softmax, arXiv:1611.01144, eqs. 1, 2 and §2.2;
+    Paper: Jang, Gu & Poole 2017, Categorical reparameterization with Gumbel-softmax, arXiv:1611.01144;
     the falling temperature: §2.2.
     """
     encoder = Categorical(spec, groups, classes, hottest)
@@ -259,7 +259,7 @@ def joint(
     Minimises R + γ |KL_z - C_z| + γ |KL_c - C_c|, C_z rising to `continuous` and C_c to `discrete` nats, but not above
     G log M. The table's bound is that of the discrete model with β = 1.
 
-    Paper: Dupont 2018, Learning disentangled joint continuous and discrete representations, arXiv:1804.00104, eq. 7;
+    Paper: Dupont 2018, Learning disentangled joint continuous and discrete representations, arXiv:1804.00104;
     γ = 30, both capacities 5 and temperature 0.67 are the paper's for MNIST.
     """
     most = min(discrete, groups * math.log(classes))

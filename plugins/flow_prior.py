@@ -42,8 +42,8 @@ class Flowed(Distribution):
 class FlowPrior(Prior):
     """N(0, I) through `depth` transforms of one kind, each with a network of one hidden layer of the spec's width.
 
-    RealNVP (Dinh et al. 2017, arXiv:1605.08803, eqs. 7 and 8), neural spline flow (Durkan et al. 2019, arXiv:1906.04032)
-    or masked autoregressive flow (Papamakarios et al. 2017, arXiv:1705.07057, eqs. 3 to 5).
+    RealNVP (Dinh et al. 2017, arXiv:1605.08803), neural spline flow (Durkan et al. 2019, arXiv:1906.04032)
+    or masked autoregressive flow (Papamakarios et al. 2017, arXiv:1705.07057).
     Couplings work with an odd number of dimensions too: zuko's halves are then unequal.
     """
 
@@ -69,7 +69,7 @@ def flow_prior(spec: Spec, kind: Literal["realnvp", "nsf", "maf"] = "realnvp", d
 
     Minimises R + E_q[log q(z|x) - log N(f(z); 0, I) - log |det ∂f/∂z|]. The flow's networks are its own.
 
-    Paper: Dinh, Sohl-Dickstein & Bengio 2017, Density estimation using Real NVP, arXiv:1605.08803, eqs. 7 and 8; as a prior,
+    Paper: Dinh, Sohl-Dickstein & Bengio 2017, Density estimation using Real NVP, arXiv:1605.08803; as a prior,
     Chen et al. 2017, Variational lossy autoencoder, arXiv:1611.02731, §3.2 (there an autoregressive flow: kind=maf).
     """
     return VAE(Gaussian(spec), Write(spec), FlowPrior(spec, kind, depth), ELBO())

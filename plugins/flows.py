@@ -46,7 +46,7 @@ class Bent(Encoder):
 
 
 class Planar(Bent):
-    """z + û tanh(wᵀz + b), û made such that wᵀû ≥ -1 (Rezende & Mohamed 2015, arXiv:1505.05770, eqs. 10 to 12, app. A.1)."""
+    """z + û tanh(wᵀz + b), û made such that wᵀû ≥ -1 (Rezende & Mohamed 2015, arXiv:1505.05770)."""
 
     def __init__(self, spec: Spec, depth: Count = 4) -> None:
         super().__init__(spec, depth, 2 * spec.latent + 1)
@@ -85,7 +85,7 @@ class Sylvester(Bent):
 
 
 class Householder(Bent):
-    """H_K … H_1 z with H = I - 2vvᵀ/‖v‖², each volume-preserving (Tomczak & Welling 2016, arXiv:1611.09630, eqs. 8 to 10).
+    """H_K … H_1 z with H = I - 2vvᵀ/‖v‖², each volume-preserving (Tomczak & Welling 2016, arXiv:1611.09630).
 
     q(z|x) is a Gaussian with a full covariance. In the paper v_k is a linear map of v_{k-1}; here all come from x at once.
     """
@@ -155,7 +155,7 @@ def planar(spec: Spec, depth: Count = 4) -> Model:
     Minimises R + E_q[log q(z_K|x) - log p(z_K)], with log q(z_K) = log q(z_0) - Σ log |1 + û_kᵀψ_k(z_{k-1})|.
     Every number of every step comes from x.
 
-    Paper: Rezende & Mohamed 2015, Variational inference with normalizing flows, arXiv:1505.05770, eqs. 10 to 12, app. A.1.
+    Paper: Rezende & Mohamed 2015, Variational inference with normalizing flows, arXiv:1505.05770.
     """
     return VAE(Planar(spec, depth), Write(spec), StandardNormal(spec), ELBO())
 
@@ -178,7 +178,7 @@ def householder(spec: Spec, depth: Count = 4) -> Model:
     Minimises R + E_q[log q(z_0|x) - log p(z_K)]: mirrors preserve volume. With the prior N(0, I) they change neither
     term of KL, only which directions the decoder sees.
 
-    Paper: Tomczak & Welling 2016, Improving VAEs using Householder flow, arXiv:1611.09630, eqs. 8 to 10.
+    Paper: Tomczak & Welling 2016, Improving VAEs using Householder flow, arXiv:1611.09630.
     """
     return VAE(Householder(spec, depth), Write(spec), StandardNormal(spec), ELBO())
 

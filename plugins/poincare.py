@@ -122,7 +122,7 @@ class WrappedPrior(Prior):
 
 
 class Gyroplanes(Decoder):
-    """The shared decoder behind `hidden` signed distances from z to learned hyperplanes of the ball (eq. 10, app. B).
+    """The shared decoder behind `hidden` signed distances from z to learned hyperplanes of the ball (Mathieu et al. 2019).
 
     ⟨a, ·⟩ with offset p becomes ‖a‖ sign(⟨a, -p ⊕ z⟩) d(z, H_{a,p}) = ‖a‖/√κ asinh(2√κ⟨-p ⊕ z, a⟩/((1-κ‖-p ⊕ z‖²)‖a‖)).
     """

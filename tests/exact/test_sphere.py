@@ -58,7 +58,7 @@ def test_density_integrates_to_one(kind, d, kappa) -> None:
 @DIMENSIONS
 @pytest.mark.parametrize("kappa", [0.05, 1.0, 10.0, 300.0])
 def test_fisher_normaliser_is_scipys(d, kappa) -> None:
-    """C_d(κ) = κ^{d/2-1} / ((2π)^{d/2} I_{d/2-1}(κ)), Davidson et al. 2018, eq. 3."""
+    """C_d(κ) = κ^{d/2-1} / ((2π)^{d/2} I_{d/2-1}(κ)) (Davidson et al. 2018)."""
     q = made(VonMisesFisher, d, kappa)
     log_bessel = math.log(ive(d / 2 - 1, kappa)) + kappa
     expected = (d / 2 - 1) * math.log(kappa) - d / 2 * math.log(2 * math.pi) - log_bessel + kappa
