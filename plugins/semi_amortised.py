@@ -31,7 +31,7 @@ class SemiAmortised(Encoder):
         spec: Spec,
         decoder: Decoder,
         prior: Prior,
-        steps: Steps = 3,
+        steps: Steps = 2,
         rate: Positive = 0.05,
         momentum: Fraction = 0.5,
         clip: Positive = 5.0,
@@ -52,7 +52,10 @@ class SemiAmortised(Encoder):
     def _ascent(self, parameters: Tensor, x: Tensor, c: Tensor | None) -> Tensor:
         """∇ ELBO for each row, (B, 2 D), no longer than `clip`."""
         with torch.backends.cudnn.flags(enabled=False):  # cuDNN's recurrent layers have no second derivative
-            gradient = torch.func.grad(lambda p: self._bound(p, x, c).sum())(parameters)
+            if parameters.requires_grad:  # the same as below, with less overhead
+                gradient = torch.autograd.grad(self._bound(parameters, x, c).sum(), parameters, create_graph=True)[0]
+            else:  # in evaluation, also under no_grad
+                gradient = torch.func.grad(lambda p: self._bound(p, x, c).sum())(parameters)
         length = (gradient.square().sum(-1, keepdim=True) + 1e-12).sqrt()
         return gradient * (self.clip / length).clamp_max(1.0)
 
@@ -72,7 +75,7 @@ def posterior(parameters: Tensor) -> Distribution:
 
 
 @tags("posterior")
-def savae(spec: Spec, steps: Steps = 3, rate: Positive = 0.05, momentum: Fraction = 0.5, clip: Positive = 5.0) -> Model:
+def savae(spec: Spec, steps: Steps = 2, rate: Positive = 0.05, momentum: Fraction = 0.5, clip: Positive = 5.0) -> Model:
     """The encoder's answer is improved by a few steps of gradient ascent on each row's own ELBO, in training and after.
 
     Minimises R + KL at the improved posterior, for encoder and decoder together, through the steps. With steps=0 it is the
