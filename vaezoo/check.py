@@ -244,7 +244,7 @@ def stacks(case: Case) -> None:
         return
     from torch.func import functional_call, grad_and_value, stack_module_state, vmap
 
-    parameters, buffers = stack_module_state(models)  # type: ignore[arg-type]
+    parameters, buffers = stack_module_state(models)
     x, c = case.rows(8)
 
     def loss(p: dict[str, Tensor], b: dict[str, Tensor]) -> Tensor:

@@ -257,7 +257,8 @@ def _must_agree(encoder: Encoder, decoder: Decoder, prior: Prior) -> None:
     """Raises: Unsupported where posterior and prior live in different spaces, or the decoder reads another width."""
     if encoder.space != prior.space:
         raise Unsupported(
-            f"the posterior's codes live in the space {encoder.space!r}, the prior's in {prior.space!r}; choose two of one space"
+            f"the posterior's codes live in the space {encoder.space!r}, the prior's in {prior.space!r}; "
+            "choose two of one space"
         )
     if encoder.width and decoder.width and encoder.width != decoder.width:
         raise Unsupported(
