@@ -12,34 +12,58 @@ from vaezoo.losses import ELBO
 from vaezoo.networks import StandardNormal, raw_shape
 
 
-class LinearEncoder(Encoder):
-    """q(z|x) = N(V(x - m), diag d²), with one d for all x. A gap reads as its mean."""
+class Centre(nn.Module):
+    """The mean of all rows seen in training, entry by entry, gaps left out: (size,)."""
 
-    def __init__(self, spec: Spec, weight: Tensor, mean: nn.Parameter) -> None:
+    mean: Tensor
+    count: Tensor
+
+    def __init__(self, spec: Spec) -> None:
         super().__init__()
-        self.spec, self.mean = spec, mean
-        self.weight = nn.Parameter(weight)  # (latent, size)
+        self.register_buffer("mean", torch.zeros(spec.size))
+        self.register_buffer("count", torch.zeros(spec.size))
+
+    def see(self, x: Tensor) -> None:
+        """One more minibatch, (B, size)."""
+        seen = ~x.isnan()
+        count = self.count + seen.sum(0)
+        step = torch.where(seen, x - self.mean, 0.0).sum(0) / count.clamp_min(1)
+        self.mean.copy_(self.mean + step)
+        self.count.copy_(count)
+
+
+class LinearEncoder(Encoder):
+    """q(z|x) = N(V (x - m), diag d²), with one d for all x. A gap reads as its mean."""
+
+    def __init__(self, spec: Spec, weight: Tensor, scale: float, centre: Centre) -> None:
+        super().__init__()
+        self.spec, self.scale, self.centre = spec, scale, centre
+        self.weight = nn.Parameter(weight)  # V / scale, (latent, size)
         self.log_scale = nn.Parameter(torch.full((spec.latent,), -1.0))
 
     def forward(self, x: Tensor, c: Tensor | None = None) -> Distribution:
-        x = to_length(x, self.spec.shape[0]) if self.spec.is_sequence else x
-        centred = x.flatten(1) - self.mean
+        x = (to_length(x, self.spec.shape[0]) if self.spec.is_sequence else x).flatten(1)
+        if self.training:
+            self.centre.see(x)
+        centred = x - self.centre.mean.clone()  # as it is now, should another pass move it before the backward pass
         if self.spec.has_gaps:
             centred = torch.where(centred.isnan(), 0.0, centred)
-        return normal(centred @ self.weight.T, self.log_scale.exp())
+        return normal(self.scale * centred @ self.weight.T, self.log_scale.exp())
 
 
 class LinearDecoder(Decoder):
-    """p(x|z) = N(W z + m, σ² I); for another likelihood W z + m are its raw numbers, such as logits."""
+    """p(x|z) = N(W z + m, σ² I); for another likelihood W z + b are its raw numbers, such as logits, and b is learned."""
 
-    def __init__(self, spec: Spec, weight: Tensor) -> None:
+    def __init__(self, spec: Spec, weight: Tensor, scale: float, centre: Centre) -> None:
         super().__init__()
-        self.shape, self.likelihood = raw_shape(spec), head(spec)
-        self.weight = nn.Parameter(weight)  # (raw size, latent)
-        self.mean = nn.Parameter(torch.zeros(len(weight)))
+        self.shape, self.likelihood, self.scale = raw_shape(spec), head(spec), scale
+        self.weight = nn.Parameter(weight)  # W / scale, (raw size, latent)
+        self.centre = centre if spec.likelihood == "normal" else None
+        self.bias = None if self.centre else nn.Parameter(torch.zeros(len(weight)))
 
     def forward(self, z: Tensor, c: Tensor | None = None) -> Observed:
-        return self.likelihood((z.flatten(2) @ self.weight.T + self.mean).unflatten(-1, self.shape))
+        shift = self.bias if self.centre is None else self.centre.mean.clone()
+        return self.likelihood((self.scale * z.flatten(2) @ self.weight.T + shift).unflatten(-1, self.shape))
 
 
 @tags("static", "exact", "baseline")
@@ -50,19 +74,17 @@ def linear(spec: Spec) -> VAE:
 
     At the optimum the bound is tight and log p(x) averages to -½ [d log 2π + Σ_{i≤k} log λ_i + (d-k) log σ² + d], λ the
     eigenvalues of the data's covariance and σ² the mean of those beyond k. That holds for the Normal likelihood; for any
-    other one W z + m are its logits and the variant is a linear baseline without an exact answer.
+    other one W z + b are its logits and the variant is a linear baseline without an exact answer.
 
     Paper: Lucas et al. 2019, "Don't Blame the ELBO! A Linear VAE Perspective on Posterior Collapse", arXiv:1911.02469,
-    §4; the optimum is that of Tipping & Bishop 1999, JRSS B 61, eq. 8. It shares m between encoder and decoder; so do we,
-    where both are means of x. W starts small and V as its transpose: with PyTorch's ±1/√k W would start at many times
-    the scale of pixels.
+    §4; the optimum is that of Tipping & Bishop 1999, JRSS B 61, eq. 8. Where they learn m we take the mean of all rows seen,
+    which is its optimum. W starts small and V as its transpose. Both are held as multiples of (100/n)^0.8, n the numbers in
+    x: Adam's last steps are then small against σ for n = 784, and its first ones large enough to turn W for n = 16.
     """
-    raw = torch.Size(raw_shape(spec)).numel()
-    start = torch.randn(spec.latent, spec.size) / spec.size**0.5
-    decoder = LinearDecoder(spec, start.T.repeat_interleave(raw // spec.size, 0))
-    shares = spec.likelihood == "normal"
-    encoder = LinearEncoder(spec, start.clone(), decoder.mean if shares else nn.Parameter(torch.zeros(spec.size)))
-    return VAE(encoder, decoder, StandardNormal(spec), ELBO())
+    raw, scale = torch.Size(raw_shape(spec)).numel(), (100 / spec.size) ** 0.8
+    start, centre = torch.randn(spec.latent, spec.size) / spec.size**0.5 / scale, Centre(spec)
+    decoder = LinearDecoder(spec, start.T.repeat_interleave(raw // spec.size, 0), scale, centre)
+    return VAE(LinearEncoder(spec, start.clone(), scale, centre), decoder, StandardNormal(spec), ELBO())
 
 
 @hookimpl

@@ -84,4 +84,5 @@ def gradient(model: nn.Module, loss: Tensor, part: nn.Module | None = None) -> T
     """∂ loss over all parameters of `part`, laid end to end."""
     parameters = list((part or model).parameters())
     grads = torch.autograd.grad(loss, parameters, allow_unused=True, retain_graph=True)
-    return torch.cat([torch.zeros_like(p).flatten() if g is None else g.flatten() for g, p in zip(grads, parameters, strict=True)])
+    pairs = zip(grads, parameters, strict=True)
+    return torch.cat([(torch.zeros_like(p) if g is None else g).flatten() for g, p in pairs])

@@ -1,6 +1,7 @@
 """Importance-weighted bounds against quadrature, and their gradients against autograd through log mean w."""
 
 import math
+from itertools import pairwise
 
 import pytest
 import torch
@@ -29,7 +30,7 @@ def test_iwae_bound_rises_with_k_and_converges_to_the_log_likelihood() -> None:
     model, x = quadrature.tiny()
     exact = quadrature.log_p(model, x).sum()
     bounds = [bound_of_k(model, x, k) for k in (1, 4, 16, 64)]
-    for (lower, a), (higher, b) in zip(bounds, bounds[1:], strict=False):
+    for (lower, a), (higher, b) in pairwise(bounds):
         assert higher - lower > 5 * (a**2 + b**2) ** 0.5
     gaps = [exact - value for value, _ in bounds]
     assert all(gap > -4 * error for gap, (_, error) in zip(gaps, bounds, strict=True))
