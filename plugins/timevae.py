@@ -36,7 +36,8 @@ class TimeDecoder(Decoder):
         time = torch.arange(steps) / steps
         self.register_buffer("powers", time ** torch.arange(1, degree + 1)[:, None])
         self.register_buffer("season_of", torch.arange(steps) // duration % seasons)
-        self.trend = nn.Sequential(nn.Linear(inputs, degree * width), nn.ReLU(), nn.Linear(degree * width, degree * width))
+        bend = degree * width
+        self.trend = nn.Sequential(nn.Linear(inputs, bend), nn.ReLU(), nn.Linear(bend, bend)) if degree else None
         self.season = nn.Linear(inputs, seasons * width)
         self.degree, self.seasons = degree, seasons
 
@@ -50,7 +51,7 @@ class TimeDecoder(Decoder):
         """Trend and season, (K, B, T, C n)."""
         z = join(z.flatten(2), c, self.spec.condition)
         season = self.season(z).unflatten(-1, (self.seasons, -1))[:, :, self.season_of]
-        if not self.degree:
+        if self.trend is None:
             return season
         return season + torch.einsum("kbpc,pt->kbtc", self.trend(z).unflatten(-1, (self.degree, -1)), self.powers)
 

@@ -85,14 +85,6 @@ class StepsLikelihood(nn.Module):
         return raw if self.numbers == 1 else raw.unflatten(-1, (-1, self.numbers))
 
 
-class Step(NamedTuple):
-    """What one step gives to a particle filter."""
-
-    z: Tensor  # (K, B, D)
-    log_alpha: Tensor  # (K, B): log p(z_t|past) + log p(x_t|z_t, past) - log q(z_t|past, x), zero at padding
-    state: Tensor  # (K, B, S): s_t+1
-
-
 class Sight(NamedTuple):
     """x as the steps of a model see it."""
 
@@ -173,15 +165,18 @@ class Stepwise(Model):
         states, z, loc, scale = (torch.stack(each, 2) for each in zip(*trail, strict=True))
         return states, z, Moments(loc, scale)
 
-    def step(self, seen: Sight, t: int, state: Tensor) -> Step:
-        """One step of a particle filter, with q as its proposal."""
+    def step(self, seen: Sight, t: int, state: Tensor) -> tuple[Tensor, Tensor]:
+        """One step of a particle filter with q as its proposal: log α_t (K, B) and s_t+1 (K, B, S).
+
+        α_t = p(z_t|s_t) p(x_t|z_t, s_t) / q(z_t|s_t, x) at a draw z_t of q, and 1 at padding.
+        """
         q = self.q(state, seen.features[:, t])
         z = q.loc + q.scale * noise(*q.loc.shape, like=q.loc)
         log_px = self.emission(state, z).log_prob(seen.x[:, t])
         log_alpha = self.p(state).log_prob(z) + log_px - q.log_prob(z)
         if seen.mask is not None:
             log_alpha = torch.where(seen.mask[:, t], log_alpha, 0.0)
-        return Step(z, log_alpha, self.advance(state, seen.inputs[:, t], z))
+        return log_alpha, self.advance(state, seen.inputs[:, t], z)
 
     def emission(self, state: Tensor, z: Tensor) -> Observed:
         """p(x_t|z_t, s_t) of one step, over an event (C,)."""
@@ -214,12 +209,13 @@ class Gates(nn.Module):
         super().__init__()
         # One recurrent layer initialises all three as PyTorch does: ±1/√state.
         cell = nn.GRUCell(seen + drawn, state)
-        self.w_seen, self.w_drawn = (nn.Parameter(w.detach().clone()) for w in cell.weight_ih.split([seen, drawn], 1))
+        w_seen, w_drawn = (nn.Parameter(w.detach().clone()) for w in cell.weight_ih.split([seen, drawn], 1))
+        self.w_seen, self.w_drawn = w_seen if seen else None, w_drawn
         self.b_input, self.w_state, self.b_state = cell.bias_ih, cell.weight_hh, cell.bias_hh
 
     def known(self, seen: Tensor) -> Tensor:
         """(…, seen) -> (…, 3 S): the part of the gates that does not depend on z."""
-        return F.linear(seen, self.w_seen, self.b_input)
+        return self.b_input if self.w_seen is None else F.linear(seen, self.w_seen, self.b_input)
 
     def forward(self, state: Tensor, known: Tensor, drawn: Tensor) -> Tensor:
         ahead, back = known + F.linear(drawn, self.w_drawn), F.linear(state, self.w_state, self.b_state)
@@ -257,12 +253,12 @@ class FIVO(Loss):
         even = state.new_full((k, len(x)), -math.log(k))
         log_w, log_p, count = even, even.new_zeros(len(x)), even.new_zeros(len(x))
         for t in range(seen.x.shape[1]):
-            step = model.step(seen, t, state)
-            log_w = log_w + step.log_alpha
+            log_alpha, state = model.step(seen, t, state)
+            log_w = log_w + log_alpha
             gain = log_w.logsumexp(0)
             log_p, log_w = log_p + gain, log_w - gain
             poor = (2 * log_w).logsumexp(0).neg().exp() < self.threshold * k + 1e-6  # 1/Σw² particles are effective
-            state = torch.where(poor[:, None], chosen(step.state, log_w), step.state)
+            state = torch.where(poor[:, None], chosen(state, log_w), state)
             log_w, count = torch.where(poor, even, log_w), count + poor
         return log_p, count
 
@@ -291,19 +287,6 @@ def bound(particles: int) -> Loss:
 
 
 __all__ = [
-    "FIVO",
-    "Gates",
-    "Moments",
-    "Particles",
-    "Sight",
-    "Step",
-    "StepsLikelihood",
-    "Stepwise",
-    "as_steps",
-    "before",
-    "bound",
-    "from_the_end",
-    "moments",
-    "noise_of_steps",
-    "require_steps",
+    "FIVO", "Gates", "Moments", "Particles", "Sight", "StepsLikelihood", "Stepwise", "as_steps", "before", "bound",
+    "from_the_end", "moments", "noise_of_steps", "require_steps",
 ]  # fmt: skip
