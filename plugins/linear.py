@@ -58,11 +58,11 @@ class LinearDecoder(Decoder):
         super().__init__()
         self.shape, self.likelihood, self.scale = raw_shape(spec), head(spec), scale
         self.weight = nn.Parameter(weight)  # W / scale, (raw size, latent)
-        self.centre = centre if spec.likelihood == "normal" else None
-        self.bias = None if self.centre else nn.Parameter(torch.zeros(len(weight)))
+        self.centre = centre
+        self.bias = None if spec.likelihood == "normal" else nn.Parameter(torch.zeros(len(weight)))
 
     def forward(self, z: Tensor, c: Tensor | None = None) -> Observed:
-        shift = self.bias if self.centre is None else self.centre.mean.clone()
+        shift = self.centre.mean.clone() if self.bias is None else self.bias
         return self.likelihood((self.scale * z.flatten(2) @ self.weight.T + shift).unflatten(-1, self.shape))
 
 
