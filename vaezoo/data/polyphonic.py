@@ -76,7 +76,7 @@ def music(name: str, file: File, files: Files, steps: int, batch: int, epochs: i
             processing=f"splits as shipped; {cut}; padded with NaN to {longest} steps",
             notes=("count a model in nats per step over all steps to set it beside published numbers",),
         ),
-        budget={"epochs": epochs, "batch": batch, "learning_rate": 2e-3, "patience": 15},
+        budget={"epochs": epochs, "batch": batch, "learning_rate": 2e-3, "patience": 15, "pool": 8},
         duplicates=duplicates(rolls["train"], rolls["test"]),
         train=x["train"],
         validation=x["validation"],
