@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 # The lowest first. A module may import what stands in its own row or lower.
 ROWS = (
-    ("distributions", "core", "hooks", "hyperparameters", "seeds"),
+    ("distributions", "core", "hooks", "hyperparameters", "seeds", "errors"),
     ("likelihoods", "networks", "losses", "stepwise"),
     ("data", "loading", "mix", "recipes", "selection", "registry"),
     ("evaluation", "training", "checkpoint"),

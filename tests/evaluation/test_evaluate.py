@@ -113,3 +113,27 @@ def test_control_rows_are_in_the_order_that_they_must_be(data, cache) -> None:
     expected = -torch.distributions.Bernoulli(rates).log_prob(data.test).sum((1, 2, 3)).mean()
     assert rows["independent pixels"]["nll"] == pytest.approx(float(expected), rel=1e-5)
     assert controls(data, cache=cache) == rows
+
+
+def test_a_metric_that_raises_costs_only_its_own_columns(data, model, cache) -> None:
+    def broken(evaluation) -> dict[str, float]:
+        raise KeyError("no such thing")
+
+    bad = Metric("broken", (Column("a", "", "lower"), Column("b", "", "lower")), broken)
+    good = Metric("good", (Column("one", "", "lower"),), lambda evaluation: {"one": 1})
+    answer = evaluate(model, data, metrics=[bad, good], cache=cache)
+    assert answer == {"one": 1.0}
+    assert answer.reasons["a"] == answer.reasons["b"]
+    assert answer.reasons["a"].startswith("broken failed: KeyError: 'no such thing' (test_evaluate.py:")
+
+
+def test_a_metric_that_answers_nothing_is_one_that_fails(data, model, cache) -> None:
+    answer = evaluate(model, data, metrics=[Metric("mute", (Column("a", "", ""),), lambda evaluation: None)], cache=cache)
+    assert "mute failed: AttributeError" in answer.reasons["a"]
+
+
+def test_k_is_100_unless_asked_for(data, model, cache) -> None:
+    likelihood = [metric for metric in builtin_metrics() if metric.name == "likelihood"]
+    assert evaluate(model, data, metrics=likelihood, cache=cache).settings["importance_samples"] == 100
+    asked = evaluate(model, data, metrics=likelihood, cache=cache, importance_samples=7)
+    assert asked.settings["importance_samples"] == 7

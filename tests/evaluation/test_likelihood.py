@@ -115,7 +115,7 @@ def test_bound_is_minus_the_sum_of_its_halves_and_below_the_log_likelihood(data,
     assert answer["elbo"] == pytest.approx(-answer["kl"] - answer["reconstruction_nll"], abs=1e-4)
     assert -answer["nll"] > answer["elbo"]
     assert answer["bits_per_dim"] == pytest.approx(answer["nll"] / 64 / math.log(2), rel=1e-6)
-    assert answer.settings["importance_samples"] == 500
+    assert answer.settings["importance_samples"] == 100
 
 
 def test_active_units_counts_the_units_that_move(data, cache) -> None:

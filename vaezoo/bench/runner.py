@@ -217,7 +217,8 @@ def _cores(plan: Plan) -> int:
     trial = plan.trials[0] if plan.trials else None
     if trial and trial.device != "cpu":
         return 1
-    return max(1, len(os.sched_getaffinity(0)) // (trial.threads if trial else 1))
+    mine = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1  # others do not say
+    return max(1, mine // (trial.threads if trial else 1))
 
 
 def _run_record(plan: Plan, store: Store, command: str) -> Json:

@@ -18,6 +18,7 @@ import torch
 
 from ..core import Model, Spec, Unsupported
 from ..data.data import Data
+from ..errors import one_line
 from ..seeds import seeded
 from ..training import Budget, Diverged, Row, fit
 from .store import PID, PROGRESS, Json, Store, is_full, to_json
@@ -58,7 +59,7 @@ def warm(source: Json, trial: Json) -> Json:
 
         return {"controls": controls(data, seed=0)}
     except Exception as error:
-        return {"error": _one_line(error)}
+        return {"error": one_line(error)}
 
 
 def run_trial(source: Json, trial: Json, out: str, folder: str, shared: Json) -> Json:
@@ -92,7 +93,7 @@ def _record(source: Json, trial: Json, folder: Path) -> Json:
             raise
         traceback.print_exc()
         status = "oom" if _is_out_of_memory(error) else "failed"
-        record = {"status": status, "reason": _one_line(error)}
+        record = {"status": status, "reason": one_line(error)}
     return {"total_seconds": time.perf_counter() - start, "machine": machine(trial["device"])} | record
 
 
@@ -232,14 +233,6 @@ def _silence(path: Path) -> None:
 
 def _is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or any(words in str(error).lower() for words in OUT_OF_MEMORY)
-
-
-def _one_line(error: BaseException) -> str:
-    """Type, message and the deepest line that is not torch's, such as "ValueError: no (idea.py:12)"."""
-    frames = traceback.extract_tb(error.__traceback__)
-    ours = [frame for frame in frames if "site-packages" not in frame.filename] or frames
-    where = f" ({Path(ours[-1].filename).name}:{ours[-1].lineno})" if ours else ""
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}{where}"
 
 
 def machine(device: str = "cpu") -> Json:

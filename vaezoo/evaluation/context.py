@@ -4,6 +4,7 @@ Noise is seeded by name, so that a metric that is added changes no other. Nothin
 """
 
 import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from torch import Tensor
 from ..core import Model, Unsupported
 from ..data.data import Data
 from ..distributions import at_centre, to_length
+from ..errors import one_line
 from ..hooks import Metric
 from ..likelihoods import HEADS
 from ..seeds import generator_for, seeded
@@ -47,7 +49,7 @@ class Evaluation:
     seed: int = 0
     split: str = "test"
     device: torch.device | str = "cpu"
-    importance_samples: int | None = None  # K of the likelihood's estimate; None: by the size of the data
+    importance_samples: int | None = None  # K of the likelihood's estimate; None: 100
     cache: Path | None = None  # where extractors and features of real data are kept; None: the user's cache folder
     reasons: dict[str, str] = field(default_factory=dict)  # column -> why it is left out
     settings: dict[str, Setting] = field(default_factory=dict)  # what a table's header must say, such as K
@@ -188,7 +190,7 @@ class Evaluation:
 def measure(
     evaluation: Evaluation, metrics: Sequence[Metric], progress: Callable[[str, int, int], None] | None = None
 ) -> Measured:
-    """Every column of these metrics. What a model cannot do is left out, with the reason."""
+    """Every column of these metrics. What a model cannot do, and what fails, is left out with the reason."""
     answer, seconds = Measured(), {}
     training, evaluation.model = evaluation.model.training, evaluation.model.to(evaluation.device).eval()
     try:
@@ -207,8 +209,12 @@ def measure(
 def _measure_one(evaluation: Evaluation, metric: Metric) -> Mapping[str, float]:
     try:
         with torch.no_grad(), evaluation.noise("metric", metric.name):
-            return metric.measure(evaluation)
+            return {column: float(value) for column, value in metric.measure(evaluation).items()}
     except Unsupported as why:
-        for column in metric.columns:
-            evaluation.reasons.setdefault(column.name, str(why))
-        return {}
+        reason = str(why)
+    except Exception as error:  # a metric that fails costs its own columns, not the trained model
+        traceback.print_exc()
+        reason = f"{metric.name} failed: {one_line(error)}"
+    for column in metric.columns:
+        evaluation.reasons.setdefault(column.name, reason)
+    return {}
