@@ -53,4 +53,4 @@ def vaezoo_variants() -> list:
 
 @hookimpl
 def vaezoo_parts() -> list[Part]:
-    return [Part("capacity", Capacity)]
+    return [Part("annealed", Capacity)]

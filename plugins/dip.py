@@ -78,4 +78,4 @@ def vaezoo_variants() -> list[Callable[..., Model]]:
 
 @hookimpl
 def vaezoo_parts() -> list[Part]:
-    return [Part("disentangled_prior", DisentangledPrior)]
+    return [Part("dip", DisentangledPrior)]

@@ -23,6 +23,8 @@ from vaezoo.networks import Read, StandardNormal, Write, split_normal
 class Bent(Encoder):
     """A Gaussian draw through `depth` steps, each with `numbers` raw numbers from x."""
 
+    scores_any_code = False  # none of these steps has an inverse in closed form, save the mirrors
+
     def __init__(self, spec: Spec, depth: int, numbers: int) -> None:
         super().__init__()
         self.latent, self.depth, self.numbers = spec.latent, depth, numbers
@@ -42,7 +44,12 @@ class Bent(Encoder):
                 total = total + log_det
             return z, total
 
-        return Pushed(split_normal(base), push)
+        def pull(z: Tensor) -> tuple[Tensor, Tensor]:
+            for raw in reversed(rest.split(self.numbers, -1)):
+                z, _ = self.step(z, raw)  # a mirror is its own inverse
+            return z, z.new_zeros(z.shape[:-1])
+
+        return Pushed(split_normal(base), push, pull if self.scores_any_code else None)
 
 
 class Planar(Bent):
@@ -89,6 +96,8 @@ class Householder(Bent):
 
     q(z|x) is a Gaussian with a full covariance. In the paper v_k is a linear map of v_{k-1}; here all come from x at once.
     """
+
+    scores_any_code = True
 
     def __init__(self, spec: Spec, depth: Count = 4) -> None:
         super().__init__(spec, depth, spec.latent)
@@ -138,7 +147,23 @@ class Autoregressive(Encoder):
                 z, total = (gate * z + (1 - gate) * m).flip(-1), total + log_gate.sum(-1)
             return z, total
 
-        return Pushed(split_normal(base), push)
+        def pull(z: Tensor) -> tuple[Tensor, Tensor]:
+            total = z.new_zeros(())
+            for layers in reversed(self.steps):
+                z, log_det = self._undone(layers, z.flip(-1), h)
+                total = total + log_det
+            return z, total
+
+        return Pushed(split_normal(base), push, pull)
+
+    def _undone(self, layers: Any, y: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
+        """The z whose step is y, and the step's log |det|: one dimension after the other, for each reads those before it."""
+        z = torch.zeros_like(y)
+        for d in range(self.latent):
+            m, log_gate = self._masked(layers, z, h)
+            is_next = torch.arange(self.latent, device=y.device) == d
+            z = torch.where(is_next, (y - (1 - log_gate.exp()) * m) / log_gate.exp(), z)
+        return z, log_gate.sum(-1)
 
     def _masked(self, layers: Any, z: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
         """m and log σ, (K, B, D) each, of one step. σ starts near 1, as the paper's §4 advises."""

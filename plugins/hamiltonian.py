@@ -67,6 +67,8 @@ class Hamiltonian(Encoder):
     authors' code. The gradient for all parameters flows through the steps. Decoder and prior are used, not owned.
     """
 
+    scores_any_code = False
+
     def __init__(
         self, spec: Spec, decoder: Decoder, prior: Prior, steps: Steps = 2, largest: Positive = 0.5, hottest: Positive = 2.0
     ) -> None:

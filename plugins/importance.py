@@ -108,4 +108,4 @@ def vaezoo_variants() -> list:
 
 @hookimpl
 def vaezoo_parts() -> list[Part]:
-    return [Part("importance", Importance), Part("partial", Partial)]
+    return [Part("iwae", Importance), Part("piwae", Partial)]

@@ -153,4 +153,4 @@ def vaezoo_variants() -> list[Callable[..., Model]]:
 
 @hookimpl
 def vaezoo_parts() -> list[Part]:
-    return [Part("ms_ssim", StructuralSimilarity), Part("log_cosh", LogCosh)]
+    return [Part("msssim", StructuralSimilarity), Part("logcosh", LogCosh)]

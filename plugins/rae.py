@@ -201,5 +201,5 @@ def vaezoo_variants() -> list[Callable[..., Model]]:
 
 @hookimpl
 def vaezoo_parts() -> list[Part]:
-    losses = [Part("weight_decay", WeightDecay), Part("gradient_penalty", GradientPenalty), Part("small_codes", NoPenalty)]
+    losses = [Part("rae_l2", WeightDecay), Part("rae_gp", GradientPenalty), Part("rae_sn", NoPenalty)]
     return [Part("fitted_mixture", FittedMixture), Part("smooth", SmoothWrite), *losses]

@@ -142,4 +142,4 @@ def vaezoo_variants() -> list[Callable[..., Model]]:
 
 @hookimpl
 def vaezoo_parts() -> list[Part]:
-    return [Part("running", RunningWrite), Part("learned_variance", LearnedWrite), Part("optimal_variance", OptimalVariance)]
+    return [Part("running", RunningWrite), Part("learned_variance", LearnedWrite), Part("sigma", OptimalVariance)]

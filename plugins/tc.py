@@ -110,4 +110,4 @@ def vaezoo_variants() -> list[Callable[..., Model]]:
 
 @hookimpl
 def vaezoo_parts() -> list[Part]:
-    return [Part("total_correlation", TotalCorrelation)]
+    return [Part("beta_tc", TotalCorrelation)]

@@ -117,4 +117,4 @@ def vaezoo_variants() -> list[Callable[..., Model]]:
 
 @hookimpl
 def vaezoo_parts() -> list[Part]:
-    return [Part("adversarial", Adversarial)]
+    return [Part("vae_gan", Adversarial)]

@@ -23,6 +23,10 @@ class Vamp(Prior):
         super().__init__()
         if encoder.no_density:
             raise Unsupported(f"a VampPrior is a mixture of posteriors, and this one is no density: {encoder.no_density}")
+        if not encoder.scores_any_code:
+            raise Unsupported(
+                "a VampPrior needs q(z|u) at any z, and this posterior knows the density of its own draws alone"
+            )
         if spec.condition:
             raise Unsupported("a VampPrior has no label for its pseudo-inputs; this model is conditioned on one")
         self.encoder, self.bounded = encoder, spec.likelihood in BOUNDED

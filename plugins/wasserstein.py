@@ -143,4 +143,4 @@ def vaezoo_variants() -> list[Callable[..., Model]]:
 
 @hookimpl
 def vaezoo_parts() -> list[Part]:
-    return [Part("mmd", MMD), Part("sliced", Sliced), Part("code_critic", Critic)]
+    return [Part("wae_mmd", MMD), Part("swae", Sliced), Part("wae_gan", Critic)]

@@ -84,6 +84,7 @@ class Encoder(nn.Module):
     no_density = ""  # why q(z|x) has no density, in a few words; empty where it has one
     space = "real"  # where its codes live: "real", "sphere", "ball", "simplex" …; the prior must live there too
     width = 0  # numbers in one code, for the decoder to agree with; 0 where it does not say
+    scores_any_code = True  # whether q(z|x) knows its density at every z, not only at its own draws
 
     @abstractmethod
     def forward(self, x: Tensor, c: Tensor | None = None) -> Distribution:
@@ -120,7 +121,7 @@ class Loss(nn.Module):
 
     @abstractmethod
     def forward(self, model: "Model", x: Tensor, c: Tensor | None, progress: float) -> Terms:
-        """The terms of one minibatch in nats per x, "loss" among them, and "monitor" if early stopping must watch another."""
+        """The terms of one minibatch in nats per x: "loss", and "monitor" where early stopping must watch another."""
 
     def check(self, model: "Model") -> None:
         """Called when a variant is built. Raises: Unsupported where this loss is not right for the model."""

@@ -20,6 +20,7 @@ from torch import distributions as D
 from torch.distributions import Distribution
 from torch.nn import functional as F
 
+Push = Callable[[Tensor], tuple[Tensor, Tensor]]  # a map of draws, with the logarithm of its |det|
 _at_centre: ContextVar[bool] = ContextVar("at_centre", default=False)
 
 
@@ -206,6 +207,10 @@ class Drawable(Distribution):
     def mean(self) -> Tensor:
         return self.centre()
 
+    def sample(self, sample_shape: Any = ()) -> Tensor:
+        with torch.no_grad():
+            return self.draw(tuple(sample_shape))[0]
+
 
 class Point(Drawable):
     """All mass at z: no density. Its log q is taken as 0, and whoever uses it must say that there is no bound."""
@@ -223,11 +228,20 @@ class Point(Drawable):
 
 
 class Pushed(Drawable):
-    """z = f(e), e ~ base, where f gives z and log |det ∂z/∂e|. f needs no inverse."""
+    """z = f(e), e ~ base, where f gives z and log |det ∂z/∂e|.
 
-    def __init__(self, base: Distribution, f: Callable[[Tensor], tuple[Tensor, Tensor]]) -> None:
+    f needs no inverse. With one, which gives e and the same log-determinant from z, the density of any z is known.
+    """
+
+    def __init__(self, base: Distribution, f: Push, inverse: Push | None = None) -> None:
         super().__init__(base.batch_shape, base.event_shape)
-        self.base, self.f = base, f
+        self.base, self.f, self.inverse = base, f, inverse
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        if self.inverse is None:
+            raise NotImplementedError("this flow has no inverse: it knows the density of its own draws alone")
+        e, log_det = self.inverse(value)
+        return self.base.log_prob(e) - log_det
 
     def draw(self, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
         e, log_q = draw(self.base, shape)

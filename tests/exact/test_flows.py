@@ -98,3 +98,31 @@ def test_it_trains_and_samples_on_every_kind_of_data(variant, spec) -> None:
     assert model.sample(4).shape == (4, *spec.shape)
     with at_centre():
         assert torch.equal(model.infer(x).z, model.infer(x).z)
+
+
+@pytest.mark.parametrize("variant", [flows.householder, flows.iaf])
+@pytest.mark.parametrize("latent", [1, 2, 5])
+def test_a_flow_with_an_inverse_knows_the_density_of_its_own_draws_and_of_any_other_code(variant, latent) -> None:
+    torch.manual_seed(0)
+    q = loud(variant(replace(SPECS[1], latent=latent)).double()).encoder(rows(SPECS[1], 4).double())
+    z, log_q = draw(q, (3,))
+    torch.testing.assert_close(q.log_prob(z), log_q, rtol=1e-8, atol=1e-8)
+    other = torch.randn(3, 4, latent, dtype=torch.double)
+    e, _ = q.inverse(other)
+    torch.testing.assert_close(q.f(e)[0], other, rtol=1e-8, atol=1e-8)
+
+
+def test_the_density_of_a_two_dimensional_iaf_integrates_to_one() -> None:
+    torch.manual_seed(0)
+    q = flows.iaf(replace(SPECS[1], latent=2)).double().encoder(rows(SPECS[1], 1).double())
+    axis = torch.linspace(-9, 9, 601, dtype=torch.double)
+    density = q.log_prob(torch.cartesian_prod(axis, axis)[:, None]).exp().reshape(601, 601)
+    assert torch.trapezoid(torch.trapezoid(density, axis), axis).item() == pytest.approx(1, abs=1e-6)
+
+
+@pytest.mark.parametrize("variant", [flows.planar, flows.sylvester])
+def test_a_flow_without_an_inverse_says_so(variant) -> None:
+    encoder = variant(SPECS[1]).encoder
+    assert not encoder.scores_any_code
+    with pytest.raises(NotImplementedError, match="its own draws alone"):
+        encoder(rows(SPECS[1])).log_prob(torch.zeros(6, 5))
