@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -125,6 +125,11 @@ class Chain(Distribution):
     def log_prob(self, value: Tensor) -> Tensor:
         log_p = self.space.filter(value.flatten(0, -3)).log_p.unflatten(0, value.shape[:-2])
         return (log_p if self.mask is None else torch.where(self.mask, log_p, 0.0)).sum(-1)
+
+    @torch.no_grad()
+    def sample(self, sample_shape: Any = ()) -> Tensor:
+        shape = self._extended_shape(torch.Size(sample_shape))
+        return self.space.draw(shape[:-2].numel(), shape[-2], self.space.first).reshape(shape)
 
 
 class Spread(nn.Module):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 from torch.distributions import MultivariateNormal
-from vaezoo_plugins.kvae import StateSpace, kvae
+from vaezoo_plugins.kvae import Chain, StateSpace, kvae
 
 from vaezoo.core import Spec
 from vaezoo.seeds import seeded
@@ -99,7 +99,7 @@ def test_draws_have_the_density_of_the_filter(components):
         other.first.add_(0.1)
         other.transitions.mul_(0.97)
         with seeded("draws"):
-            a = model.draw(20_000, T, torch.zeros(1).double())
+            a = Chain(model, torch.Size((4, T, D)), None).sample((5000,)).flatten(0, 1)
         ratio = (other.filter(a).log_p.sum(1) - model.filter(a).log_p.sum(1)).exp()
     assert abs(ratio.mean() - 1) < 4 * ratio.std() / math.sqrt(20_000)
     assert ratio.std() > 0.05
