@@ -1,0 +1,60 @@
+"""A VAE of single steps: a sequence as a bag of frames, so that what order is worth can be seen."""
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+from vaezoo.core import Spec
+from vaezoo.hooks import hookimpl, tags
+from vaezoo.networks import mlp
+from vaezoo.stepwise import Moments, Sight, Stepwise, moments, noise_of_steps
+
+
+class Frames(Stepwise):
+    """Π_t N(z_t; 0, I) p(x_t|z_t) with q = Π_t q(z_t|x_t): the state is empty, no step knows of another."""
+
+    def __init__(self, spec: Spec) -> None:
+        super().__init__(spec, state=0)
+        self.read = mlp(self.channels, spec.hidden, spec.hidden, 2 * spec.latent)
+        self.write = mlp(spec.latent, spec.hidden, spec.hidden, self.raw_channels)
+        self.width = spec.latent
+
+    def features(self, x: Tensor, inputs: Tensor, mask: Tensor | None) -> Tensor:
+        return self.read(x)
+
+    def p(self, state: Tensor) -> Moments:
+        zero = state.new_zeros(*state.shape[:-1], self.width)
+        return Moments(zero, zero + 1)
+
+    def q(self, state: Tensor, feature: Tensor) -> Moments:
+        loc, scale = moments(feature)
+        shape = (*state.shape[:-1], self.width)
+        return Moments(loc.expand(shape), scale.expand(shape))
+
+    def emit(self, state: Tensor, z: Tensor) -> Tensor:
+        return self.write(z)
+
+    def advance(self, state: Tensor, seen: Tensor, z: Tensor) -> Tensor:
+        return state
+
+    def path(self, seen: Sight, k: int) -> tuple[Tensor, Tensor, Moments]:
+        """All steps at once, because none depends on another; (K, B, T, ·) each."""
+        states = seen.features.new_zeros(k, *seen.features.shape[:2], 0)
+        q = self.q(states, seen.features)
+        return states, q.loc + q.scale * noise_of_steps(q.loc), q
+
+
+@tags("recurrent", "baseline")
+def frames(spec: Spec) -> Frames:
+    """No recurrence: every step is a VAE of its own, with the weights of all others.
+
+    Σ_t −E_q log p(x_t|z_t) + KL(q(z_t|x_t) ‖ N(0, I)), the bound of a VAE whose rows are steps.
+
+    Paper: Kingma & Welling 2014, arXiv:1312.6114, eq. 10, a step in place of a data point.
+    """
+    return Frames(spec)
+
+
+@hookimpl
+def vaezoo_variants() -> list[Callable[..., Frames]]:
+    return [frames]
