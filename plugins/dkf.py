@@ -40,7 +40,7 @@ class Markov(Stepwise):
 
 
 class DKF(Markov):
-    """p(z_t|z_t-1) by a network; q(z_t|x_1:T) from both ends (Krishnan et al. 2015, arXiv:1511.05121, §5, "q-BRNN")."""
+    """p(z_t|z_t-1) by a network; q(z_t|x_1:T) from both ends (Krishnan et al. 2015, arXiv:1511.05121, "q-BRNN")."""
 
     def __init__(self, spec: Spec, particles: int) -> None:
         d, h = spec.latent, spec.hidden
@@ -117,7 +117,7 @@ def dkf(spec: Spec, particles: Particles = 0) -> DKF:
 
     Σ_t −log p(x_t|z_t) + KL(q(z_t|x_1:T) ‖ p(z_t|z_t-1)); with `particles`, −log p̂ of a filter of that many (FIVO).
 
-    Paper: Krishnan, Shalit, Sontag 2015, arXiv:1511.05121, §4 (model) and §5 (bound; the bidirectional posterior).
+    Paper: Krishnan, Shalit, Sontag 2015, arXiv:1511.05121, the model and the bidirectional posterior ("q-BRNN").
     """
     return DKF(spec, particles)
 

@@ -31,7 +31,7 @@ class Filtered(NamedTuple):
 class StateSpace(nn.Module):
     """z_1 ~ N(m, P), z_t = A_t z_t-1 + N(0, Q), a_t = C_t z_t + N(0, R), with A_t = Σ_m α_t^m A^m, C_t = Σ_m α_t^m C^m.
 
-    α_t is a softmax over what a recurrence makes of a_<t (Fraccaro et al. 2017, arXiv:1710.05741, §4). Q, R and P are
+    α_t is a softmax over what a recurrence makes of a_<t (Fraccaro et al. 2017, arXiv:1710.05741, §3.3). Q, R and P are
     diagonal. Given a, all of this is linear and Gaussian, so that the filter is exact.
     """
 
@@ -186,7 +186,7 @@ def kvae(spec: Spec, components: Count = 3, linear: bool = False) -> KVAE:
     −E_q(a|x) [Σ_t log p(x_t|a_t) + log p(a) − log q(a|x)]; `components` matrices are mixed at every step by a recurrence
     over the codes before it; `linear` makes encoder and decoder linear maps.
 
-    Paper: Fraccaro, Kamronn, Paquet, Winther 2017, arXiv:1710.05741, §3 (model and bound) and §4 (mixed dynamics). Codes
+    Paper: Fraccaro, Kamronn, Paquet, Winther 2017, arXiv:1710.05741, §3.1, §3.2 (model, bound) and §3.3 (mixed dynamics). Codes
     and states have one size, a GRU stands in place of the LSTM, the noise is learned, and everything is trained from the
     start where the paper holds back the dynamics' parameters.
     """

@@ -89,7 +89,7 @@ def rvae(spec: Spec, causal: bool = True) -> RVAE:
 
     Σ_t −log p(x_t|z_≤t) + KL(q(z_t|z_<t, x_t:T) ‖ N(0, I)); not `causal`: x_t depends on all of z, z_t on all of x.
 
-    Paper: Leglaive, Alameda-Pineda, Girin, Horaud 2020, arXiv:1910.10942, §3 (causal and non-causal model and posterior).
+    Paper: Leglaive, Alameda-Pineda, Girin, Horaud 2020, arXiv:1910.10942, causal and non-causal model and posterior.
     The likelihood is the data's, where the paper has complex Gaussians for spectrograms; GRUs in place of LSTMs.
     """
     return RVAE(spec, causal)

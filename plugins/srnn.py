@@ -15,7 +15,7 @@ from vaezoo.stepwise import Moments, Particles, Stepwise, before, bound, from_th
 class SRNN(Stepwise):
     """d_t = f(d_t-1, x_t-1), p(z_t|z_t-1, d_t), p(x_t|z_t, d_t), and q(z_t|z_t-1, a_t) with a_t = g(a_t+1, [d_t, x_t]).
 
-    The mean of q is that of p plus a learned residual (Fraccaro et al. 2016, arXiv:1605.07571, §3.1 and algorithm 1).
+    The mean of q is that of p plus a learned residual (Fraccaro et al. 2016, arXiv:1605.07571, algorithm 1).
     The state is [d_t, z_t-1]; d has no part in z, so that it is computed for all steps at once.
     """
 
@@ -56,7 +56,7 @@ def srnn(spec: Spec, particles: Particles = 0) -> SRNN:
 
     Σ_t −log p(x_t|z_t, d_t) + KL(q(z_t|z_t-1, a_t) ‖ p(z_t|z_t-1, d_t)); with `particles`, −log p̂ of a filter (FIVO).
 
-    Paper: Fraccaro, Sønderby, Paquet, Winther 2016, arXiv:1605.07571, §2.2, §3 and algorithm 1 (residual mean: §3.1).
+    Paper: Fraccaro, Sønderby, Paquet, Winther 2016, arXiv:1605.07571, §3 and algorithm 1 (the residual mean).
     The likelihood sees x_t-1 through d_t alone; the prior's mean is not detached inside q.
     """
     return SRNN(spec, particles)

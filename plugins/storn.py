@@ -12,7 +12,7 @@ from vaezoo.stepwise import Gates, Moments, Particles, Stepwise, bound, moments
 
 
 class STORN(Stepwise):
-    """p(z_t) = N(0, I), h_t = f(x_t-1, z_t, h_t-1), p(x_t|h_t), q(z_t|x_≤t) (Bayer & Osendorfer 2014, arXiv:1411.7610, §3).
+    """p(z_t) = N(0, I), h_t = f(x_t-1, z_t, h_t-1), p(x_t|h_t), q(z_t|x_≤t) (Bayer & Osendorfer 2014, arXiv:1411.7610).
 
     The state is h_t-1 and what the gates make of x_t-1, since x_t is written after z_t has entered the recurrence.
     """
@@ -59,7 +59,7 @@ def storn(spec: Spec, particles: Particles = 0) -> STORN:
 
     Σ_t −log p(x_t|z_≤t, x_<t) + KL(q(z_t|x_≤t) ‖ N(0, I)); with `particles`, −log p̂ of a filter of that many (FIVO).
 
-    Paper: Bayer & Osendorfer 2014, arXiv:1411.7610, §3 (generating model and recognition model). Both recurrences are
+    Paper: Bayer & Osendorfer 2014, arXiv:1411.7610, generating and recognition model. Both recurrences are
     GRUs, and the recognition network sees x_t itself.
     """
     return STORN(spec, particles)

@@ -22,7 +22,7 @@ Degree = Annotated[int, Field(ge=0)]
 class TimeDecoder(Decoder):
     """p(x|z) with raw_t = Σ_p θ_p(z) (t/T)^p + Σ_j [t in season j] φ_j(z) + rest_t(z), for every channel.
 
-    Desai et al. 2021, arXiv:2111.08095, §3.1 (trend) and §3.2 (seasonality). The rest is the shared decoder.
+    Desai et al. 2021, arXiv:2111.08095, trend and seasonality blocks. The rest is the shared decoder.
     """
 
     powers: Tensor  # (degree, T)
@@ -62,8 +62,8 @@ def timevae(spec: Spec, degree: Degree = 2, seasons: Count = 4, duration: Count 
 
     R + KL, with one latent a sequence; the encoder and the rest are the shared networks.
 
-    Paper: Desai, Freeman, Wang, Beaver 2021, arXiv:2111.08095, §3.1 and §3.2 (interpretable decoder). The weight on the
-    reconstruction, which the paper tunes from 0.5 to 3.5, is 1 here, so that the bound is one.
+    Paper: Desai, Freeman, Wang, Beaver 2021, arXiv:2111.08095, the interpretable decoder. The weight on the
+    reconstruction, which the paper tunes, is 1 here, so that the bound is one.
     """
     return VAE(Gaussian(spec), TimeDecoder(spec, degree, seasons, duration), StandardNormal(spec), ELBO())
 

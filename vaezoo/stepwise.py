@@ -230,7 +230,7 @@ class FIVO(Loss):
 
     Maddison et al. 2017, arXiv:1705.09279, algorithm 1. The paths are resampled where fewer than `threshold` K of the K
     particles are effective (1: always, 0: never, which is the bound of Burda et al. 2016). No gradient is taken through
-    the choice of paths, as in the paper's experiments (§4): it is a bound all the same, with less noise and some bias.
+    the choice of paths, as in the paper's experiments: it is a bound all the same, with less noise and some bias.
     """
 
     def __init__(self, particles: int = 4, threshold: float = 0.5) -> None:
