@@ -49,6 +49,7 @@ def gaussian(n: int, d: int) -> Tensor:
     return 3 + x + 0.5 * torch.randn(n, d, generator=g)
 
 
+@pytest.mark.certifies("linear", claim="at the optimum of probabilistic PCA the bound is its log-likelihood, to 1e-9")
 def test_bound_at_the_ppca_optimum_is_the_ppca_log_likelihood() -> None:
     """With W = U (Λ - σ²)^½ and the true posterior, which is diagonal there, the bound is tight to rounding."""
     x = gaussian(500, 6).double()
@@ -64,6 +65,7 @@ def test_bound_at_the_ppca_optimum_is_the_ppca_log_likelihood() -> None:
     assert exact_bound(model.eval(), x) == pytest.approx(log_p, abs=1e-9)
 
 
+@pytest.mark.certifies("linear", claim="training reaches the log-likelihood of probabilistic PCA")
 def test_training_reaches_the_ppca_log_likelihood_on_gaussian_data() -> None:
     torch.manual_seed(0)
     x = gaussian(4000, 6)
@@ -100,6 +102,6 @@ def test_training_reaches_the_ppca_log_likelihood_on_mnist(k: int, published: fl
     log_p, _, _ = ppca(x, k)
     assert log_p == pytest.approx(published, abs=0.005)
     model = linear(data_of(x, k).spec)
-    fit(model, data_of(x, k), epochs=100)
+    fit(model, data_of(x, k), epochs=50, patience=10)
     bound = sum(exact_bound(model.eval(), part) * len(part) for part in x.split(2000)) / len(x)
     assert bound == pytest.approx(log_p, rel=0.005)
