@@ -73,9 +73,9 @@ class ExactELBO(ELBO):
 
     def forward(self, model: Model, x: Tensor, c: Tensor | None, progress: float) -> Terms:
         vae = require_parts(model, "ExactELBO")
-        q, p = vae.encoder(x, c), vae.prior(c)
-        px = cast(Observed, vae.decoder(q.mean[None], c))
-        lengths = (vae.decoder.scale * vae.decoder.weight).square().sum(0)  # ‖w_j‖², (latent,)
+        q, p, decoder = vae.encoder(x, c), vae.prior(c), cast(LinearDecoder, vae.decoder)
+        px = decoder(q.mean[None], c)
+        lengths = (decoder.scale * decoder.weight).square().sum(0)  # ‖w_j‖², (latent,)
         spread = (lengths * q.variance).sum(-1) / (2 * px.base.variance.flatten()[0])
         return self.combine((spread - px.log_prob(x)).mean(), cast(Tensor, kl(q, p)).mean(), progress)
 
@@ -91,9 +91,10 @@ def linear(spec: Spec) -> VAE:
     other one W z + b are its logits and the variant is a linear baseline without an exact answer.
 
     Paper: Lucas et al. 2019, "Don't Blame the ELBO! A Linear VAE Perspective on Posterior Collapse", arXiv:1911.02469,
-    §4, whose bound has a closed form (used here for the Normal likelihood); the optimum is that of Tipping & Bishop 1999, JRSS B 61, eq. 8. Where they learn m we take the mean of all rows seen,
-    which is its optimum. W starts small and V as its transpose. Both are held as multiples of (100/n)^0.8, n the numbers in
-    x: Adam's last steps are then small against σ for n = 784, and its first ones large enough to turn W for n = 16.
+    §4, whose bound has a closed form (used here for the Normal likelihood); the optimum is that of Tipping & Bishop 1999,
+    JRSS B 61, eq. 8. Where they learn m we take the mean of all rows seen, which is its optimum. W starts small and V as its
+    transpose. Both are held as multiples of (100/n)^0.8, n the numbers in x: Adam's last steps are then small against σ for
+    n = 784, and its first ones large enough to turn W for n = 16.
     """
     raw, scale = torch.Size(raw_shape(spec)).numel(), (100 / spec.size) ** 0.8
     start, centre = torch.randn(spec.latent, spec.size) / spec.size**0.5 / scale, Centre(spec)
