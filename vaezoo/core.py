@@ -9,7 +9,7 @@ What training changes is a parameter or a buffer, never a Python attribute: many
 
 import math
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -220,6 +220,20 @@ class Model(nn.Module):
 
     def fit_prior(self, x: Tensor, c: Tensor | None = None) -> None:
         """Called once after training with the training set. Most models have nothing to do."""
+
+    def members(self, n: int) -> "Sequence[Model]":
+        """At most n models of fixed weights, drawn from what is known of the weights.
+
+        Raises: Unsupported where one set of weights is all there is.
+        """
+        raise Unsupported("one set of weights")
+
+    def classify(self, x: Tensor) -> Tensor:
+        """log q(class|x), (B, classes).
+
+        Raises: Unsupported where the model has no classifier.
+        """
+        raise Unsupported("no classifier")
 
     def forward(self, x: Tensor, c: Tensor | None = None, progress: float = 1.0) -> Terms:
         return self.loss(self, x, c, progress)

@@ -88,9 +88,12 @@ class Write(Decoder):
         self.into = nn.Linear(self.width + spec.condition, spec.hidden)
         self.body, self.likelihood = _BODIES[spec.network][1](spec), head(spec)
 
+    def raw(self, z: Tensor, c: Tensor | None = None) -> Tensor:
+        """The numbers that the likelihood reads, (K, B, *shape[, n])."""
+        return self.body(F.silu(self.into(join(z.flatten(2), c, self.spec.condition))))
+
     def forward(self, z: Tensor, c: Tensor | None = None) -> Observed:
-        h = F.silu(self.into(join(z.flatten(2), c, self.spec.condition)))
-        return self.likelihood(self.body(h))
+        return self.likelihood(self.raw(z, c))
 
 
 class _ReadFlat(nn.Module):

@@ -1,0 +1,205 @@
+"""Decoders whose weights are random: a Gaussian over every weight, or dropout that stays on.
+
+Each draw k of each row has weights of its own: log_w of K draws targets E_θ p(x|θ), the predictive density, whose bound
+E_θ E_q(z|x) log p(x|z, θ) - KL(q(z|x) ‖ p(z)) the tables call elbo. What is known of the weights is not charged there.
+Random are the layers that a code passes once: all of the decoder mlp; the linear layers before the convolutions of conv,
+or before the recurrence of rnn. In what comes after, one weight meets a code many times, and stays a point estimate.
+"""
+
+import math
+from abc import abstractmethod
+from collections.abc import Sequence
+from copy import deepcopy
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vaezoo.core import VAE, Loss, Model, Spec, Terms, Unsupported, require_parts
+from vaezoo.distributions import Drawable, draw, noise
+from vaezoo.hooks import hookimpl, tags
+from vaezoo.hyperparameters import Positive
+from vaezoo.losses import ELBO
+from vaezoo.networks import Gaussian, StandardNormal, Write
+
+Rate = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Random(nn.Module):
+    """A layer whose weights are drawn anew for every code."""
+
+    @abstractmethod
+    def fixed(self) -> nn.Module:
+        """The layer with one draw of its weights."""
+
+
+class Uncertain(Random):
+    """A linear layer under q(θ) = N(μ, diag σ²), with p(θ) = N(0, scale²/inputs).
+
+    Local reparameterisation: given h, the output is N(μ h, σ² h²), drawn directly (Kingma, Salimans & Welling 2015,
+    arXiv:1506.02557, eq. 6). Rows are independent, as if each had its own draw of θ.
+    """
+
+    def __init__(self, linear: nn.Linear, scale: float = 1.0, start: float = 0.03) -> None:
+        super().__init__()
+        self.weight, self.bias = (nn.Parameter(p.detach().clone()) for p in (linear.weight, linear.bias))
+        self.log_scale_weight, self.log_scale_bias = (
+            nn.Parameter(torch.full_like(p, math.log(start))) for p in (linear.weight, linear.bias)
+        )
+        self.prior_scale = scale / math.sqrt(linear.in_features)
+
+    def forward(self, h: Tensor) -> Tensor:
+        loc = F.linear(h, self.weight, self.bias)
+        variance = F.linear(h.square(), (2 * self.log_scale_weight).exp(), (2 * self.log_scale_bias).exp())
+        return loc + variance.sqrt() * noise(*loc.shape, like=loc)
+
+    @property
+    def kl(self) -> Tensor:
+        """KL(q(θ) ‖ p(θ)), in nats."""
+        pairs = ((self.weight, self.log_scale_weight), (self.bias, self.log_scale_bias))
+        return torch.stack([self._kl(loc, log_scale) for loc, log_scale in pairs]).sum()
+
+    def _kl(self, loc: Tensor, log_scale: Tensor) -> Tensor:
+        ratio = 2 * (log_scale - math.log(self.prior_scale))  # log σ²/s²
+        return 0.5 * (ratio.exp() + (loc / self.prior_scale).square() - 1 - ratio).sum()
+
+    def fixed(self) -> nn.Linear:
+        layer = nn.Linear(self.weight.shape[1], self.weight.shape[0]).to(self.weight)
+        layer.weight.data = self.weight + self.log_scale_weight.exp() * torch.randn_like(self.weight)
+        layer.bias.data = self.bias + self.log_scale_bias.exp() * torch.randn_like(self.bias)
+        return layer.requires_grad_(False)
+
+
+class Kept(Drawable):
+    """0 with probability `rate`, else 1/(1 - rate), for every entry: its mean is 1."""
+
+    def __init__(self, like: Tensor, rate: float) -> None:
+        super().__init__(like.shape[:-1], like.shape[-1:])
+        self.like, self.rate = like, rate
+
+    def draw(self, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+        like = self.like.expand(*shape, *self.like.shape)
+        kept = (torch.rand_like(like) >= self.rate).to(like.dtype) / (1 - self.rate)
+        return kept, kept.new_zeros(kept.shape[:-1])
+
+    def centre(self) -> Tensor:
+        return torch.ones_like(self.like)
+
+
+class Dropout(Random):
+    """Numbers left out at random, in evaluation too."""
+
+    def __init__(self, rate: float, features: int) -> None:
+        super().__init__()
+        self.rate, self.features = rate, features
+
+    def forward(self, h: Tensor) -> Tensor:
+        return h * draw(Kept(h.detach(), self.rate))[0]
+
+    def fixed(self) -> nn.Module:
+        return Scaled(draw(Kept(torch.zeros(self.features), self.rate))[0])
+
+
+class Scaled(nn.Module):
+    """Each number times a constant."""
+
+    factor: Tensor
+
+    def __init__(self, factor: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("factor", factor)
+
+    def forward(self, h: Tensor) -> Tensor:
+        return h * self.factor.to(h)
+
+
+def layers(module: nn.Module) -> list[tuple[nn.Module, str, nn.Module]]:
+    """(owner, name, layer) for what a code passes once: linear layers, and bodies with a recurrence, which are not entered."""
+    found = []
+    for name, child in module.named_children():
+        recurrent = any(isinstance(part, nn.RNNBase) for part in child.modules())
+        found += [(module, name, child)] if recurrent or isinstance(child, nn.Linear) else layers(child)
+    return found
+
+
+class RandomWeights(VAE):
+    """A VAE whose decoder has random layers."""
+
+    def members(self, n: int) -> Sequence[Model]:
+        return [self._member() for _ in range(n)]
+
+    def _member(self) -> Model:
+        member = deepcopy(self)
+        for owner in list(member.decoder.modules()):
+            for name, child in list(owner.named_children()):
+                if isinstance(child, Random):
+                    setattr(owner, name, child.fixed())
+        return member.to(next(self.parameters()).device)
+
+
+class WeightsKL(ELBO):
+    """R + KL + KL(q(θ) ‖ p(θ))/N."""
+
+    def __init__(self, n_train: int) -> None:
+        super().__init__()
+        self.n_train = n_train
+
+    def check(self, model: Model) -> None:
+        super().check(model)
+        if not any(isinstance(layer, Uncertain) for layer in require_parts(model, "WeightsKL").decoder.modules()):
+            raise Unsupported("WeightsKL needs a decoder with uncertain layers")
+
+    def forward(self, model: Model, x: Tensor, c: Tensor | None, progress: float) -> Terms:
+        terms = super().forward(model, x, c, progress)
+        decoder = require_parts(model, "WeightsKL").decoder
+        weights = torch.stack([layer.kl for layer in decoder.modules() if isinstance(layer, Uncertain)]).sum()
+        return terms | {"loss": terms["loss"] + weights / self.n_train, "weights": weights / self.n_train}
+
+
+def _with(spec: Spec, decoder: Write, loss: Loss) -> RandomWeights:
+    return RandomWeights(Gaussian(spec), decoder, StandardNormal(spec), loss)
+
+
+@tags("static", "bayesian")
+def bayes(spec: Spec, scale: Positive = 1.0, start: Positive = 0.03) -> VAE:
+    """The decoder's weights have a variational posterior of their own.
+
+    R + KL + KL(q(θ) ‖ p(θ))/N, q(θ) = N(μ, diag σ²) with σ = `start` at first, p(θ) = N(0, scale²/inputs)
+
+    Paper: Kingma & Welling 2014, "Auto-Encoding Variational Bayes", arXiv:1312.6114, appendix F, with p(θ) = N(0, I);
+    drawn by local reparameterisation (Kingma, Salimans & Welling 2015, arXiv:1506.02557). Unit variance would make wide
+    layers useless at this number of rows, hence the inputs. Of conv and rnn decoders the first linear layers are random.
+    """
+    decoder = Write(spec)
+    for owner, name, layer in layers(decoder):
+        if isinstance(layer, nn.Linear):
+            setattr(owner, name, Uncertain(layer, scale, start))
+    return _with(spec, decoder, WeightsKL(spec.n_train))
+
+
+@tags("static", "bayesian")
+def dropout(spec: Spec, rate: Rate = 0.1) -> VAE:
+    """Dropout in the decoder that stays on in evaluation: p(x) averages over masks.
+
+    R + KL, where every draw has its own masks
+
+    Paper: Gal & Ghahramani 2016, "Dropout as a Bayesian Approximation: Representing Model Uncertainty in Deep Learning",
+    arXiv:1506.02142, there for regression and classification and with weight decay, which is left out here. The code
+    itself is kept whole; what the decoder's hidden layers give is not.
+    """
+    decoder = Write(spec)
+    for owner, name, layer in layers(decoder):
+        if name != "into":
+            setattr(owner, name, nn.Sequential(Dropout(rate, _inputs(layer, spec)), layer))
+    return _with(spec, decoder, ELBO())
+
+
+def _inputs(layer: nn.Module, spec: Spec) -> int:
+    return layer.in_features if isinstance(layer, nn.Linear) else spec.hidden
+
+
+@hookimpl
+def vaezoo_variants() -> list:
+    return [bayes, dropout]

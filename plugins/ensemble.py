@@ -1,0 +1,91 @@
+"""A deep ensemble: several VAEs that share nothing but the data and the prior, as one model."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from vaezoo.core import VAE, Latent, Loss, Model, Spec, Terms, Trace
+from vaezoo.distributions import draw, noise
+from vaezoo.hooks import hookimpl, tags
+from vaezoo.hyperparameters import Count
+from vaezoo.losses import ELBO
+from vaezoo.networks import Gaussian, Read, StandardNormal, Write, split_normal
+
+
+def first_turn(n: int, like: Tensor) -> Tensor:
+    """An integer below n, all equally probable; always the same one at the centre."""
+    uniform = torch.special.ndtr(noise(1, like=like))
+    return (uniform * n).long().clamp_max(n - 1)
+
+
+class Ensemble(Model):
+    """p(x) = (1/M) Σ_m p_m(x). Draws go round the members, from a random one: k draws are an unbiased average."""
+
+    def __init__(self, spec: Spec, members: int) -> None:
+        super().__init__(Summed(members))
+        self.spec, self.prior = spec, StandardNormal(spec)
+        self.readers = nn.ModuleList(Read(spec, 2 * spec.latent) for _ in range(members))
+        self.writers = nn.ModuleList(Write(spec) for _ in range(members))
+        self.likelihood = self.writers[0].likelihood
+        for writer in self.writers:
+            writer.likelihood = self.likelihood
+
+    def infer(self, x: Tensor, c: Tensor | None = None, k: int = 1) -> Trace:
+        rounds = -(-k // len(self.readers))
+        every = torch.stack([read(x, c) for read in self.readers]).repeat(rounds, 1, 1)  # (T, B, 2 D): member t mod M
+        z, log_q = draw(split_normal(every))
+        turns = z.unflatten(0, (rounds, -1)).unbind(1)
+        raw = torch.stack([write.raw(own, c) for write, own in zip(self.writers, turns, strict=True)], 1).flatten(0, 1)
+        chosen = (torch.arange(k, device=x.device) + first_turn(len(every), z)) % len(every)
+        z, log_q, raw, every = (t.index_select(0, chosen) for t in (z, log_q, raw, every))
+        return Trace(x, self.likelihood(raw), (Latent(z, log_q, split_normal(every), self.prior(c)),))
+
+    @torch.no_grad()
+    def sample(self, n: int, c: Tensor | None = None, mean: bool = False) -> Tensor:
+        z = self.prior(c).sample(torch.Size((1, n)))
+        raw = torch.stack([write.raw(z, c)[0] for write in self.writers])
+        who = torch.randint(len(self.writers), (n,), device=z.device)
+        px = self.likelihood(raw[who, torch.arange(n, device=z.device)][None])
+        return (px.mean if mean else px.sample())[0]
+
+    def members(self, n: int) -> Sequence[Model]:
+        return [self._member(read, write) for read, write in list(zip(self.readers, self.writers, strict=True))[:n]]
+
+    def _member(self, read: nn.Module, write: nn.Module) -> Model:
+        encoder = Gaussian(self.spec)
+        encoder.net = read
+        return VAE(encoder, write, self.prior, ELBO()).train(self.training)  # type: ignore[arg-type]
+
+
+class Summed(Loss):
+    """Σ_m (R_m + KL_m)."""
+
+    def __init__(self, members: int) -> None:
+        super().__init__()
+        self.members = members
+
+    def forward(self, model: Model, x: Tensor, c: Tensor | None, progress: float) -> Terms:
+        trace = model.infer(x, c, self.members)  # one draw of each
+        distortion, rate = -trace.log_px.mean(), trace.kl.mean()
+        mean = distortion + rate
+        return {"loss": self.members * mean, "monitor": mean, "distortion": distortion, "rate": rate}
+
+
+@tags("static", "bayesian")
+def ensemble(spec: Spec, members: Count = 3) -> Ensemble:
+    """Several VAEs from different first weights, trained side by side; p(x) is the mean of theirs.
+
+    Σ_m (R_m + KL_m)
+
+    Paper: Lakshminarayanan, Pritzel & Blundell 2017, "Simple and Scalable Predictive Uncertainty Estimation using Deep
+    Ensembles", arXiv:1612.01474, there of classifiers and regressions, with adversarial training, which is left out
+    here. All members see the same minibatches and stop at the same epoch. A scale of the likelihood is shared. elbo
+    is the mean of the members' bounds, nll that of the mean of their densities; reconstructions are one member's.
+    """
+    return Ensemble(spec, members)
+
+
+@hookimpl
+def vaezoo_variants() -> list:
+    return [ensemble]
