@@ -15,6 +15,7 @@ from vaezoo.hyperparameters import Count, Fraction, NonNegative
 from vaezoo.networks import Read, Write
 
 WHY = "deterministic, discrete codes"
+SPACE = "codebook"
 
 
 def one_hot(index: Tensor, size: int) -> Tensor:
@@ -77,6 +78,7 @@ class Codebook(Prior):
     The vectors follow the running mean of what is rounded to them; one that is hardly used starts anew at a random e.
     """
 
+    space = SPACE
     vectors: Tensor
     counts: Tensor
     sums: Tensor
@@ -114,6 +116,7 @@ class Quantiser(Encoder):
     """The nearest codebook vector to each of G slices of e(x). In training the codebook moves on."""
 
     no_density = WHY
+    space = SPACE
 
     def __init__(self, spec: Spec, book: Codebook) -> None:
         super().__init__()
@@ -131,6 +134,7 @@ class Quantiser(Encoder):
 class Grid(Prior):
     """The prior over D slots of L levels each, equally spaced in [-1, 1]: uniform in training, frequencies after `fit`."""
 
+    space = SPACE
     values: Tensor
     log_frequency: Tensor
 
@@ -155,6 +159,7 @@ class Scalar(Encoder):
     """
 
     no_density = WHY
+    space = SPACE
 
     def __init__(self, spec: Spec, levels: int) -> None:
         super().__init__()

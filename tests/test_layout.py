@@ -8,16 +8,16 @@ import pytest
 ROOT = Path(__file__).parent.parent
 # The lowest first. A module may import what stands in its own row or lower.
 ROWS = (
-    ("distributions", "core", "hooks", "hyperparameters", "seeds", "errors"),
+    ("distributions", "core", "hooks", "hyperparameters", "seeds", "errors", "samplers"),
     ("likelihoods", "networks", "losses", "stepwise"),
     ("data", "loading", "mix", "recipes", "selection", "registry"),
     ("evaluation", "training", "checkpoint"),
-    ("api", "check", "matrix", "scaffold", "testing"),
+    ("api", "certificates", "check", "matrix", "scaffold", "testing"),
     ("bench",),
     ("cli", "__main__", "__init__"),
 )
 PUBLIC = {
-    "core", "distributions", "networks", "likelihoods", "losses", "stepwise", "hooks", "hyperparameters",
+    "core", "distributions", "networks", "likelihoods", "losses", "stepwise", "samplers", "hooks", "hyperparameters",
 }  # fmt: skip
 
 

@@ -72,7 +72,7 @@ BROKEN = {
     "hookexits": (HOOKS + "raise SystemExit", "vaezoo_variants(): calls exit()"),
     "nopart": (
         "from vaezoo.hooks import hookimpl, Part\n@hookimpl\ndef vaezoo_parts(): return [Part('p', dict)]",
-        "no Encoder, Decoder, Prior or Loss",
+        "no Encoder, Decoder, Prior, Loss or Sampler",
     ),
 }
 

@@ -34,7 +34,7 @@ def tags(*names: str) -> Callable[[F], F]:
 
 @dataclass(frozen=True)
 class Part:
-    """An encoder, a decoder, a prior or a loss by name, for `mix` to compose.
+    """An encoder, a decoder, a prior or a loss by name, for `mix` to compose; or a sampler, for `bench --sampler`.
 
     `build` is its class, or a function annotated with what it returns. It is called with its hyperparameters and with
     those of `spec`, `encoder`, `decoder` and `prior` that it has arguments for.
@@ -45,14 +45,17 @@ class Part:
 
     @property
     def kind(self) -> str:
-        """ "encoder", "decoder", "prior" or "loss"."""
+        """ "encoder", "decoder", "prior", "loss" or "sampler"."""
         from .core import Decoder, Encoder, Loss, Prior
+        from .samplers import Sampler
 
         made = self.build if isinstance(self.build, type) else inspect.signature(self.build, eval_str=True).return_annotation
-        for kind in (Encoder, Decoder, Prior, Loss):
+        for kind in (Encoder, Decoder, Prior, Loss, Sampler):
             if isinstance(made, type) and issubclass(made, kind):
                 return kind.__name__.lower()
-        raise TypeError(f"part {self.name!r} is no Encoder, Decoder, Prior or Loss: annotate what {self.build!r} returns")
+        raise TypeError(
+            f"part {self.name!r} is no Encoder, Decoder, Prior, Loss or Sampler: annotate what {self.build!r} returns"
+        )
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,7 @@ class Hooks:
 
     @hookspec
     def vaezoo_parts(self) -> list[Part]:  # type: ignore[empty-body]
-        """Encoders, decoders, priors and losses by name."""
+        """Encoders, decoders, priors, losses and samplers by name."""
 
     @hookspec
     def vaezoo_datasets(self) -> list[Callable[..., Data]]:  # type: ignore[empty-body]

@@ -14,6 +14,7 @@ from .loading import Plugin
 if TYPE_CHECKING:
     from .data.data import Data
     from .data.files import Files
+    from .samplers import Sampler
 
 
 class Builder(Protocol):
@@ -57,6 +58,32 @@ class Function:
 
     def build(self, spec: Spec, values: Mapping[str, Any]) -> Model:
         return self.function(spec, **values)
+
+
+@dataclass(frozen=True)
+class SamplerRecipe:
+    """Where the codes of samples come from: call it for a sampler, or for None where that is the model's own prior."""
+
+    name: str
+    build: Callable[..., "Sampler | None"]
+    source_hash: str = ""  # SHA-256 of the file that brings it
+    tags: frozenset[str] = frozenset()
+    in_all: bool = True
+
+    @property
+    def arguments(self) -> dict[str, Hyperparameter]:
+        return hyperparameters(self.build)
+
+    def resolve(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        return resolve(self.build, given, f"sampler {self.name}")
+
+    def __call__(self, spec: Spec, values: Mapping[str, Any]) -> "Sampler | None":
+        wants_spec = "spec" in inspect.signature(self.build).parameters
+        return self.build(**({"spec": spec} if wants_spec else {}), **values)
+
+
+def own_prior() -> None:
+    """The model's own prior."""
 
 
 @dataclass(frozen=True)

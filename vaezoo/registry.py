@@ -30,13 +30,15 @@ from .loading import (
     timeout_from_environment,
 )
 from .mix import KINDS, Mix
-from .recipes import Dataset, Function, Variant
-from .selection import Choice, DataChoice, SelectionError, choose_datasets, choose_variants
+from .recipes import Dataset, Function, SamplerRecipe, Variant, own_prior
+from .samplers import PRIOR
+from .selection import Choice, Chosen, DataChoice, SelectionError, choose, choose_datasets, choose_variants
 
 if TYPE_CHECKING:
     from .data.data import Data
 
 HOOKS = tuple(name for name in vars(Hooks) if name.startswith(PROJECT))
+PART_KINDS = (*KINDS, "sampler")
 RESERVED = ("all", "not", "mix")
 
 
@@ -47,7 +49,8 @@ class Registry:
     variants: dict[str, Variant] = field(default_factory=dict)
     datasets: dict[str, Dataset] = field(default_factory=dict)
     metrics: dict[str, Metric] = field(default_factory=dict)
-    parts: dict[str, dict[str, Part]] = field(default_factory=lambda: {kind: {} for kind in KINDS})
+    parts: dict[str, dict[str, Part]] = field(default_factory=lambda: {kind: {} for kind in PART_KINDS})
+    samplers: dict[str, SamplerRecipe] = field(default_factory=dict)
     plugins: tuple[Plugin, ...] = ()
     problems: tuple[Problem, ...] = ()
     plugins_dir: Path | None = None
@@ -65,6 +68,13 @@ class Registry:
         Raises: SelectionError.
         """
         return choose_datasets(text, self.datasets)
+
+    def choose_samplers(self, text: str) -> list[Chosen[SamplerRecipe]]:
+        """The samplers that the text names, such as "prior,mixture[components=5]".
+
+        Raises: SelectionError.
+        """
+        return choose(text, self.samplers, "sampler")
 
 
 def load(plugins_dir: Path | str | None = None, strict: bool | None = None) -> Registry:
@@ -99,7 +109,7 @@ class _Loading:
         self.manager = pluggy.PluginManager(PROJECT)
         self.manager.add_hookspecs(Hooks)
         self.found: dict[str, dict[str, tuple[Any, Plugin]]] = {
-            kind: {} for kind in ("variant", "dataset", "metric", *KINDS)
+            kind: {} for kind in ("variant", "dataset", "metric", *PART_KINDS)
         }
         self.plugins: list[Plugin] = []
         for source in sources(plugins_dir, self.guard):
@@ -166,8 +176,8 @@ class _Loading:
             self.guard.report(source, f"the {kind} {name!r} is already brought by {there[1].file}; this one is left out")
 
     def _registry(self, plugins_dir: Path | None) -> Registry:
-        parts = {kind: {name: part for name, (part, _) in sorted(self.found[kind].items())} for kind in KINDS}
-        hashes = {(kind, name): plugin.source_hash for kind in KINDS for name, (_, plugin) in self.found[kind].items()}
+        parts = {kind: {name: part for name, (part, _) in sorted(self.found[kind].items())} for kind in PART_KINDS}
+        hashes = {(kind, name): plugin.source_hash for kind in PART_KINDS for name, (_, plugin) in self.found[kind].items()}
         variants = {n: _variant(n, f, p) for n, (f, p) in self.found["variant"].items()}
         variants["mix"] = Variant("mix", Mix(parts, hashes), _plugin_of_mix(), in_all=False)
         datasets = {n: _dataset(n, f, p) for n, (f, p) in sorted(self.found["dataset"].items())}
@@ -177,6 +187,7 @@ class _Loading:
             datasets,
             metrics,
             parts,
+            _samplers(parts["sampler"], hashes),
             tuple(self.plugins),
             tuple(self.guard.problems),
             plugins_dir,
@@ -191,6 +202,11 @@ def _variant(name: str, function: Callable[..., Any], plugin: Plugin) -> Variant
 def _dataset(name: str, function: Callable[..., "Data"], plugin: Plugin) -> Dataset:
     needs = any(h.required for h in hyperparameters(function).values())
     return Dataset(name, function, plugin, in_all=not needs)
+
+
+def _samplers(parts: dict[str, Part], hashes: dict[tuple[str, str], str]) -> dict[str, SamplerRecipe]:
+    brought = {name: SamplerRecipe(name, part.build, hashes["sampler", name]) for name, part in parts.items()}
+    return {**brought, PRIOR: SamplerRecipe(PRIOR, own_prior)}
 
 
 def _plugin_of_mix() -> Plugin:

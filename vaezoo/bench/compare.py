@@ -28,7 +28,7 @@ class Compared:
 
 def compare(a: Path | str, b: Path | str) -> list[Compared]:
     """Every column of every row that two runs share. Raises: ReportError for a folder without trials."""
-    rows_a, rows_b = ({(row.variant, row.dataset): row for row in read_rows(out)} for out in (a, b))
+    rows_a, rows_b = (_rows(out) for out in (a, b))
     shared = [key for key in rows_a if key in rows_b]
     columns = {c.name: c for table in tables_of([rows_a[key] for key in shared]) for c in table.columns}
     found = []
@@ -37,6 +37,11 @@ def compare(a: Path | str, b: Path | str) -> list[Compared]:
         for column in columns.values():
             found += _column(pairs, column.name, column.better)
     return found
+
+
+def _rows(out: Path | str) -> dict[tuple[str, str], Row]:
+    """(variant, data set) -> row, those of further samplers among them."""
+    return {(one.variant, one.dataset): one for row in read_rows(out) for one in row.by_sampler()}
 
 
 def _column(pairs: Sequence[tuple[Row, Row]], name: str, better: str) -> list[Compared]:

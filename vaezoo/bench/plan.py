@@ -16,12 +16,15 @@ from pydantic import Field
 from ..hyperparameters import Count, HyperparameterError, did_you_mean, listed, resolve
 from ..likelihoods import HEADS
 from ..registry import Choice, DataChoice, Registry
+from ..samplers import PRIOR
 from ..training import Budget
 from . import worker
 from .processes import Source, pool_of, result_of
 
 PROTOCOL = 1  # raised when numbers of old trials stop being comparable with new ones
+DRAWS = 100  # K unless another is asked for
 Json = dict[str, Any]
+OWN: Json = {"name": PRIOR, "label": PRIOR, "hyperparameters": {}, "source_hash": ""}
 
 
 class PlanError(ValueError):
@@ -56,6 +59,8 @@ class Trial:
     threads: int = 1
     stacking: int = 1
     metrics: tuple[str, ...] = ()  # empty for all
+    importance_samples: int = DRAWS  # K of the estimate of log p(x)
+    samplers: tuple[Json, ...] = (OWN,)  # name, label, hyperparameters, source_hash: the sample metrics of each
     skip: str = ""  # why it cannot be trained
 
     @property
@@ -160,6 +165,8 @@ def make_plan(
     device: str = "cpu",
     threads: int = 1,
     metrics: Sequence[str] = (),
+    samplers: str = PRIOR,
+    importance_samples: int = DRAWS,
 ) -> Plan:
     """The plan of `variants` × `datasets` × `seeds`; data are loaded and variants built once, in processes of their own.
 
@@ -173,14 +180,16 @@ def make_plan(
     )
     columns = _columns(registry, metrics)
     facts = {choice.label: _load(choice, source) for choice in data_choices}
-    shared = {"device": chosen_device(device), "threads": threads, "metrics": tuple(metrics)}
+    how = {"importance_samples": importance_samples, "samplers": _samplers(registry, samplers)}
+    shared = {"device": chosen_device(device), "threads": threads, "metrics": tuple(metrics), **how}
     rows = [
         _trial(choice, label, described, budget_of_all, spec_of_all, shared)
         for label, described in facts.items()
         for choice in choices
     ]
     trials = _seeded(_with_skips(rows, source), numbers)
-    request = {"variants": variants, "datasets": datasets, "seeds": list(numbers), "set": budget_of_all | spec_of_all}
+    request: Json = {"variants": variants, "datasets": datasets, "seeds": list(numbers), "set": budget_of_all | spec_of_all}
+    request |= {"samplers": samplers, "importance_samples": importance_samples}
     return Plan(trials, source, columns, request)
 
 
@@ -191,6 +200,15 @@ def _columns(registry: Registry, metrics: Sequence[str]) -> tuple[Json, ...]:
             raise PlanError(f"there is no metric {name!r}{near}; there are {listed(registry.metrics)}")
     chosen = [registry.metrics[name] for name in (metrics or sorted(registry.metrics))]
     return tuple(asdict(column) for metric in chosen for column in metric.columns)
+
+
+def _samplers(registry: Registry, text: str) -> tuple[Json, ...]:
+    """The samplers, the model's own prior first where it is among them."""
+    chosen = [
+        {"name": c.entry.name, "label": c.label, "hyperparameters": plain(c.values), "source_hash": c.entry.source_hash}
+        for c in registry.choose_samplers(text)
+    ]
+    return tuple(sorted(chosen, key=lambda one: (one["name"] != PRIOR, one["label"])))
 
 
 def _load(choice: DataChoice, source: Source) -> Json:

@@ -7,14 +7,16 @@ version of their plugin, the trials of the newest plan count.
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from .plan import canonical
+from ..samplers import PRIOR
+from .plan import OWN, canonical
 from .statistics import Interval, Sample, interval
 
 Json = dict[str, Any]
+COST = ("parameters", "train_seconds")
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ class Row:
     dataset: str
     settings: str  # what sets it apart from rows of the same name, such as "epochs=5"; mostly ""
     trials: tuple[Json, ...]
+    sampler: str = PRIOR  # where the codes of its samples come from; another row of the same trials for every other one
 
     @property
     def name(self) -> str:
@@ -54,6 +57,20 @@ class Row:
         reasons = [trial.get("reasons", {}).get(column, "") for trial in self.done]
         return next((reason for reason in reasons if reason), "")
 
+    @property
+    def sampler_in_words(self) -> str:
+        """The sampler; of the model's own prior also whether that is itself fitted after training."""
+        return self.done[0].get("prior", PRIOR) if self.done and self.sampler == PRIOR else self.sampler
+
+    def by_sampler(self) -> list["Row"]:
+        """One row for each sampler that was asked for, such as "vae" and "vae + mixture"."""
+        labels = dict.fromkeys(s["label"] for trial in self.trials for s in trial["ingredients"].get("samplers", [OWN]))
+        return [self if label == PRIOR else self._with(label) for label in labels] if self.done else [self]
+
+    def _with(self, label: str) -> "Row":
+        trials = tuple(trial | _sampled(trial, label) if trial["status"] == "done" else trial for trial in self.trials)
+        return replace(self, variant=f"{self.variant} + {label}", trials=trials, sampler=label)
+
     def sample(self, column: str) -> Sample:
         """seed -> value, the seeds that have a number."""
         found = {seed_of(trial): trial["metrics"].get(column) for trial in self.done}
@@ -61,6 +78,13 @@ class Row:
 
     def interval(self, column: str) -> Interval:
         return interval(list(self.sample(column).values()))
+
+
+def _sampled(trial: Json, label: str) -> Json:
+    """What a trial measured of one sampler, and what its training cost."""
+    found = trial["samplers"][label]
+    costs = {name: trial["metrics"][name] for name in COST if name in trial["metrics"]}
+    return {"metrics": found["metrics"] | costs, "reasons": found["reasons"]}
 
 
 def seed_of(trial: Json) -> int:
@@ -111,6 +135,8 @@ def _apart(trials: tuple[Json, ...], others: Sequence[tuple[Json, ...]]) -> str:
 def _flat(record: Json) -> Json:
     facts = record["ingredients"]
     flat: Json = {name: facts[name] for name in ("device", "precision", "threads", "stacking", "protocol", "metrics")}
+    flat["importance_samples"] = facts.get("importance_samples")
+    flat["samplers"] = ",".join(one["label"] for one in facts.get("samplers", [OWN]))
     flat |= facts["spec"] | facts["budget"] | facts["hyperparameters"]
     return flat | {"data": facts["data"]["hashes"], "plugin": facts["plugin"]["module"]}
 

@@ -27,6 +27,8 @@ class Suite(BaseModel):
     seeds: Annotated[int, Field(ge=1)] | str | list[int] = 3
     set: dict[str, Any] = {}
     metrics: list[str] = []
+    sampler: str | list[str] = "prior"
+    importance_samples: Annotated[int, Field(ge=1)] = 100
     timeout: Annotated[float, Field(gt=0)] | None = None
 
     @property
@@ -38,6 +40,8 @@ class Suite(BaseModel):
             "seeds": str(self.seeds) if isinstance(self.seeds, int) else self.seeds,
             "sets": self.set,
             "metrics": tuple(self.metrics),
+            "samplers": self.sampler if isinstance(self.sampler, str) else ",".join(self.sampler),
+            "importance_samples": self.importance_samples,
         }
 
 

@@ -14,7 +14,8 @@ from functools import cached_property
 from typing import Any
 
 from ..hooks import Column
-from .rows import Row
+from ..samplers import PRIOR
+from .rows import COST, Row
 from .statistics import RULES, Best, Interval, best_rows
 from .typeset import Grid, escaped, grid_markdown, grid_tex, grid_text
 
@@ -38,9 +39,10 @@ DEFAULTS = {  # for columns that no metric of these trials describes
     "psnr": Column("psnr", "dB", "higher"),
     "ssim": Column("ssim", "", "higher", digits=3),
 }
-COST = ("parameters", "train_seconds")
+SAMPLES = "fid"  # the table that has a row for each sampler
 ARROWS = {"lower": "↓", "higher": "↑", "": ""}
 DASH = "–"
+FITTED = "Row + sampler: the same trained model, its codes drawn from a density fitted to the codes of the training split"
 
 
 @dataclass(frozen=True)
@@ -78,8 +80,9 @@ def tables_of(rows: Sequence[Row], controls: Mapping[str, Any] | None = None) ->
     for name in names:
         first = [columns.get(c) or DEFAULTS.get(c) or Column(c, "", "", name) for c in FIRST.get(name, ())]
         rest = [c for c in columns.values() if c.table == name and c.name not in (*FIRST.get(name, ()), *COST)]
-        table = Table(name, (*first, *rest), tuple(rows), controls or {}, _settings(rows))
-        if name in FIRST or any(row.sample(c.name) for row in rows for c in table.columns):
+        shown = [one for row in rows for one in row.by_sampler()] if name == SAMPLES else rows
+        table = Table(name, (*first, *rest), tuple(shown), controls or {}, _settings(rows))
+        if name in FIRST or any(row.sample(c.name) for row in shown for c in table.columns):
             made.append(table)
     return made
 
@@ -121,24 +124,33 @@ def as_csv(table: Table) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     parts = ("mean", "ci95", "std")
-    head = ["variant", "dataset", "n_seeds", "status", "likelihood", "settings"]
+    head = ["variant", "dataset", "n_seeds", "status", "likelihood", "settings", *_sampler_head(table)]
     writer.writerow([*head, *(f"{c.name}_{part}" for c in table.columns for part in parts), *COST, "reason"])
     for dataset in table.datasets:
         for row in table.of(dataset):
             writer.writerow(_csv_row(table, row))
         for name, values in _controls(table, dataset).items():
             numbers = [_number(values.get(c.name)) if part == "mean" else "" for c in table.columns for part in parts]
-            writer.writerow([name, dataset, 0, "control", "", "", *numbers, "", "", ""])
+            writer.writerow([name, dataset, 0, "control", "", "", *("" for _ in _sampler_head(table)), *numbers, "", "", ""])
     return text.getvalue()
 
 
 def _csv_row(table: Table, row: Row) -> list[Any]:
     likelihood = row.trials[0]["ingredients"]["spec"]["likelihood"]
-    head = [row.variant, row.dataset, len(row.done), row.status, likelihood, row.settings]
+    head = [row.variant, row.dataset, len(row.done), row.status, likelihood, row.settings, *_sampler(table, row)]
     found = [row.interval(c.name) for c in table.columns]
     numbers = [_number(value) for i in found for value in (i.mean, i.ci95, i.std)]
     reasons = dict.fromkeys(filter(None, [row.reason, *(row.why_missing(c.name) for c in table.columns)]))
     return [*head, *numbers, *(_number(row.interval(name).mean) for name in COST), "; ".join(reasons)]
+
+
+def _sampler_head(table: Table) -> list[str]:
+    """The sample table says of each row where the codes of its samples come from."""
+    return ["sampler"] if table.name == SAMPLES else []
+
+
+def _sampler(table: Table, row: Row) -> list[str]:
+    return [row.sampler_in_words] if table.name == SAMPLES else []
 
 
 def _number(value: float | None) -> str:
@@ -183,18 +195,21 @@ def _grid(table: Table, dataset: str, tex: bool) -> Grid:
         c for i, c in enumerate(table.columns) if i < len(FIRST.get(table.name, ())) or any(r.sample(c.name) for r in rows)
     ]
     costs = [c for c in COST if any(row.sample(c) for row in rows)]
+    lead = ["variant", *_sampler_head(table), "n"]
     head = [
-        "variant",
-        "n",
+        *lead,
         *(_heading(c) for c in shown),
         *({"parameters": "parameters", "train_seconds": "train s"}[c] for c in costs),
     ]
     body = [_cells(table, row, shown, costs, notes) for row in rows]
     for name, values in _controls(table, dataset).items():
         cells = [_plain(values.get(c.name), c.digits) for c in shown]
-        body.append([f"({name})", "", *cells, *("" for _ in costs)])
+        body.append([f"({name})", *("" for _ in lead[1:]), *cells, *("" for _ in costs)])
     bold = {
-        (i, j + 2) for i, row in enumerate(rows) for j, c in enumerate(shown) if row.name in table.best[dataset, c.name].rows
+        (i, j + len(lead))
+        for i, row in enumerate(rows)
+        for j, c in enumerate(shown)
+        if row.name in table.best[dataset, c.name].rows
     }
     title = f"{TITLES.get(table.name, table.name.capitalize())}: {dataset}"
     caption = _caption(table, dataset, [c.name for c in shown])
@@ -209,11 +224,18 @@ def _heading(column: Column) -> str:
 
 def _cells(table: Table, row: Row, columns: Sequence[Column], costs: Sequence[str], notes: "_Notes") -> list[str]:
     if not row.done:
-        return [row.name, "0", f"{row.status}{notes.mark(row.reason)}", *([DASH] * (len(columns) + len(costs) - 1))]
+        return [
+            row.name,
+            *_sampler(table, row),
+            "0",
+            f"{row.status}{notes.mark(row.reason)}",
+            *([DASH] * (len(columns) + len(costs) - 1)),
+        ]
     failed = notes.mark(f"{row.status}: {row.reason}") if len(row.done) < len(row.trials) else ""
     cells = [_cell(row, c, notes) for c in columns]
     return [
         f"{row.name}{failed}",
+        *_sampler(table, row),
         str(len(row.done)),
         *cells,
         *(_plain(row.interval(c).mean, int(c != "parameters")) for c in costs),
@@ -257,6 +279,7 @@ def _caption(table: Table, dataset: str, columns: Sequence[str]) -> str:
     rules = sorted({table.best[dataset, name].rule for name in columns if table.best[dataset, name].rows})
     parts += [f"Bold: not significantly worse than the best by {RULES[rule]}" for rule in rules if rule != "none"]
     parts += [RULES["none"][0].upper() + RULES["none"][1:]] if rules == ["none"] else []
+    parts += [FITTED] if any(row.sampler != PRIOR for row in table.of(dataset)) else []
     parts += [f"Evaluation: {table.settings[dataset]}"] if dataset in table.settings else []
     return ". ".join(parts) + "."
 

@@ -19,10 +19,13 @@ import torch
 from ..core import Model, Spec, Unsupported
 from ..data.data import Data
 from ..errors import one_line
+from ..hooks import Metric
+from ..samplers import PRIOR, own_prior
 from ..seeds import seeded
 from ..training import Budget, Diverged, Row, fit
 from .store import PID, PROGRESS, Json, Store, is_full, to_json
 
+SAMPLES = "fid"  # the table that has a row for each sampler
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory")
 
 
@@ -106,6 +109,7 @@ def _trained(source: Json, trial: Json, folder: Path) -> Json:
     history = fit(model, data, seed=trial["seed"], budget=budget, report=_Reporter(folder), device=device)
     _note(folder, stage="evaluation")
     measured, columns = _measured(source, trial, model, data)
+    samplers = _measured_by_sampler(source, trial, model, data)
     from ..checkpoint import save
 
     save(model, folder / "model.safetensors")
@@ -117,6 +121,8 @@ def _trained(source: Json, trial: Json, folder: Path) -> Json:
         "settings": dict(measured.settings),
         "evaluation_seconds": dict(measured.seconds),
         "columns": columns,
+        "samplers": samplers,
+        "prior": own_prior(model),
         "best_epoch": history.best_epoch,
         "epochs": len(history.rows),
     }
@@ -126,11 +132,30 @@ def _measured(source: Json, trial: Json, model: Model, data: Data) -> tuple[Any,
     """What the metrics say, and their columns."""
     from ..evaluation.context import Evaluation, measure
 
-    known = _registry(source).metrics
-    metrics = [known[name] for name in (trial["metrics"] or sorted(known))]
-    evaluation = Evaluation(model, data, trial["seed"], device=trial["device"])
+    metrics = _metrics(source, trial)
+    evaluation = Evaluation(
+        model, data, trial["seed"], device=trial["device"], importance_samples=trial["importance_samples"]
+    )
     measured = measure(evaluation, metrics, lambda name, i, n: _note(Path(os.environ["VAEZOO_TRIAL"]), stage=name))
     return measured, [asdict(column) for metric in metrics for column in metric.columns]
+
+
+def _measured_by_sampler(source: Json, trial: Json, model: Model, data: Data) -> Json:
+    """Label of a sampler -> what the metrics of samples say when its draws are decoded by the same trained model."""
+    from ..evaluation.context import Evaluation, measure
+
+    known, found = _registry(source).samplers, {}
+    metrics = [metric for metric in _metrics(source, trial) if any(column.table == SAMPLES for column in metric.columns)]
+    for chosen in (one for one in trial["samplers"] if one["name"] != PRIOR):
+        sampler = partial(known[chosen["name"]], data.spec, chosen["hyperparameters"])
+        measured = measure(Evaluation(model, data, trial["seed"], device=trial["device"], sampler=sampler), metrics)
+        found[chosen["label"]] = {"metrics": dict(measured), "reasons": measured.reasons, "seconds": measured.seconds}
+    return found
+
+
+def _metrics(source: Json, trial: Json) -> list[Metric]:
+    known = _registry(source).metrics
+    return [known[name] for name in (trial["metrics"] or sorted(known))]
 
 
 def _size(model: Model) -> float:

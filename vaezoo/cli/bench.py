@@ -25,6 +25,8 @@ OUT = Path("runs/bench")
 @click.option("--out", type=FOLDER, default=OUT, show_default=True, help="The folder of trials, tables and figures.")
 @sets
 @click.option("--metrics", help="Only these metrics, with commas. [default: all]")
+@click.option("--sampler", "samplers", help="Where samples' codes come from: 'prior,mixture'. [default: prior]")
+@click.option("--importance-samples", type=click.IntRange(min=1), metavar="K", help="Draws behind nll. [default: 100]")
 @click.option("--jobs", type=click.IntRange(min=1), help="Trials side by side. [default: the number of cores]")
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Threads of one trial.")
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda, or whichever there is.")
@@ -67,6 +69,8 @@ def _plan(
     suite: str | None,
     settings: dict[str, Any],
     metrics: str | None,
+    samplers: str | None,
+    importance_samples: int | None,
     timeout: float | None,
     plugins_dir: Path | None,
     data_dirs: tuple[Path, ...],
@@ -83,7 +87,13 @@ def _plan(
 
         chosen = load_suite(suite)
         wanted, timeout = wanted | chosen.arguments, timeout or chosen.timeout
-    asked = {"variants": variants, "datasets": datasets, "seeds": seeds, "metrics": metrics and tuple(metrics.split(","))}
+    asked: dict[str, Any] = {
+        "variants": variants,
+        "datasets": datasets,
+        "seeds": seeds,
+        "metrics": metrics and tuple(metrics.split(",")),
+    }
+    asked |= {"samplers": samplers, "importance_samples": importance_samples}
     wanted |= {key: value for key, value in asked.items() if value is not None}
     wanted["sets"] = wanted["sets"] | settings | ({"epochs": epochs} if epochs else {})
     folder = str(plugins_dir.resolve()) if plugins_dir else None

@@ -127,11 +127,14 @@ def _unknown(registry: "Registry", name: str) -> str:
 def _variant(registry: "Registry", name: str) -> Row:
     if name not in registry.variants:
         return {}
+    from ..certificates import claims_of, density_of
+
     v = registry.variants[name]
     who = f"{v.plugin.distribution} {v.plugin.version}".strip() or "a loose file"
     return {
         "variant": name, "what": v.doc, "paper": v.paper, "tags": sorted(v.tags),
         "hyperparameters": _ranges(v.hyperparameters), "plugin": who, "file": v.plugin.file,
+        "has a density": density_of(v), "proven": claims_of(v),
     }  # fmt: skip
 
 
@@ -155,7 +158,8 @@ def _part(registry: "Registry", kind: str, name: str) -> Row:
 
     build = registry.parts[kind][name].build
     what = inspect.getdoc(build) or ""
-    return {kind: name, "what": what, "hyperparameters": _ranges(hyperparameters(build)), "use": f"mix[{kind}={name}]"}
+    use = f"bench --sampler {name}" if kind == "sampler" else f"mix[{kind}={name}]"
+    return {kind: name, "what": what, "hyperparameters": _ranges(hyperparameters(build)), "use": use}
 
 
 def _ranges(known: "dict[str, Hyperparameter]") -> Row:
@@ -181,12 +185,18 @@ def _print_facts(found: list[Row], wants_json: bool) -> None:
 
 
 def _fact(key: str, value: Any) -> str:
+    if key == "proven":
+        return "proven:\n" + "\n".join(f"  {_proof(claim)}" for claim in value)
     if isinstance(value, dict):
         return f"{key}:\n" + "\n".join(f"  {inner}: {text}" for inner, text in value.items())
     text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
     return (
         f"{key}: {text}" if "\n" not in text else f"{key}:\n" + "\n".join(f"  {line}".rstrip() for line in text.split("\n"))
     )
+
+
+def _proof(claim: Row) -> str:
+    return f"{claim['claim']}\n    {claim['test']}" + ("" if claim["passed"] else " FAILED when it was last run")
 
 
 @click.command()

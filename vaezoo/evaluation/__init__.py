@@ -8,7 +8,8 @@ import torch
 from ..core import Model
 from ..data.data import Data
 from ..hooks import Metric
-from . import cost, disentanglement, frechet, latent, likelihood, reconstruction
+from ..samplers import Sampler
+from . import cost, disentanglement, frechet, latent, likelihood, modes, reconstruction, sequence
 from .annealing import ais_log_likelihood, bdmc_gap
 from .context import Evaluation, Measured, measure
 from .frechet import controls
@@ -20,6 +21,8 @@ MODULES = (
     frechet,
     latent,
     disentanglement,
+    sequence,
+    modes,
     cost,
 )  # each brings metrics by the hook that plugins use
 
@@ -39,13 +42,14 @@ def evaluate(
     progress: Callable[[str, int, int], None] | None = None,
     *,
     importance_samples: int | None = None,
+    sampler: Callable[[], Sampler] | None = None,
     cache: Path | None = None,
 ) -> Measured:
     """Column -> number, of one split; `.reasons` says why a column is left out, `.settings` what a table's header must say.
 
     `metrics` are the built-in ones unless given; `progress` is called with a metric's name, its number and their count.
     """
-    evaluation = Evaluation(model, data, seed, split, device, importance_samples, cache)
+    evaluation = Evaluation(model, data, seed, split, device, importance_samples, sampler, cache)
     return measure(evaluation, builtin_metrics() if metrics is None else metrics, progress)
 
 

@@ -20,6 +20,7 @@ from ..distributions import at_centre, to_length
 from ..errors import one_line
 from ..hooks import Metric
 from ..likelihoods import HEADS
+from ..samplers import Sampler, decode, draw_codes
 from ..seeds import generator_for, seeded
 from .codes import Codes, codes_of
 from .features import Extractor, extractor_for
@@ -50,6 +51,7 @@ class Evaluation:
     split: str = "test"
     device: torch.device | str = "cpu"
     importance_samples: int | None = None  # K of the likelihood's estimate; None: 100
+    sampler: Callable[[], Sampler | None] | None = None  # makes what draws the codes of samples; None: the model's prior
     cache: Path | None = None  # where extractors and features of real data are kept; None: the user's cache folder
     reasons: dict[str, str] = field(default_factory=dict)  # column -> why it is left out
     settings: dict[str, Setting] = field(default_factory=dict)  # what a table's header must say, such as K
@@ -165,9 +167,28 @@ class Evaluation:
         mean = not HEADS[self.data.spec.likelihood].is_discrete
         self.settings |= {"samples": self.n_samples, "samples_are": "means of p(x|z)" if mean else "draws"}
         size = max(1, self.entries // self.data.spec.size)
+        fitted = self._fitted_sampler()
         with self.noise("samples"):
-            parts = [self.model.sample(len(x), c, mean).cpu() for x, c in pieces(self.x[: self.n_samples], self.c, size)]
+            parts = [self._sample(fitted, len(x), c, mean).cpu() for x, c in pieces(self.x[: self.n_samples], self.c, size)]
         return self._as_long(torch.cat(parts))
+
+    def _sample(self, fitted: Sampler | None, n: int, c: Tensor | None, mean: bool) -> Tensor:
+        """(n, *shape)."""
+        if fitted is None:
+            return self.model.sample(n, c, mean)
+        return decode(self.model, fitted.sample(n).to(self.x), c, mean)
+
+    def _fitted_sampler(self) -> Sampler | None:
+        """The sampler, fitted to a draw of q(z|x) for every training row; None for the model's own prior."""
+        sampler = self.sampler() if self.sampler else None
+        if sampler is not None:
+            x = self.data.binarised(self.data.train, self.generator("pixels")).to(self.device)
+            size = max(1, self.entries // self.data.spec.size)
+            with self.noise("sampler codes"):
+                codes = draw_codes(self.model, pieces(x, self._condition("train"), size))
+            with self.noise("sampler"), torch.enable_grad():
+                sampler.fit(codes, self.seed)
+        return sampler
 
     def _as_long(self, samples: Tensor) -> Tensor:
         """Sequences with the padding of the split's own rows."""

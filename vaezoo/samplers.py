@@ -1,0 +1,72 @@
+"""Where the codes of samples come from: the model's own prior, or a density that is fitted to codes after training.
+
+A sampler is a part that a plugin registers: `Part("mixture", Mixture)`, chosen by `bench --sampler prior,mixture`. It is
+fitted to one draw of q(z|x) for every training row, that is to the aggregate posterior, which is what the decoder has
+learned to read (Ghosh et al. 2020, arXiv:1903.12436, §4). Likelihoods stay those of the model's own prior.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+from .core import VAE, Model, Prior, Unsupported, require_parts
+
+PRIOR = "prior"  # the name of the model's own
+WHO = "a sampler that is fitted after training"
+
+
+class Sampler(ABC):
+    """A density over codes."""
+
+    @abstractmethod
+    def fit(self, z: Tensor, seed: int) -> None:
+        """Learn from z (N, D), with gradients switched on; torch's own generator is seeded already."""
+
+    @abstractmethod
+    def sample(self, n: int) -> Tensor:
+        """n draws, (n, D), by torch's own generator."""
+
+
+def own_prior(model: Model) -> str:
+    """What `prior` means for this model, in words."""
+    fits = type(model).fit_prior not in (Model.fit_prior, VAE.fit_prior)
+    fits = fits or (isinstance(model, VAE) and type(model.prior).fit is not Prior.fit)
+    return f"{PRIOR}, itself fitted after training" if fits else PRIOR
+
+
+@torch.no_grad()
+def draw_codes(model: Model, rows: Iterable[tuple[Tensor, Tensor | None]]) -> Tensor:
+    """(N, D): one draw of q(z|x) for every row.
+
+    Raises: Unsupported for a model whose codes are not one vector of real numbers that the decoder alone reads.
+    """
+    vae = _one_real_code(model)
+    return torch.cat([_vectors(vae, x, c) for x, c in rows])
+
+
+@torch.no_grad()
+def decode(model: Model, z: Tensor, c: Tensor | None, mean: bool) -> Tensor:
+    """(n, *shape): a draw of p(x|z), or with `mean` its mean, for each code of z (n, D)."""
+    px = _one_real_code(model).decoder(z[None], c)
+    return (px.mean if mean else px.sample())[0]
+
+
+def _one_real_code(model: Model) -> VAE:
+    vae = require_parts(model, WHO)
+    if type(vae).sample is not VAE.sample:
+        raise Unsupported(f"{WHO} hands codes to the decoder; {type(model).__name__} draws samples in a way of its own")
+    if vae.encoder.space != "real":
+        raise Unsupported(f"{WHO} is a density of real numbers; these codes live in the space {vae.encoder.space!r}")
+    return vae
+
+
+def _vectors(vae: VAE, x: Tensor, c: Tensor | None) -> Tensor:
+    latents = vae.infer(x, c).latents
+    if len(latents) != 1 or latents[0].stepwise or latents[0].z.ndim != 3:
+        raise Unsupported(f"{WHO} takes one code a row, a vector; this model has several, or one for every step")
+    return latents[0].z[0]
+
+
+__all__ = ["PRIOR", "Sampler", "decode", "draw_codes", "own_prior"]
