@@ -34,6 +34,15 @@ class Card:
 
 
 @dataclass(frozen=True)
+class Modes:
+    """The modes of generated data, all of one weight."""
+
+    count: int
+    draws: int  # of a model, by which the modes that it reaches are counted
+    of: Callable[[Tensor], Tensor]  # x (N, *shape) -> (N,) int64 in 0 … count-1, or -1 for what is near no mode
+
+
+@dataclass(frozen=True)
 class Data:
     """One data set. A split is (N, *spec.shape), float32, NaN where a sequence is padded or an entry is missing.
 
@@ -51,7 +60,9 @@ class Data:
     is_dynamic: bool = False
     budget: Mapping[str, object] = field(default_factory=dict)  # fields of `training.Budget` that differ from its defaults
     exact: Callable[[Tensor], Tensor] | None = None  # x (N, *shape) -> log p(x) (N,) in nats, where it is known
+    modes: Modes | None = None  # where they are known
     factors: Mapping[str, Tensor] = field(default_factory=dict)  # split -> (N, F) int64, the true factors; empty for none
+    truth: Mapping[str, Tensor] = field(default_factory=dict)  # split -> (N, *shape) without the holes, where it is known
     split_hash: str = ""  # SHA-256 of the split's row indices; empty where the splits are generated or as shipped
     duplicates: int | None = None  # rows of test that are in train too, counted before binarisation; None: not counted
 

@@ -1,0 +1,92 @@
+"""Modes that draws reach: known counts for a perfect generator, for one that has collapsed, and for noise."""
+
+import math
+
+import pytest
+import torch
+
+from vaezoo.core import Model
+from vaezoo.data.data import Data
+from vaezoo.data.digits import digits
+from vaezoo.data.ring import ring
+from vaezoo.data.stacked_digits import numbers, stacked_digits
+from vaezoo.evaluation.context import Evaluation, measure
+from vaezoo.evaluation.modes import divergence, vaezoo_metrics
+from vaezoo.losses import ELBO
+from vaezoo.seeds import seeded
+
+
+class Replay(Model):
+    """Draws rows of x with replacement."""
+
+    def __init__(self, x: torch.Tensor) -> None:
+        super().__init__(ELBO())
+        self.x = x
+
+    def infer(self, x, c=None, k=1):
+        raise NotImplementedError
+
+    def sample(self, n, c=None, mean=False):
+        return self.x[torch.randint(len(self.x), (n,))]
+
+
+def found(x: torch.Tensor, data: Data) -> dict[str, float]:
+    return dict(measure(Evaluation(Replay(x), data), vaezoo_metrics()))
+
+
+def test_a_perfect_generator_reaches_every_mode_of_the_ring():
+    data = ring()
+    answer = found(data.train, data)
+    assert answer["modes_found"] == 8
+    assert answer["mode_kl"] < 0.01  # 7/(2 · 2500) = 0.0014 in expectation over the draws, and as much from the rows
+    share = 1 - math.exp(-(3**2) / 2)  # within 3 deviations in the plane
+    assert abs(answer["high_quality"] - share) < 4 * math.sqrt(share * (1 - share) * (1 / 2500 + 1 / 4000))
+
+
+def test_a_collapsed_generator_reaches_one_mode():
+    data = ring()
+    one = data.train[data.modes.of(data.train) == 3]
+    answer = found(one, data)
+    assert answer == {"modes_found": 1, "mode_kl": pytest.approx(math.log(8)), "high_quality": 1}
+
+
+def test_draws_near_no_mode_count_for_nothing():
+    data = ring()
+    reasonless = measure(Evaluation(Replay(torch.zeros(5, 2)), data), vaezoo_metrics())
+    assert (reasonless["modes_found"], reasonless["high_quality"]) == (0, 0)
+    assert math.isnan(reasonless["mode_kl"])
+
+
+def test_the_divergence_is_that_of_the_definition():
+    counts = torch.tensor([3, 1, 0, 4])
+    p = counts.double() / 8
+    expected = sum(q * math.log(q * 4) for q in p.tolist() if q)
+    assert divergence(counts) == pytest.approx(expected)
+
+
+def test_the_density_of_the_ring_sums_to_1():
+    axis = torch.linspace(-1.6, 1.6, 801, dtype=torch.float64)
+    grid = torch.cartesian_prod(axis, axis)
+    assert float(ring().exact(grid).exp().sum() * (axis[1] - axis[0]) ** 2) == pytest.approx(1, abs=1e-8)
+
+
+def test_a_stacked_digit_is_read_channel_by_channel():
+    single = digits()
+    with seeded("stacked"):
+        rows = torch.randint(len(single.test), (1000, 3))
+    read = numbers(single.test[rows].squeeze(2))
+    truth = single.labels["test"][rows]
+    right = (torch.stack([read // 100, read // 10 % 10, read % 10], 1) == truth).double().mean()
+    assert right > 0.8
+
+
+def test_stacked_digits_have_a_thousand_modes_and_a_collapsed_model_finds_one():
+    data = stacked_digits()
+    assert data.modes.of(data.train).unique().numel() == 1000
+    assert found(data.train[:1], data) == {"modes_found": 1, "mode_kl": pytest.approx(math.log(1000)), "high_quality": 1}
+
+
+def test_data_without_known_modes_says_so():
+    data = digits()
+    reasons = measure(Evaluation(Replay(data.train), data), vaezoo_metrics()).reasons
+    assert set(reasons.values()) == {"the data has no known modes"}
