@@ -36,7 +36,7 @@ class Random(nn.Module):
 
 
 class Uncertain(Random):
-    """A linear layer under q(θ) = N(μ, diag σ²), with p(θ) = N(0, scale²/inputs).
+    """A linear layer under q(θ) = N(μ, diag σ²), with p(θ) = N(0, scale²).
 
     Local reparameterisation: given h, the output is N(μ h, σ² h²), drawn directly (Kingma, Salimans & Welling 2015,
     arXiv:1506.02557, eq. 6). Rows are independent, as if each had its own draw of θ.
@@ -48,7 +48,7 @@ class Uncertain(Random):
         self.log_scale_weight, self.log_scale_bias = (
             nn.Parameter(torch.full_like(p, math.log(start))) for p in (linear.weight, linear.bias)
         )
-        self.prior_scale = scale / math.sqrt(linear.in_features)
+        self.prior_scale = scale
 
     def forward(self, h: Tensor) -> Tensor:
         loc = F.linear(h, self.weight, self.bias)
@@ -166,11 +166,11 @@ def _with(spec: Spec, decoder: Write, loss: Loss) -> RandomWeights:
 def bayes(spec: Spec, scale: Positive = 1.0, start: Positive = 0.03) -> VAE:
     """The decoder's weights have a variational posterior of their own.
 
-    R + KL + KL(q(θ) ‖ p(θ))/N, q(θ) = N(μ, diag σ²) with σ = `start` at first, p(θ) = N(0, scale²/inputs)
+    R + KL + KL(q(θ) ‖ p(θ))/N, q(θ) = N(μ, diag σ²) with σ = `start` at first, p(θ) = N(0, scale²)
 
-    Paper: Kingma & Welling 2014, "Auto-Encoding Variational Bayes", arXiv:1312.6114, appendix F, with p(θ) = N(0, I);
-    drawn by local reparameterisation (Kingma, Salimans & Welling 2015, arXiv:1506.02557). Unit variance would make wide
-    layers useless at this number of rows, hence the inputs. Of conv and rnn decoders the first linear layers are random.
+    Paper: Kingma & Welling 2014, "Auto-Encoding Variational Bayes", arXiv:1312.6114, appendix F; drawn by
+    local reparameterisation (Kingma, Salimans & Welling 2015, arXiv:1506.02557). With few rows the weights' KL outweighs
+    what they can say: a narrower prior empties the codes. Of conv and rnn decoders the first linear layers are random.
     """
     decoder = Write(spec)
     for owner, name, layer in layers(decoder):
