@@ -33,10 +33,16 @@ bench:           ## the default benchmark: all variants on digits, three seeds
 results:         ## fill results/digits, as committed
 	$(BIN)/vaezoo bench --variants all --datasets digits --seeds 3 --out results/digits
 
+certificates:    ## what the exact tests prove of each variant, for `vaezoo show`
+	$(BIN)/pytest tests/exact --certificates
+
+docs:            ## fill the tables of README and docs from results/
+	$(BIN)/python docs/fill.py
+
 ci:              ## what CI does, from a fresh clone and a fresh virtual environment
 	bash .ci/run
 
 wheel:           ## the distribution files
 	$(BIN)/python -m build
 
-.PHONY: help install test test-slow lint format speed bench results ci wheel
+.PHONY: help install test test-slow lint format speed bench results certificates docs ci wheel

@@ -36,6 +36,7 @@ def test_probabilities_of_all_codes_sum_to_one() -> None:
     torch.testing.assert_close(q.log_prob(all_codes(3, 4)[:, None]).exp().sum(0), torch.ones(5).double())
 
 
+@pytest.mark.certifies("gumbel", "joint", claim="the KL of the classes is the sum over all codes")
 def test_divergence_is_the_sum_over_all_codes() -> None:
     q, p = Classes(torch.randn(5, 3, 4).double()), Equal(torch.zeros(3, 4).double())
     z = all_codes(3, 4)[:, None].expand(-1, 5, -1, -1)
@@ -66,6 +67,9 @@ def test_the_mean_of_p_over_q_is_one_in_evaluation() -> None:
     assert abs(w.mean() - 1) < 4 * w.std() / math.sqrt(n)
 
 
+@pytest.mark.certifies(
+    "gumbel", claim="the discrete bound is that of the sum over all codes, below log p(x), which importance sampling meets"
+)
 def test_the_discrete_bound_is_that_of_enumeration_and_below_the_likelihood() -> None:
     """The mean of 20,000 one-draw bounds, z-score below 4.5; importance sampling approaches log p(x)."""
     torch.manual_seed(2)
@@ -107,6 +111,7 @@ def test_the_temperature_falls_in_training_only() -> None:
     assert math.isclose(model.encoder.temperature, 0.5, rel_tol=1e-6)
 
 
+@pytest.mark.certifies("gumbel", "joint", claim="the relaxed gradient tends to the exact one as the temperature falls")
 def test_relaxed_gradient_approaches_the_exact_one_as_the_temperature_falls() -> None:
     """d/dlogits of E f(z) with f linear in z is exact only as τ -> 0; its error must shrink. n = 100,000."""
     torch.manual_seed(5)
@@ -127,6 +132,7 @@ def test_draws_work_under_stacked_seeds() -> None:
     torch.testing.assert_close(log_q[1], Classes(logits[1]).log_prob(z[1]))
 
 
+@pytest.mark.certifies("joint", claim="the bound is that of both codes together")
 def test_joint_bound_is_that_of_its_two_codes() -> None:
     torch.manual_seed(6)
     model, x = joint(IMAGE, classes=5).double().eval(), rows_of(IMAGE, 4).double()
@@ -137,6 +143,7 @@ def test_joint_bound_is_that_of_its_two_codes() -> None:
     torch.testing.assert_close(trace.kl, normal.kl + classes.kl)
 
 
+@pytest.mark.certifies("joint", claim="the loss is R + γ |KL - C| for each of the two codes")
 def test_joint_penalises_the_distance_to_the_capacities() -> None:
     torch.manual_seed(7)
     model, x = joint(IMAGE, classes=5, gamma=7.0, continuous=3.0, discrete=9.0, until=0.5), rows_of(IMAGE, 4)

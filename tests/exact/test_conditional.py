@@ -13,6 +13,7 @@ from . import _quadrature as quadrature
 SPEC = Spec((3,), latent=2, hidden=8, classes=2)
 
 
+@pytest.mark.certifies("cvae", claim="p(x|c) sums to 1 over all x, by enumeration and quadrature")
 def test_probabilities_of_all_x_under_a_label_sum_to_one() -> None:
     torch.manual_seed(0)
     model = cvae(SPEC).double()
@@ -26,6 +27,7 @@ def test_probabilities_of_all_x_under_a_label_sum_to_one() -> None:
         assert quadrature.log_integral(joint, cell).exp().sum() == pytest.approx(1, abs=1e-6)
 
 
+@pytest.mark.certifies("cvae", claim="the rate is the KL to the prior of the row's own label")
 def test_rate_is_the_kl_to_the_prior_of_the_rows_own_label() -> None:
     torch.manual_seed(0)
     model = cvae(SPEC).double()

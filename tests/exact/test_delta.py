@@ -10,6 +10,7 @@ from vaezoo_plugins.delta import BatchNormalised, Committed, bn, delta, widest_s
 from tests.conftest import VECTOR, rows_of
 
 
+@pytest.mark.certifies("bn", claim="the mean KL of any batch is at least ½ Σ (γ² + β²)")
 @pytest.mark.parametrize("scale", [0.01, 1.0, 30.0])
 def test_the_mean_kl_of_any_batch_is_above_the_bound(scale) -> None:
     torch.manual_seed(0)
@@ -60,6 +61,7 @@ def test_the_widest_scale_solves_its_equation(rate) -> None:
     assert math.isclose((math.expm1(2 * math.log(s))) / 2 - math.log(s), rate, rel_tol=1e-9)
 
 
+@pytest.mark.certifies("delta", claim="the KL of every row is at least δ")
 @pytest.mark.parametrize("rate", [0.1, 2.0, 20.0])
 def test_every_row_spends_at_least_delta(rate) -> None:
     torch.manual_seed(3)
@@ -70,6 +72,7 @@ def test_every_row_spends_at_least_delta(rate) -> None:
     assert (model.infer(100 * rows_of(VECTOR, 500).double()).kl >= rate * (1 - 1e-9)).all()
 
 
+@pytest.mark.certifies("delta", claim="the limit δ is reached, so that it is the least KL there is")
 def test_delta_is_reached_by_the_widest_posterior_at_the_origin() -> None:
     model = delta(VECTOR, delta=2.0).double()
     with torch.no_grad():

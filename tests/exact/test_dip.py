@@ -22,11 +22,15 @@ def test_covariance_is_that_of_numpy():
     np.testing.assert_allclose(covariance(a), np.cov(a.numpy().T, bias=True), rtol=1e-12)
 
 
+@pytest.mark.certifies("dip1", "dip2", claim="the penalty is the double sum over entries of the covariance")
 def test_penalty_is_the_double_sum():
     c = covariance(torch.randn(9, 3, dtype=torch.float64))
     assert float(DisentangledPrior(2.0, 5.0).penalty(c)) == pytest.approx(brute_force(c.numpy(), 2.0, 5.0), rel=1e-12)
 
 
+@pytest.mark.certifies(
+    "dip1", "dip2", claim="the covariance is NumPy's of the means, for dip2 with the mean variance of the posteriors added"
+)
 @pytest.mark.parametrize("variant", [dip1, dip2])
 def test_dip2_adds_the_mean_variance_of_the_posteriors_and_dip1_does_not(variant):
     torch.manual_seed(0)
@@ -38,6 +42,7 @@ def test_dip2_adds_the_mean_variance_of_the_posteriors_and_dip1_does_not(variant
     assert model(x)["penalty"].item() == pytest.approx(brute_force(cov, 3.0, 7.0), rel=1e-10)
 
 
+@pytest.mark.certifies("dip2", claim="its covariance is that of draws of q(z)")
 def test_the_covariance_of_dip2_is_that_of_draws_of_the_aggregate():
     # n = 200 000 draws; the largest of 16 entries within 5 standard errors of about 1/√n
     torch.manual_seed(0)

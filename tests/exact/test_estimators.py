@@ -42,6 +42,7 @@ def largest_z(a: Tensor, b: Tensor) -> float:
     return ((a.mean(0) - b.mean(0)).abs() / error.clamp_min(1e-12)).max().item()
 
 
+@pytest.mark.certifies("stl", "dreg", claim="the encoder's gradient has the mean of the naive estimator's and less variance")
 @pytest.mark.parametrize(("naive", "better"), [(SampledELBO(), StickTheLanding()), (Importance(8), DReG(8))])
 def test_encoder_gradient_has_the_same_mean_and_less_variance(naive: Loss, better: Loss) -> None:
     a, b = gradients(naive, "encoder"), gradients(better, "encoder")
@@ -49,6 +50,7 @@ def test_encoder_gradient_has_the_same_mean_and_less_variance(naive: Loss, bette
     assert b.var(0).sum() < 0.7 * a.var(0).sum()
 
 
+@pytest.mark.certifies("dreg", claim="the decoder's gradient is that of the importance-weighted bound")
 def test_dreg_decoder_gradient_is_that_of_the_importance_weighted_bound() -> None:
     both = []
     for loss in (DReG(8), Importance(8)):
@@ -59,6 +61,7 @@ def test_dreg_decoder_gradient_is_that_of_the_importance_weighted_bound() -> Non
     torch.testing.assert_close(both[0], both[1], atol=1e-12, rtol=0)
 
 
+@pytest.mark.certifies("dreg", claim="the encoder's gradient is the path gradient weighed by the squared weights")
 def test_dreg_encoder_gradient_is_the_square_weighted_path_gradient() -> None:
     model, x = quadrature.tiny(DReG(8))
     with seeded(2):
@@ -77,6 +80,7 @@ def test_dreg_encoder_gradient_is_the_square_weighted_path_gradient() -> None:
     )
 
 
+@pytest.mark.certifies("stl", claim="every draw's gradient is 0 where q is the true posterior")
 def test_stl_gradient_vanishes_where_the_posterior_is_true() -> None:
     """A linear Gaussian model whose q is exact: every single draw gives the encoder a gradient of 0."""
 

@@ -2,6 +2,7 @@
 
 import math
 
+import pytest
 import torch
 from vaezoo_plugins.factor import Factor, factor, halves, shuffle_each_dimension
 
@@ -14,6 +15,7 @@ from . import _quadrature as quadrature
 SPEC = Spec((6,), latent=2, hidden=32)
 
 
+@pytest.mark.certifies("factor", claim="one backward pass gives each player the gradient of its own loss")
 def test_one_backward_pass_gives_each_player_its_own_gradient() -> None:
     torch.manual_seed(0)
     model = factor(SPEC).double()
@@ -54,6 +56,7 @@ def test_halves_of_an_odd_batch_and_of_one_row_are_never_empty() -> None:
         assert len(a) == len(b) == (rows + 1) // 2
 
 
+@pytest.mark.certifies("factor", claim="a trained critic reads the total correlation of a Gaussian, -½ log(1 - ρ²)")
 def test_trained_critic_reads_the_total_correlation_of_a_gaussian() -> None:
     """TC of two standard normals with correlation ρ is -½ log(1 - ρ²): 0.51 nats for ρ = 0.8."""
     torch.manual_seed(0)

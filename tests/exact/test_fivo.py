@@ -74,6 +74,7 @@ def estimates(model: DMM, x: Tensor, runs: int, particles: int, threshold: float
     return log_p.unflatten(0, (runs, -1))
 
 
+@pytest.mark.certifies("dmm", claim="with particles, the filter's estimate of the likelihood has no bias")
 @pytest.mark.parametrize("threshold", [0.0, 0.5, 1.0])
 def test_likelihood_estimate_has_no_bias(threshold):
     # E p̂(x) = p(x) whether or not paths are resampled: n = 20,000 runs, z = 4
@@ -101,6 +102,7 @@ def test_resampling_makes_the_bound_of_a_poor_proposal_tighter():
     assert fivo.mean() < exact(model, x).mean()
 
 
+@pytest.mark.certifies("dmm", claim="with particles and no resampling the bound is the importance-weighted one")
 def test_without_resampling_it_is_the_importance_weighted_bound():
     model, k = chain(), 5
     x = data(model, 4)

@@ -19,6 +19,7 @@ def made(kind: str, latent: int) -> FlowPrior:
     return FlowPrior(replace(VECTOR, latent=latent), kind, 3).double()
 
 
+@pytest.mark.certifies("flow_prior", claim="p(z) integrates to 1")
 @pytest.mark.parametrize("kind", KINDS)
 def test_density_of_two_dimensions_integrates_to_one(kind) -> None:
     axis = torch.linspace(-12, 12, 321, dtype=torch.double)
@@ -28,6 +29,7 @@ def test_density_of_two_dimensions_integrates_to_one(kind) -> None:
     assert abs(density.sum().item() * (axis[1] - axis[0]).item() ** 2 - 1) < 2e-3
 
 
+@pytest.mark.certifies("flow_prior", claim="log p(z) is that of autograd's Jacobian")
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("latent", [2, 5])
 def test_log_density_is_that_of_autograds_jacobian(kind, latent) -> None:

@@ -34,6 +34,7 @@ def loud(model: torch.nn.Module) -> torch.nn.Module:
     return model
 
 
+@pytest.mark.certifies("planar", "sylvester", "householder", "iaf", claim="log |det| is that of autograd's Jacobian")
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("latent", [1, 2, 5])
 def test_log_determinant_is_that_of_autograds_jacobian(variant, latent) -> None:
@@ -49,6 +50,7 @@ def test_log_determinant_is_that_of_autograds_jacobian(variant, latent) -> None:
             torch.testing.assert_close(log_det[0, b], expected, rtol=1e-10, atol=1e-10)
 
 
+@pytest.mark.certifies("planar", "sylvester", "householder", "iaf", claim="the density of its draws is right: E_q[p/q] = 1")
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_the_mean_of_p_over_q_is_one(variant) -> None:
     """A Gaussian of four fifths the width, far inside q's tails, for a small variance; z-score below 4, n = 200,000."""
@@ -62,6 +64,7 @@ def test_the_mean_of_p_over_q_is_one(variant) -> None:
     assert w.std() < 3
 
 
+@pytest.mark.certifies("householder", claim="q(z|x) is the Gaussian with the turned covariance")
 def test_householder_gives_the_gaussian_with_the_turned_covariance() -> None:
     torch.manual_seed(2)
     spec = SPECS[1]

@@ -15,6 +15,7 @@ from vaezoo.losses import ELBO
 from vaezoo.networks import Gaussian, StandardNormal, Write
 
 
+@pytest.mark.certifies("hvae", claim="log |det| of the dynamics is that of autograd's Jacobian")
 def test_the_volume_changes_by_the_tempering_alone() -> None:
     torch.manual_seed(0)
     q = hvae(VECTOR, steps=3).double().encoder(rows_of(VECTOR, 2).double())
@@ -28,6 +29,7 @@ def test_the_volume_changes_by_the_tempering_alone() -> None:
     torch.testing.assert_close(torch.linalg.slogdet(jacobian).logabsdet, expected.detach(), rtol=1e-10, atol=1e-10)
 
 
+@pytest.mark.certifies("hvae", claim="leapfrog run backwards returns to its start")
 def test_dynamics_run_backwards_return_to_the_start() -> None:
     """Without tempering, with the momentum turned round, leapfrog is its own inverse."""
     torch.manual_seed(1)
@@ -54,6 +56,7 @@ def test_no_steps_is_the_plain_vae() -> None:
     assert torch.equal(evolved(x)["loss"], expected)
 
 
+@pytest.mark.certifies("hvae", claim="the weights have the mean p(x) of quadrature")
 def test_weights_have_the_mean_of_the_likelihood() -> None:
     """E exp(log p(x, z) - log q) = p(x), by quadrature over two dimensions; n = 40,000, z-score below 4."""
     torch.manual_seed(4)

@@ -26,6 +26,7 @@ def bound_of_k(model: VAE, x: Tensor, k: int) -> tuple[Tensor, Tensor]:
     return each.mean(), each.std() / len(each) ** 0.5
 
 
+@pytest.mark.certifies("iwae", claim="L_K rises with K to the quadrature's log p(x)")
 def test_iwae_bound_rises_with_k_and_converges_to_the_log_likelihood() -> None:
     model, x = quadrature.tiny()
     exact = quadrature.log_p(model, x).sum()
@@ -39,6 +40,9 @@ def test_iwae_bound_rises_with_k_and_converges_to_the_log_likelihood() -> None:
     assert abs(exact - many) < max(4 * error, 0.005)
 
 
+@pytest.mark.certifies(
+    "iwae", claim="the gradient is that of autograd through log mean w: each draw by its normalised weight"
+)
 def test_iwae_gradient_weighs_draws_by_their_normalised_weights() -> None:
     """Σ softmax(+log w) ∂ log w, the weights detached: a wrong sign would favour the worst draw."""
     model, x = quadrature.tiny(Importance(6))
@@ -61,12 +65,14 @@ def test_iwae_loss_is_minus_the_log_of_the_mean_weight() -> None:
     torch.testing.assert_close(loss, -w.mean(0).log().mean(), atol=1e-12, rtol=0)
 
 
+@pytest.mark.certifies("iwae", "miwae", claim="groups of one draw give the ELBO")
 def test_iwae_of_one_draw_is_the_elbo_and_miwae_of_groups_of_one_too() -> None:
     model, x = quadrature.tiny()
     log_w = model.infer(x, k=6).log_w
     torch.testing.assert_close(bound(log_w, 1), log_w.mean(), atol=1e-12, rtol=0)
 
 
+@pytest.mark.certifies("ciwae", claim="the loss is the convex mixture of the two bounds")
 def test_ciwae_mixes_the_two_bounds() -> None:
     values = []
     for beta in (0.0, 1.0, 0.3):
@@ -76,6 +82,7 @@ def test_ciwae_mixes_the_two_bounds() -> None:
     torch.testing.assert_close(values[2], 0.7 * values[0] + 0.3 * values[1], atol=1e-12, rtol=0)
 
 
+@pytest.mark.certifies("piwae", claim="each half gets the gradient of its own bound")
 def test_piwae_gives_each_half_the_gradient_of_its_own_bound() -> None:
     model, x = quadrature.tiny(Partial(3, 2))
     with seeded(1):

@@ -16,6 +16,7 @@ def closed_form(shift, d, width):
     return 2 * same * (1 - math.exp(-(shift**2) * d / (2 * (width + 2))))
 
 
+@pytest.mark.certifies("info", claim="the MMD has the closed form of two Gaussians for its mean")
 @pytest.mark.parametrize("shift", [0.0, 1.0])
 def test_gaussian_mmd_is_unbiased_for_its_closed_form(shift):
     torch.manual_seed(0)
@@ -43,6 +44,7 @@ def test_squared_distances_are_those_of_cdist():
     torch.testing.assert_close(squared_distances(a, b), torch.cdist(a, b) ** 2)
 
 
+@pytest.mark.certifies("info", claim="α = 0, λ = 1 is the ELBO")
 def test_alpha_0_and_weight_1_give_the_plain_bound():
     torch.manual_seed(0)
     model, x = info(Spec((1, 8, 8), latent=3, hidden=8), alpha=0.0, weight=1.0), torch.ones(6, 1, 8, 8)
@@ -50,6 +52,7 @@ def test_alpha_0_and_weight_1_give_the_plain_bound():
     torch.testing.assert_close(terms["loss"], terms["distortion"] + terms["rate"])
 
 
+@pytest.mark.certifies("info", claim="the weights of KL and MMD are those of equation 6")
 def test_the_weights_are_those_of_equation_6():
     torch.manual_seed(0)
     model, x = info(Spec((1, 8, 8), latent=3, hidden=8), alpha=0.3, weight=5.0), torch.ones(6, 1, 8, 8)

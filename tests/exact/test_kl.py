@@ -1,5 +1,6 @@
 """The closed-form KL against quadrature, and the bounds against the integral they bound."""
 
+import pytest
 import torch
 
 from vaezoo.distributions import kl, normal
@@ -11,6 +12,7 @@ def gaussian(loc: list[float], scale: list[float]) -> torch.distributions.Distri
     return normal(torch.tensor(loc, dtype=torch.float64), torch.tensor(scale, dtype=torch.float64))
 
 
+@pytest.mark.certifies("vae", claim="the closed KL is its integral")
 def test_gaussian_kl_equals_its_integral() -> None:
     for q, p in [
         (gaussian([0.4], [0.7]), gaussian([0.0], [1.0])),
@@ -33,6 +35,7 @@ def test_gaussian_kl_of_a_distribution_with_itself_is_zero() -> None:
     assert kl(q, q).abs() < 1e-12
 
 
+@pytest.mark.certifies("vae", claim="ELBO + KL(q ‖ true posterior) = log p(x), by quadrature")
 def test_elbo_plus_kl_to_the_true_posterior_is_the_log_likelihood() -> None:
     model, x = quadrature.tiny()
     z, cell = quadrature.grid(2)

@@ -50,6 +50,7 @@ def joint(model: StateSpace, a: Tensor) -> tuple[MultivariateNormal, Tensor, Ten
     return gaussian, mean_z + gain @ (a.flatten() - c @ mean_z), cov_z - gain @ c @ cov_z
 
 
+@pytest.mark.certifies("kvae", claim="the filter's density is that of one joint Gaussian")
 @pytest.mark.parametrize("components", [1, 3])
 def test_the_filter_gives_the_joint_density(components):
     model, a = space(components), codes()
@@ -57,6 +58,7 @@ def test_the_filter_gives_the_joint_density(components):
     torch.testing.assert_close(model.filter(a).log_p.sum(1), expected, rtol=1e-10, atol=1e-10)
 
 
+@pytest.mark.certifies("kvae", claim="the smoother's states are those of one joint Gaussian")
 @pytest.mark.parametrize("components", [1, 3])
 def test_the_smoother_gives_the_conditional_of_the_states(components):
     model, a = space(components), codes()

@@ -2,6 +2,7 @@
 
 import math
 
+import pytest
 import torch
 from torch import Tensor
 from vaezoo_plugins.ladder import ladder, product, two_level
@@ -18,6 +19,7 @@ def log_normal(z: Tensor, loc: Tensor, scale: Tensor) -> Tensor:
     return (-0.5 * math.log(2 * math.pi) - scale.log() - (z - loc) ** 2 / (2 * scale**2)).sum(-1)
 
 
+@pytest.mark.certifies("ladder", claim="the posterior of a layer is the normalised product of evidence and prior")
 def test_product_is_the_normalised_product_of_two_gaussians() -> None:
     def gaussian(loc: float, scale: float) -> torch.distributions.Distribution:
         return normal(torch.tensor([loc], dtype=torch.float64), torch.tensor([scale], dtype=torch.float64))
@@ -40,6 +42,7 @@ def by_hand(trace: Trace, top: Tensor) -> Tensor:
     return total
 
 
+@pytest.mark.certifies("ladder", claim="log w is the sum of its layers' terms")
 def test_ladder_log_w_is_its_terms_added_by_hand() -> None:
     torch.manual_seed(0)
     model = ladder(SPEC, depth=3).double()
@@ -60,6 +63,7 @@ def test_ladder_posterior_of_a_lower_layer_depends_on_the_draw_above() -> None:
     assert (trace.latents[1].q.mean.std(0) > 1e-4).all()
 
 
+@pytest.mark.certifies("two_level", claim="log w is the sum of its layers' terms, with the mixture of posteriors on top")
 def test_two_level_log_w_is_its_terms_added_by_hand() -> None:
     torch.manual_seed(0)
     model = two_level(SPEC, components=3).double()

@@ -19,6 +19,7 @@ def gradients(model, part):
     return torch.cat([p.grad.flatten() for p in getattr(model, part).parameters()])
 
 
+@pytest.mark.certifies("lagging", claim="the decoder learns at one step in inner + 1 and the encoder at every one")
 def test_the_decoder_learns_at_one_step_in_inner_plus_1_and_the_encoder_at_every():
     torch.manual_seed(0)
     model = lagging(SPEC, inner=2).double().eval()  # in evaluation nothing counts: the step is set by hand
@@ -30,6 +31,7 @@ def test_the_decoder_learns_at_one_step_in_inner_plus_1_and_the_encoder_at_every
     assert all(gradients(model, "decoder").abs().sum() > 0 for model.loss.step[...] in range(3))
 
 
+@pytest.mark.certifies("lagging", claim="each side gets the gradient of the ELBO")
 @pytest.mark.parametrize(("part", "order"), [("encoder", 0), ("decoder", 1)])
 def test_each_side_gets_the_gradient_of_the_bound_at_its_own_draw(part, order):
     torch.manual_seed(0)
@@ -65,6 +67,7 @@ def test_evaluation_changes_no_buffer():
     assert all(torch.equal(before[name], b) for name, b in model.named_buffers())
 
 
+@pytest.mark.certifies("lagging", claim="its I(x; z) is log B for posteriors far apart and 0 for equal ones")
 def test_mutual_information_is_log_b_for_posteriors_far_apart_and_0_for_equal_ones():
     far = normal(100.0 * torch.arange(8.0)[:, None], torch.ones(8, 1))
     equal = normal(torch.zeros(8, 1), torch.ones(8, 1))

@@ -75,6 +75,7 @@ def bounds(model: Model, x: Tensor, k: int) -> tuple[Tensor, Tensor]:
     return (trace.log_px - trace.kl).mean(0), trace.log_w.logsumexp(0) - math.log(k)
 
 
+@pytest.mark.certifies("vrnn", claim="on a linear-Gaussian chain it closes most of the gap to the exact log p(x)")
 def test_vrnn_closes_most_of_the_gap_to_the_exact_likelihood():
     data, model = trained_vrnn()
     elbo, _ = bounds(model, data.test, 16)
@@ -82,6 +83,7 @@ def test_vrnn_closes_most_of_the_gap_to_the_exact_likelihood():
     assert (elbo.mean() - floor) / (known - floor) >= 0.8
 
 
+@pytest.mark.certifies("vrnn", claim="on a linear-Gaussian chain its bounds stay below the exact log p(x)")
 def test_vrnn_stays_at_or_below_the_exact_likelihood():
     data, model = trained_vrnn()
     elbo, iwae = bounds(model, data.test, 64)
@@ -108,6 +110,9 @@ def linear_kvae(spec: Spec) -> Model:
     return model
 
 
+@pytest.mark.certifies(
+    "dmm", "kvae", claim="the linear form comes within 2 % of the exact log p(x) of a linear-Gaussian chain"
+)
 @pytest.mark.parametrize(("build", "epochs"), [(linear_dmm, 25), (linear_kvae, 15)])
 def test_linear_state_spaces_come_within_two_percent_of_the_exact_likelihood(build, epochs):
     data = chain()

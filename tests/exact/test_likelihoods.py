@@ -28,6 +28,7 @@ def rows(spec, n=8):
     return x
 
 
+@pytest.mark.certifies("cb", claim="p(x|z) integrates to 1 over [0, 1]")
 @pytest.mark.parametrize("logit", [-6.0, -1.0, 0.0, 1e-3, 2.0, 6.0])
 def test_continuous_bernoulli_integrates_to_1_and_is_that_of_its_formula(logit):
     p = HEADS["continuous_bernoulli"](GREY).each(torch.tensor(logit, dtype=torch.float64))
@@ -49,6 +50,7 @@ def test_binary_cross_entropy_is_no_density_on_grey_pixels_and_the_model_does_no
     assert (trace.log_px[0] + cross_entropy > 16 * math.log(2) - 1e-3).all()  # the normaliser is at least 2 an entry
 
 
+@pytest.mark.certifies("logistic", claim="p(x|z) sums to 1 over the levels and is that of SciPy's logistic")
 @pytest.mark.parametrize("levels", [2, 3, 16, 256])
 @pytest.mark.parametrize(("loc", "scale"), [(0.5, 0.1), (-0.4, 0.02), (1.7, 0.5), (0.2, 3.0)])
 def test_discretised_logistic_sums_to_1_and_is_that_of_scipy(levels, loc, scale):
@@ -63,6 +65,7 @@ def test_discretised_logistic_sums_to_1_and_is_that_of_scipy(levels, loc, scale)
     np.testing.assert_allclose(p, upper - lower, atol=1e-12)
 
 
+@pytest.mark.certifies("logistic", claim="on binary data it is a Bernoulli")
 def test_on_binary_data_the_logistic_is_a_bernoulli_and_compares_with_one():
     spec = Spec((1, 4, 4), latent=2, hidden=8)
     assert as_logistic(spec).levels == 2
@@ -73,6 +76,7 @@ def test_on_binary_data_the_logistic_is_a_bernoulli_and_compares_with_one():
     torch.testing.assert_close(px.log_prob(x), bernoulli)
 
 
+@pytest.mark.certifies("sigma", claim="R is the Normal's at its best variance, by a search")
 @pytest.mark.parametrize("spec", [VECTOR, SEQUENCE])
 def test_sigma_trains_the_normal_likelihood_at_its_best_variance(spec):
     model, x = sigma(spec).double().train(), rows(spec)
@@ -86,6 +90,7 @@ def test_sigma_trains_the_normal_likelihood_at_its_best_variance(spec):
     assert math.exp(2 * best.x) == pytest.approx((errors**2).mean(), rel=1e-5)
 
 
+@pytest.mark.certifies("sigma", claim="the optimal variance adds nothing to the gradient")
 def test_the_gradient_of_sigma_is_that_at_a_variance_held_still():
     # the variance is at its optimum, so its own slope adds nothing
     model, x = sigma(VECTOR).double().train(), rows(VECTOR)
@@ -128,6 +133,25 @@ def test_gamma_starts_at_the_variance_asked_for_and_learns_it():
     assert model.infer(x).px.base.scale.unique().item() == pytest.approx(2.0)
     model(x)["loss"].backward()
     assert model.decoder.likelihood.a.grad.abs() > 0
+
+
+@pytest.mark.certifies(
+    "gamma", claim="log p(x|z) is SciPy's Normal with variance γ, whose slope is 0 at the mean squared error"
+)
+def test_gamma_is_at_rest_where_it_is_the_mean_squared_error():
+    model, x = gamma(VECTOR, start=0.3).double(), rows(VECTOR)
+    for start in (0.3, None):  # then at the optimum
+        torch.manual_seed(1)
+        errors = (model.infer(x).px.mean[0] - x).detach()
+        variance = start or errors.square().mean().item()
+        with torch.no_grad():
+            model.decoder.likelihood.a.fill_(math.log(variance) / 20)
+        torch.manual_seed(1)
+        terms = model(x)
+        expected = -stats.norm(0, math.sqrt(variance)).logpdf(errors.numpy()).sum(1).mean()
+        assert terms["distortion"].item() == pytest.approx(expected, rel=1e-10)
+    (slope,) = torch.autograd.grad(terms["loss"], model.decoder.likelihood.a)
+    assert abs(slope.item()) < 1e-10
 
 
 @pytest.mark.parametrize(

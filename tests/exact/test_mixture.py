@@ -2,6 +2,7 @@
 
 import math
 
+import pytest
 import torch
 from vaezoo_plugins.mixture import Mixture, gmm
 
@@ -18,6 +19,7 @@ def made(latent: int = 3, components: int = 4) -> Mixture:
     return prior
 
 
+@pytest.mark.certifies("gmm", claim="p(z) is the sum over components")
 def test_density_is_the_sum_over_components() -> None:
     prior, z = made(), torch.randn(5, 7, 3).double()
     total = torch.zeros(5, 7).double()
@@ -27,6 +29,7 @@ def test_density_is_the_sum_over_components() -> None:
     torch.testing.assert_close(prior().log_prob(z), total.log(), rtol=1e-10, atol=1e-10)
 
 
+@pytest.mark.certifies("gmm", claim="p(z) integrates to 1")
 def test_density_of_two_dimensions_integrates_to_one() -> None:
     axis = torch.linspace(-12, 12, 601, dtype=torch.double)
     grid = torch.cartesian_prod(axis, axis)

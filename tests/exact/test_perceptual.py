@@ -32,6 +32,7 @@ def test_ssim_is_that_of_torchmetrics(side, channels):
     torch.testing.assert_close(similarities(x, y)[1], reference(x, y)[1], rtol=1e-6, atol=1e-8)
 
 
+@pytest.mark.certifies("msssim", claim="MS-SSIM is that of torchmetrics at each scale")
 def test_ms_ssim_is_the_weighted_product_of_what_torchmetrics_finds_at_each_scale():
     x, y = images(180, n=2)
     weights, expected = torch.tensor(SCALE_WEIGHTS) / sum(SCALE_WEIGHTS), 1.0
@@ -59,12 +60,14 @@ def test_ms_ssim_is_1_for_equal_images_and_less_for_others_and_has_a_gradient(si
     assert (ms_ssim(x, (y + 0.001 * y.grad.sign()).detach()) > value).all()
 
 
+@pytest.mark.certifies("logcosh", claim="log cosh is NumPy's")
 def test_log_cosh_is_that_of_numpy_and_does_not_overflow():
     t = torch.linspace(-20, 20, 101, dtype=torch.float64)
     np.testing.assert_allclose(log_cosh(t), np.log(np.cosh(t.numpy())), atol=1e-12)
     assert log_cosh(torch.tensor([1e4, -1e4], dtype=torch.float64)).tolist() == pytest.approx([1e4 - math.log(2)] * 2)
 
 
+@pytest.mark.certifies("logcosh", claim="the loss is λ error + KL, the error a sum over the entries that are there")
 def test_logcosh_sums_over_the_entries_that_are_there():
     spec = Spec((1, 8, 8), latent=2, hidden=8, has_gaps=True)
     model, x = logcosh(spec, weight=3.0, steepness=2.0).double(), torch.ones(5, 1, 8, 8, dtype=torch.float64)

@@ -36,6 +36,7 @@ def test_the_two_maps_are_inverse_to_each_other(k, d) -> None:
     torch.testing.assert_close(log_map(m, exp_map(m, v, k), k), v, rtol=1e-8, atol=1e-8)
 
 
+@pytest.mark.certifies("poincare", claim="distances are those of arcosh")
 @CURVATURES
 def test_a_velocitys_length_is_the_distance(k) -> None:
     torch.manual_seed(1)
@@ -45,6 +46,7 @@ def test_a_velocitys_length_is_the_distance(k) -> None:
     torch.testing.assert_close(add(-m, add(m, z, k), k), z, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.certifies("poincare", claim="the wrapped normal integrates to 1 over the disc")
 @CURVATURES
 def test_density_integrates_to_one_over_the_disc(k) -> None:
     """In polar coordinates, with the volume λ² ρ dρ dφ; the edge is approached by ρ = tanh(s)/√κ."""
@@ -58,6 +60,7 @@ def test_density_integrates_to_one_over_the_disc(k) -> None:
     assert abs(total.item() - 1) < 1e-4
 
 
+@pytest.mark.certifies("poincare", claim="its density is that of autograd's Jacobian")
 @CURVATURES
 @pytest.mark.parametrize("d", [1, 2, 4])
 def test_density_is_that_of_autograds_jacobian(k, d) -> None:

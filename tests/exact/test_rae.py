@@ -16,6 +16,7 @@ def bits(spec, n=10):
     return torch.bernoulli(torch.full((n, *spec.shape), 0.5, dtype=torch.float64), generator=g)
 
 
+@pytest.mark.certifies("rae_gp", claim="the penalty's mean is the squared norm of autograd's Jacobian")
 def test_squared_jacobian_is_unbiased_for_that_of_autograd():
     torch.manual_seed(0)
     model = rae_gp(SPEC).double()
@@ -49,6 +50,7 @@ def test_the_loss_is_the_sum_of_its_terms_in_training_and_in_validation(variant)
     assert model.no_density
 
 
+@pytest.mark.certifies("rae_l2", claim="the penalty is the sum of the decoder's squared weights")
 def test_weight_decay_leaves_the_scale_of_the_likelihood_alone():
     model = rae_l2(Spec((4,), "normal", latent=2, hidden=4))
     total = sum(p.square().sum() for p in model.decoder.parameters()) - model.decoder.likelihood.log_scale.square()
@@ -56,6 +58,7 @@ def test_weight_decay_leaves_the_scale_of_the_likelihood_alone():
     assert len(weights(model.decoder)) == len(list(model.decoder.parameters())) - 1
 
 
+@pytest.mark.certifies("rae_sn", claim="every layer has the spectral norm that was asked for")
 @pytest.mark.parametrize("spec", [SPEC, CONV])
 def test_every_layer_of_the_decoder_has_the_spectral_norm_asked_for(spec):
     torch.manual_seed(0)
@@ -85,6 +88,7 @@ def test_spectral_norm_of_a_recurrent_decoder_is_refused():
         rae_sn(Spec((6, 3), network="rnn"))
 
 
+@pytest.mark.certifies("rae_l2", "rae_gp", "rae_sn", claim="the fitted mixture is scikit-learn's")
 def test_the_mixture_is_standard_normal_at_first_and_then_that_of_scikit_learn():
     from sklearn.mixture import GaussianMixture
 

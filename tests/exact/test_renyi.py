@@ -12,6 +12,7 @@ SPEC = Spec((1, 8, 8), latent=3, hidden=8)
 LOG_W = torch.randn(6, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) * 3
 
 
+@pytest.mark.certifies("renyi", claim="α = 1 is the ELBO, α = 0 the importance-weighted bound")
 def test_alpha_1_is_the_elbo_and_alpha_0_the_importance_weighted_bound():
     torch.testing.assert_close(renyi_bound(LOG_W, 1.0), LOG_W.mean(0))
     torch.testing.assert_close(renyi_bound(LOG_W, 0.0), LOG_W.exp().mean(0).log())
@@ -30,6 +31,7 @@ def test_the_bound_falls_with_alpha_and_ends_at_the_largest_weight():
     torch.testing.assert_close(values[0], LOG_W.max(0).values, atol=math.log(6) / 500, rtol=0)
 
 
+@pytest.mark.certifies("renyi", claim="the gradient weighs a draw by w^(1-α)")
 @pytest.mark.parametrize("alpha", [0.0, 0.5, 2.0])
 def test_the_gradient_weighs_a_draw_by_its_weight_to_the_power_1_minus_alpha(alpha):
     # not by the inverse: for α < 1 the best draw counts most

@@ -39,6 +39,7 @@ def test_more_steps_raise_the_bound_of_the_rows() -> None:
     assert (means[2] > means[0]).double().mean() > 0.95
 
 
+@pytest.mark.certifies("savae", claim="a step is gradient ascent on the row's ELBO")
 def test_one_step_is_plain_gradient_ascent_on_the_bound() -> None:
     """Against autograd on the closed bound at the centre, with no clipping."""
     torch.manual_seed(3)
@@ -56,6 +57,7 @@ def test_one_step_is_plain_gradient_ascent_on_the_bound() -> None:
     torch.testing.assert_close(q.scale.log(), start.scale.log() + 0.1 * (1 - start.scale**2), rtol=1e-10, atol=1e-10)
 
 
+@pytest.mark.certifies("savae", claim="the gradient through the steps is that of central differences")
 def test_the_gradient_flows_through_the_steps_to_encoder_and_decoder() -> None:
     """Against central differences of the loss under common noise."""
     torch.manual_seed(4)
@@ -73,6 +75,7 @@ def test_the_gradient_flows_through_the_steps_to_encoder_and_decoder() -> None:
         assert math.isclose(gradient[0].item(), (values[0] - values[1]) / 2e-5, rel_tol=1e-4, abs_tol=1e-7)
 
 
+@pytest.mark.certifies("savae", claim="the weights have the mean p(x) of quadrature")
 def test_weights_have_the_mean_of_the_likelihood() -> None:
     """E exp(log p(x, z) - log q) = p(x), by quadrature over two dimensions; n = 40,000, z-score below 4."""
     torch.manual_seed(6)

@@ -45,6 +45,7 @@ def mean_of(kind, d: int, kappa: float, f) -> float:
     return over(f) / over(lambda w: 1.0)
 
 
+@pytest.mark.certifies("vmf", "power", claim="q(z|x) integrates to 1 over the sphere")
 @BOTH
 @DIMENSIONS
 @pytest.mark.parametrize("kappa", [0.3, 4.0, 60.0])
@@ -55,6 +56,7 @@ def test_density_integrates_to_one(kind, d, kappa) -> None:
     assert abs(total - 1) < 1e-7
 
 
+@pytest.mark.certifies("vmf", claim="the normaliser is that of SciPy's Bessel functions")
 @DIMENSIONS
 @pytest.mark.parametrize("kappa", [0.05, 1.0, 10.0, 300.0])
 def test_fisher_normaliser_is_scipys(d, kappa) -> None:
@@ -104,6 +106,7 @@ def test_fisher_draws_have_uniform_distribution_values(d) -> None:
     assert np.abs(values - (np.arange(n) + 0.5) / n).max() < 1.95 / math.sqrt(n)
 
 
+@pytest.mark.certifies("vmf", "power", claim="the KL to the uniform prior is that of quadrature")
 @BOTH
 @DIMENSIONS
 @pytest.mark.parametrize("kappa", [0.5, 6.0, 80.0])
@@ -114,6 +117,7 @@ def test_divergence_from_uniform_is_that_of_quadrature(kind, d, kappa) -> None:
     assert abs(kl(q, p).item() - expected) < 1e-8
 
 
+@pytest.mark.certifies("vmf", "power", claim="the pathwise gradient for κ is the derivative of quadrature")
 @BOTH
 @DIMENSIONS
 def test_gradient_for_the_concentration_is_the_derivative_of_quadrature(kind, d) -> None:

@@ -65,6 +65,9 @@ def all_binary(spec: Spec) -> Tensor:
     return rows.double().unflatten(1, spec.shape)
 
 
+@pytest.mark.certifies(
+    "dkf", "dmm", "dsae", "kvae", "rvae", "srnn", "storn", "vrae", "vrnn", claim="p(x) sums to 1 over all x"
+)
 @pytest.mark.parametrize("shape", [(2, 2), (2, 2, 1)])
 @pytest.mark.parametrize("build", BUILDERS)
 def test_probabilities_of_all_x_sum_to_one(build, shape):
@@ -77,6 +80,9 @@ def test_probabilities_of_all_x_sum_to_one(build, shape):
     assert groups.std() / math.sqrt(20) < 0.02
 
 
+@pytest.mark.certifies(
+    "dkf", "dmm", "dsae", "kvae", "rvae", "srnn", "storn", "vrae", "vrnn", claim="draws have the frequencies of p(x)"
+)
 @pytest.mark.parametrize("build", BUILDERS)
 def test_draws_follow_the_density_that_infer_reports(build):
     # The frequency of each of 16 x among n = 20,000 draws against its importance-sampled probability, z = 5: an x_t that
@@ -146,6 +152,9 @@ def test_steps_of_the_filter_add_up_to_the_trace(build):
     torch.testing.assert_close(total, expected, rtol=1e-10, atol=1e-10)
 
 
+@pytest.mark.certifies(
+    "dkf", "dmm", "dsae", "rvae", "srnn", "storn", "vrnn", claim="the KL of the steps is that of the draws"
+)
 @pytest.mark.parametrize("build", [b for b in BUILDERS if b not in (vrae, kvae)])
 def test_closed_kl_of_the_steps_agrees_with_the_draws(build):
     # E[log q - log p] = E[Σ_t KL_t] over the drawn paths: n = 20,000 pairs, z = 4

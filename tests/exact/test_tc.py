@@ -26,6 +26,7 @@ def population(n, rho, noise):
     return Latent(z, q.log_prob(z), q, normal(torch.zeros(2), torch.ones(2)))
 
 
+@pytest.mark.certifies("beta_tc", claim="the total correlation of a Gaussian is -½ log(1 - ρ²)")
 @pytest.mark.parametrize("sampling", ["weighted", "stratified"])
 def test_total_correlation_of_a_gaussian_meets_its_closed_form(sampling):
     # n = 2000, three populations; the whole population is the minibatch, so log(N M) or the strata are all that N does
@@ -69,6 +70,7 @@ def test_n_changes_the_stratified_estimate_and_a_whole_population_is_exact():
     assert (other - got).abs() > 0.01
 
 
+@pytest.mark.certifies("beta_tc", claim="the three terms sum to the KL")
 @pytest.mark.parametrize("sampling", ["weighted", "stratified"])
 def test_the_three_terms_sum_to_the_kl_of_the_draws(sampling):
     latent = population(30, 0.5, 0.4)

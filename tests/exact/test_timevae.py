@@ -16,6 +16,7 @@ def decoder(spec: Spec = SPEC, **dials) -> TimeDecoder:
         return TimeDecoder(spec, **dials).double()
 
 
+@pytest.mark.certifies("timevae", claim="the trend is a polynomial of its degree")
 @pytest.mark.parametrize("degree", [1, 2, 3])
 def test_the_trend_is_a_polynomial_of_its_degree_without_a_constant(degree):
     # One season for all steps is a constant: differences of order degree + 1 vanish, those of order degree do not
@@ -27,6 +28,7 @@ def test_the_trend_is_a_polynomial_of_its_degree_without_a_constant(degree):
     assert differences.diff(dim=2).abs().max() < 1e-12
 
 
+@pytest.mark.certifies("timevae", claim="seasons come back after a cycle")
 def test_seasons_come_back_after_a_cycle_and_last_their_duration():
     pattern = decoder(degree=0, seasons=3, duration=2).pattern(torch.randn(1, 4, 4).double())
     torch.testing.assert_close(pattern[:, :, :6], pattern[:, :, 6:12])

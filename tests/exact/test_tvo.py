@@ -36,6 +36,7 @@ THETA = torch.tensor([0.2, -0.3], dtype=torch.float64)
 LOG_EVIDENCE = (log_p(GRID).exp().sum() * (GRID[1] - GRID[0])).log()
 
 
+@pytest.mark.certifies("tvo", claim="the bound lies between ELBO and log p(x) and rises with the points, by quadrature")
 def test_the_bound_lies_between_elbo_and_log_evidence_and_rises_with_the_points():
     values = [exact(partition(points, 0.05), THETA) for points in (1, 2, 4, 8, 16, 64)]
     log_q = normal_log(GRID, THETA[0], THETA[1].exp())
@@ -72,6 +73,7 @@ def monte_carlo(kind, betas, k, seed):
     return value.detach()[0], gradient
 
 
+@pytest.mark.certifies("tvo", claim="both gradients are those of the integral")
 @pytest.mark.parametrize("kind", ["covariance", "pathwise"])
 def test_estimate_and_gradient_tend_to_those_of_the_integral(kind):
     # 20 estimates of 50 000 draws: mean within 4 standard errors (and the bias of order 1/k)

@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 
+import pytest
 import torch
 from vaezoo_plugins.two_stage import two_stage
 
@@ -22,6 +23,7 @@ class Fixed(torch.nn.Module):
         return torch.distributions.Independent(torch.distributions.Normal(x, 0.1), 1)
 
 
+@pytest.mark.certifies("two_stage", claim="samples of codes have the moments of the codes")
 def test_samples_of_codes_have_the_moments_of_the_codes() -> None:
     """A ring, which N(0, I) is not: mean (1, 0), variance 2.01 a side, and a hole in the middle."""
     torch.manual_seed(0)
@@ -46,6 +48,7 @@ def test_fitting_tightens_the_bound_and_leaves_the_first_stage_alone() -> None:
     assert all(p.grad is None for p in model.second.parameters())
 
 
+@pytest.mark.certifies("two_stage", claim="the weights of both stages have the mean p(x) of quadrature")
 def test_weights_have_the_mean_of_the_likelihood() -> None:
     """E exp(log_w) = ∫∫ p(u) p(z|u) p(x|z), z and u in one dimension each, by quadrature; n = 100,000, z-score below 4."""
     torch.manual_seed(2)

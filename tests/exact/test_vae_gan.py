@@ -40,6 +40,7 @@ def separately(model, x, beta, gamma, alpha):
     return {"encoder": encoder, "decoder": decoder, "loss": told, "scale": (1 + alpha) * nll}
 
 
+@pytest.mark.certifies("vae_gan", claim="each player gets the gradient of its own loss")
 @pytest.mark.parametrize("name", SPECS)
 def test_each_player_gets_the_gradient_of_its_own_loss(name):
     spec = SPECS[name]

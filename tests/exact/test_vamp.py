@@ -2,6 +2,7 @@
 
 import math
 
+import pytest
 import torch
 from vaezoo_plugins.vamp import exemplar, vamp
 
@@ -16,6 +17,7 @@ def log_normal(z: torch.Tensor, loc: torch.Tensor, scale: torch.Tensor) -> torch
     return (-0.5 * math.log(2 * math.pi) - scale.log() - (z - loc) ** 2 / (2 * scale**2)).sum(-1)
 
 
+@pytest.mark.certifies("vamp", claim="p(z) is the mean of the posteriors of the pseudo-inputs")
 def test_vamp_density_is_the_mean_of_the_posteriors_of_its_pseudo_inputs() -> None:
     torch.manual_seed(0)
     model = vamp(SPEC, components=5).double()
@@ -26,6 +28,7 @@ def test_vamp_density_is_the_mean_of_the_posteriors_of_its_pseudo_inputs() -> No
     torch.testing.assert_close(model.prior().log_prob(z), brute, atol=1e-12, rtol=0)
 
 
+@pytest.mark.certifies("vamp", claim="p(z) integrates to 1")
 def test_vamp_density_integrates_to_one() -> None:
     torch.manual_seed(0)
     model = vamp(SPEC, components=5).double()
@@ -33,6 +36,7 @@ def test_vamp_density_integrates_to_one() -> None:
     assert quadrature.log_integral(model.prior().log_prob(z), cell).abs() < 1e-8
 
 
+@pytest.mark.certifies("exemplar", claim="in training each row is left out of its own prior")
 def test_exemplar_prior_leaves_each_row_out() -> None:
     torch.manual_seed(0)
     model = exemplar(SPEC, components=4).double().train()

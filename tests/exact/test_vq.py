@@ -11,6 +11,7 @@ from vaezoo.core import Spec, Unsupported
 SPEC = Spec((6,), latent=4, hidden=16)
 
 
+@pytest.mark.certifies("vq", "fsq", claim="the gradient passes the rounding unchanged")
 def test_gradient_passes_the_rounding_as_if_it_were_not_there() -> None:
     e = torch.randn(3, 2, 2, dtype=torch.float64, requires_grad=True)
     vectors = torch.randn(5, 2, dtype=torch.float64)
@@ -33,6 +34,7 @@ def test_each_slice_goes_to_the_nearest_vector() -> None:
             assert q.index[row, slot] == distances.index(min(distances))
 
 
+@pytest.mark.certifies("vq", claim="the codebook is the running mean of what is rounded to it")
 def test_codebook_follows_the_running_mean_of_what_is_rounded_to_it() -> None:
     """N ← γN + (1-γ)n and m ← γm + (1-γ)Σe, step by step with Python numbers (van den Oord 2017, appendix A.1)."""
     torch.manual_seed(0)
@@ -96,6 +98,7 @@ def test_commitment_pulls_the_encoder_and_not_the_codebook() -> None:
     assert other is None
 
 
+@pytest.mark.certifies("fsq", claim="every level is reached, and no other")
 @pytest.mark.parametrize("levels", [3, 4, 5, 8])
 def test_finite_scalar_quantisation_reaches_every_level_and_no_other(levels: int) -> None:
     model = fsq(SPEC, levels=levels).eval()

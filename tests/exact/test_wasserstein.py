@@ -26,6 +26,7 @@ def imq_by_quadrature(shift):
     return 2 * (expected(0.0) - expected(shift))
 
 
+@pytest.mark.certifies("wae_mmd", claim="the MMD has the value of quadrature for its mean")
 @pytest.mark.parametrize("shift", [0.0, 1.0])
 def test_imq_mmd_is_unbiased_for_its_value_by_quadrature(shift):
     torch.manual_seed(0)
@@ -43,6 +44,7 @@ def test_sliced_distance_in_one_dimension_is_that_of_sorted_samples():
     torch.testing.assert_close(sliced_wasserstein(a, b, torch.tensor([[1.0], [-1.0]], dtype=torch.float64)), expected)
 
 
+@pytest.mark.certifies("swae", claim="the sliced distance of a shift is its square over D")
 def test_sliced_distance_of_a_shift_is_its_square_over_d_in_the_mean_and_its_gradient_pulls_back():
     torch.manual_seed(0)
     d, shift = 4, torch.tensor([2.0, 0, 0, 0], dtype=torch.float64)
@@ -55,6 +57,7 @@ def test_sliced_distance_of_a_shift_is_its_square_over_d_in_the_mean_and_its_gra
     assert (a.grad[:, 0] < 0).all()
 
 
+@pytest.mark.certifies("wae_gan", claim="each player gets the gradient of its own loss")
 def test_critic_sees_only_its_own_loss_and_the_encoder_only_its_own():
     torch.manual_seed(0)
     model, x = wae_gan(SPEC, weight=3.0).double(), torch.bernoulli(torch.full((10, 1, 8, 8), 0.5)).double()
