@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
+from itertools import product
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -172,7 +173,7 @@ def make_plan(
 
     Raises: PlanError, HyperparameterError, or the registry's error for an unknown name, before anything is trained.
     """
-    source, budget_of_all, spec_of_all = source or Source(), *split_settings(sets or {})
+    source, settings = source or Source(), [split_settings(one) for one in swept(sets or {})]
     choices, data_choices, numbers = (
         registry.choose_variants(variants),
         registry.choose_datasets(datasets),
@@ -183,14 +184,28 @@ def make_plan(
     how = {"importance_samples": importance_samples, "samplers": _samplers(registry, samplers)}
     shared = {"device": chosen_device(device), "threads": threads, "metrics": tuple(metrics), **how}
     rows = [
-        _trial(choice, label, described, budget_of_all, spec_of_all, shared)
+        _trial(choice, label, described, *setting, shared)
         for label, described in facts.items()
+        for setting in settings
         for choice in choices
     ]
     trials = _seeded(_with_skips(rows, source), numbers)
-    request: Json = {"variants": variants, "datasets": datasets, "seeds": list(numbers), "set": budget_of_all | spec_of_all}
+    request: Json = {"variants": variants, "datasets": datasets, "seeds": list(numbers), "set": _asked(settings)}
     request |= {"samplers": samplers, "importance_samples": importance_samples}
     return Plan(trials, source, columns, request)
+
+
+def swept(sets: Mapping[str, Any]) -> list[Json]:
+    """The settings of each row: a list of values makes a row for each, several lists their Cartesian product."""
+    values = [value if isinstance(value, list | tuple) else [value] for value in sets.values()]
+    return [dict(zip(sets, one, strict=True)) for one in product(*values)]
+
+
+def _asked(settings: Sequence[tuple[Json, Json]]) -> Json:
+    """Setting -> its value, or the list of its values in a sweep."""
+    merged = [budget | spec for budget, spec in settings]
+    values = {key: list(dict.fromkeys(one[key] for one in merged)) for key in merged[0]}
+    return {key: found if len(found) > 1 else found[0] for key, found in values.items()}
 
 
 def _columns(registry: Registry, metrics: Sequence[str]) -> tuple[Json, ...]:

@@ -17,7 +17,10 @@ class SuiteError(ValueError):
 
 
 class Suite(BaseModel):
-    """What to compare. `variants` and `datasets` are what the command line takes, or a list of it."""
+    """What to compare. `variants` and `datasets` are what the command line takes, or a list of it.
+
+    `set` is what --set takes; a list of values, such as latent = [1, 2, 4], makes a row for each.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -1,13 +1,14 @@
 """The 8×8 handwritten digits that scikit-learn carries: real data without a download."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 
 from ..core import Spec
 from ..hooks import hookimpl, tags
-from .data import Card, Data
-from .splits import binarised_once, duplicates, shuffled
+from .data import Card, Data, named
+from .splits import Few, binarised_once, duplicates, few, shuffled
 
 CARD = Card(
     title="Optical recognition of handwritten digits, 8×8",
@@ -20,22 +21,23 @@ CARD = Card(
 
 
 @tags("image", "binary", "small", "labelled")
-def digits() -> Data:
-    """Handwritten digits, 1×8×8, binarised once: 1,797 rows that scikit-learn has on board."""
+def digits(rows: Few = 0) -> Data:
+    """Handwritten digits, 1×8×8, binarised once: 1,797 that scikit-learn has on board; `rows` of them train, 0 for all."""
     from sklearn.datasets import load_digits
 
     pixels, labels = load_digits(return_X_y=True)
     grey, labels = torch.from_numpy(pixels).float(), torch.from_numpy(labels).long()
-    rows = shuffled(len(grey), 297, 300, "digits", labels=labels)
-    x = rows.of(binarised_once(grey / 16, "digits").reshape(-1, 1, 8, 8))
+    split = shuffled(len(grey), 297, 300, "digits", labels=labels)
+    split = replace(split, train=split.train[few(labels[split.train], rows)])
+    x = split.of(binarised_once(grey / 16, "digits").reshape(-1, 1, 8, 8))
     return Data(
-        name="digits",
-        spec=Spec((1, 8, 8), "bernoulli", len(rows.train), classes=10, latent=8, hidden=128, network="mlp"),
+        name=named(digits, rows=rows),
+        spec=Spec((1, 8, 8), "bernoulli", len(split.train), classes=10, latent=8, hidden=128, network="mlp"),
         card=CARD,
-        labels=rows.of(labels),
+        labels=split.of(labels),
         budget={"epochs": 100, "learning_rate": 3e-3, "patience": 20},
-        split_hash=rows.sha256,
-        duplicates=duplicates(grey[rows.train], grey[rows.test]),
+        split_hash=split.sha256,
+        duplicates=duplicates(grey[split.train], grey[split.test]),
         train=x["train"],
         validation=x["validation"],
         test=x["test"],

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from ..core import Spec
 from ..hooks import hookimpl, tags
-from .data import Card, Data
+from .data import Card, Data, named
 from .files import CorruptData, File, Files
 from .formats import idx
-from .splits import binarised_once, duplicates
+from .splits import Few, binarised_once, duplicates, few
 
 _MIRRORS = ("https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/")
 _PARTS = (
@@ -64,8 +64,8 @@ class Grey:
     duplicates: int
 
 
-def read(files: Files, wanted: tuple[File, ...], validation: int = 10_000) -> Grey:
-    """The four IDX files as grey images, `validation` training images split off at the end.
+def read(files: Files, wanted: tuple[File, ...], validation: int = 10_000, rows: int = 0) -> Grey:
+    """The four IDX files as grey images, `validation` training images split off at the end, `rows` of the others kept.
 
     Raises: MissingData, CorruptData.
     """
@@ -74,8 +74,9 @@ def read(files: Files, wanted: tuple[File, ...], validation: int = 10_000) -> Gr
     _must_agree(images, labels, wanted[0].name)
     _must_agree(test_images, test_labels, wanted[2].name)
     cut = len(images) - validation
-    x = {"train": images[:cut], "validation": images[cut:], "test": test_images}
-    y = {"train": labels[:cut], "validation": labels[cut:], "test": test_labels}
+    kept = few(labels[:cut], rows)
+    x = {"train": images[:cut][kept], "validation": images[cut:], "test": test_images}
+    y = {"train": labels[:cut][kept], "validation": labels[cut:], "test": test_labels}
     return Grey(
         {name: (split.float() / 255).unsqueeze(1) for name, split in x.items()},
         {name: split.long() for name, split in y.items()},
@@ -107,37 +108,45 @@ def _data(name: str, grey: Grey, x: dict[str, Tensor], card: Card, likelihood: s
 
 
 def _dynamic(name: str, grey: Grey, card: Card) -> Data:
-    fixed = {split: binarised_once(grey.x[split], name, split) for split in ("validation", "test")}
+    fixed = {split: binarised_once(grey.x[split], name.partition("[")[0], split) for split in ("validation", "test")}
     return _data(name, grey, {"train": grey.x["train"], **fixed}, card, "bernoulli", is_dynamic=True)
 
 
 @tags("image", "binary", "labelled", "files")
-def mnist(files: Files) -> Data:
+def mnist(files: Files, rows: Few = 0) -> Data:
     """MNIST, 1×28×28, dynamically binarised: training images anew in every minibatch, validation and test once."""
-    return _dynamic("mnist", read(files, MNIST), Card("MNIST, dynamic binarisation", *_MNIST_CARD, _DYNAMIC))
+    return _dynamic(
+        named(mnist, rows=rows), read(files, MNIST, rows=rows), Card("MNIST, dynamic binarisation", *_MNIST_CARD, _DYNAMIC)
+    )
 
 
 @tags("image", "binary", "labelled", "files")
-def mnist_static(files: Files) -> Data:
+def mnist_static(files: Files, rows: Few = 0) -> Data:
     """MNIST, 1×28×28, every image binarised once from a fixed seed (not Larochelle's binarisation)."""
-    grey = read(files, MNIST)
+    grey = read(files, MNIST, rows=rows)
     x = {split: binarised_once(value, "mnist_static", split) for split, value in grey.x.items()}
     words = f"{_SPLIT}; every image binarised once from a fixed seed; this is not Larochelle's binarisation (2011)"
-    return _data("mnist_static", grey, x, Card("MNIST, static binarisation", *_MNIST_CARD, words), "bernoulli")
+    return _data(
+        named(mnist_static, rows=rows), grey, x, Card("MNIST, static binarisation", *_MNIST_CARD, words), "bernoulli"
+    )
 
 
 @tags("image", "real", "labelled", "files")
-def mnist_grey(files: Files) -> Data:
+def mnist_grey(files: Files, rows: Few = 0) -> Data:
     """MNIST, 1×28×28, grey values in [0, 1]: normal, or continuous Bernoulli or discretised logistic if the spec says so."""
-    grey = read(files, MNIST)
+    grey = read(files, MNIST, rows=rows)
     words = f"{_SPLIT}; not dequantised: a density (normal) on 256 levels has no upper limit, the logistic is a mass"
-    return _data("mnist_grey", grey, grey.x, Card("MNIST, grey", *_MNIST_CARD, words), "normal")
+    return _data(named(mnist_grey, rows=rows), grey, grey.x, Card("MNIST, grey", *_MNIST_CARD, words), "normal")
 
 
 @tags("image", "binary", "labelled", "files")
-def fashion(files: Files) -> Data:
+def fashion(files: Files, rows: Few = 0) -> Data:
     """Fashion-MNIST, 1×28×28, dynamically binarised like `mnist`."""
-    return _dynamic("fashion", read(files, FASHION), Card("Fashion-MNIST, dynamic binarisation", *_FASHION_CARD, _DYNAMIC))
+    return _dynamic(
+        named(fashion, rows=rows),
+        read(files, FASHION, rows=rows),
+        Card("Fashion-MNIST, dynamic binarisation", *_FASHION_CARD, _DYNAMIC),
+    )
 
 
 @hookimpl

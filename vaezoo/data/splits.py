@@ -3,14 +3,18 @@
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from ..seeds import generator_for
 from .data import SPLITS
+
+Few = Annotated[int, Field(ge=0)]  # rows of the training split that are kept, 0 for all
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,13 @@ def _place_in_class(labels: Tensor) -> Tensor:
         members = (labels == label).nonzero().squeeze(1)
         place[members] = (torch.arange(len(members), dtype=torch.float64) + 0.5) / len(members)
     return place
+
+
+def few(labels: Tensor, rows: int) -> Tensor:
+    """The indices (rows,) of so many rows, in order, with each class's share; fewer are part of more. 0 takes them all."""
+    if not rows:
+        return torch.arange(len(labels))
+    return _place_in_class(labels).argsort(stable=True)[:rows].sort().values
 
 
 def binarised_once(p: Tensor, *names: object) -> Tensor:
