@@ -30,7 +30,9 @@ def holes(files: Files, of: str = "digits", missing: Fraction = 0.3, mechanism: 
     name = named(holes, of=of, missing=missing, mechanism=mechanism)
     x = {split: _cut(source, split, missing, mechanism, name) for split in SPLITS}
     words = {"mcar": "each entry by chance", "mnar": "by chance, in proportion to σ((x - mean)/deviation)"}[mechanism]
-    card = replace(source.card, processing=f"{source.card.processing}; then {missing:.0%} of the entries taken away, {words}")
+    card = replace(
+        source.card, processing=f"{source.card.processing}; then {missing:.0%} of the entries taken away, {words}"
+    )
     return replace(
         source,
         name=name,

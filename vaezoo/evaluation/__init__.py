@@ -9,10 +9,21 @@ from ..core import Model
 from ..data.data import Data
 from ..hooks import Metric
 from ..samplers import Sampler
-from . import cost, disentanglement, frechet, latent, likelihood, modes, reconstruction, sequence
+from . import (
+    cost,
+    disentanglement,
+    frechet,
+    imputation,
+    labels,
+    latent,
+    likelihood,
+    modes,
+    outliers,
+    reconstruction,
+    sequence,
+)
 from .annealing import ais_log_likelihood, bdmc_gap
 from .context import Evaluation, Measured, measure
-from .frechet import controls
 from .likelihood import elbo_of, importance_log_likelihood, quadrature_log_likelihood
 
 MODULES = (
@@ -23,6 +34,9 @@ MODULES = (
     disentanglement,
     sequence,
     modes,
+    outliers,
+    imputation,
+    labels,
     cost,
 )  # each brings metrics by the hook that plugins use
 
@@ -30,6 +44,11 @@ MODULES = (
 def builtin_metrics() -> list[Metric]:
     """The metrics that come with the package, in the order of the tables."""
     return [metric for module in MODULES for metric in module.vaezoo_metrics()]
+
+
+def controls(data: Data, seed: int = 0, split: str = "test", cache: Path | None = None) -> dict[str, dict[str, float]]:
+    """The control rows of all tables: row -> column -> number. They depend on the data alone."""
+    return frechet.controls(data, seed, split, cache) | imputation.controls(data, split)
 
 
 def evaluate(

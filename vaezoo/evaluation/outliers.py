@@ -1,0 +1,120 @@
+"""Does a model see that rows are not of its data? Area under the ROC curve of four scores, test rows against outliers.
+
+Outliers are small shapes of the data's size (images alone) and noise, every entry on its own, with the moments of the training
+split; the number is the mean over the two. 1 is perfect, 0.5 is chance, below 0.5 outliers look more typical than the data.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ..core import Model, Unsupported
+from ..data.data import Data
+from ..data.sprites import FACTORS, render
+from ..hooks import Column, Metric, hookimpl
+from .context import Evaluation
+from .frechet import CONTROLS
+from .pieces import pieces
+
+ROWS, DRAWS = 200, 32  # rows of each kind, and draws of q(z|x) a row
+WEIGHT_SETS, WEIGHT_DRAWS = 8, 16
+COLUMNS = ("auroc_log_px", "auroc_waic", "auroc_ess", "auroc_typicality")
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What K draws say of each row, (B,)."""
+
+    log_px: Tensor  # log p(x), by importance sampling
+    ess: Tensor  # (Σ w)² / Σ w² / K: the share of the draws that count
+
+
+def auroc(inside: Tensor, outside: Tensor) -> float:
+    """P(score inside > score outside), ties counted half: (N,) and (M,)."""
+    difference = inside.double()[:, None] - outside.double()
+    return float((difference > 0).double().mean() + 0.5 * (difference == 0).double().mean())
+
+
+def scores(model: Model, x: Tensor, c: Tensor | None, k: int, entries: int) -> Scores:
+    """Both scores of every row, from k draws."""
+    size = max(1, entries // (k * max(1, x[0].numel())))
+    log_w = torch.cat([model.infer(*piece, k).log_w for piece in pieces(x, c, size)], 1)
+    log_sum = log_w.logsumexp(0)
+    return Scores(log_sum - math.log(k), (2 * log_sum - (2 * log_w).logsumexp(0)).exp() / k)
+
+
+def waic(members: list[Model], x: Tensor, c: Tensor | None, entries: int) -> Tensor:
+    """E_θ log p(x|θ) - Var_θ log p(x|θ), (B,) (Choi, Jang & Alemi 2018, arXiv:1810.01392), over the members."""
+    log_px = torch.stack([scores(member, x, c, WEIGHT_DRAWS, entries).log_px for member in members])
+    return log_px.mean(0) - log_px.var(0)
+
+
+def shapes(data: Data, n: int, generator: torch.Generator) -> Tensor:
+    """Squares, ellipses and hearts, (n, *shape), of 0 and 1."""
+    channels, height, width = data.spec.shape
+    factors = torch.stack([torch.randint(values, (n,), generator=generator) for values in FACTORS.values()], 1)
+    small = F.interpolate(render(factors), size=(height, width), mode="area")
+    return (small > 0.5).float().expand(-1, channels, -1, -1)
+
+
+def outliers_for(data: Data, x: Tensor, seed: int, generator: torch.Generator) -> dict[str, Tensor]:
+    """Name -> rows as many as x (B, *shape), with the gaps of x."""
+    made = {"noise": CONTROLS["independent pixels"](data, len(x), seed)[:, : x.shape[1]]}
+    if data.spec.is_image:
+        made["shapes"] = shapes(data, len(x), generator)
+    return {name: torch.where(x.isnan(), torch.nan, rows.to(x)) for name, rows in made.items()}
+
+
+def outliers(evaluation: Evaluation) -> Mapping[str, float]:
+    """How well log p(x), WAIC over the weights, effective sample size and typicality tell test rows from outliers.
+
+    The typicality of a row is -|log p(x) - its mean over the validation split| (after Nalisnick et al. 2019,
+    arXiv:1906.02994); a small effective sample size of the importance weights is a sign of an outlier.
+    """
+    if evaluation.no_density:
+        for column in COLUMNS:
+            evaluation.say(column, evaluation.no_density)
+        return {}
+    x, data = evaluation.x[:ROWS], evaluation.data
+    others = outliers_for(data, x.cpu(), evaluation.seed, evaluation.generator("outliers"))
+    evaluation.settings["outliers"] = " and ".join(sorted(others))
+    every = {"inside": x} | {name: rows.to(x) for name, rows in others.items()}
+    made = [_all(evaluation, every), _by_weights(evaluation, every)]
+    found = {column: values for part in made for column, values in part.items()}
+    return {f"auroc_{name}": _mean_auroc(values) for name, values in found.items()}
+
+
+def _mean_auroc(values: Mapping[str, Tensor]) -> float:
+    areas = [auroc(values["inside"], outside) for name, outside in values.items() if name != "inside"]
+    return sum(areas) / len(areas)
+
+
+def _all(evaluation: Evaluation, every: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
+    """Score -> kind of rows -> (B,)."""
+    known = {name: scores(evaluation.model, x, evaluation.c, DRAWS, evaluation.entries) for name, x in every.items()}
+    validation, c = evaluation.data.validation[:ROWS].to(evaluation.device), evaluation.data.condition("validation")
+    c = None if c is None else c.to(evaluation.device)
+    usual = scores(evaluation.model, validation, c, DRAWS, evaluation.entries).log_px.mean()
+    return {
+        "log_px": {name: s.log_px for name, s in known.items()},
+        "ess": {name: s.ess for name, s in known.items()},
+        "typicality": {name: -(s.log_px - usual).abs() for name, s in known.items()},
+    }
+
+
+def _by_weights(evaluation: Evaluation, every: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
+    try:
+        members = [member.eval() for member in evaluation.model.members(WEIGHT_SETS)]
+    except Unsupported as why:
+        evaluation.say("auroc_waic", str(why))
+        return {}
+    return {"waic": {name: waic(members, x, evaluation.c, evaluation.entries) for name, x in every.items()}}
+
+
+@hookimpl
+def vaezoo_metrics() -> list[Metric]:
+    return [Metric("outliers", tuple(Column(name, "", "higher", "outliers", 3) for name in COLUMNS), outliers)]
