@@ -9,6 +9,7 @@ import pytest
 from vaezoo import registry
 from vaezoo.bench.plan import Plan, make_plan
 from vaezoo.bench.processes import Source
+from vaezoo.bench.runner import Summary, run
 
 TINY = '''
 import torch
@@ -37,6 +38,16 @@ def quick(evaluation):
     return {"elbo": float(trace.log_w.mean()), "mse": float(error)}
 
 
+def looks(evaluation):
+    """The mean of the samples, as a number of the sample table."""
+    return {"fid": float(evaluation.samples.mean())}
+
+
+def breaks(evaluation):
+    """A metric with a mistake in it."""
+    return {"broken": [][0]}
+
+
 @hookimpl
 def vaezoo_datasets():
     return [tiny]
@@ -45,7 +56,8 @@ def vaezoo_datasets():
 @hookimpl
 def vaezoo_metrics():
     columns = (Column("elbo", "nats", "higher"), Column("kl", "nats", ""), Column("mse", "", "lower", "reconstruction", 4))
-    return [Metric("quick", columns, quick)]
+    samples = Metric("looks", (Column("fid", "", "lower", "fid"),), looks)
+    return [Metric("quick", columns, quick), samples, Metric("breaks", (Column("broken", "", "lower"),), breaks)]
 '''
 
 VARIANT = '''
@@ -94,7 +106,10 @@ def write_variant(plugins: Path) -> Write:
 @pytest.fixture
 def plugins(tmp_path: Path) -> Path:
     """A plugins folder with the data set `tiny`, the metric `quick` and the variants `good` and `other`."""
-    folder = tmp_path / "plugins"
+    return _fill(tmp_path / "plugins")
+
+
+def _fill(folder: Path) -> Path:
     folder.mkdir()
     (folder / "tiny.py").write_text(TINY, encoding="utf-8")
     _write(folder, "good")
@@ -106,9 +121,20 @@ def plugins(tmp_path: Path) -> Path:
 def plan(plugins: Path) -> MakePlan:
     """`plan("good,other", "2")`: variants × seeds on `tiny`."""
 
-    def make(variants: str = "good", seeds: object = "1", sets: dict | None = None, **more: object) -> Plan:
-        known = registry.load(plugins)
-        source = Source(str(plugins), (), True)
-        return make_plan(known, variants, "tiny", seeds, sets or {}, source=source, metrics=("quick",), **more)
+    return partial(_plan, plugins)
 
-    return make
+
+def _plan(plugins: Path, variants: str = "good", seeds: object = "1", sets: dict | None = None, **more: object) -> Plan:
+    source = Source(str(plugins), (), True)
+    return make_plan(
+        registry.load(plugins), variants, "tiny", seeds, sets or {}, source=source, **{"metrics": ("quick",), **more}
+    )
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, Path, Summary]:
+    """A run that several tests read and none changes: two variants, two seeds, two samplers, and a metric that fails."""
+    folder = tmp_path_factory.mktemp("finished")
+    metrics = ("quick", "looks", "breaks")
+    made = _plan(_fill(folder / "plugins"), "good,other", "2", metrics=metrics, samplers="gaussian,prior")
+    return made, folder / "out", run(made, folder / "out", jobs=2)

@@ -32,6 +32,8 @@ CHANGES = {
     "threads": 2,
     "stacking": 4,
     "metrics": ("quick",),
+    "importance_samples": 5,
+    "samplers": ({"name": "mixture", "label": "mixture", "hyperparameters": {"components": 10}, "source_hash": "a"},),
     "name": "other",
 }
 
@@ -140,3 +142,18 @@ def test_suite_by_path_and_by_name(tmp_path):
         load_suite("no_such_suite")
     for name, suite in suites().items():
         assert suite.title, name
+
+
+def test_k_and_samplers_reach_the_trial_and_the_record(plan):
+    made = plan(importance_samples=7, samplers="mixture[components=3],prior")
+    assert made.trials[0].importance_samples == 7
+    assert [one["label"] for one in made.trials[0].samplers] == ["prior", "mixture[components=3]"]
+    assert made.request["importance_samples"] == 7
+    asked = read('title = "t"\nsampler = ["prior", "flow"]\nimportance_samples = 9', "s").arguments
+    assert (asked["samplers"], asked["importance_samples"]) == ("prior,flow", 9)
+
+
+def test_k_is_the_same_without_asking_in_a_plan_and_in_evaluate(plan):
+    from vaezoo.evaluation.likelihood import DRAWS
+
+    assert plan().trials[0].importance_samples == DRAWS
