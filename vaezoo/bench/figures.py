@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from . import sweeps
 from .rows import Row
 from .store import Store
 
@@ -22,12 +23,15 @@ if TYPE_CHECKING:
 
 PER_PAGE = 24  # variants in one figure of images; more go to further pages
 COLUMNS = 8  # pictures side by side
+SEQUENCES = 4  # the same for sequences, which are wider
 INK = "#1b4965"
 Arrays = dict[str, np.ndarray]
 
 
 def draw_all(rows: Sequence[Row], store: Store) -> None:
     """Every figure for which some trial has the material, under figures/."""
+    for name, figure in sweeps.draw(rows):
+        _save(figure, store, f"figures/{_slug(name)}")
     for dataset in dict.fromkeys(row.dataset for row in rows):
         done = [row for row in rows if row.dataset == dataset and row.done]
         for kind, draw in FIGURES.items():
@@ -46,13 +50,22 @@ def _save(figure: "Figure", store: Store, name: str) -> None:
 
 
 def _reconstructions(rows: Sequence[Row], store: Store) -> list["Figure"]:
-    """Test rows on top, below them what each variant makes of them."""
+    """Test rows on top, below them what each variant makes of them, as far as the row goes."""
     found = _material(rows, store, "reconstruction")
     pages = []
     for part in _parts(found, PER_PAGE):
-        original = [("data", part[0][1]["x"])]
-        pages.append(_strips([*original, *((name, arrays["reconstruction"]) for name, arrays in part)], "reconstructions"))
+        x = part[0][1]["x"]
+        strips = [("data", x), *((name, _where_seen(a["reconstruction"], x)) for name, a in part)]
+        pages.append(_strips(strips, "reconstructions"))
     return pages
+
+
+def _where_seen(mean: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Sequences (N, T, C), NaN behind the last step of x; anything else as it is."""
+    if x.ndim != 3:
+        return mean
+    padded = np.flip(np.logical_and.accumulate(np.flip(np.isnan(x).all(-1), 1), 1), 1)
+    return np.where(padded[:, : mean.shape[1], None], np.nan, mean[:, : x.shape[1]])
 
 
 def _samples(rows: Sequence[Row], store: Store) -> list["Figure"]:
@@ -65,31 +78,67 @@ def _samples(rows: Sequence[Row], store: Store) -> list["Figure"]:
 
 def _strips(strips: Sequence[tuple[str, np.ndarray]], title: str, columns: int = COLUMNS) -> "Figure":
     """One strip of pictures a row, its name to the left; points in the plane share one scatter plot a strip."""
-    figure = _figure(0.62 * columns + 2.2, 0.66 * len(strips) + 0.4)
-    is_plane = strips[0][1].ndim == 2
+    is_plane, is_sequence = strips[0][1].ndim == 2, strips[0][1].ndim == 3
+    columns, width, height = (SEQUENCES, 2.2, 1.0) if is_sequence else (columns, 0.62, 0.62)
     n = 1 if is_plane else min(columns, max(len(x) for _, x in strips))
+    figure = _figure(width * n + 2.2, (height + 0.04) * len(strips) + 0.4)
     grid = figure.subplots(len(strips), n, squeeze=False, gridspec_kw={"wspace": 0.06, "hspace": 0.08})
+    strips = _trimmed(strips, n) if is_sequence else strips
     for axes, (name, x) in zip(grid, strips, strict=True):
         for ax, one in zip(axes, [x] if is_plane else x[:n], strict=False):
-            _picture(ax, one)
+            _picture(ax, one, is_plane)
         for ax in axes:
             ax.set(xticks=[], yticks=[])
         axes[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=8)
+    if is_sequence:
+        _share_axes(grid)
+        figure.supxlabel("time, in steps" + _extent(strips), fontsize=8, y=0.11 - 0.22 / figure.get_figheight())
     figure.suptitle(title, fontsize=9, y=0.93)
     return figure
 
 
-def _picture(ax: "Axes", x: np.ndarray) -> None:
+def _trimmed(strips: Sequence[tuple[str, np.ndarray]], n: int) -> list[tuple[str, np.ndarray]]:
+    """Sequences without the steps that none of them has, and rolls without the channels in which hardly anything happens."""
+    shown = [(name, x[:n]) for name, x in strips]
+    steps = max(int(np.isfinite(x).any((0, 2)).nonzero()[0].max(initial=0)) + 1 for _, x in shown)
+    if not _is_roll(shown[0][1][0]):
+        return [(name, x[:, :steps]) for name, x in shown]
+    used = np.flatnonzero(np.any([np.nan_to_num(x).max((0, 1)) > 0.1 for _, x in shown], 0))
+    low, high = (used.min(), used.max() + 1) if len(used) else (0, shown[0][1].shape[-1])
+    return [(name, x[:, :steps, low:high]) for name, x in shown]
+
+
+def _extent(strips: Sequence[tuple[str, np.ndarray]]) -> str:
+    return f" (0 to {strips[0][1].shape[1]})"
+
+
+def _share_axes(grid: np.ndarray) -> None:
+    """One range of values and of time for all lines, so that strips can be compared."""
+    lines = [line for ax in grid.ravel() for line in ax.get_lines()]
+    if not lines:
+        return
+    values = np.concatenate([np.asarray(line.get_ydata(), float) for line in lines])
+    low, high, longest = np.nanmin(values), np.nanmax(values), max(len(line.get_ydata()) for line in lines)
+    for ax in grid.ravel():
+        ax.set(ylim=(low - 0.05 * (high - low), high + 0.05 * (high - low)), xlim=(0, longest - 1))
+
+
+def _picture(ax: "Axes", x: np.ndarray, is_plane: bool) -> None:
     """An image (C, H, W), a sequence (T, C) as lines or, where wide, as a roll with time to the right; or points (N, D)."""
     if x.ndim == 3:
         image = np.moveaxis(x, 0, -1)
         ax.imshow(image if image.shape[-1] == 3 else image[..., 0], cmap="gray_r", vmin=0, vmax=1, interpolation="nearest")
-    elif x.shape[-1] > 8 and x.ndim == 2 and not _is_signed(x):
+    elif _is_roll(x):
         ax.imshow(x.T, cmap="gray_r", vmin=0, vmax=1, aspect="auto", origin="lower", interpolation="nearest")
-    elif x.shape[-1] == 2:
+    elif is_plane:
         ax.plot(x[:, 0], x[:, 1], ".", color=INK, markersize=2)
     else:
         ax.plot(x, linewidth=0.7)
+
+
+def _is_roll(x: np.ndarray) -> bool:
+    """Whether a sequence (T, C) is a picture: many channels, none below 0."""
+    return x.ndim == 2 and x.shape[-1] > 8 and not _is_signed(x)
 
 
 def _is_signed(x: np.ndarray) -> bool:
