@@ -7,9 +7,9 @@ from .bench import bench, compare, report
 from .browse import data, list_, show
 from .develop import check, matrix, new
 from .group import vaezoo
-from .models import encode, reconstruct, sample, train
+from .models import encode, impute, reconstruct, sample, train
 
-for verb in (bench, list_, show, report, compare, train, sample, encode, reconstruct, data, check, new, matrix):
+for verb in (bench, list_, show, report, compare, train, sample, encode, reconstruct, impute, data, check, new, matrix):
     vaezoo.add_command(verb)
 
 

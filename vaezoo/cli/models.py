@@ -1,4 +1,4 @@
-"""One model: `train`, `sample`, `encode`, `reconstruct`."""
+"""One model: `train`, `sample`, `encode`, `reconstruct`, `impute`."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -136,6 +136,36 @@ def reconstruct(
     _write(out, {"x": x, "reconstruction": means}, pairs)
 
 
+@click.command()
+@click.argument("checkpoint", type=CHECKPOINT)
+@click.argument("source", metavar="FILE", type=CHECKPOINT)
+@click.option("-o", "--out", type=FILE, required=True, help="NAME.npz with x, or NAME.npy.")
+@click.option("-k", "--draws", type=click.IntRange(min=1), default=100, show_default=True, help="Of the codes, a row.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@common
+def impute(checkpoint: Path, source: Path, out: Path, draws: int, seed: int, plugins_dir: Path | None) -> None:
+    """Fill what is NaN in FILE (.npy, or .npz with an array x) with its mean given the rest, as a trained model sees it."""
+    import torch
+
+    from ..evaluation.imputation import impute as fill
+    from ..networks import step_mask
+    from ..seeds import seeded
+
+    model = _model(checkpoint, plugins_dir, out, (".npz", ".npy"))
+    x = _of_shape(_from_file(source), model, str(source))
+    if not _spec(model).has_gaps:
+        raise click.UsageError(
+            f"{checkpoint} was trained on complete data and cannot read gaps: train it on data with gaps, such as "
+            "'holes[of=digits]' or 'arrays[path=FILE,gaps=true]'"
+        )
+    with seeded("impute", seed):
+        filled = fill(model, x, None, draws)
+    if x.ndim == 3:  # what is behind a sequence's last step is padding, and stays
+        filled = torch.where(step_mask(x)[..., None], filled, torch.nan)
+    _write(out, {"x": filled})
+    click.echo(f"{int(x.isnan().sum() - filled.isnan().sum())} of {x.numel()} entries were filled")
+
+
 def _one(choices: list[Any], text: str, what: str) -> Any:
     if len(choices) != 1:
         raise click.UsageError(f"{text!r} names {len(choices)} {what}s; name one")
@@ -203,10 +233,15 @@ def _rows(
     else:
         data = _loaded(registry_of(plugins_dir), source, data_dirs, offline)
         x, c, labels = data.split(split), data.condition(split), data.labels.get(split)
-    shape = _spec(model).shape
-    if tuple(x.shape[1:]) != tuple(shape):
-        raise click.UsageError(f"{source} has rows of shape {tuple(x.shape[1:])}, and this model reads {tuple(shape)}")
-    return x, c, labels
+    return _of_shape(x, model, source), c, labels
+
+
+def _of_shape(x: "Tensor", model: "Model", source: str) -> "Tensor":
+    """x, if its rows have the shape that the model reads."""
+    shape = tuple(_spec(model).shape)
+    if tuple(x.shape[1:]) != shape:
+        raise click.UsageError(f"{source} has rows of shape {tuple(x.shape[1:])}, and this model reads {shape}")
+    return x
 
 
 def _from_file(path: Path) -> "Tensor":
@@ -253,6 +288,8 @@ def _write(out: Path, arrays: "dict[str, Tensor]", pictures: "Tensor | None" = N
 
     if out.suffix == ".png" and pictures is not None:
         _draw(out, pictures)
+    elif out.suffix == ".npy":
+        np.save(out, arrays["x"].cpu().numpy())
     else:
         values: dict[str, Any] = {name: tensor.cpu().numpy() for name, tensor in arrays.items()}
         np.savez_compressed(out, **values)
