@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from ..networks import step_mask
 
-WINDOW, HIDDEN, STEPS, BATCH, RATE = 24, 32, 150, 64, 5e-3
+WINDOW, HIDDEN, STEPS, BATCH, RATE = 24, 32, 100, 64, 1e-2
 
 
 def windows(x: Tensor) -> Tensor:

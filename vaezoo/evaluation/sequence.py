@@ -57,13 +57,8 @@ def filtered(evaluation: Evaluation) -> Mapping[str, float]:
     loss = FIVO(PARTICLES)
     evaluation.settings |= {"particles": PARTICLES, "filtered_rows": len(x)}
     with evaluation.noise("filter"):
-        parts = [loss.filter(evaluation.model, _cut(piece))[0] for piece, _ in pieces(x, None, ROWS)]
+        parts = [loss.filter(evaluation.model, piece)[0] for piece, _ in pieces(x, None, ROWS)]
     return {"filter_nll_per_step": -float(torch.cat(parts).double().sum()) / int(step_mask(x).sum())}
-
-
-def _cut(x: Tensor) -> Tensor:
-    """Without the steps at the end that are padding in every row."""
-    return x[:, : int(step_mask(x).sum(1).max())]
 
 
 def scores(evaluation: Evaluation) -> Mapping[str, float]:
