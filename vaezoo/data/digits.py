@@ -32,10 +32,10 @@ def digits(rows: Few = 0) -> Data:
     x = split.of(binarised_once(grey / 16, "digits").reshape(-1, 1, 8, 8))
     return Data(
         name=named(digits, rows=rows),
-        spec=Spec((1, 8, 8), "bernoulli", len(split.train), classes=10, latent=8, hidden=128, network="mlp"),
+        spec=Spec((1, 8, 8), "bernoulli", len(split.train), classes=10, latent=8, hidden=64, network="mlp"),
         card=CARD,
         labels=split.of(labels),
-        budget={"epochs": 100, "learning_rate": 3e-3, "patience": 20},
+        budget={"epochs": 120, "learning_rate": 4e-3, "patience": 15},
         split_hash=split.sha256,
         duplicates=duplicates(grey[split.train], grey[split.test]),
         train=x["train"],
