@@ -24,6 +24,9 @@ format:          ## let ruff lay out the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+matrix:          ## write docs/matrix.md: which parts compose
+	$(BIN)/vaezoo matrix --document > docs/matrix.md
+
 speed:           ## how fast a training step, an epoch and a trial are, as ratios measured in one run
 	$(BIN)/pytest benchmarks/speed --benchmark-enable -m ''
 
@@ -45,4 +48,4 @@ ci:              ## what CI does, from a fresh clone and a fresh virtual environ
 wheel:           ## the distribution files
 	$(BIN)/python -m build
 
-.PHONY: help install test test-slow lint format speed bench results certificates docs ci wheel
+.PHONY: help install test test-slow lint format speed bench results matrix certificates docs ci wheel

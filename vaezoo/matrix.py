@@ -1,9 +1,10 @@
-"""`vaezoo matrix`: which parts compose. Every posterior × prior × loss is built at toy size and takes one step.
+"""`vaezoo matrix`: which parts compose. Every pair is built at toy size and takes one step, the other parts as usual.
 
 A pair that cannot be is refused with its reason; a pair that computes but is no bound is marked.
 """
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -12,6 +13,21 @@ import torch
 from .check import Case
 from .core import Unsupported
 from .registry import Registry
+
+SIGNS = {"bound": "yes", "no bound": "no bound", "refused": "–", "failed": "FAILS"}
+DOCUMENT = (  # rows, columns, kind of toy data: what docs/matrix.md shows
+    ("loss", "encoder", "image"),
+    ("prior", "encoder", "image"),
+    ("loss", "prior", "image"),
+    ("decoder", "encoder", "grey image"),
+    ("loss", "encoder", "sequence"),
+)
+HEAD = """# Which parts compose
+
+Written by `vaezoo matrix --document` (`make matrix`): every pair was built at toy size and took one step, the other two
+parts at their defaults. "yes": it trains, and its tables hold a bound on log p(x). "no bound": it trains, and the bound's
+columns show a dash, for the reason given. "–": refused when it is built, before any training, for the reason given.
+Nothing else may happen: a pair that fails in another way is a fault, and would stand here as "FAILS"."""
 
 
 @dataclass(frozen=True)
@@ -46,3 +62,25 @@ def attempt(registry: Registry, parts: dict[str, str], kind: str) -> tuple[str, 
     if not torch.isfinite(terms["loss"]):
         return "failed", "the loss is not finite"
     return ("no bound", model.no_density) if model.no_density else ("bound", "")
+
+
+def markdown(cells: Sequence[Cell], rows: str, columns: str) -> str:
+    """A row a part; below, why each refused pair is refused."""
+    across = list(dict.fromkeys(cell.second for cell in cells))
+    lines = [f"| {rows} \\ {columns} | {' | '.join(across)} |", "|---" * (len(across) + 1) + "|"]
+    notes: dict[str, int] = {}
+    by_row: dict[str, list[str]] = defaultdict(list)
+    for cell in cells:
+        note = f" [{notes.setdefault(cell.reason, len(notes) + 1)}]" if cell.reason else ""
+        by_row[cell.first].append(SIGNS[cell.answer] + note)
+    lines += [f"| {first} | {' | '.join(words)} |" for first, words in by_row.items()]
+    return "\n".join([*lines, "", *(f"[{number}] {reason}  " for reason, number in notes.items())])
+
+
+def document(registry: Registry) -> str:
+    """docs/matrix.md: the tables of `DOCUMENT`."""
+    sections = [HEAD]
+    for rows, columns, kind in DOCUMENT:
+        cells = list(pairs(registry, rows, columns, kind))
+        sections.append(f"## {rows.capitalize()} × {columns}, {kind}s\n\n{markdown(cells, rows, columns)}")
+    return "\n\n".join(sections) + "\n"

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,7 +10,6 @@ from .common import FOLDER, as_json, common, print_json, registry_of
 
 if TYPE_CHECKING:
     from ..check import Finding
-    from ..matrix import Cell
     from ..registry import Registry
     from ..selection import Choice
 
@@ -105,36 +104,22 @@ def new_variant_(name: str, package: bool, folder: Path, plugins_dir: Path | Non
 @click.option("--rows", type=click.Choice(["encoder", "decoder", "prior", "loss"]), default="encoder")
 @click.option("--columns", type=click.Choice(["encoder", "decoder", "prior", "loss"]), default="loss")
 @click.option("--kind", default="image", help="The kind of toy data: image, vector, sequence, …")
+@click.option("--document", "is_document", is_flag=True, help="The whole of docs/matrix.md: all tables.")
 @as_json
 @common
-def matrix(rows: str, columns: str, kind: str, wants_json: bool, plugins_dir: Path | None) -> None:
+def matrix(rows: str, columns: str, kind: str, is_document: bool, wants_json: bool, plugins_dir: Path | None) -> None:
     """Which parts compose: every pair of two kinds of parts, built at toy size and trained for a step."""
     import torch
 
     from ..check import SPECS
-    from ..matrix import pairs
+    from ..matrix import document, markdown, pairs
 
     if kind not in SPECS:
         raise click.UsageError(f"no kind of toy data is called {kind!r}; there are {', '.join(SPECS)}")
     torch.set_num_threads(1)
+    if is_document:
+        return click.echo(document(registry_of(plugins_dir)), nl=False)
     cells = list(pairs(registry_of(plugins_dir), rows, columns, kind))
     if wants_json:
         return print_json([vars(cell) for cell in cells])
-    for line in _grid(cells, rows, columns):
-        click.echo(line)
-
-
-SIGNS = {"bound": "yes", "no bound": "no bound", "refused": "–", "failed": "FAILS"}
-
-
-def _grid(cells: "list[Cell]", rows: str, columns: str) -> list[str]:
-    """Markdown: a row a part, then why each refused pair is refused."""
-    across = list(dict.fromkeys(cell.second for cell in cells))
-    lines = [f"| {rows} \\ {columns} | {' | '.join(across)} |", "|---" * (len(across) + 1) + "|"]
-    notes: dict[str, int] = {}
-    by_row: dict[str, list[Any]] = defaultdict(list)
-    for cell in cells:
-        note = f" [{notes.setdefault(cell.reason, len(notes) + 1)}]" if cell.reason else ""
-        by_row[cell.first].append(SIGNS[cell.answer] + note)
-    lines += [f"| {first} | {' | '.join(words)} |" for first, words in by_row.items()]
-    return [*lines, "", *(f"[{number}] {reason}  " for reason, number in notes.items())]
+    click.echo(markdown(cells, rows, columns))
