@@ -24,6 +24,8 @@ from vaezoo.networks import Gaussian, Read, StandardNormal, Write
 class Classes(Drawable):
     """Π_g Categorical(softmax(logits_g)), over one-hot z (*, G, M)."""
 
+    support = D.constraints.one_hot
+
     def __init__(self, logits: Tensor) -> None:
         super().__init__(logits.shape[:-2], logits.shape[-2:])
         self.log_p = logits.log_softmax(-1)
