@@ -8,42 +8,62 @@ import math
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from ..core import Model, Unsupported
-from ..distributions import to_length
+from ..distributions import at_centre
 from ..stepwise import Stepwise, as_steps, chosen
 
 
-def predictions(model: Model, x: Tensor, c: Tensor | None, start: int, stop: int, k: int) -> tuple[Tensor, Tensor]:
+def predictions(
+    model: Model, x: Tensor, c: Tensor | None, start: int, stop: int, k: int, has_gaps: bool = True
+) -> tuple[Tensor, Tensor]:
     """E[x_t|x_<t] and E[x_t|x_<start] for t in start … stop-1, (B, stop - start, C) each, from k draws.
 
     The first is one step ahead of real data (teacher forcing), the second goes on from the model's own draws.
-    Raises: Unsupported for a model with latents step by step that cannot be advanced.
+    Raises: Unsupported for a model with latents step by step that cannot be advanced, and, where no step of the data can
+    be withheld from a model by NaN, for one that sees x_t when it is to say what x_t will be.
     """
     if isinstance(model, Stepwise):
         return _filtered(model, x, start, stop, k)
-    _must_predict(model, x, c)
-    forced = [_at(model, x, c, t, k)[0].mean(0) for t in range(start, stop)]
-    return torch.stack(forced, 1), _free(model, x, c, start, stop, k)
+    blank = math.nan if has_gaps else 0.0
+    _must_predict(model, x, c, start, has_gaps)
+    forced = [_at(model, x, c, t, k, blank)[0].mean(0) for t in range(start, stop)]
+    return torch.stack(forced, 1), _free(model, x, c, start, stop, k, blank)
 
 
-def _must_predict(model: Model, x: Tensor, c: Tensor | None) -> None:
-    if any(latent.stepwise for latent in model.infer(x[:1], None if c is None else c[:1]).latents):
+def _must_predict(model: Model, x: Tensor, c: Tensor | None, start: int, has_gaps: bool) -> None:
+    one = x[:1], None if c is None else c[:1]
+    if any(latent.stepwise for latent in model.infer(*one).latents):
         raise Unsupported("it has a latent at every step and no step function: no prediction from the past alone")
+    if not has_gaps and not _is_causal(model, *one, start):
+        raise Unsupported("it reads x whole, and no step of this data can be withheld from it")
 
 
-def _at(model: Model, x: Tensor, c: Tensor | None, t: int, k: int) -> tuple[Tensor, Tensor]:
+def _is_causal(model: Model, x: Tensor, c: Tensor | None, t: int) -> bool:
+    """Whether p(x_t|x_<t, z) is the same whatever x_t is, with nothing behind it."""
+    with at_centre():
+        means = [model.infer(_blanked(x, t, value), c).px.mean[:, :, t] for value in (0.0, 1.0)]
+    return bool(means[0].isfinite().all() and torch.equal(*means))
+
+
+def _blanked(x: Tensor, t: int, blank: float) -> Tensor:
+    """x (B, T, C) up to step t, which is blank: (B, t + 1, C)."""
+    return F.pad(x[:, :t], (0, 0, 0, 1), value=blank)
+
+
+def _at(model: Model, x: Tensor, c: Tensor | None, t: int, k: int, blank: float) -> tuple[Tensor, Tensor]:
     """Mean and a draw of p(x_t|x_<t, z), (k, B, C) each, with z inferred from x_<t."""
-    px = model.infer(to_length(x[:, :t], t + 1), c, k).px
+    px = model.infer(_blanked(x, t, blank), c, k).px
     return px.mean[:, :, t], px.sample()[:, :, t]
 
 
-def _free(model: Model, x: Tensor, c: Tensor | None, start: int, stop: int, k: int) -> Tensor:
+def _free(model: Model, x: Tensor, c: Tensor | None, start: int, stop: int, k: int, blank: float) -> Tensor:
     paths = x[:, :start].repeat(k, 1, 1)
     c = None if c is None else c.repeat(k, 1)
     means = []
     for t in range(start, stop):
-        mean, drawn = _at(model, paths, c, t, 1)
+        mean, drawn = _at(model, paths, c, t, 1, blank)
         means.append(mean[0].unflatten(0, (k, -1)).mean(0))
         paths = torch.cat([paths, drawn[0][:, None]], 1)
     return torch.stack(means, 1)

@@ -30,8 +30,6 @@ def prediction(evaluation: Evaluation) -> Mapping[str, float]:
     The window of `AHEAD` steps begins in the middle of the sequence of median length; shorter sequences do not count.
     """
     _must_be_sequence(evaluation)
-    if not (evaluation.data.spec.has_gaps or isinstance(evaluation.model, Stepwise)):
-        raise Unsupported("it reads sequences of full length only: no step can be withheld from it")
     lengths = step_mask(evaluation.x).sum(1)
     start = max(1, int(lengths.median()) // 2)
     stop = min(start + AHEAD, int(lengths.max()))
@@ -40,7 +38,8 @@ def prediction(evaluation: Evaluation) -> Mapping[str, float]:
     evaluation.settings |= {"predicted_steps": f"{start + 1} to {stop}", "predicted_rows": len(rows)}
     with evaluation.noise("prediction"):
         draws = PARTICLES if isinstance(evaluation.model, Stepwise) else PARTICLES // 4
-        forced, free = (_error(x[:, start:], guess) for guess in predictions(evaluation.model, x, c, start, stop, draws))
+        guesses = predictions(evaluation.model, x, c, start, stop, draws, evaluation.data.spec.has_gaps)
+    forced, free = (_error(x[:, start:], guess) for guess in guesses)
     return {"one_step_error": forced, "free_running_error": free, "exposure_gap": free - forced}
 
 
