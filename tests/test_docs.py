@@ -1,12 +1,17 @@
 """The pages say what is true: their plugin files load, train and keep the contract; README's commands are CI's."""
 
+import importlib.util
+import json
 import re
+import shlex
+from collections import Counter
 from pathlib import Path
 
 import pytest
 import torch
 from click.testing import CliRunner
 
+from vaezoo.bench.store import FINAL
 from vaezoo.check import check
 from vaezoo.cli import vaezoo
 from vaezoo.hooks import Hooks
@@ -77,9 +82,106 @@ def test_ci_runs_the_readmes_commands():
         assert mark in (ROOT / ".ci" / "run").read_text()
 
 
+def rows_with_numbers(page):
+    return [line for line in page.read_text().splitlines() if line.startswith("|") and "±" in line]
+
+
+def lines_of_results():
+    return {line for path in (ROOT / "results").rglob("*.md") for line in path.read_text().splitlines()}
+
+
 def test_numbers_in_the_readmes_tables_are_those_of_the_results():
     """No number is typed in: every row of a table of results stands in a file under results/."""
-    rows = [line for line in (ROOT / "README.md").read_text().splitlines() if line.startswith("|") and "±" in line]
-    tables = {line for path in (ROOT / "results").rglob("*.md") for line in path.read_text().splitlines()}
+    rows = rows_with_numbers(ROOT / "README.md")
     assert rows
-    assert set(rows) <= tables
+    assert set(rows) <= lines_of_results()
+
+
+@named(PAGES)
+def test_numbers_in_the_tables_of_the_pages_are_those_of_the_results(page):
+    assert set(rows_with_numbers(page)) <= lines_of_results()
+
+
+def filler():
+    spec = importlib.util.spec_from_file_location("fill", ROOT / "docs" / "fill.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@named(PAGES)
+def test_tables_are_as_the_results_fill_them(page):
+    """Where they are not: `make docs`."""
+    assert filler().filled(page.read_text()) == page.read_text()
+
+
+def test_filling_copies_rows_as_they_stand_with_their_notes(tmp_path):
+    (tmp_path / "elbo.md").write_text(
+        "# Likelihood\n\n## Likelihood: digits\n\n| variant | n |\n|---|---:|\n| **vae** | 3 |\n| iwae[k=5] | 2 |\n"
+        "| iwaex | 3 |\n| ae | – [2] |\n\nMean.\n\n[1] failed\n\n[2] deterministic\n"
+    )
+    page = "a\n<!-- rows: vae, iwae -->\nold\n<!-- end -->\nb <!-- rows: ae -->\n<!-- end -->\n"
+    table = "| variant | n |\n|---|---:|\n"
+    expected = (
+        f"a\n<!-- rows: vae, iwae -->\n\n{table}| **vae** | 3 |\n| iwae[k=5] | 2 |\n\n<!-- end -->\n"
+        f"b <!-- rows: ae -->\n\n{table}| ae | – [2] |\n\n[2] deterministic\n\n<!-- end -->\n"
+    )
+    assert filler().filled(page, tmp_path) == filler().filled(expected, tmp_path) == expected
+
+
+def test_every_variant_is_on_one_family_page_and_in_its_table():
+    found = Counter()
+    for page in (ROOT / "docs" / "variants").glob("*.md"):
+        text = page.read_text()
+        names = re.findall(r"^\*\*`(\w+)`\*\* \(\[plugins/(\w+)\.py\]", text, re.MULTILINE)
+        assert re.findall(r"<!-- rows: (.*) -->", text) == [", ".join(name for name, _ in names)], page.name
+        found.update(name for name, _ in names)
+        for name, file in names:
+            assert Path(load().variants[name].plugin.file).stem == file, f"{page.name}: {name} is not in {file}.py"
+        assert f"variants/{page.name}" in (ROOT / "docs" / "README.md").read_text()
+    assert found == {name: 1 for name, v in load().variants.items() if v.plugin.distribution == "vaezoo" and name != "mix"}
+
+
+def verbs(group=vaezoo, before=()):
+    """(words of the verb, its command)."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from verbs(command, (*before, name))
+        else:
+            yield (*before, name), command
+
+
+def test_every_verb_has_an_example_and_every_option_is_mentioned():
+    text = (ROOT / "docs" / "command-line.md").read_text()
+    for words, command in verbs():
+        assert re.search(rf"^vaezoo {' '.join(words)}\b", text, re.MULTILINE), words
+        for option in (o for p in command.params for o in p.opts if o.startswith("-")):
+            assert re.search(rf"(?<![\w-]){option}(?![\w-])", text), f"{words}: {option}"
+
+
+def test_the_examples_of_the_command_line_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("VAEZOO_CACHE", str(tmp_path / "cache"))
+    text = (ROOT / "docs" / "command-line.md").read_text()
+    lines = [line for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL) for line in block.splitlines()]
+    assert len(lines) > 12
+    for line in lines:
+        result = CliRunner().invoke(vaezoo, shlex.split(line)[1:])
+        assert result.exit_code == 0, f"{line}\n{result.output}"
+
+
+def test_the_protocols_page_names_every_key_of_a_trial_and_every_status(tmp_path):
+    out, page = tmp_path / "out", (ROOT / "docs" / "protocol.md").read_text()
+    words = "bench --variants vae --seeds 1 --epochs 1 --metrics likelihood --importance-samples 2 --jobs 1 --no-figures"
+    result = CliRunner().invoke(vaezoo, [*words.split(), "--out", str(out)])
+    assert result.exit_code == 0, result.output
+    (file,) = out.glob("trials/*/trial.json")
+    record = json.loads(file.read_text())
+    for key in [*record, *record["ingredients"], *FINAL, "failed", "timeout", "oom"]:
+        assert f"`{key}`" in page, key
+    for name in (path.name for path in file.parent.iterdir()):
+        assert name in page, name
+    head = (out / "elbo.csv").read_text().splitlines()[0].split(",")
+    assert "`variant, dataset, n_seeds, status, likelihood, settings`" in page
+    assert head[:6] == ["variant", "dataset", "n_seeds", "status", "likelihood", "settings"]
+    assert head[-3:] == ["parameters", "train_seconds", "reason"]
