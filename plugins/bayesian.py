@@ -116,7 +116,7 @@ class Scaled(nn.Module):
 
 
 def layers(module: nn.Module) -> list[tuple[nn.Module, str, nn.Module]]:
-    """(owner, name, layer) for what a code passes once: linear layers, and bodies with a recurrence, which are not entered."""
+    """(owner, name, layer) of all that a code passes once: linear layers, and recurrent bodies as a whole."""
     found = []
     for name, child in module.named_children():
         recurrent = any(isinstance(part, nn.RNNBase) for part in child.modules())

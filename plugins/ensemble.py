@@ -1,6 +1,7 @@
 """A deep ensemble: several VAEs that share nothing but the data and the prior, as one model."""
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -25,18 +26,22 @@ class Ensemble(Model):
     def __init__(self, spec: Spec, members: int) -> None:
         super().__init__(Summed(members))
         self.spec, self.prior = spec, StandardNormal(spec)
-        self.readers = nn.ModuleList(Read(spec, 2 * spec.latent) for _ in range(members))
-        self.writers = nn.ModuleList(Write(spec) for _ in range(members))
-        self.likelihood = self.writers[0].likelihood
-        for writer in self.writers:
-            writer.likelihood = self.likelihood
+        readers, writers = [Read(spec, 2 * spec.latent) for _ in range(members)], [Write(spec) for _ in range(members)]
+        self.readers, self.writers, self.likelihood = nn.ModuleList(readers), nn.ModuleList(writers), writers[0].likelihood
+        for write in writers:
+            write.likelihood = self.likelihood
+
+    @property
+    def pairs(self) -> list[tuple[Read, Write]]:
+        """What each member reads x and writes p(x|z) with."""
+        return [(cast(Read, r), cast(Write, w)) for r, w in zip(self.readers, self.writers, strict=True)]
 
     def infer(self, x: Tensor, c: Tensor | None = None, k: int = 1) -> Trace:
         rounds = -(-k // len(self.readers))
-        every = torch.stack([read(x, c) for read in self.readers]).repeat(rounds, 1, 1)  # (T, B, 2 D): member t mod M
+        every = torch.stack([read(x, c) for read, _ in self.pairs]).repeat(rounds, 1, 1)  # (T, B, 2 D): member t mod M
         z, log_q = draw(split_normal(every))
         turns = z.unflatten(0, (rounds, -1)).unbind(1)
-        raw = torch.stack([write.raw(own, c) for write, own in zip(self.writers, turns, strict=True)], 1).flatten(0, 1)
+        raw = torch.stack([write.raw(own, c) for (_, write), own in zip(self.pairs, turns, strict=True)], 1).flatten(0, 1)
         chosen = (torch.arange(k, device=x.device) + first_turn(len(every), z)) % len(every)
         z, log_q, raw, every = (t.index_select(0, chosen) for t in (z, log_q, raw, every))
         return Trace(x, self.likelihood(raw), (Latent(z, log_q, split_normal(every), self.prior(c)),))
@@ -44,18 +49,18 @@ class Ensemble(Model):
     @torch.no_grad()
     def sample(self, n: int, c: Tensor | None = None, mean: bool = False) -> Tensor:
         z = self.prior(c).sample(torch.Size((1, n)))
-        raw = torch.stack([write.raw(z, c)[0] for write in self.writers])
+        raw = torch.stack([write.raw(z, c)[0] for _, write in self.pairs])
         who = torch.randint(len(self.writers), (n,), device=z.device)
         px = self.likelihood(raw[who, torch.arange(n, device=z.device)][None])
         return (px.mean if mean else px.sample())[0]
 
     def members(self, n: int) -> Sequence[Model]:
-        return [self._member(read, write) for read, write in list(zip(self.readers, self.writers, strict=True))[:n]]
+        return [self._member(read, write) for read, write in self.pairs[:n]]
 
-    def _member(self, read: nn.Module, write: nn.Module) -> Model:
+    def _member(self, read: Read, write: Write) -> Model:
         encoder = Gaussian(self.spec)
         encoder.net = read
-        return VAE(encoder, write, self.prior, ELBO()).train(self.training)  # type: ignore[arg-type]
+        return VAE(encoder, write, self.prior, ELBO()).train(self.training)
 
 
 class Summed(Loss):

@@ -82,9 +82,7 @@ class Raw(nn.Module):
 class Sampled(Decoder):
     """p(x|z, θ) with θ from a chain. The likelihood's own scale is a point estimate."""
 
-    def __init__(
-        self, spec: Spec, scale: float, step: float, friction: float, kept: int, every: int
-    ) -> None:
+    def __init__(self, spec: Spec, scale: float, step: float, friction: float, kept: int, every: int) -> None:
         super().__init__()
         write = Write(spec)
         self.width, self.likelihood = write.width, write.likelihood
@@ -92,7 +90,7 @@ class Sampled(Decoder):
         self.named = {f"write.{n}": p.shape for n, p in write.named_parameters() if not n.startswith("likelihood")}
         start = [p.detach() for n, p in write.named_parameters() if not n.startswith("likelihood")]
         # weights start uniform in ±1/√inputs, whose deviation is 1/√(3 inputs)
-        widths = [torch.full_like(p, scale * math.sqrt(3) * p.square().mean().sqrt()) for p in start]
+        widths = [scale * math.sqrt(3) * p.square().mean().sqrt().expand_as(p) for p in start]
         flat, prior_scale = (torch.cat([p.flatten() for p in parts]) for parts in (start, widths))
         self.chain = Chain(flat, prior_scale, spec.n_train, step, friction, kept, every)
         self._chosen: Tensor | None = None

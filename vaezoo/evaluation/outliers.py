@@ -1,7 +1,7 @@
 """Does a model see that rows are not of its data? Area under the ROC curve of four scores, test rows against outliers.
 
-Outliers are small shapes of the data's size (images alone) and noise, every entry on its own, with the moments of the training
-split; the number is the mean over the two. 1 is perfect, 0.5 is chance, below 0.5 outliers look more typical than the data.
+Outliers are shapes drawn at the data's size (images alone) and noise, every entry on its own, with the moments of the
+training split; the number is the mean over the two. 1 is perfect, 0.5 is chance, below 0.5 outliers look more typical than the data.
 """
 
 import math
@@ -54,10 +54,12 @@ def waic(members: list[Model], x: Tensor, c: Tensor | None, entries: int) -> Ten
 
 
 def shapes(data: Data, n: int, generator: torch.Generator) -> Tensor:
-    """Squares, ellipses and hearts, (n, *shape), of 0 and 1."""
+    """Squares, ellipses and hearts near the middle, (n, *shape), of 0 and 1."""
     channels, height, width = data.spec.shape
-    factors = torch.stack([torch.randint(values, (n,), generator=generator) for values in FACTORS.values()], 1)
-    small = F.interpolate(render(factors), size=(height, width), mode="area")
+    ranges = [(2, values - 2) if name in "xy" else (0, values) for name, values in FACTORS.items()]
+    factors = torch.stack([torch.randint(low, high, (n,), generator=generator) for low, high in ranges], 1)
+    near = render(factors)[:, :, 4:-4, 4:-4]  # so that they are as large in the picture as what it usually shows
+    small = F.interpolate(near, size=(height, width), mode="area")
     return (small > 0.5).float().expand(-1, channels, -1, -1)
 
 

@@ -1,0 +1,74 @@
+"""Errors over the missing entries alone, and the two control rows."""
+
+import math
+
+import pytest
+import torch
+from sklearn.metrics import root_mean_squared_error
+
+import vaezoo
+from vaezoo.evaluation import controls, evaluate
+from vaezoo.evaluation.imputation import error, impute, vaezoo_metrics
+
+from .conftest import digits, gaussian_vae
+
+
+@pytest.fixture(scope="module")
+def holes():
+    return vaezoo.dataset("holes[missing=0.3]")
+
+
+def test_error_is_that_of_the_missing_entries_alone() -> None:
+    truth = torch.arange(12.0).reshape(3, 4)
+    truth[2, 3] = math.nan  # padding is not judged
+    x = truth.clone()
+    x[0, 1] = x[1, 2] = math.nan
+    filled = torch.where(x.isnan(), 5.0, x) + torch.where(x.isnan(), 0.0, 100.0)
+    assert error(filled, x, truth) == pytest.approx(root_mean_squared_error([1, 6], [5, 5]))
+
+
+def test_impute_keeps_what_is_there_and_leaves_no_gap(holes) -> None:
+    model = gaussian_vae(holes.spec)
+    torch.manual_seed(0)
+    filled = impute(model, holes.test, None, 5, entries=2**12)  # in small pieces
+    assert filled.shape == holes.test.shape
+    assert not filled.isnan().any()
+    seen = ~holes.test.isnan()
+    assert torch.equal(filled[seen], holes.test[seen])
+
+
+def test_weights_are_those_of_the_observed_entries(holes) -> None:
+    model, x = gaussian_vae(holes.spec), holes.test[:3]
+    with torch.no_grad():
+        torch.manual_seed(0)
+        trace = model.infer(x, None, 7)
+        w = trace.log_w.double().exp()
+        expected = (w[..., None, None, None] * trace.px.mean).sum(0) / w.sum(0)[:, None, None, None]
+        torch.manual_seed(0)
+        found = impute(model, x, None, 7)
+    torch.testing.assert_close(found[x.isnan()].double(), expected[x.isnan()], rtol=1e-4, atol=1e-6)
+
+
+def test_a_trained_model_is_better_than_both_controls(holes, cache) -> None:
+    rows = {name: row["imputation_rmse"] for name, row in controls(holes, cache=cache).items() if "imputation_rmse" in row}
+    assert set(rows) == {"means of the entries", "5 nearest neighbours"}
+    assert rows["5 nearest neighbours"] < rows["means of the entries"]
+    means = holes.train.nanmean(0).expand_as(holes.test)
+    gone = holes.test.isnan()
+    by_hand = (means - holes.truth["test"])[gone].square().mean().sqrt().item()
+    assert rows["means of the entries"] == pytest.approx(by_hand, abs=1e-5)
+    model = vaezoo.variants()["missing"](holes.spec)
+    vaezoo.fit(model, holes, epochs=25)
+    answer = evaluate(model, holes, metrics=vaezoo_metrics())
+    assert answer["imputation_rmse"] < min(rows.values())
+
+
+def test_where_no_truth_is_known_there_is_a_reason() -> None:
+    answer = evaluate(gaussian_vae(digits().spec), digits(), metrics=vaezoo_metrics())
+    assert answer.reasons == {"imputation_rmse": "nothing is missing whose truth is known"}
+
+
+def test_sequences_are_judged_within_their_length() -> None:
+    data = vaezoo.dataset("holes[of=lgssm]")
+    answer = evaluate(gaussian_vae(data.spec), data, metrics=vaezoo_metrics())
+    assert math.isfinite(answer["imputation_rmse"])
