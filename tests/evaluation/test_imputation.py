@@ -2,11 +2,16 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from sklearn.metrics import root_mean_squared_error
 
 import vaezoo
+from vaezoo import checkpoint
+from vaezoo.cli import vaezoo as command_line
+from vaezoo.core import Spec
 from vaezoo.evaluation import controls, evaluate
 from vaezoo.evaluation.imputation import error, impute, vaezoo_metrics
 
@@ -72,3 +77,39 @@ def test_sequences_are_judged_within_their_length() -> None:
     data = vaezoo.dataset("holes[of=lgssm]")
     answer = evaluate(gaussian_vae(data.spec), data, metrics=vaezoo_metrics())
     assert math.isfinite(answer["imputation_rmse"])
+
+
+def run(*args: object):
+    return CliRunner().invoke(command_line, [str(arg) for arg in args])
+
+
+def test_command_fills_a_file_and_says_what_is_wrong_in_one_sentence(holes, tmp_path) -> None:
+    checkpoint.save(vaezoo.variants()["missing"](holes.spec), tmp_path / "m.safetensors")
+    checkpoint.save(vaezoo.variants()["missing"](digits().spec), tmp_path / "whole.safetensors")
+    np.save(tmp_path / "x.npy", holes.test[:20].numpy())
+    np.save(tmp_path / "other.npy", np.zeros((3, 5)))
+    for name in ("y.npy", "y.npz"):
+        result = run("impute", tmp_path / "m.safetensors", tmp_path / "x.npy", "-o", tmp_path / name, "-k", 3)
+        assert result.exit_code == 0, result.output
+        assert f"{int(holes.test[:20].isnan().sum())} of 1280 entries were filled" in result.output
+    filled, again = np.load(tmp_path / "y.npy"), np.load(tmp_path / "y.npz")["x"]
+    assert np.array_equal(filled, again)  # the same seed
+    assert not np.isnan(filled).any()
+    for model, file, words in (("m", "other", "rows of shape"), ("whole", "x", "complete data"), ("m", "none", "no file")):
+        result = run("impute", tmp_path / f"{model}.safetensors", tmp_path / f"{file}.npy", "-o", tmp_path / "z.npz")
+        assert result.exit_code == 2
+        assert words in result.stderr
+        assert len(result.stderr.strip().splitlines()) == 1
+
+
+def test_command_leaves_the_padding_of_sequences(tmp_path) -> None:
+    spec = Spec((6, 2), "normal", latent=2, hidden=8, network="rnn", has_gaps=True)
+    checkpoint.save(vaezoo.variants()["missing"](spec), tmp_path / "m.safetensors")
+    x = np.zeros((2, 6, 2), np.float32)
+    x[0, 4:], x[1, 2, 1] = np.nan, np.nan
+    np.save(tmp_path / "x.npy", x)
+    result = run("impute", tmp_path / "m.safetensors", tmp_path / "x.npy", "-o", tmp_path / "y.npy")
+    filled = np.load(tmp_path / "y.npy")
+    assert np.isnan(filled[0, 4:]).all()
+    assert np.isnan(filled).sum() == 4
+    assert "1 of 24 entries were filled" in result.output

@@ -18,7 +18,7 @@ Mechanism = Literal["mcar", "mnar"]
 
 @tags("missing", "derived")
 def holes(files: Files, of: str = "digits", missing: Fraction = 0.3, mechanism: Mechanism = "mcar") -> Data:
-    """Another data set with a share of its entries missing in all splits, by chance (mcar) or rather where x is large (mnar).
+    """Another data set with a share of its entries missing everywhere: by chance (mcar), or rather where x is large (mnar).
 
     Raises: BadData for data that is binarised anew in every minibatch.
     """

@@ -1,7 +1,8 @@
 """Does a model see that rows are not of its data? Area under the ROC curve of four scores, test rows against outliers.
 
 Outliers are shapes drawn at the data's size (images alone) and noise, every entry on its own, with the moments of the
-training split; the number is the mean over the two. 1 is perfect, 0.5 is chance, below 0.5 outliers look more typical than the data.
+training split; the number is the mean over the two. 1 is perfect, 0.5 is chance, below 0.5 outliers look more typical than
+the data.
 """
 
 import math
