@@ -58,6 +58,11 @@ class Row:
         return next((reason for reason in reasons if reason), "")
 
     @property
+    def likelihood_is(self) -> str:
+        """What its log p(x) is given, such as "given the label"; "" where it is that of x alone, as other rows' is."""
+        return next((trial["settings"]["likelihood_is"] for trial in self.done if "likelihood_is" in trial["settings"]), "")
+
+    @property
     def sampler_in_words(self) -> str:
         """The sampler; of the model's own prior also whether that is itself fitted after training."""
         return self.done[0].get("prior", PRIOR) if self.done and self.sampler == PRIOR else self.sampler

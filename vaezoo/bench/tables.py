@@ -39,6 +39,7 @@ DEFAULTS = {  # for columns that no metric of these trials describes
     "psnr": Column("psnr", "dB", "higher"),
     "ssim": Column("ssim", "", "higher", digits=3),
 }
+LIKELIHOOD = "elbo"  # the table whose numbers are of log p(x)
 SAMPLES = "fid"  # the table that has a row for each sampler
 ARROWS = {"lower": "↓", "higher": "↑", "": ""}
 DASH = "–"
@@ -66,10 +67,14 @@ class Table:
     def best(self) -> dict[tuple[str, str], Best]:
         """(data set, column) -> the rows to print bold."""
         return {
-            (dataset, c.name): best_rows({row.name: row.sample(c.name) for row in self.of(dataset)}, c.better)
+            (dataset, c.name): best_rows({row.name: row.sample(c.name) for row in self.comparable(dataset)}, c.better)
             for dataset in self.datasets
             for c in self.columns
         }
+
+    def comparable(self, dataset: str) -> list[Row]:
+        """The rows that compete: log p(x|label) does not with log p(x)."""
+        return [row for row in self.of(dataset) if self.name != LIKELIHOOD or not row.likelihood_is]
 
 
 def tables_of(rows: Sequence[Row], controls: Mapping[str, Any] | None = None) -> list[Table]:
@@ -103,6 +108,8 @@ def _settings(rows: Sequence[Row]) -> dict[str, str]:
     for row in rows:
         for trial in row.done:
             for name, value in sorted(trial.get("settings", {}).items()):
+                if name == "likelihood_is":
+                    continue  # a footnote of the row
                 found.setdefault(row.dataset, {}).setdefault(name, value)
     return {dataset: ", ".join(f"{_words(k)} {_brief(v)}" for k, v in values.items()) for dataset, values in found.items()}
 
@@ -231,10 +238,12 @@ def _cells(table: Table, row: Row, columns: Sequence[Column], costs: Sequence[st
             f"{row.status}{notes.mark(row.reason)}",
             *([DASH] * (len(columns) + len(costs) - 1)),
         ]
-    failed = notes.mark(f"{row.status}: {row.reason}") if len(row.done) < len(row.trials) else ""
+    marks = notes.mark(f"{row.status}: {row.reason}") if len(row.done) < len(row.trials) else ""
+    if table.name == LIKELIHOOD and row.likelihood_is:
+        marks += notes.mark(f"log p(x) {row.likelihood_is}: not compared with the other rows")
     cells = [_cell(row, c, notes) for c in columns]
     return [
-        f"{row.name}{failed}",
+        f"{row.name}{marks}",
         *_sampler(table, row),
         str(len(row.done)),
         *cells,
