@@ -37,7 +37,7 @@ results:         ## fill results/digits, as committed
 	$(BIN)/vaezoo bench --variants all --datasets digits --seeds 3 --out results/digits
 
 certificates:    ## what the exact tests prove of each variant, for `vaezoo show`
-	$(BIN)/pytest tests/exact --certificates
+	$(BIN)/pytest tests/exact -m "certifies and not slow" --certificates
 
 docs:            ## fill the tables of README and docs from results/
 	$(BIN)/python docs/fill.py

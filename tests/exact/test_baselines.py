@@ -2,6 +2,7 @@
 
 import itertools
 
+import pytest
 import torch
 from vaezoo_plugins.autoregressive import rnn
 from vaezoo_plugins.frames import frames
@@ -16,6 +17,7 @@ def every_sequence(steps: int, channels: int) -> torch.Tensor:
     return torch.tensor(rows, dtype=torch.float64).reshape(-1, steps, channels)
 
 
+@pytest.mark.certifies("rnn", claim="the probabilities of all sequences sum to 1")
 def test_the_probabilities_of_all_sequences_under_rnn_sum_to_1():
     x = every_sequence(3, 2)
     with seeded("weights"):
@@ -23,6 +25,7 @@ def test_the_probabilities_of_all_sequences_under_rnn_sum_to_1():
     torch.testing.assert_close(model.infer(x).log_w.exp().sum(), torch.tensor(1.0, dtype=torch.float64), rtol=0, atol=1e-10)
 
 
+@pytest.mark.certifies("rnn", claim="bound and importance weights are log p(x)")
 def test_the_bound_and_every_importance_weight_of_rnn_are_log_p():
     x = every_sequence(3, 2)
     with seeded("weights"):
@@ -44,6 +47,7 @@ def test_samples_of_rnn_have_the_probabilities_that_it_gives():
     assert ((share - p).abs() < 4 * (p * (1 - p) / 20_000).sqrt()).all()  # four cells, z = 4
 
 
+@pytest.mark.certifies("frames", claim="it is the VAE of its steps")
 def test_frames_treat_the_steps_of_a_sequence_as_rows():
     spec = Spec((4, 3), latent=2, hidden=8)
     with seeded("weights"):
