@@ -326,3 +326,33 @@ def test_a_mixed_models_hash_depends_on_the_files_of_its_parts() -> None:
     mix = registry.load().variants["mix"]
     hashes = {mix.plugin_for(mix.resolve(given)).source_hash for given in ({}, {"prior": "gmm"}, {"encoder": "iaf"})}
     assert len(hashes) == 3
+
+
+def test_mix_trains_another_variants_model_by_another_loss():
+    known = registry.load()
+    (choice,) = known.choose_variants("mix[model=vrnn,loss=iwae,loss.k=3]")
+    model = choice.variant(Spec((7, 5), latent=3, hidden=8, network="rnn", has_gaps=True), **choice.hyperparameters)
+    assert (type(model).__name__, model.loss.k) == ("VRNN", 3)
+    assert choice.plugin.source_hash != known.choose_variants("mix[model=srnn,loss=iwae]")[0].plugin.source_hash
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("mix[model=vrn]", "no model is called 'vrn'; did you mean 'vrnn'"),
+        ("mix[model=vrnn,prior=vamp]", "no hyperparameter 'prior'"),
+        ("mix[model=vrnn,model.latents=3]", "vrnn has no hyperparameter 'latents'"),
+    ],
+)
+def test_mix_of_a_model_refuses_what_cannot_be(text, words):
+    with pytest.raises(registry.SelectionError, match=words):
+        registry.load().choose_variants(text)
+
+
+def test_a_loss_that_treats_parts_apart_refuses_a_model_without_them():
+    (choice,) = registry.load().choose_variants("mix[model=vrnn,loss=piwae]")
+    with pytest.raises(Unsupported, match="parts"):
+        choice.variant(Spec((7, 5), latent=3, hidden=8), **choice.hyperparameters)
+    (choice,) = registry.load().choose_variants("mix[model=ae,loss=iwae]")
+    with pytest.raises(Unsupported, match="deterministic encoder"):
+        choice.variant(Spec((1, 8, 8)), **choice.hyperparameters)

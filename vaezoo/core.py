@@ -208,7 +208,12 @@ class Model(nn.Module):
         super().__init__()
         self.loss = loss
         self.lr = dict(lr or {})  # learning-rate factor by part, such as {"loss": 0.5}
-        self.no_density = no_density or loss.no_density  # why the tables print "–" for its bound; empty where it has one
+        self._no_density = no_density
+
+    @property
+    def no_density(self) -> str:
+        """Why the tables print "–" for its bound; empty where it has one."""
+        return self._no_density or self.loss.no_density
 
     @abstractmethod
     def infer(self, x: Tensor, c: Tensor | None = None, k: int = 1) -> Trace:

@@ -2,20 +2,28 @@
 
     mix[posterior=iaf,prior=vamp,prior.components=50,loss=iwae,likelihood=logistic]
 
-A key names a part; a key with a dot is a hyperparameter of that part. A builder that has an argument called spec, encoder,
-decoder or prior is given it, so parts are built in the order in which they need one another.
+    mix[model=vrnn,model.particles=0,loss=iwae]
+
+A key names a part; a key with a dot is a hyperparameter of that part. `model` names a variant that brings encoder, decoder
+and prior in one, such as a recurrent one, to be trained by another loss.
+
+A builder that has an argument called spec, encoder, decoder or prior is given it, so parts are built in the order in which
+they need one another.
 """
 
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from .core import VAE, Model, Spec, Unsupported
 from .hooks import Part
 from .hyperparameters import Hyperparameter, HyperparameterError, did_you_mean, listed, resolve
 from .likelihoods import HEADS
 from .networks import NETWORKS
+
+if TYPE_CHECKING:
+    from .recipes import Variant
 
 KINDS = ("encoder", "decoder", "prior", "loss")
 DEFAULTS = {"encoder": "gaussian", "decoder": "network", "prior": "normal", "loss": "elbo"}
@@ -34,8 +42,14 @@ class Mix:
 
     tags = frozenset({"mix"})
 
-    def __init__(self, parts: Parts, hashes: Mapping[tuple[str, str], str] | None = None) -> None:
+    def __init__(
+        self,
+        parts: Parts,
+        hashes: Mapping[tuple[str, str], str] | None = None,
+        variants: "Mapping[str, Variant] | None" = None,
+    ) -> None:
         self.parts, self.hashes = parts, hashes or {}  # (kind, name) -> SHA-256 of the file that brings the part
+        self.variants = variants or {}  # what `model` can name
 
     @property
     def doc(self) -> str:
@@ -47,6 +61,7 @@ class Mix:
         chosen = {kind: _choice(kind, tuple(self.parts[kind]), DEFAULTS[kind]) for kind in KINDS}
         return {
             **chosen,
+            "model": _choice("model", tuple(self.variants), "none"),
             "likelihood": _choice("likelihood", tuple(HEADS), "the data's"),
             "network": _choice("network", NETWORKS, "the data's"),
         }
@@ -57,11 +72,15 @@ class Mix:
         Raises: HyperparameterError.
         """
         given = _without_aliases(given)
-        values: dict[str, Any] = {kind: self._chosen(kind, given) for kind in KINDS}
-        for kind in KINDS:
-            inner = {key.removeprefix(f"{kind}."): value for key, value in given.items() if key.startswith(f"{kind}.")}
-            known = resolve(self.parts[kind][values[kind]].build, inner, f"{kind} {values[kind]}")
+        kinds = ("loss",) if "model" in given else KINDS
+        values: dict[str, Any] = {kind: self._chosen(kind, given) for kind in kinds}
+        for kind in kinds:
+            known = resolve(self.parts[kind][values[kind]].build, _inner(given, kind), f"{kind} {values[kind]}")
             values |= {f"{kind}.{key}": value for key, value in known.items()}
+        if "model" in given:
+            values["model"] = _one_of("model", str(given["model"]), tuple(self.variants))
+            known = self.variants[values["model"]].resolve(_inner(given, "model"))
+            values |= {f"model.{key}": value for key, value in known.items()}
         for key, names in (("likelihood", tuple(HEADS)), ("network", NETWORKS)):
             if given.get(key, None) is not None:
                 values[key] = _one_of(key, str(given[key]), names)
@@ -70,15 +89,21 @@ class Mix:
 
     def origins(self, values: Mapping[str, Any]) -> tuple[str, ...]:
         """SHA-256 of the files of the chosen parts."""
-        return tuple(self.hashes.get((kind, values[kind]), "") for kind in KINDS)
+        whole = (self.variants[values["model"]].plugin.source_hash,) if "model" in values else ()
+        return (*whole, *(self.hashes.get((kind, values[kind]), "") for kind in KINDS if kind in values))
 
     def build(self, spec: Spec, values: Mapping[str, Any]) -> Model:
-        """The VAE of these parts.
+        """The VAE of these parts, or the model of another variant with this loss.
 
         Raises: Unsupported where parts do not fit each other or the data.
         """
         spec = replace(spec, **{key: values[key] for key in ("likelihood", "network") if key in values})
         made: dict[str, Any] = {"spec": spec}
+        if "model" in values:
+            model = self.variants[values["model"]].builder.build(spec, _inner(values, "model"))
+            made |= {kind: getattr(model, kind) for kind in KINDS[:3] if isinstance(model, VAE)}
+            model.loss = _call(_must_find(self.parts["loss"][values["loss"]], made), made, _inner(values, "loss"))
+            return model
         waiting = {kind: self.parts[kind][values[kind]].build for kind in KINDS}
         while waiting:
             ready = [kind for kind, build in waiting.items() if not _needs(build) & waiting.keys()]
@@ -135,6 +160,19 @@ def _inner(values: Mapping[str, Any], kind: str) -> dict[str, Any]:
 def _call(build: Callable[..., Any], made: Mapping[str, Any], values: Mapping[str, Any]) -> Any:
     wanted = inspect.signature(build).parameters
     return build(**{name: thing for name, thing in made.items() if name in wanted}, **values)
+
+
+def _must_find(part: Part, made: Mapping[str, Any]) -> Callable[..., Any]:
+    """The builder of a loss.
+
+    Raises: Unsupported where it needs a part that the model has not.
+    """
+    missing = _needs(part.build) - made.keys()
+    if missing:
+        raise Unsupported(
+            f"the loss {part.name} needs the {' and '.join(sorted(missing))} apart; this model has no such parts"
+        )
+    return part.build
 
 
 def _circle(waiting: Mapping[str, Callable[..., Any]], values: Mapping[str, Any]) -> str:

@@ -179,7 +179,7 @@ class _Loading:
         parts = {kind: {name: part for name, (part, _) in sorted(self.found[kind].items())} for kind in PART_KINDS}
         hashes = {(kind, name): plugin.source_hash for kind in PART_KINDS for name, (_, plugin) in self.found[kind].items()}
         variants = {n: _variant(n, f, p) for n, (f, p) in self.found["variant"].items()}
-        variants["mix"] = Variant("mix", Mix(parts, hashes), _plugin_of_mix(), in_all=False)
+        variants["mix"] = Variant("mix", Mix(parts, hashes, dict(variants)), _plugin_of_mix(), in_all=False)
         datasets = {n: _dataset(n, f, p) for n, (f, p) in sorted(self.found["dataset"].items())}
         metrics = {n: m for n, (m, _) in sorted(self.found["metric"].items())}
         return Registry(
