@@ -133,7 +133,7 @@ BAD = [
     (["list", "variants", "--bad"], "No such option '--bad'"),
     (["list", "variants", "--plugins-dir", "nix"], "nix does not exist"),
     (["show", "vax"], "nothing is called 'vax'; did you mean 'vae'"),
-    (["data", "digts"], "no data set or tag is called 'digts'; did you mean 'digits'?"),
+    (["data", "digts"], "no data set or tag is called 'digts'; did you mean 'digits'"),
     (["data", "digits", "--data-dir", "nix"], "the folder nix (--data-dir) does not exist"),
     (["bench", "--variants", "vea", "--dry-run"], "did you mean 'vae'"),
     (["bench", "--variants", "beta[beta=-1]", "--dry-run"], "beta[beta=-1] is out of range"),
