@@ -7,6 +7,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 from torch.distributions import Categorical, Distribution
+from torch.nn import functional as F
 
 from vaezoo.core import VAE, Encoder, Loss, Model, Prior, Spec, Terms, Unsupported
 from vaezoo.distributions import Point
@@ -169,9 +170,15 @@ class Scalar(Encoder):
     def forward(self, x: Tensor, c: Tensor | None = None) -> Rounded:
         half = self.levels // 2
         reach, offset = (self.levels - 1) * (1 - 1e-3) / 2, 0.0 if self.levels % 2 else 0.5
-        bounded = torch.tanh(self.spread(self.net(x, c)) + math.atanh(offset / reach)) * reach - offset
+        bounded = torch.tanh(self._standardised(self.net(x, c)) + math.atanh(offset / reach)) * reach - offset
         rounded = bounded.detach().round()
         return Rounded(bounded / half, rounded / half, rounded.long() + half, self.levels, 1)
+
+    def _standardised(self, e: Tensor) -> Tensor:
+        """(B, D). One row alone has no spread: it is read by the running one, in training too."""
+        if self.training and len(e) == 1:
+            return F.batch_norm(e, self.spread.running_mean, self.spread.running_var, eps=self.spread.eps)
+        return self.spread(e)
 
 
 class Commitment(Loss):
