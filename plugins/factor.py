@@ -26,6 +26,7 @@ class Factor(Loss):
 
     One backward pass serves both players: each term is blind to the parameters of the other, so that the sum gives each
     its own gradient, at the same parameter values. `critic` is the critic's cross-entropy, no part of what is monitored.
+    A TC is never negative: an estimate below 0 is the critic's error, for which the monitor gives no credit.
     """
 
     def __init__(self, spec: Spec, gamma: NonNegative = 6.4) -> None:
@@ -43,9 +44,10 @@ class Factor(Loss):
             tc = self.critic(joint).mean()
         critic = self.cross_entropy(joint.detach(), shuffle_each_dimension(other.detach()))
         distortion, rate = -trace.log_px.mean(), trace.kl.mean()
-        objective = distortion + rate + self.gamma * tc
-        terms = {"monitor": objective, "distortion": distortion, "rate": rate, "tc": tc, "critic": critic}
-        return {"loss": objective + critic, **terms}
+        loss = distortion + rate + self.gamma * tc + critic
+        monitor = distortion + rate + self.gamma * tc.clamp_min(0)
+        terms = {"monitor": monitor, "distortion": distortion, "rate": rate, "tc": tc, "critic": critic}
+        return {"loss": loss, **terms}
 
     def cross_entropy(self, joint: Tensor, shuffled: Tensor) -> Tensor:
         """-½ E log D(joint) - ½ E log (1 - D(shuffled)), in nats."""
