@@ -1,8 +1,10 @@
-"""What a figure of sequences shows, before it is drawn."""
+"""What a figure of sequences shows, before it is drawn, and that grids of any length leave no empty bands."""
 
 import numpy as np
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from vaezoo.bench.figures import _strips, _trimmed, _where_seen
+from vaezoo.bench.figures import _panels, _strips, _trimmed, _where_seen
 
 
 def rolls() -> np.ndarray:
@@ -44,3 +46,16 @@ def test_lines_share_one_scale_and_are_not_cut():
     assert len(drawn) == 6
     assert len({ax.get_ylim() for ax in drawn}) == 1
     assert len(drawn[0].get_lines()) == 2  # a line a channel, no scatter plot
+
+
+@pytest.mark.parametrize("rows", [1, 12])
+def test_a_grid_fills_its_figure_whatever_its_length(rows):
+    """Above the panels there is room for a title alone, below them for ticks and a label, in inches."""
+    curve = [([1.0, 2.0], [3.0, 2.0], 2)]
+    images = np.random.default_rng(0).random((8, 1, 8, 8))
+    for figure in (_strips([(str(i), images) for i in range(rows)], "title"), _panels([("vae", curve)] * 4 * rows)):
+        FigureCanvasAgg(figure).draw()
+        panels = [ax.get_position() for ax in figure.axes]
+        whole = figure.get_tightbbox()
+        assert whole.y1 - max(p.y1 for p in panels) * figure.get_figheight() < 0.4
+        assert min(p.y0 for p in panels) * figure.get_figheight() - whole.y0 < 0.5

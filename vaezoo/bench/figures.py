@@ -79,10 +79,9 @@ def _samples(rows: Sequence[Row], store: Store) -> list["Figure"]:
 def _strips(strips: Sequence[tuple[str, np.ndarray]], title: str, columns: int = COLUMNS) -> "Figure":
     """One strip of pictures a row, its name to the left; points in the plane share one scatter plot a strip."""
     is_plane, is_sequence = strips[0][1].ndim == 2, strips[0][1].ndim == 3
-    columns, width, height = (SEQUENCES, 2.2, 1.0) if is_sequence else (columns, 0.62, 0.62)
+    columns, width, height = (SEQUENCES, 1.8, 0.8) if is_sequence else (columns, 0.5, 0.5)
     n = 1 if is_plane else min(columns, max(len(x) for _, x in strips))
-    figure = _figure(width * n + 2.2, (height + 0.04) * len(strips) + 0.4)
-    grid = figure.subplots(len(strips), n, squeeze=False, gridspec_kw={"wspace": 0.06, "hspace": 0.08})
+    figure, grid = _grid(len(strips), n, (width, height), (0.04, 0.04))
     strips = _trimmed(strips, n) if is_sequence else strips
     for axes, (name, x) in zip(grid, strips, strict=True):
         for ax, one in zip(axes, [x] if is_plane else x[:n], strict=False):
@@ -92,8 +91,9 @@ def _strips(strips: Sequence[tuple[str, np.ndarray]], title: str, columns: int =
         axes[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=8)
     if is_sequence:
         _share_axes(grid)
-        figure.supxlabel("time, in steps" + _extent(strips), fontsize=8, y=0.11 - 0.22 / figure.get_figheight())
-    figure.suptitle(title, fontsize=9, y=0.93)
+        label = f"time, in steps (0 to {strips[0][1].shape[1]})"
+        figure.supxlabel(label, fontsize=8, y=-0.05 / figure.get_figheight(), va="top")
+    figure.suptitle(title, fontsize=9, y=1 + 0.08 / figure.get_figheight(), va="bottom")
     return figure
 
 
@@ -106,10 +106,6 @@ def _trimmed(strips: Sequence[tuple[str, np.ndarray]], n: int) -> list[tuple[str
     used = np.flatnonzero(np.any([np.nan_to_num(x).max((0, 1)) > 0.1 for _, x in shown], 0))
     low, high = (used.min(), used.max() + 1) if len(used) else (0, shown[0][1].shape[-1])
     return [(name, x[:, :steps, low:high]) for name, x in shown]
-
-
-def _extent(strips: Sequence[tuple[str, np.ndarray]]) -> str:
-    return f" (0 to {strips[0][1].shape[1]})"
 
 
 def _share_axes(grid: np.ndarray) -> None:
@@ -154,8 +150,8 @@ def _curves(rows: Sequence[Row], store: Store) -> list["Figure"]:
 def _panels(found: Sequence[tuple[str, list[tuple[list[float], list[float], int]]]]) -> "Figure":
     columns = min(4, len(found))
     lines = math.ceil(len(found) / columns)
-    figure = _figure(2.6 * columns, 1.9 * lines + 0.4)
-    axes = figure.subplots(lines, columns, squeeze=False, gridspec_kw={"wspace": 0.35, "hspace": 0.6}).ravel()
+    figure, grid = _grid(lines, columns, (1.7, 1.0), (0.5, 0.5))
+    axes = grid.ravel()
     for ax, (name, curves) in zip(axes, found, strict=False):
         for epochs, losses, best in curves:
             ax.plot(epochs, losses, color=INK, linewidth=0.9, alpha=0.7)
@@ -167,8 +163,8 @@ def _panels(found: Sequence[tuple[str, list[tuple[list[float], list[float], int]
         ax.xaxis.get_major_locator().set_params(integer=True)
     for ax in axes[len(found) :]:
         ax.set_axis_off()
-    figure.supxlabel("epoch (dot: the epoch returned to)", fontsize=8, y=-0.25 / figure.get_figheight())
-    figure.supylabel("validation loss", fontsize=8)
+    figure.supxlabel("epoch (dot: the epoch returned to)", fontsize=8, y=-0.25 / figure.get_figheight(), va="top")
+    figure.supylabel("validation loss", fontsize=8, x=-0.4 / figure.get_figwidth(), ha="right")
     return figure
 
 
@@ -275,6 +271,14 @@ def _arrays(folder: Path) -> Arrays:
 
 def _parts(items: Sequence[Any], size: int) -> list[Sequence[Any]]:
     return [items[i : i + size] for i in range(0, len(items), size)]
+
+
+def _grid(lines: int, columns: int, cell: tuple[float, float], gap: tuple[float, float]) -> tuple["Figure", np.ndarray]:
+    """A figure that its panels fill, (width, height) of a panel and between panels in inches; saving takes in the labels."""
+    figure = _figure(*(n * size + (n - 1) * space for n, size, space in zip((columns, lines), cell, gap, strict=True)))
+    spaces = {"wspace": gap[0] / cell[0], "hspace": gap[1] / cell[1]}
+    edges = {"left": 0, "right": 1, "bottom": 0, "top": 1}
+    return figure, figure.subplots(lines, columns, squeeze=False, gridspec_kw=spaces | edges)
 
 
 def _figure(width: float, height: float) -> "Figure":
