@@ -46,8 +46,8 @@ class BatchNormalised(Encoder):
             return self.mean, self.variance
         mean, variance = m.mean(0), m.var(0, correction=0)
         with torch.no_grad():
-            self.mean.lerp_(mean.detach(), MOMENTUM)
-            self.variance.lerp_(variance.detach(), MOMENTUM)
+            self.mean.copy_(self.mean + MOMENTUM * (mean - self.mean))
+            self.variance.copy_(self.variance + MOMENTUM * (variance - self.variance))
         return mean, variance
 
 

@@ -62,7 +62,7 @@ class TwoStage(Model):
     def __init__(self, spec: Spec, epochs: int, learning_rate: float) -> None:
         super().__init__(FirstStage())
         self.first = VAE(Gaussian(spec), Write(spec), StandardNormal(spec), ELBO())
-        self.second, self.epochs, self.learning_rate = Coder(spec), epochs, learning_rate
+        self.second, self.epochs, self.learning_rate = Coder(spec).requires_grad_(False), epochs, learning_rate
         self.loss.check(self)
 
     def infer(self, x: Tensor, c: Tensor | None = None, k: int = 1) -> Trace:
@@ -89,6 +89,7 @@ class TwoStage(Model):
             ]
             loc = torch.cat([q.mean for q in parts])
             scale = torch.cat([q.stddev for q in parts])
+        self.second.requires_grad_(True)
         optimiser = torch.optim.Adam(self.second.parameters(), self.learning_rate)
         decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, self.epochs)
         with torch.enable_grad():
@@ -99,7 +100,8 @@ class TwoStage(Model):
                     loss.backward()
                     optimiser.step()
                 decay.step()
-            optimiser.zero_grad(set_to_none=True)
+        optimiser.zero_grad(set_to_none=True)
+        self.second.requires_grad_(False)
 
     def code_bound(self, z: Tensor) -> Tensor:
         """The second stage's ELBO for codes z (K, B, D), (K, B)."""

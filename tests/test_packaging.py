@@ -62,7 +62,7 @@ def test_the_wheel_holds_every_module_plugin_and_suite(wheel):
 
 def test_the_wheel_is_what_runs_there(clean):
     where = subprocess.run(
-        [str(clean / "bin" / "python"), "-c", "import vaezoo, vaezoo_plugins; print(vaezoo.__file__, vaezoo_plugins.__file__)"],
+        [str(clean / "bin" / "python"), "-c", "import vaezoo as a, vaezoo_plugins as b; print(a.__file__, b.__file__)"],
         capture_output=True, text=True, cwd=clean,
     ).stdout.split()  # fmt: skip
     assert all(path.startswith(str(clean)) for path in where)

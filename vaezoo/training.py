@@ -157,6 +157,8 @@ class _Stepper:
     def __init__(self, model: Model, budget: Budget) -> None:
         by_factor: dict[float, list[nn.Parameter]] = {}
         for name, parameter in model.named_parameters():
+            if not parameter.requires_grad:  # fitted after training, or moved by other means
+                continue
             by_factor.setdefault(model.lr.get(name.split(".")[0], 1.0), []).append(parameter)
         self.model = model
         self.clip, self.flat = budget.clip, [_flattened(parameters) for parameters in by_factor.values()]
@@ -173,7 +175,7 @@ class _Stepper:
 
     def release(self) -> None:
         """Give every parameter a tensor of its own again."""
-        for p in self.model.parameters():
+        for p in (p for p in self.model.parameters() if p.requires_grad):
             p.data, p.grad = p.data.clone(), None
 
 

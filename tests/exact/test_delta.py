@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 from torch.func import functional_call, stack_module_state, vmap
-from vaezoo_plugins.delta import BatchNormalised, Committed, bn, delta, widest_scale
+from vaezoo_plugins.delta import EPSILON, BatchNormalised, Committed, bn, delta, widest_scale
 
 from tests.conftest import VECTOR, rows_of
 
@@ -27,9 +27,12 @@ def test_the_mean_kl_of_any_batch_is_above_the_bound(scale) -> None:
 
 def test_means_of_a_batch_have_the_fixed_spread() -> None:
     torch.manual_seed(1)
-    q = bn(VECTOR, gamma=0.6).double().encoder(rows_of(VECTOR, 64).double())
+    encoder, x = bn(VECTOR, gamma=0.6).double().encoder, rows_of(VECTOR, 64).double()
+    q = encoder(x)
     torch.testing.assert_close(q.mean.mean(0), torch.zeros(4).double(), rtol=0, atol=1e-10)
-    torch.testing.assert_close(q.mean.std(0, correction=0), torch.full((4,), 0.6).double(), rtol=1e-2, atol=0)
+    raw = encoder.net(x)[:, :4].var(0, correction=0)
+    expected = 0.6 * (raw / (raw + EPSILON)).sqrt()
+    torch.testing.assert_close(q.mean.std(0, correction=0), expected, rtol=1e-10, atol=0)
 
 
 def test_running_moments_change_in_training_only_and_are_used_in_evaluation() -> None:

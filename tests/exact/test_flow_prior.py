@@ -57,14 +57,23 @@ def test_density_and_draws_work_under_stacked_seeds(kind) -> None:
     priors = [made(kind, 3), made(kind, 3)]
     for p in priors[1].parameters():
         torch.nn.init.normal_(p, 0, 0.1)
-    state, z = stack_module_state(priors), torch.randn(4, 3).double()
+    state, z = stack_module_state(priors), torch.randn(2, 4, 3).double()  # the codes of two seeds
 
-    def both(params, buffers):
-        p = functional_call(priors[0], (params, buffers))
-        return p.log_prob(z), p.sample((2,))
+    class Both(torch.nn.Module):  # zuko runs its networks when the density is asked for, which must be inside
+        def __init__(self):
+            super().__init__()
+            self.prior = priors[0]
 
-    log_p, draws = vmap(both, randomness="different")(*state)
-    torch.testing.assert_close(log_p, torch.stack([p().log_prob(z) for p in priors]))
+        def forward(self, z):
+            p = self.prior()
+            return p.log_prob(z), (p if kind != "realnvp" else p.base).sample((2,))
+
+    def both(params, buffers, z):
+        state = {f"prior.{name}": value for name, value in {**params, **buffers}.items()}
+        return functional_call(Both(), state, (z,))
+
+    log_p, draws = vmap(both, randomness="different")(*state, z)
+    torch.testing.assert_close(log_p, torch.stack([p().log_prob(each) for p, each in zip(priors, z, strict=True)]))
     assert draws.shape == (2, 2, 3)
 
 

@@ -237,6 +237,7 @@ def _load(choice: DataChoice, source: Source) -> Json:
 
 def _trial(choice: Choice, label: str, data: Json, budget: Json, spec: Json, shared: Json) -> Trial:
     plugin = choice.plugin
+    must_fit(label, spec.get("likelihood", data["spec"]["likelihood"]), data["likelihoods"])
     return Trial(
         variant=choice.label,
         name=choice.variant.name,
@@ -249,6 +250,15 @@ def _trial(choice: Choice, label: str, data: Json, budget: Json, spec: Json, sha
         budget=asdict(Budget(**{**data["budget"], **budget})),
         **shared,
     )
+
+
+def must_fit(data: str, likelihood: str, fitting: Sequence[str]) -> None:
+    """Raises: PlanError for a likelihood that the data's values are none of."""
+    if likelihood not in fitting:
+        raise PlanError(
+            f"likelihood={likelihood} is for {HEADS[likelihood].support}, and {data} has other values; "
+            f"there it can be {', '.join(fitting)}"
+        )
 
 
 def _with_skips(rows: list[Trial], source: Source) -> list[Trial]:

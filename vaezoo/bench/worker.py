@@ -30,10 +30,11 @@ OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memo
 
 
 def describe_data(source: Json, label: str) -> Json:
-    """Name, spec, hashes and budget of a data set, or {"error": why it cannot be loaded}."""
+    """Name, spec, hashes, budget and fitting likelihoods of a data set, or {"error": why it cannot be loaded}."""
     try:
         data = _data(source, label)
-        return {"name": data.name, "spec": asdict(data.spec), "hashes": dict(data.hashes), "budget": dict(data.budget)}
+        facts = {"name": data.name, "spec": asdict(data.spec), "hashes": dict(data.hashes), "budget": dict(data.budget)}
+        return facts | {"likelihoods": data.likelihoods}
     except Exception as error:
         return {"error": f"data set {label}: {error}"}
 

@@ -33,7 +33,7 @@ def train(variant: str, dataset: str, out: Path, wants_json: bool, plugins_dir: 
     """Train one VARIANT, such as vae or 'beta[beta=2]', and write a checkpoint."""
     from dataclasses import asdict, replace
 
-    from ..bench.plan import chosen_device, split_settings
+    from ..bench.plan import chosen_device, must_fit, split_settings
     from ..checkpoint import must_be_writable, save
     from ..seeds import seeded
     from ..training import fit
@@ -44,6 +44,7 @@ def train(variant: str, dataset: str, out: Path, wants_json: bool, plugins_dir: 
     budget, size = split_settings(asked["settings"] | ({"epochs": asked["epochs"]} if asked["epochs"] else {}))
     device = chosen_device(asked["device"])
     data = _loaded(registry, dataset, asked["data_dirs"], asked["offline"])
+    must_fit(data.name, size.get("likelihood", data.spec.likelihood), data.likelihoods)
     data = replace(data, spec=replace(data.spec, **size))
     with seeded("weights", asked["seed"]):
         model = choice.variant(data.spec, **choice.hyperparameters)

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..core import Spec
+from ..likelihoods import HEADS
 
 SPLITS = ("train", "validation", "test")
 
@@ -80,6 +81,11 @@ class Data:
         """Rows of the training split as a model is to see them: drawn anew where the data is dynamic."""
         return torch.bernoulli(x, generator=generator) if self.is_dynamic else x
 
+    @property
+    def likelihoods(self) -> list[str]:
+        """The likelihoods that have a probability or a density for every value of x: grey pixels have no cross-entropy."""
+        return [name for name in HEADS if name == self.spec.likelihood or supports(name, self.test, self.spec.levels)]
+
     @cached_property
     def hashes(self) -> dict[str, str]:
         """SHA-256 of every split's bytes, labels behind: what a trial's key and a card name."""
@@ -92,3 +98,16 @@ class Data:
             return h.hexdigest()
 
         return {name: digest(name) for name in SPLITS}
+
+
+def supports(likelihood: str, x: Tensor, levels: int) -> bool:
+    """Whether all values of x are ones that the likelihood can give a probability or a density to."""
+    x = x[~x.isnan()]
+    if likelihood == "bernoulli":
+        return bool(((x == 0) | (x == 1)).all())
+    if likelihood == "continuous_bernoulli":
+        return bool(((x >= 0) & (x <= 1)).all())
+    if likelihood in ("logistic", "categorical"):
+        steps = x * (levels - 1)
+        return bool(((x >= 0) & (x <= 1) & ((steps - steps.round()).abs() < 1e-3)).all())
+    return True
