@@ -9,8 +9,7 @@ import math
 from typing import Any
 
 import torch
-from torch import Tensor
-from torch import distributions as D
+from torch import Tensor, distributions as D
 from torch.distributions import Distribution
 
 from vaezoo.core import VAE, Encoder, Latent, Loss, Model, Prior, Spec, Terms, Trace, Unsupported, require_parts
@@ -262,8 +261,8 @@ def joint(
     G log M. The table's bound is that of the discrete model with β = 1.
 
     Paper: Dupont 2018, Learning disentangled joint continuous and discrete representations, arXiv:1804.00104;
-    both capacities 5 and temperature 0.67 are the paper's for MNIST. Its γ = 30 drowns R on small images, where R is about 20
-    nats and not 100: on 8×8 digits the bound then ends below that of independent pixels. Hence 3.
+    both capacities 5 and temperature 0.67 are the paper's for MNIST. Its γ = 30 drowns R on small images, where R is about
+    20 nats and not 100: on 8×8 digits the bound then ends below that of independent pixels. Hence 3.
     """
     most = min(discrete, groups * math.log(classes))
     return Joint(spec, groups, classes, Capacities(temperature, gamma, continuous, most, until))

@@ -4,8 +4,7 @@ from abc import abstractmethod
 from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
-from torch import distributions as D
+from torch import Tensor, distributions as D, nn
 from torch.distributions import Distribution
 from torch.nn import functional as F
 from torch.nn.utils import parametrize

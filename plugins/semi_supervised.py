@@ -5,8 +5,7 @@ from typing import Annotated, Any
 
 import torch
 from pydantic import Field
-from torch import Tensor
-from torch import distributions as D
+from torch import Tensor, distributions as D
 
 from vaezoo.core import Latent, Loss, Model, Spec, Terms, Trace, Unsupported
 from vaezoo.distributions import Drawable, draw, kl

@@ -9,8 +9,7 @@ import math
 from typing import Any
 
 import torch
-from torch import Tensor
-from torch import distributions as D
+from torch import Tensor, distributions as D
 from torch.distributions import Distribution
 from torch.nn import functional as F
 

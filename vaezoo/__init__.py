@@ -7,64 +7,30 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .api import dataset as dataset
-    from .api import variants as variants
-    from .checkpoint import CheckpointError as CheckpointError
-    from .checkpoint import load as load
-    from .checkpoint import save as save
+    from .api import dataset as dataset, variants as variants
+    from .checkpoint import CheckpointError as CheckpointError, load as load, save as save
     from .core import (
         VAE as VAE,
-    )
-    from .core import (
         Decoder as Decoder,
-    )
-    from .core import (
         Encoder as Encoder,
-    )
-    from .core import (
         Latent as Latent,
-    )
-    from .core import (
         Loss as Loss,
-    )
-    from .core import (
         Model as Model,
-    )
-    from .core import (
         Prior as Prior,
-    )
-    from .core import (
         Recipe as Recipe,
-    )
-    from .core import (
         Spec as Spec,
-    )
-    from .core import (
         Trace as Trace,
-    )
-    from .core import (
         Unsupported as Unsupported,
     )
-    from .data.data import Card as Card
-    from .data.data import Data as Data
+    from .data.data import Card as Card, Data as Data
     from .data.files import Files as Files
-    from .distributions import at_centre as at_centre
-    from .distributions import draw as draw
+    from .distributions import at_centre as at_centre, draw as draw
     from .evaluation import evaluate as evaluate
-    from .hooks import Column as Column
-    from .hooks import Metric as Metric
-    from .hooks import Part as Part
-    from .hooks import hookimpl as hookimpl
-    from .hooks import tags as tags
+    from .hooks import Column as Column, Metric as Metric, Part as Part, hookimpl as hookimpl, tags as tags
     from .hyperparameters import HyperparameterError as HyperparameterError
     from .losses import ELBO as ELBO
-    from .registry import Registry as Registry
-    from .registry import SelectionError as SelectionError
-    from .registry import Variant as Variant
-    from .training import Budget as Budget
-    from .training import Diverged as Diverged
-    from .training import History as History
-    from .training import fit as fit
+    from .registry import Registry as Registry, SelectionError as SelectionError, Variant as Variant
+    from .training import Budget as Budget, Diverged as Diverged, History as History, fit as fit
 
     __version__: str
 

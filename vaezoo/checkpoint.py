@@ -23,8 +23,7 @@ from .hyperparameters import HyperparameterError, did_you_mean
 from .likelihoods import HEADS
 from .loading import own_version
 from .networks import NETWORKS
-from .registry import Registry
-from .registry import load as load_registry
+from .registry import Registry, load as load_registry
 
 FORMAT = 1  # raised when older versions could not read the file any more
 

@@ -6,8 +6,7 @@ A network gives `raw` (K, B, *shape) for a head that asks one number of every en
 from abc import abstractmethod
 
 import torch
-from torch import Tensor, nn
-from torch import distributions as D
+from torch import Tensor, distributions as D, nn
 from torch.distributions import Distribution
 
 from .core import Spec, Unsupported
