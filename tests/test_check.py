@@ -33,7 +33,7 @@ FAULTS = {
     ),
     "learns": (
         "class Bad(ELBO):\n"
-        "    def combine(self, r, kl, t):\n        return {'loss': r + kl, 'monitor': -r - kl}\n"
+        "    def combine(self, r, kl, t):\n        return {'loss': 2 * (r + kl).detach() - r - kl}\n"
         "def broken(spec):\n" + DOC + "    return vae(spec, loss=Bad())\n"
     ),
     "trains_every_parameter": (
@@ -89,22 +89,41 @@ FAULTS = {
         "    def combine(self, r, kl, t):\n        return {'loss': r + kl if r > 0 else r + 2 * kl}\n"
         "def broken(spec):\n" + DOC + "    return vae(spec, loss=Bad())\n"
     ),
+    "takes_any_batch: shape": (
+        "class Bad(ELBO):\n"
+        "    def combine(self, r, kl, t):\n        return {'loss': r + kl, 'extra': torch.ones(3)}\n"
+        "def broken(spec):\n" + DOC + "    return vae(spec, loss=Bad())\n"
+    ),
+    "trains_every_parameter: not finite": (
+        "class Bad(ELBO):\n"
+        "    def combine(self, r, kl, t):\n        return {'loss': r + kl + (kl - kl).abs().sqrt()}\n"
+        "def broken(spec):\n" + DOC + "    return vae(spec, loss=Bad())\n"
+    ),
+    "samples_the_data: gradient": (
+        "class Bad(VAE):\n"
+        "    def sample(self, n, c=None, mean=False):\n"
+        "        return self.decoder(self.prior().sample((1, n)), c).mean[0]\n"
+        "def broken(spec):\n" + DOC + "    return Bad(Gaussian(spec), Write(spec), StandardNormal(spec), ELBO())\n"
+    ),
     "is_silent": "def broken(spec):\n" + DOC + "    print('building')\n    return vae(spec)\n",
 }
 
 
-@pytest.mark.parametrize("rule", list(FAULTS))
-def test_a_fault_is_found_by_its_rule(tmp_path, rule):
-    (tmp_path / "faulty.py").write_text(HEAD + FAULTS[rule])
+@pytest.mark.parametrize("fault", list(FAULTS))
+def test_a_fault_is_found_by_its_rule(tmp_path, fault):
+    """A fault is a rule, with words of what was seen where the rule finds several."""
+    rule, _, words = fault.partition(": ")
+    (tmp_path / "faulty.py").write_text(HEAD + FAULTS[fault])
     findings = check(load(tmp_path).variants["broken"], fast=True)
     broken = {f.rule for f in findings if not f.passed}
     assert rule in broken
-    assert broken <= {rule, "repeats_itself", "saves_and_loads", "stacks"}, [f for f in findings if not f.passed]
+    assert any(words in f.seen for f in findings if f.rule == rule and not f.passed)
+    assert broken <= {rule, "learns", "repeats_itself", "saves_and_loads", "stacks"}, [f for f in findings if not f.passed]
     assert all(f.seen and f.mend for f in findings if not f.passed)
 
 
 def test_every_rule_has_a_fault_that_it_finds():
-    assert {rule.__name__ for rule in RULES} == set(FAULTS)
+    assert {rule.__name__ for rule in RULES} == {fault.partition(":")[0] for fault in FAULTS}
 
 
 def test_a_sound_variant_breaks_no_rule():
