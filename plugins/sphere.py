@@ -16,7 +16,8 @@ from torch.nn import functional as F
 from vaezoo.core import VAE, Encoder, Model, Prior, Spec, Unsupported
 from vaezoo.distributions import Drawable
 from vaezoo.hooks import Part, hookimpl, tags
-from vaezoo.losses import ELBO
+from vaezoo.hyperparameters import Fraction
+from vaezoo.losses import WarmUp
 from vaezoo.networks import Read, Write
 
 CELLS = 96  # of the axis of the angle, narrow near 0, where the mass is for large κ
@@ -222,26 +223,29 @@ class UniformSphere(Prior):
 
 
 @tags("posterior", "prior", "sphere")
-def vmf(spec: Spec) -> Model:
+def vmf(spec: Spec, until: Fraction = 0.3) -> Model:
     """The codes lie on a sphere, with a von Mises-Fisher posterior and a uniform prior.
 
-    Minimises R + KL, KL = κ E w + log C_D(κ) + log area(S^{D-1}), which does not depend on μ.
+    Minimises R + β(t) KL, β rising to 1 over the first part `until` of the training, KL = κ E w +
+    log C_D(κ) + log area(S^{D-1}), which does not depend on μ.
 
     Paper: Davidson et al. 2018, Hyperspherical variational auto-encoders, arXiv:1804.00891, §3; the gradient is the implicit
-    one of Figurnov, Mohamed & Mnih 2018, arXiv:1805.08498, in place of the paper's corrected rejection sampler.
+    one of Figurnov, Mohamed & Mnih 2018, arXiv:1805.08498, in place of the paper's corrected rejection sampler. The
+    warm-up is ours: without it q ends uniform on small data, for a narrow q costs its KL before its μ says anything.
     """
-    return VAE(Fisher(spec), Write(spec), UniformSphere(spec), ELBO())
+    return VAE(Fisher(spec), Write(spec), UniformSphere(spec), WarmUp(until))
 
 
 @tags("posterior", "prior", "sphere")
-def power(spec: Spec) -> Model:
+def power(spec: Spec, until: Fraction = 0.3) -> Model:
     """The codes lie on a sphere, with a power spherical posterior, which is drawn without rejection.
 
-    Minimises R + KL, KL = -H(q) + log area(S^{D-1}).
+    Minimises R + β(t) KL, β rising to 1 over the first part `until` of the training, KL = -H(q) + log area(S^{D-1}).
 
-    Paper: De Cao & Aziz 2020, The power spherical distribution, arXiv:2006.04437, §3.
+    Paper: De Cao & Aziz 2020, The power spherical distribution, arXiv:2006.04437, §3. The warm-up is
+    that of `vmf`.
     """
-    return VAE(Power(spec), Write(spec), UniformSphere(spec), ELBO())
+    return VAE(Power(spec), Write(spec), UniformSphere(spec), WarmUp(until))
 
 
 @hookimpl

@@ -35,7 +35,7 @@ def digits(rows: Few = 0) -> Data:
         spec=Spec((1, 8, 8), "bernoulli", len(split.train), classes=10, latent=8, hidden=64, network="mlp"),
         card=CARD,
         labels=split.of(labels),
-        budget={"epochs": 120, "learning_rate": 4e-3, "patience": 15},
+        budget={"epochs": 120, "learning_rate": 4e-3, "patience": 25},
         split_hash=split.sha256,
         duplicates=duplicates(grey[split.train], grey[split.test]),
         train=x["train"],
