@@ -121,3 +121,31 @@ def test_exact_enumeration_is_all_sign_patterns():
     d = [0.5, -0.2, 1.1]
     sums = [sum(s * x for s, x in zip(signs, d, strict=True)) for signs in itertools.product((1, -1), repeat=3)]
     assert S.paired_permutation(d) == np.mean([abs(s) >= abs(sum(d)) - 1e-12 for s in sums])
+
+
+def test_moderated_t_is_right_5_times_in_100_where_there_is_no_difference():
+    """3 differences a row, variances that differ from row to row by a scaled inverse χ² of 6 degrees; z = 4."""
+    rng = np.random.default_rng(1)
+    n = 4000
+    scale = np.sqrt(6 / rng.chisquare(6, n))
+    p = np.array(S.moderated_t((scale[:, None] * rng.normal(size=(n, 3))).tolist()))
+    for level in (0.05, 0.005):
+        assert abs((p < level).mean() - level) < 4 * math.sqrt(level * (1 - level) / n)
+
+
+def test_moderated_t_of_equal_variances_is_the_z_test_of_the_pooled_one():
+    rng = np.random.default_rng(2)
+    d = rng.normal(0.5, 2.0, size=(20_000, 3))
+    z = d.mean(1) / (2 / math.sqrt(3))
+    np.testing.assert_allclose(S.moderated_t(d[:20_000].tolist())[:50], 2 * stats.norm.sf(np.abs(z))[:50], rtol=0.1)
+
+
+def test_among_many_rows_a_far_worse_one_is_not_bold_with_three_seeds():
+    """What Holm over many rows takes from a t-test with two degrees of freedom, the other rows' variances give back."""
+    rng = np.random.default_rng(3)
+    rows = {f"near{i}": dict(enumerate(23 + 0.1 * rng.normal(size=3))) for i in range(40)}
+    rows |= {f"far{i}": dict(enumerate(25 + 0.3 * rng.normal(size=3))) for i in range(20)}
+    best = S.best_rows(rows, "lower")
+    assert best.rule == "moderated"
+    assert not any(name.startswith("far") for name in best.rows)
+    assert sum(name.startswith("near") for name in best.rows) > 30

@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy import optimize, special, stats
 
 ALPHA = 0.05
+MANY = 8  # rows from which their variances say what variances are like here
 EXACT_UP_TO = 14  # pairs: 2^14 sign patterns are enumerated
 CLOSE = 1e-12  # relative: statistics this close count as equal
 
@@ -70,6 +71,28 @@ def paired_t(differences: Sequence[float]) -> float:
     return float(stats.ttest_1samp(d, 0.0).pvalue)
 
 
+def moderated_t(differences: Sequence[Sequence[float]]) -> list[float]:
+    """p values of paired t-tests of many rows, whose variances are shrunk towards what they have in common.
+
+    With three seeds a row's own variance has two degrees of freedom and says little; many rows together say how large such
+    variances are. s̃² = (d₀ s₀² + d s²) / (d₀ + d), with d₀ and s₀² by the moments of log s² (Smyth 2004, Stat. Appl. Genet.
+    Mol. Biol. 3(1), §3 and §6.2). Each row needs two differences at least, which are not all equal.
+    """
+    rows = [np.asarray(d, float) for d in differences]
+    df, s2 = np.array([len(d) - 1.0 for d in rows]), np.array([d.var(ddof=1) for d in rows])
+    e = np.log(s2) - special.digamma(df / 2) + np.log(df / 2)
+    excess = e.var(ddof=1) - special.polygamma(1, df / 2).mean()
+    prior_df = 2 * _inverse_trigamma(excess) if excess > 1e-6 else 1e6
+    prior_s2 = math.exp(e.mean() + special.digamma(prior_df / 2) - math.log(prior_df / 2))
+    shrunk = (prior_df * prior_s2 + df * s2) / (prior_df + df)
+    t = np.array([d.mean() for d in rows]) / np.sqrt(shrunk / (df + 1))
+    return [float(p) for p in np.asarray(2 * stats.t.sf(np.abs(t), prior_df + df))]
+
+
+def _inverse_trigamma(value: float) -> float:
+    return float(optimize.brentq(lambda x: special.polygamma(1, x) - value, 1e-6, 1e9))
+
+
 def holm(p: Sequence[float]) -> list[float]:
     """The p values adjusted by Holm's step-down rule, in their order."""
     adjusted, largest = [math.nan] * len(p), 0.0
@@ -84,11 +107,13 @@ class Best:
     """The rows that are not significantly worse than the best, and by which rule."""
 
     rows: frozenset[str]
-    rule: str  # "permutation", "t" where too few seeds make the permutation test powerless, "none" for single seeds
+    rule: str  # "permutation"; "moderated" or "t" where too few seeds make it powerless; "none" for single seeds
 
 
 RULES = {
     "permutation": "paired sign-flip permutation test over seeds, Holm-adjusted, α = 0.05",
+    "moderated": "paired moderated t-test over seeds (Smyth 2004), Holm-adjusted, α = 0.05 (too few seeds for a permutation "
+    "test: variances of all rows are pooled in part)",
     "t": "paired t-test over seeds, Holm-adjusted, α = 0.05 (underpowered: too few seeds for a permutation test)",
     "none": "underpowered: too few seeds for a test, the best mean alone is bold",
 }
@@ -107,9 +132,21 @@ def best_rows(samples: Mapping[str, Sample], better: str) -> Best:
     if not tested:
         return Best(frozenset(ties), "none")
     rule = "permutation" if smallest_p(min(map(len, tested.values()))) * len(tested) <= ALPHA else "t"
-    test = paired_permutation if rule == "permutation" else paired_t
-    adjusted = holm([test(gap) for gap in tested.values()])
+    if rule == "t" and sum(_varies(gap) for gap in tested.values()) >= MANY:
+        rule = "moderated"
+    adjusted = holm(_p_values(list(tested.values()), rule))
     return Best(frozenset(ties | {row for row, p in zip(tested, adjusted, strict=True) if p > ALPHA}), rule)
+
+
+def _p_values(gaps: Sequence[Sequence[float]], rule: str) -> list[float]:
+    if rule != "moderated":
+        return [(paired_permutation if rule == "permutation" else paired_t)(gap) for gap in gaps]
+    shared = iter(moderated_t([gap for gap in gaps if _varies(gap)]))
+    return [next(shared) if _varies(gap) else paired_t(gap) for gap in gaps]
+
+
+def _varies(gap: Sequence[float]) -> bool:
+    return bool(np.ptp(gap) > CLOSE * np.abs(gap).max())
 
 
 def _gaps(a: Sample, b: Sample) -> list[float]:
