@@ -5,45 +5,45 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from vaezoo.core import Latent, Model, Spec, Trace
-from vaezoo.distributions import draw
+from vaezoo.core import Spec
 from vaezoo.hooks import hookimpl, tags
-from vaezoo.losses import ELBO
-from vaezoo.networks import StandardNormal, from_steps, mlp
-from vaezoo.stepwise import StepsLikelihood, as_steps, before
+from vaezoo.networks import mlp
+from vaezoo.stepwise import Moments, Parallel, Sight
 
 
-class RNN(Model):
+class RNN(Parallel):
     """Π_t p(x_t|x_<t), the past summed up by a GRU.
 
-    The trace must hold a latent: this one is a standard normal that nothing reads, q = p, so that KL is exactly 0 and the
-    bound, every importance weight and log p(x) are one number.
+    The trace must hold a latent: this one is a standard normal number a step that nothing reads, q = p, so that KL is
+    exactly 0 and the bound, every importance weight and log p(x) are one number.
     """
 
     def __init__(self, spec: Spec) -> None:
-        super().__init__(ELBO())
-        self.spec, (self.steps, self.channels) = spec, spec.as_steps
-        self.likelihood, self.unread = StepsLikelihood(spec), StandardNormal(spec, (1,))
+        super().__init__(spec, spec.hidden)
         self.rnn = nn.GRU(self.channels, spec.hidden, batch_first=True)
-        self.out = mlp(spec.hidden, spec.hidden, self.likelihood.raw_channels)
+        self.out = mlp(spec.hidden, spec.hidden, self.raw_channels)
 
-    def infer(self, x: Tensor, c: Tensor | None = None, k: int = 1) -> Trace:
-        _, full, _ = as_steps(x, self.spec)
-        raw = self.out(self.rnn(before(full))[0])
-        q = self.unread(c).expand(torch.Size((len(x),)))
-        z, log_q = draw(q, (k,))
-        return Trace(x, self.likelihood(raw.expand(k, *raw.shape)), (Latent(z, log_q, q, q),))
+    def features(self, x: Tensor, inputs: Tensor, mask: Tensor | None) -> Tensor:
+        return x[..., :0]
 
-    @torch.no_grad()
-    def sample(self, n: int, c: Tensor | None = None, mean: bool = False) -> Tensor:
-        like = next(self.parameters())
-        x, state, xs = like.new_zeros(n, 1, self.channels), None, []
-        for _ in range(self.steps):
-            states, state = self.rnn(x, state)
-            px = self.likelihood.of_step(self.out(states))
-            x = px.sample()
-            xs.append(px.mean if mean else x)
-        return from_steps(torch.cat(xs, 1)[None], self.spec)[0]
+    def inputs(self, x: Tensor, state: Tensor | None = None) -> Tensor:
+        return self.rnn(x, state)[0]
+
+    def p(self, state: Tensor) -> Moments:
+        zero = state.new_zeros(*state.shape[:-1], 1)
+        return Moments(zero, torch.ones_like(zero))
+
+    def q(self, state: Tensor, feature: Tensor) -> Moments:
+        return self.p(state)
+
+    def emit(self, state: Tensor, z: Tensor) -> Tensor:
+        return self.out(state)
+
+    def advance(self, state: Tensor, seen: Tensor, z: Tensor) -> Tensor:
+        return seen.expand_as(state)
+
+    def states(self, first: Tensor, seen: Sight, z: Tensor) -> Tensor:
+        return torch.cat([first[:, :, None], seen.inputs.expand(len(z), *seen.inputs.shape)], 2)
 
 
 @tags("recurrent", "baseline")

@@ -8,9 +8,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vaezoo.core import Spec
+from vaezoo.fivo import Particles, bound
 from vaezoo.hooks import hookimpl, tags
 from vaezoo.networks import mlp
-from vaezoo.stepwise import Moments, Particles, Stepwise, bound, from_the_end, moments
+from vaezoo.recurrent import BothEnds, from_the_end
+from vaezoo.stepwise import Moments, Parallel, Sight, Stepwise, alike, moments
 
 
 class Markov(Stepwise):
@@ -39,23 +41,26 @@ class Markov(Stepwise):
         return F.pad(z, (0, 1))
 
 
-class DKF(Markov):
+class DKF(Markov, Parallel):
     """p(z_t|z_t-1) by a network; q(z_t|x_1:T) from both ends (Krishnan et al. 2015, arXiv:1511.05121, "q-BRNN")."""
 
     def __init__(self, spec: Spec, particles: int) -> None:
         d, h = spec.latent, spec.hidden
         super().__init__(spec, lambda i, o: mlp(i, h, o), particles)
         self.transit, self.posterior = mlp(d, h, 2 * d), mlp(2 * h, h, 2 * d)
-        self.forwards, self.backwards = (nn.GRU(self.channels, h, batch_first=True) for _ in range(2))
+        self.read = BothEnds(self.channels, h)
 
     def features(self, x: Tensor, inputs: Tensor, mask: Tensor | None) -> Tensor:
-        return self.posterior(torch.cat([self.forwards(x)[0], from_the_end(self.backwards, x, mask)], -1))
+        return self.posterior(self.read(x, mask))
 
     def transition(self, z: Tensor) -> Moments:
         return moments(self.transit(z))
 
     def q(self, state: Tensor, feature: Tensor) -> Moments:
-        return Moments(*(m.expand(*state.shape[:-1], -1) for m in moments(feature)))
+        return alike(moments(feature), state)
+
+    def states(self, first: Tensor, seen: Sight, z: Tensor) -> Tensor:
+        return torch.cat([first[:, :, None], F.pad(z, (0, 1))], 2)
 
 
 class Gated(nn.Module):

@@ -10,26 +10,17 @@ from vaezoo.distributions import Observed, Steps, draw
 from vaezoo.hooks import hookimpl, tags
 from vaezoo.losses import ELBO
 from vaezoo.networks import StandardNormal, mlp, split_normal
-from vaezoo.stepwise import Moments, StepsLikelihood, as_steps, before, from_the_end, moments, noise_of_steps
+from vaezoo.recurrent import BothEnds, before
+from vaezoo.stepwise import Moments, StepsLikelihood, as_steps, moments, noise_of_steps
 
 
-class Both(nn.Module):
-    """(N, T, F) -> (N, T, 2 H): a recurrence from each end."""
-
-    def __init__(self, inputs: int, hidden: int) -> None:
-        super().__init__()
-        self.forwards, self.backwards = (nn.GRU(inputs, hidden, batch_first=True) for _ in range(2))
-
-    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        return torch.cat([self.forwards(x)[0], from_the_end(self.backwards, x, mask)], -1)
-
-    def ends(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        """(N, 2 H): the forward state after the last step that is there, the backward state at the first."""
-        forward, backward = self(x, mask).chunk(2, -1)
-        if mask is None:
-            return torch.cat([forward[:, -1], backward[:, 0]], -1)
-        last = (mask.sum(1) - 1).clamp_min(0)[:, None, None]
-        return torch.cat([torch.take_along_dim(forward, last, 1)[:, 0], backward[:, 0]], -1)
+def ends(run: BothEnds, x: Tensor, mask: Tensor | None) -> Tensor:
+    """(N, 2 H): the forward state after the last step that is there, the backward state at the first."""
+    forward, backward = run(x, mask).chunk(2, -1)
+    if mask is None:
+        return torch.cat([forward[:, -1], backward[:, 0]], -1)
+    last = (mask.sum(1) - 1).clamp_min(0)[:, None, None]
+    return torch.cat([torch.take_along_dim(forward, last, 1)[:, 0], backward[:, 0]], -1)
 
 
 class DSAE(Model):
@@ -39,9 +30,9 @@ class DSAE(Model):
         super().__init__(ELBO())
         d, h, (self.steps, channels) = spec.latent, spec.hidden, spec.as_steps
         self.spec, self.likelihood = spec, StepsLikelihood(spec)
-        self.still, self.of_still, self.prior_f = Both(channels, h), nn.Linear(2 * h, 2 * d), StandardNormal(spec)
+        self.still, self.of_still, self.prior_f = BothEnds(channels, h), nn.Linear(2 * h, 2 * d), StandardNormal(spec)
         self.moving, self.chain, self.of_moving = (
-            Both(channels + d, h),
+            BothEnds(channels + d, h),
             nn.GRU(2 * h, h, batch_first=True),
             nn.Linear(h, 2 * d),
         )
@@ -50,7 +41,7 @@ class DSAE(Model):
 
     def infer(self, x: Tensor, c: Tensor | None = None, k: int = 1) -> Trace:
         _, full, mask = as_steps(x, self.spec)
-        q_f = split_normal(self.of_still(self.still.ends(full, mask)))
+        q_f = split_normal(self.of_still(ends(self.still, full, mask)))
         f, log_q_f = draw(q_f, (k,))
         q = self._posterior(f, full, mask)
         z = q.loc + q.scale * noise_of_steps(q.loc)

@@ -1,12 +1,12 @@
 """FIVO: the likelihood estimate of a particle filter as the bound to maximise.
 
-The loss itself is in `vaezoo.stepwise`, beside the steps that it drives. The variants vrnn, srnn, storn, dkf and dmm are
+The loss itself is in `vaezoo.fivo`. The variants vrnn, srnn, storn, dkf, dmm and the causal rvae are
 trained by it when they are given `particles`, such as vrnn[particles=4].
 """
 
+from vaezoo.fivo import FIVO
 from vaezoo.hooks import Part, hookimpl
 from vaezoo.hyperparameters import Count, Fraction
-from vaezoo.stepwise import FIVO
 
 
 def fivo(particles: Count = 4, threshold: Fraction = 0.5) -> FIVO:

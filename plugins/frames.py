@@ -7,10 +7,10 @@ from torch import Tensor
 from vaezoo.core import Spec
 from vaezoo.hooks import hookimpl, tags
 from vaezoo.networks import mlp
-from vaezoo.stepwise import Moments, Sight, Stepwise, moments, noise_of_steps
+from vaezoo.stepwise import Moments, Parallel, Sight, alike, moments
 
 
-class Frames(Stepwise):
+class Frames(Parallel):
     """Π_t N(z_t; 0, I) p(x_t|z_t) with q = Π_t q(z_t|x_t): the state is empty, no step knows of another."""
 
     def __init__(self, spec: Spec) -> None:
@@ -27,9 +27,7 @@ class Frames(Stepwise):
         return Moments(zero, zero + 1)
 
     def q(self, state: Tensor, feature: Tensor) -> Moments:
-        loc, scale = moments(feature)
-        shape = (*state.shape[:-1], self.width)
-        return Moments(loc.expand(shape), scale.expand(shape))
+        return alike(moments(feature), state)
 
     def emit(self, state: Tensor, z: Tensor) -> Tensor:
         return self.write(z)
@@ -37,11 +35,8 @@ class Frames(Stepwise):
     def advance(self, state: Tensor, seen: Tensor, z: Tensor) -> Tensor:
         return state
 
-    def path(self, seen: Sight, k: int) -> tuple[Tensor, Tensor, Moments]:
-        """All steps at once, because none depends on another; (K, B, T, ·) each."""
-        states = seen.features.new_zeros(k, *seen.features.shape[:2], 0)
-        q = self.q(states, seen.features)
-        return states, q.loc + q.scale * noise_of_steps(q.loc), q
+    def states(self, first: Tensor, seen: Sight, z: Tensor) -> Tensor:
+        return z.new_zeros(*z.shape[:2], z.shape[2] + 1, 0)
 
 
 @tags("recurrent", "baseline")

@@ -15,7 +15,8 @@ from vaezoo.hooks import hookimpl, tags
 from vaezoo.hyperparameters import Count
 from vaezoo.losses import ELBO
 from vaezoo.networks import mlp
-from vaezoo.stepwise import Moments, StepsLikelihood, as_steps, before, moments, noise_of_steps
+from vaezoo.recurrent import before
+from vaezoo.stepwise import Moments, StepsLikelihood, as_steps, moments, noise_of_steps
 
 
 class Filtered(NamedTuple):

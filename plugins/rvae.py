@@ -6,70 +6,94 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vaezoo.core import Latent, Model, Spec, Trace
+from vaezoo.core import Latent, Model, Spec, Trace, Unsupported
 from vaezoo.distributions import Observed, Steps, noise
+from vaezoo.fivo import Particles, bound
 from vaezoo.hooks import hookimpl, tags
 from vaezoo.losses import ELBO
-from vaezoo.stepwise import Gates, Moments, StepsLikelihood, as_steps, from_the_end, moments
+from vaezoo.recurrent import BothEnds, from_the_end, gru_step
+from vaezoo.stepwise import Moments, Sight, StepsLikelihood, Stepwise, as_steps, moments
 
 
-class Run(nn.Module):
-    """A recurrence over (N, T, F) -> (N, T, out): forward, and from each row's end as well where `both`."""
+class Posterior(nn.Module):
+    """q(z_t|g_t, feature_t), where g_t sums up z_<t."""
 
-    def __init__(self, inputs: int, hidden: int, both: bool) -> None:
+    def __init__(self, features: int, hidden: int, latent: int) -> None:
         super().__init__()
-        self.forwards = nn.GRU(inputs, hidden, batch_first=True)
-        self.backwards = nn.GRU(inputs, hidden, batch_first=True) if both else None
-        self.out = hidden * (1 + both)
+        self.see, self.recall = nn.Linear(features, hidden), nn.Linear(hidden, hidden, bias=False)
+        self.out, self.chain = nn.Linear(hidden, 2 * latent), nn.GRU(latent, hidden, batch_first=True)
 
-    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        h = self.forwards(x)[0]
-        return h if self.backwards is None else torch.cat([h, from_the_end(self.backwards, x, mask)], -1)
+    def forward(self, g: Tensor, feature: Tensor) -> Moments:
+        return moments(self.out(F.silu(feature + self.recall(g))))
+
+    def path(self, g: Tensor, features: Tensor) -> tuple[Tensor, Tensor, Moments]:
+        """g_1 … g_T+1 (K, B, T + 1, H), and draws and moments of q (K, B, T, D), from g_1 (K, B, H)."""
+        gs, trail = [g], []
+        for feature in features.unbind(1):
+            q = self(gs[-1], feature)
+            z = q.loc + q.scale * noise(*q.loc.shape, like=q.loc)
+            trail.append((z, *q))
+            gs.append(gru_step(self.chain, z, gs[-1]))
+        z, loc, scale = (torch.stack(each, 2) for each in zip(*trail, strict=True))
+        return torch.stack(gs, 2), z, Moments(loc, scale)
 
 
-class RVAE(Model):
-    """p(z_t) = N(0, I), p(x_t|z_≤t) or p(x_t|z_1:T), and q(z_t|z_<t, x_t:T) or q(z_t|z_<t, x_1:T)."""
+def standard(like: Tensor) -> Moments:
+    """N(0, I)."""
+    return Moments(torch.zeros_like(like), torch.ones_like(like))
 
-    def __init__(self, spec: Spec, causal: bool) -> None:
-        super().__init__(ELBO())
+
+class Causal(Stepwise):
+    """p(z_t) = N(0, I), p(x_t|z_≤t) and q(z_t|z_<t, x_t:T). The state is [g_t, h_t]: what q and p(x) know of z_<t."""
+
+    def __init__(self, spec: Spec, particles: int) -> None:
         d, h = spec.latent, spec.hidden
-        self.spec, self.steps, self.likelihood = spec, spec.as_steps[0], StepsLikelihood(spec)
-        channels = spec.as_steps[1]
-        self.ahead, self.behind = (
-            nn.GRU(channels, h, batch_first=True),
-            None if causal else nn.GRU(channels, h, batch_first=True),
-        )
-        self.see, self.recall, self.posterior = (
-            nn.Linear(h if causal else 2 * h, h),
-            nn.Linear(h, h, bias=False),
-            nn.Linear(h, 2 * d),
-        )
-        self.gates, self.decode = Gates(0, d, h), Run(d, h, both=not causal)
-        self.write = nn.Linear(self.decode.out, self.likelihood.raw_channels)
+        super().__init__(spec, 2 * h, bound(particles))
+        self.hidden, self.latent, self.posterior = h, d, Posterior(h, h, d)
+        self.ahead, self.decode = nn.GRU(self.channels, h, batch_first=True), nn.GRU(d, h, batch_first=True)
+        self.write = nn.Linear(h, self.raw_channels)
+
+    def features(self, x: Tensor, inputs: Tensor, mask: Tensor | None) -> Tensor:
+        return self.posterior.see(from_the_end(self.ahead, x, mask))
+
+    def p(self, state: Tensor) -> Moments:
+        return standard(state.new_empty(*state.shape[:-1], self.latent))
+
+    def q(self, state: Tensor, feature: Tensor) -> Moments:
+        return self.posterior(state[..., : self.hidden], feature)
+
+    def emit(self, state: Tensor, z: Tensor) -> Tensor:
+        return self.write(gru_step(self.decode, z, state[..., self.hidden :]))
+
+    def advance(self, state: Tensor, seen: Tensor, z: Tensor) -> Tensor:
+        g, h = state.split(self.hidden, -1)
+        return torch.cat([gru_step(self.posterior.chain, z, g), gru_step(self.decode, z, h)], -1)
+
+    def path(self, seen: Sight, k: int) -> tuple[Tensor, Tensor, Moments]:
+        """The loop is over g alone; h follows from all z at once."""
+        g, h = self.begin(k, len(seen.x), seen.features).split(self.hidden, -1)
+        gs, z, q = self.posterior.path(g, seen.features)
+        hs = self.decode(z.flatten(0, 1), h.flatten(0, 1)[None].contiguous())[0].unflatten(0, z.shape[:2])
+        self.end(torch.cat([gs[:, :, -1], hs[:, :, -1]], -1))
+        return torch.cat([gs[:, :, :-1], torch.cat([h[:, :, None], hs[:, :, :-1]], 2)], -1), z, q
+
+
+class NonCausal(Model):
+    """p(z_t) = N(0, I), p(x_t|z_1:T) and q(z_t|z_<t, x_1:T): no step can be written before all z are drawn."""
+
+    def __init__(self, spec: Spec) -> None:
+        super().__init__(ELBO())
+        d, h, (self.steps, channels) = spec.latent, spec.hidden, spec.as_steps
+        self.spec, self.hidden, self.likelihood = spec, h, StepsLikelihood(spec)
+        self.read, self.posterior, self.decode = BothEnds(channels, h), Posterior(2 * h, h, d), BothEnds(d, h)
+        self.write = nn.Linear(2 * h, self.likelihood.raw_channels)
 
     def infer(self, x: Tensor, c: Tensor | None = None, k: int = 1) -> Trace:
         _, full, mask = as_steps(x, self.spec)
-        z, q = self._path(self._features(full, mask), k)
-        steps_q = Steps(*q, mask)
-        zero = torch.zeros_like(z[0])
-        steps_p = Steps(zero, torch.ones_like(zero), mask)
+        features = self.posterior.see(self.read(full, mask))
+        _, z, q = self.posterior.path(features.new_zeros(k, len(x), self.hidden), features)
+        steps_q, steps_p = Steps(*q, mask), Steps(*standard(z[0]), mask)
         return Trace(x, self._px(z, mask), (Latent(z, steps_q.log_prob(z), steps_q, steps_p, stepwise=True),))
-
-    def _features(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        h = from_the_end(self.ahead, x, mask)
-        return self.see(h if self.behind is None else torch.cat([h, self.behind(x)[0]], -1))
-
-    def _path(self, features: Tensor, k: int) -> tuple[Tensor, Moments]:
-        """Draws and moments of q along k paths, (K, B, T, D) each."""
-        state, trail = features.new_zeros(k, len(features), self.spec.hidden), []
-        known = self.gates.known(features.new_zeros(0))
-        for feature in features.unbind(1):
-            q = moments(self.posterior(F.silu(feature + self.recall(state))))
-            z = q.loc + q.scale * noise(*q.loc.shape, like=q.loc)
-            trail.append((z, *q))
-            state = self.gates(state, known, z)
-        z, loc, scale = (torch.stack(each, 2) for each in zip(*trail, strict=True))
-        return z, Moments(loc, scale)
 
     def _px(self, z: Tensor, mask: Tensor | None) -> Observed:
         """p(x|z), from z (K, B, T, D)."""
@@ -79,22 +103,29 @@ class RVAE(Model):
     @torch.no_grad()
     def sample(self, n: int, c: Tensor | None = None, mean: bool = False) -> Tensor:
         like = next(self.parameters())
-        px = self._px(torch.randn(1, n, self.steps, self.spec.latent, dtype=like.dtype, device=like.device), None)
+        px = self._px(
+            torch.randn(1, n, self.steps, self.posterior.chain.input_size, dtype=like.dtype, device=like.device), None
+        )
         return (px.mean if mean else px.sample())[0]
 
 
 @tags("recurrent")
-def rvae(spec: Spec, causal: bool = True) -> RVAE:
+def rvae(spec: Spec, causal: bool = True, particles: Particles = 0) -> Model:
     """Independent latents, one a step, and a recurrent decoder over them; the posterior has the true one's structure.
 
-    Σ_t −log p(x_t|z_≤t) + KL(q(z_t|z_<t, x_t:T) ‖ N(0, I)); not `causal`: x_t depends on all of z, z_t on all of x.
+    Σ_t −log p(x_t|z_≤t) + KL(q(z_t|z_<t, x_t:T) ‖ N(0, I)); not `causal`: x_t depends on all of z, z_t on all of x;
+    with `particles`, −log p̂ of a filter of that many (FIVO), for the causal form.
 
     Paper: Leglaive, Alameda-Pineda, Girin, Horaud 2020, arXiv:1910.10942, causal and non-causal model and posterior.
     The likelihood is the data's, where the paper has complex Gaussians for spectrograms; GRUs in place of LSTMs.
     """
-    return RVAE(spec, causal)
+    if causal:
+        return Causal(spec, particles)
+    if particles:
+        raise Unsupported("particles need the causal form, whose steps can be drawn one after the other")
+    return NonCausal(spec)
 
 
 @hookimpl
-def vaezoo_variants() -> list[Callable[..., RVAE]]:
+def vaezoo_variants() -> list[Callable[..., Model]]:
     return [rvae]

@@ -7,9 +7,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vaezoo.core import Spec
+from vaezoo.fivo import Particles, bound
 from vaezoo.hooks import hookimpl, tags
 from vaezoo.networks import mlp
-from vaezoo.stepwise import Moments, Particles, Stepwise, before, bound, from_the_end, moments
+from vaezoo.recurrent import before, from_the_end
+from vaezoo.stepwise import Moments, Stepwise, moments
 
 
 class SRNN(Stepwise):

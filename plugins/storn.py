@@ -6,41 +6,35 @@ import torch
 from torch import Tensor, nn
 
 from vaezoo.core import Spec
+from vaezoo.fivo import Particles, bound
 from vaezoo.hooks import hookimpl, tags
 from vaezoo.networks import mlp
-from vaezoo.stepwise import Gates, Moments, Particles, Stepwise, bound, moments
+from vaezoo.recurrent import gru_step
+from vaezoo.stepwise import Moments, Parallel, Sight, alike, moments
 
 
-class STORN(Stepwise):
+class STORN(Parallel):
     """p(z_t) = N(0, I), h_t = f(x_t-1, z_t, h_t-1), p(x_t|h_t), q(z_t|x_≤t) (Bayer & Osendorfer 2014, arXiv:1411.7610).
 
-    The state is h_t-1 and what the gates make of x_t-1, since x_t is written after z_t has entered the recurrence.
+    The state is [h_t-1, x_t-1], since x_t is written after z_t has entered the recurrence.
     """
 
     def __init__(self, spec: Spec, particles: int) -> None:
         d, h = spec.latent, spec.hidden
-        super().__init__(spec, 4 * h, bound(particles))
+        super().__init__(spec, h + spec.as_steps[1], bound(particles))
         self.hidden, self.latent = h, d
         self.read, self.posterior = nn.GRU(self.channels, h, batch_first=True), mlp(h, h, 2 * d)
-        self.gates, self.write = Gates(self.channels, d, h), nn.Linear(h, self.raw_channels)
-
-    def start(self, k: int, rows: int, like: Tensor) -> Tensor:
-        zero = like.new_zeros(k, rows, self.hidden)
-        return torch.cat([zero, self.gates.known(like.new_zeros(k, rows, self.channels))], -1)
+        self.generate, self.write = nn.GRU(self.channels + d, h, batch_first=True), nn.Linear(h, self.raw_channels)
 
     def features(self, x: Tensor, inputs: Tensor, mask: Tensor | None) -> Tensor:
         return self.posterior(self.read(x)[0])
-
-    def inputs(self, x: Tensor, state: Tensor | None = None) -> Tensor:
-        return self.gates.known(x)
 
     def p(self, state: Tensor) -> Moments:
         zero = state.new_zeros(*state.shape[:-1], self.latent)
         return Moments(zero, torch.ones_like(zero))
 
     def q(self, state: Tensor, feature: Tensor) -> Moments:
-        each = moments(feature)
-        return Moments(*(m.expand(*state.shape[:-1], -1) for m in each))
+        return alike(moments(feature), state)
 
     def emit(self, state: Tensor, z: Tensor) -> Tensor:
         return self.write(self._recur(state, z))
@@ -50,7 +44,15 @@ class STORN(Stepwise):
 
     def _recur(self, state: Tensor, z: Tensor) -> Tensor:
         """h_t, from s_t and z_t."""
-        return self.gates(state[..., : self.hidden], state[..., self.hidden :], z)
+        h, x = state.split([self.hidden, self.channels], -1)
+        return gru_step(self.generate, torch.cat([x, z], -1), h)
+
+    def states(self, first: Tensor, seen: Sight, z: Tensor) -> Tensor:
+        h, x = first.split([self.hidden, self.channels], -1)
+        xs = torch.cat([x[:, :, None], seen.inputs.expand(len(z), *seen.inputs.shape)], 2)
+        driven = torch.cat([xs[:, :, :-1], z], -1).flatten(0, 1)
+        hs = self.generate(driven, h.flatten(0, 1)[None])[0].unflatten(0, z.shape[:2])
+        return torch.cat([torch.cat([h[:, :, None], hs], 2), xs], -1)
 
 
 @tags("recurrent")

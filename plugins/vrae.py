@@ -12,7 +12,8 @@ from vaezoo.hooks import hookimpl, tags
 from vaezoo.hyperparameters import Fraction
 from vaezoo.losses import WarmUp
 from vaezoo.networks import StandardNormal, from_steps, split_normal
-from vaezoo.stepwise import StepsLikelihood, as_steps, before
+from vaezoo.recurrent import before
+from vaezoo.stepwise import StepsLikelihood, as_steps
 
 
 class RecurrentReader(nn.Module):

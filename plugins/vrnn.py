@@ -6,9 +6,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vaezoo.core import Spec
+from vaezoo.fivo import Particles, bound
 from vaezoo.hooks import hookimpl, tags
 from vaezoo.networks import mlp
-from vaezoo.stepwise import Gates, Moments, Particles, Stepwise, bound, moments
+from vaezoo.recurrent import Gates
+from vaezoo.stepwise import Moments, Stepwise, moments
 
 
 class VRNN(Stepwise):

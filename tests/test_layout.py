@@ -9,7 +9,7 @@ ROOT = Path(__file__).parent.parent
 # The lowest first. A module may import what stands in its own row or lower.
 ROWS = (
     ("distributions", "core", "hooks", "hyperparameters", "seeds", "errors", "samplers"),
-    ("likelihoods", "networks", "losses", "stepwise"),
+    ("likelihoods", "networks", "recurrent", "losses", "stepwise", "fivo"),
     ("data", "loading", "mix", "recipes", "selection", "registry"),
     ("evaluation", "training", "checkpoint"),
     ("api", "certificates", "check", "matrix", "scaffold", "testing"),
@@ -17,7 +17,8 @@ ROWS = (
     ("cli", "__main__", "__init__"),
 )
 PUBLIC = {
-    "core", "distributions", "networks", "likelihoods", "losses", "stepwise", "samplers", "hooks", "hyperparameters",
+    "core", "distributions", "networks", "likelihoods", "recurrent", "losses", "stepwise", "fivo", "samplers", "hooks",
+    "hyperparameters",
 }  # fmt: skip
 
 

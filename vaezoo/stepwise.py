@@ -5,22 +5,21 @@ a sequence as it is, an image as its rows in time. Each step has its own q, p an
 z is computed for the whole sequence at once, before the loop or after it, because the loop over T is the cost.
 """
 
-import math
 from abc import abstractmethod
-from typing import Annotated, NamedTuple
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import NamedTuple
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .core import Latent, Loss, Model, Spec, Terms, Trace, Unsupported
+from .core import Latent, Loss, Model, Spec, Trace
 from .distributions import Observed, Steps, noise
 from .likelihoods import HEADS, head
-from .losses import ELBO, require_density
-from .networks import from_steps, reverse_steps, step_mask, to_steps, without_gaps
-
-Particles = Annotated[int, Field(ge=0)]  # 0: trained by the ELBO
+from .losses import ELBO
+from .networks import from_steps, step_mask, to_steps, without_gaps
 
 
 class Moments(NamedTuple):
@@ -52,18 +51,6 @@ def noise_of_steps(like: Tensor) -> Tensor:
     return torch.stack([noise(k, rows, width, like=like) for _ in range(steps)], 2)
 
 
-def from_the_end(rnn: nn.GRU, x: Tensor, mask: Tensor | None) -> Tensor:
-    """(B, T, F) -> (B, T, H): the state at each step of an RNN that starts at each row's last step and runs back."""
-    if mask is None:
-        return rnn(x.flip(1))[0].flip(1)
-    return reverse_steps(rnn(reverse_steps(x, mask))[0], mask)
-
-
-def before(x: Tensor) -> Tensor:
-    """(…, T, F) -> (…, T, F): what each step has before it, zeros at the first."""
-    return F.pad(x, (0, 0, 1, 0))[..., :-1, :]
-
-
 class StepsLikelihood(nn.Module):
     """The head that the spec names, for raw numbers that come step by step."""
 
@@ -83,6 +70,27 @@ class StepsLikelihood(nn.Module):
 
     def _entries(self, raw: Tensor) -> Tensor:
         return raw if self.numbers == 1 else raw.unflatten(-1, (-1, self.numbers))
+
+
+class Carry:
+    """The state with which a long sequence, read piece by piece, goes on; no gradient goes back through it."""
+
+    state: Tensor | None = None  # (K, B, S), None at the first piece
+    after: Tensor | None = None  # what the last passage through the piece ended with
+
+
+_carry: ContextVar[Carry | None] = ContextVar("carry", default=None)
+
+
+@contextmanager
+def carried(carry: Carry) -> Iterator[None]:
+    """Inside the block models with steps go on from `carry`; behind it, `carry` is where they ended."""
+    token = _carry.set(carry)
+    try:
+        yield
+    finally:
+        _carry.reset(token)
+    carry.state = carry.after
 
 
 class Sight(NamedTuple):
@@ -133,17 +141,31 @@ class Stepwise(Model):
         """s_t+1 from s_t, what `inputs` gave for x_t, and z_t."""
 
     def inputs(self, x: Tensor, state: Tensor | None = None) -> Tensor:
-        """(B, T, I): what the state sees of each step of x (B, T, C); from the start, or for one step after `state`."""
+        """(B, T, I): what the state sees of each step of x (B, T, C); from the start, or after `state` (1, B, S)."""
         return x
 
     def start(self, k: int, rows: int, like: Tensor) -> Tensor:
         """s_1, (K, B, S)."""
         return like.new_zeros(k, rows, self.state_size)
 
+    def begin(self, k: int, rows: int, like: Tensor) -> Tensor:
+        """The state before the first step at hand, (K, B, S): `start`, or inside `carried` the end of the piece before."""
+        carry = _carry.get()
+        if carry is None or carry.state is None:
+            return self.start(k, rows, like)
+        return carry.state[torch.arange(k, device=like.device) % len(carry.state)]
+
+    def end(self, state: Tensor) -> None:
+        """Called with the state (K, B, S) behind the last step at hand."""
+        carry = _carry.get()
+        if carry is not None:
+            carry.after = state.detach()
+
     def sight(self, x: Tensor) -> Sight:
         """x (B, *shape) as the steps see it."""
         steps, full, mask = as_steps(x, self.spec)
-        inputs = self.inputs(full)
+        carry = _carry.get()
+        inputs = self.inputs(full, None if carry is None or carry.state is None else carry.state[:1])
         return Sight(steps, mask, self.features(full, inputs, mask), inputs)
 
     def infer(self, x: Tensor, c: Tensor | None = None, k: int = 1) -> Trace:
@@ -156,12 +178,13 @@ class Stepwise(Model):
 
     def path(self, seen: Sight, k: int) -> tuple[Tensor, Tensor, Moments]:
         """The states, draws and moments of q along k drawn paths, (K, B, T, ·) each."""
-        state, trail = self.start(k, len(seen.x), seen.features), []
+        state, trail = self.begin(k, len(seen.x), seen.features), []
         for feature, inputs in zip(seen.features.unbind(1), seen.inputs.unbind(1), strict=True):
             q = self.q(state, feature)
             z = q.loc + q.scale * noise(*q.loc.shape, like=q.loc)  # step by step, so that longer padding changes no draw
             trail.append((state, z, *q))
             state = self.advance(state, inputs, z)
+        self.end(state)
         states, z, loc, scale = (torch.stack(each, 2) for each in zip(*trail, strict=True))
         return states, z, Moments(loc, scale)
 
@@ -199,94 +222,27 @@ class Stepwise(Model):
         return from_steps(torch.stack(xs, 1)[None], self.spec)[0]
 
 
-class Gates(nn.Module):
-    """A GRU step whose input comes in two parts, so that the one known beforehand is computed for all steps at once.
+class Parallel(Stepwise):
+    """A model whose q(z_t|x) knows nothing of the states: all z are drawn at once, and no loop over the steps is needed."""
 
-    r, u = σ(W_x x + W_z z + U s),  n = tanh(W_x x + W_z z + r (U s)),  s' = (1 - u) n + u s   (Cho et al. 2014, 1406.1078)
-    """
+    @abstractmethod
+    def states(self, first: Tensor, seen: Sight, z: Tensor) -> Tensor:
+        """s_1 … s_T+1 along a drawn path z (K, B, T, D), from s_1 (K, B, S): (K, B, T + 1, S)."""
 
-    def __init__(self, seen: int, drawn: int, state: int) -> None:
-        super().__init__()
-        # One recurrent layer initialises all three as PyTorch does: ±1/√state.
-        cell = nn.GRUCell(seen + drawn, state)
-        w_seen, w_drawn = (nn.Parameter(w.detach().clone()) for w in cell.weight_ih.split([seen, drawn], 1))
-        self.w_seen, self.w_drawn = w_seen if seen else None, w_drawn
-        self.b_input, self.w_state, self.b_state = cell.bias_ih, cell.weight_hh, cell.bias_hh
-
-    def known(self, seen: Tensor) -> Tensor:
-        """(…, seen) -> (…, 3 S): the part of the gates that does not depend on z."""
-        return self.b_input if self.w_seen is None else F.linear(seen, self.w_seen, self.b_input)
-
-    def forward(self, state: Tensor, known: Tensor, drawn: Tensor) -> Tensor:
-        ahead, back = known + F.linear(drawn, self.w_drawn), F.linear(state, self.w_state, self.b_state)
-        size = self.w_state.shape[1]
-        r, u = torch.sigmoid(ahead[..., : 2 * size] + back[..., : 2 * size]).chunk(2, -1)
-        n = torch.tanh(ahead[..., 2 * size :] + r * back[..., 2 * size :])
-        return torch.lerp(n, state, u)
+    def path(self, seen: Sight, k: int) -> tuple[Tensor, Tensor, Moments]:
+        q = self.q(seen.features.new_zeros(k, *seen.features.shape[:2], 0), seen.features)
+        z = q.loc + q.scale * noise_of_steps(q.loc)
+        states = self.states(self.begin(k, len(seen.x), seen.features), seen, z)
+        self.end(states[:, :, -1])
+        return states[:, :, :-1], z, q
 
 
-class FIVO(Loss):
-    """−log p̂(x), where p̂ = Π_t Σ_k w_t-1^k α_t^k is the likelihood estimate of a particle filter with q as its proposal.
-
-    Maddison et al. 2017, arXiv:1705.09279, algorithm 1. The paths are resampled where fewer than `threshold` K of the K
-    particles are effective (1: always, 0: never, which is the bound of Burda et al. 2016). No gradient is taken through
-    the choice of paths, as in the paper's experiments: it is a bound all the same, with less noise and some bias.
-    """
-
-    def __init__(self, particles: int = 4, threshold: float = 0.5) -> None:
-        super().__init__()
-        self.particles, self.threshold = particles, threshold
-
-    def check(self, model: Model) -> None:
-        require_density(self, model)
-        require_steps(model, "FIVO")
-
-    def forward(self, model: Model, x: Tensor, c: Tensor | None, progress: float) -> Terms:
-        log_p, resampled = self.filter(model, x)
-        return {"loss": -log_p.mean(), "resampled": resampled.mean()}
-
-    def filter(self, model: Model, x: Tensor) -> tuple[Tensor, Tensor]:
-        """log p̂(x) and the number of times that the paths were resampled, (B,) each."""
-        model, k = require_steps(model, "FIVO"), self.particles
-        seen = model.sight(x)
-        state = model.start(k, len(x), seen.features)
-        even = state.new_full((k, len(x)), -math.log(k))
-        log_w, log_p, count = even, even.new_zeros(len(x)), even.new_zeros(len(x))
-        for t in range(seen.x.shape[1]):
-            log_alpha, state = model.step(seen, t, state)
-            log_w = log_w + log_alpha
-            gain = log_w.logsumexp(0)
-            log_p, log_w = log_p + gain, log_w - gain
-            poor = (2 * log_w).logsumexp(0).neg().exp() < self.threshold * k + 1e-6  # 1/Σw² particles are effective
-            state = torch.where(poor[:, None], chosen(state, log_w), state)
-            log_w, count = torch.where(poor, even, log_w), count + poor
-        return log_p, count
-
-
-def require_steps(model: Model, who: str) -> Stepwise:
-    """The model as one that can be advanced step by step.
-
-    Raises: Unsupported for any other.
-    """
-    if not isinstance(model, Stepwise):
-        raise Unsupported(f"{who} advances paths step by step, which {type(model).__name__} cannot; take vrnn, srnn, dmm, …")
-    return model
-
-
-def chosen(state: Tensor, log_w: Tensor) -> Tensor:
-    """K states (K, B, S) drawn with replacement, for each row, by the weights exp(log_w) (K, B)."""
-    edges = log_w.detach().exp().T.cumsum(1)  # (B, K)
-    u = torch.rand_like(edges) * edges[:, -1:]
-    index = torch.searchsorted(edges, u).clamp_max(edges.shape[1] - 1).T
-    return torch.take_along_dim(state, index[..., None], 0)
-
-
-def bound(particles: int) -> Loss:
-    """FIVO with that many particles, or the ELBO for none."""
-    return FIVO(particles) if particles else ELBO()
+def alike(each: Moments, state: Tensor) -> Moments:
+    """The same moments (…, D) whatever the state (K, …, S): (K, …, D)."""
+    return Moments(*(m.expand(*state.shape[:-1], -1) for m in each))
 
 
 __all__ = [
-    "FIVO", "Gates", "Moments", "Particles", "Sight", "StepsLikelihood", "Stepwise", "as_steps", "before", "bound",
-    "from_the_end", "moments", "noise_of_steps", "require_steps",
+    "Carry", "Moments", "Parallel", "Sight", "StepsLikelihood", "Stepwise", "alike", "as_steps", "carried", "moments",
+    "noise_of_steps",
 ]  # fmt: skip

@@ -14,8 +14,9 @@ from vaezoo_plugins.vrae import vrae
 from vaezoo_plugins.vrnn import vrnn
 
 from vaezoo.core import Spec, Unsupported
+from vaezoo.fivo import FIVO, chosen
 from vaezoo.seeds import seeded
-from vaezoo.stepwise import FIVO, chosen, moments
+from vaezoo.stepwise import moments
 
 T, D = 5, 2
 SPEC = Spec((T, 2), "normal", latent=D, hidden=6)

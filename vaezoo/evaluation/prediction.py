@@ -12,7 +12,8 @@ from torch.nn import functional as F
 
 from ..core import Model, Unsupported
 from ..distributions import at_centre
-from ..stepwise import Stepwise, as_steps, chosen
+from ..fivo import chosen
+from ..stepwise import Stepwise, as_steps
 
 
 def predictions(

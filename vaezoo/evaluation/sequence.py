@@ -7,9 +7,10 @@ from torch import Tensor
 
 from ..core import Unsupported
 from ..distributions import to_length
+from ..fivo import FIVO
 from ..hooks import Column, Metric, hookimpl
 from ..networks import step_mask
-from ..stepwise import FIVO, Stepwise
+from ..stepwise import Stepwise
 from . import judges
 from .context import Evaluation
 from .pieces import pieces
