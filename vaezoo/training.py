@@ -17,10 +17,11 @@ from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass as checked_dataclass
 from torch import Tensor, nn
 
-from .core import Model, Terms
+from .core import Model, Terms, Unsupported
 from .data.data import Data
 from .networks import step_mask
 from .seeds import generator_for, seeded
+from .stepwise import Carry, Stepwise, carried
 
 Row = dict[str, float]  # one epoch: "epoch", "seconds", "train_<term>" and "validation_<term>"
 
@@ -38,6 +39,7 @@ class Budget:
     pool: Annotated[int, Field(ge=1)] = (
         1  # minibatches of padded sequences that are filled together, by length; 1: by chance
     )
+    truncate: Annotated[int, Field(ge=0)] = 0  # steps that a gradient goes back through; 0: all
 
 
 class Diverged(ArithmeticError):
@@ -75,6 +77,7 @@ def fit(
     Raises: Diverged at the first epoch with a term that is not finite.
     """
     budget = budget or Budget(**{**data.budget, **changes})
+    _must_truncate(model, data, budget.truncate)
     model.to(device)
     rows = _Rows(data, budget.batch, seed, device, budget.pool)
     stepper = _Stepper(model, budget)
@@ -87,6 +90,16 @@ def fit(
     with seeded("prior", data.name, seed):
         model.fit_prior(rows.seen_train(), rows.conditions["train"])
     return history
+
+
+def _must_truncate(model: Model, data: Data, steps: int) -> None:
+    """Raises: Unsupported where `steps` would cut sequences and the model cannot go on from a state."""
+    if not steps or (data.spec.is_sequence and (data.train.shape[1] <= steps or isinstance(model, Stepwise))):
+        return
+    raise Unsupported(
+        f"truncate={steps} reads sequences piece by piece, and {type(model).__name__} on data of shape {data.spec.shape} "
+        "has no state to go on from; train it with truncate=0"
+    )
 
 
 def _epochs(model: Model, rows: "_Rows", stepper: "_Stepper", budget: Budget, report: Report, seed: int) -> History:
@@ -111,9 +124,8 @@ def _train_epoch(model: Model, rows: "_Rows", stepper: "_Stepper", budget: Budge
     steps = []
     batches = list(rows.minibatches())
     for i, (x, c) in enumerate(batches):
-        terms = model(x, c, (epoch - 1 + i / len(batches)) / budget.epochs)
-        stepper.step(terms["loss"])
-        steps.append({name: value.detach() for name, value in terms.items()})
+        progress = (epoch - 1 + i / len(batches)) / budget.epochs
+        steps.append(stepper.learn(x, c, progress))
     table = _read_back(steps)
     for i, row in enumerate(table):
         _must_be_finite(row, (epoch - 1) * len(batches) + i + 1, epoch)
@@ -160,10 +172,29 @@ class _Stepper:
             if not parameter.requires_grad:  # fitted after training, or moved by other means
                 continue
             by_factor.setdefault(model.lr.get(name.split(".")[0], 1.0), []).append(parameter)
-        self.model = model
+        self.model, self.truncate = model, budget.truncate
         self.clip, self.flat = budget.clip, [_flattened(parameters) for parameters in by_factor.values()]
         groups = [{"params": [p], "lr": budget.learning_rate * f} for f, p in zip(by_factor, self.flat, strict=True)]
         self.adam = torch.optim.Adam(groups, eps=budget.adam_epsilon, fused=True)
+
+    def learn(self, x: Tensor, c: Tensor | None, progress: float) -> Terms:
+        """The terms of one minibatch, after a step down its loss; where it is truncated, a step for each piece of it.
+
+        A piece begins in the state that the piece before ended with, and the terms of a minibatch are sums over its pieces
+        (Williams & Peng 1990, "truncated back-propagation through time").
+        """
+        if not self.truncate or x.shape[1] <= self.truncate:
+            return self._descend(self.model(x, c, progress))
+        carry, total = Carry(), Terms()
+        for piece in x.split(self.truncate, 1):
+            with carried(carry):
+                terms = self.model(piece, c, progress)
+            total = {name: value + total.get(name, 0.0) for name, value in self._descend(terms).items()}
+        return total
+
+    def _descend(self, terms: Terms) -> Terms:
+        self.step(terms["loss"])
+        return {name: value.detach() for name, value in terms.items()}
 
     def step(self, loss: Tensor) -> None:
         """One step down the gradient of the loss, the gradient's global norm clipped."""
