@@ -11,6 +11,7 @@ from vaezoo.core import Spec, Unsupported
 from vaezoo.data.data import Card, Data
 from vaezoo.evaluation import judges
 from vaezoo.evaluation.context import Evaluation, measure
+from vaezoo.evaluation.likelihood import per_step
 from vaezoo.evaluation.prediction import predictions
 from vaezoo.evaluation.sequence import filtered, vaezoo_metrics
 from vaezoo.seeds import seeded
@@ -74,11 +75,20 @@ def test_free_running_error_of_an_ar1_process_grows_as_its_variance():
 
 def test_the_filter_gives_the_exact_log_likelihood_where_no_latent_is_read():
     evaluation = Evaluation(AR1(), data())
-    x = evaluation.x[:64]
-    before = torch.cat([torch.zeros(64, 1, 1), x[:, :-1]], 1)
-    exact = torch.distributions.Normal(A * before, SIGMA).log_prob(x).sum() / (64 * 20)
+    x = evaluation.x
+    before = torch.cat([torch.zeros(len(x), 1, 1), x[:, :-1]], 1)
+    exact = -float(torch.distributions.Normal(A * before, SIGMA).log_prob(x).sum()) / len(x)
     with torch.no_grad():
-        assert filtered(evaluation)["filter_nll_per_step"] == pytest.approx(-float(exact), abs=1e-5)
+        found = filtered(evaluation)
+    assert found["filter_nll"] == pytest.approx(exact, abs=1e-4)
+    assert found["filter_nll_per_step"] == found["filter_nll_mean_per_step"] == pytest.approx(exact / 20, abs=1e-5)
+
+
+def test_the_two_means_over_steps_differ_where_lengths_do():
+    x = torch.zeros(2, 4, 1)
+    x[1, 1:] = math.nan
+    found = per_step("nll", torch.tensor([8.0, 1.0]), x)  # 2 a step for four steps, 1 for one
+    assert found == {"nll_per_step": pytest.approx(9 / 5), "nll_mean_per_step": pytest.approx(3 / 2)}
 
 
 def test_a_perfect_generator_cannot_be_told_from_the_data():

@@ -29,6 +29,8 @@ from .pieces import pieces
 
 ENTRIES = {"cpu": 2**18, "cuda": 2**23}  # numbers of x that one piece of work holds, draws included
 
+STEPS = 8  # of a sequence's numbers few are worked on at a time: so many times more fill the processor
+
 Rows = tuple[Tensor, Tensor | None]  # x and its condition
 Setting = int | float | str
 
@@ -87,7 +89,8 @@ class Evaluation:
     @property
     def entries(self) -> int:
         """Numbers of x that one piece of work may hold."""
-        return ENTRIES.get(torch.device(self.device).type, ENTRIES["cuda"])
+        numbers = ENTRIES.get(torch.device(self.device).type, ENTRIES["cuda"])
+        return numbers * (STEPS if self.data.spec.is_sequence else 1)
 
     def pieces(self, k: int = 1) -> Iterator[Rows]:
         """The split in pieces, of which k draws each fit in memory."""

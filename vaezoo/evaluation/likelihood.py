@@ -15,9 +15,10 @@ from ..core import Model
 from ..hooks import Column, Metric, hookimpl
 from ..networks import step_mask
 from .context import Evaluation
-from .pieces import pieces
+from .pieces import balanced, cut
 
 DRAWS = 100  # K unless another is asked for, the same for every data set
+PER_STEP = ("elbo_per_step", "elbo_mean_per_step", "nll_per_step", "nll_mean_per_step")
 
 
 @dataclass(frozen=True)
@@ -49,11 +50,10 @@ def estimate(model: Model, x: Tensor, c: Tensor | None, k: int, chunk: int) -> E
 @torch.no_grad()
 def estimate_all(model: Model, x: Tensor, c: Tensor | None, k: int, entries: int) -> Estimate:
     """The estimate of every row; at no time are more than about `entries` numbers of x, times draws, in memory."""
-    size = max(1, x[0].numel())
-    chunk = max(1, min(k, entries // size))
-    rows = max(1, entries // (chunk * size))
-    parts = [estimate(model, *piece, k, chunk) for piece in pieces(x, c, rows)]
-    return Estimate(*(torch.cat([getattr(p, name) for p in parts]) for name in ("log_px", "kl", "log_likelihood")))
+    plan = list(balanced(x, k, entries))
+    parts = [estimate(model, cut(x[rows]), None if c is None else c[rows], k, draws) for rows, draws in plan]
+    back = torch.cat([rows for rows, _ in plan]).argsort()
+    return Estimate(*(torch.cat([getattr(p, name) for p in parts])[back] for name in ("log_px", "kl", "log_likelihood")))
 
 
 def importance_log_likelihood(
@@ -95,7 +95,7 @@ def likelihood(evaluation: Evaluation) -> Mapping[str, float]:
 
 
 def _reconstruction_only(evaluation: Evaluation) -> dict[str, float]:
-    for column in ("nll_per_step", "nll_mean_per_step", "bits_per_dim"):
+    for column in (*PER_STEP, "bits_per_dim"):
         evaluation.say(column, evaluation.no_density)
     if evaluation.other_measure:
         evaluation.say("reconstruction_nll", evaluation.other_measure)
@@ -106,14 +106,21 @@ def _reconstruction_only(evaluation: Evaluation) -> dict[str, float]:
 
 
 def _per_step(evaluation: Evaluation, result: Estimate) -> dict[str, float]:
-    """For sequences, the two other normalisations in use: over all steps, and the mean of per-sequence means."""
+    """For sequences, the two other normalisations in use."""
     if not evaluation.data.spec.is_sequence:
-        for column in ("nll_per_step", "nll_mean_per_step"):
+        for column in PER_STEP:
             evaluation.say(column, "not a sequence")
         return {}
-    steps = step_mask(evaluation.x).sum(1).clamp_min(1).double()
-    nll = -result.log_likelihood.double()
-    return {"nll_per_step": float(nll.sum() / steps.sum()), "nll_mean_per_step": float((nll / steps).mean())}
+    return per_step("elbo", result.elbo, evaluation.x) | per_step("nll", -result.log_likelihood, evaluation.x)
+
+
+def per_step(name: str, of_each: Tensor, x: Tensor) -> dict[str, float]:
+    """The numbers (N,) of the sequences x: their sum over all steps, and the mean of each one's mean over its steps."""
+    steps, of_each = step_mask(x).sum(1).clamp_min(1).double(), of_each.double()
+    return {
+        f"{name}_per_step": float(of_each.sum() / steps.sum()),
+        f"{name}_mean_per_step": float((of_each / steps).mean()),
+    }
 
 
 def _bits(evaluation: Evaluation, log_likelihood: Tensor) -> dict[str, float]:
@@ -158,6 +165,8 @@ def vaezoo_metrics() -> list[Metric]:
                 Column("nll", "nats", "lower"),
                 Column("kl", "nats", ""),
                 Column("reconstruction_nll", "nats", "lower"),
+                Column("elbo_per_step", "nats per step", "higher", digits=3),
+                Column("elbo_mean_per_step", "nats per step", "higher", digits=3),
                 Column("nll_per_step", "nats per step", "lower", digits=3),
                 Column("nll_mean_per_step", "nats per step", "lower", digits=3),
                 Column("bits_per_dim", "bits/dim", "lower", digits=3),

@@ -13,10 +13,12 @@ from ..networks import step_mask
 from ..stepwise import Stepwise
 from . import judges
 from .context import Evaluation
+from .likelihood import per_step
 from .pieces import pieces
 from .prediction import predictions
 
 PARTICLES, ROWS, AHEAD = 16, 64, 8
+FILTERED = 128  # sequences that are filtered at a time
 MOST = 512  # sequences of each kind that a judge is trained on
 
 
@@ -49,16 +51,17 @@ def _error(x: Tensor, guess: Tensor) -> float:
 
 
 def filtered(evaluation: Evaluation) -> Mapping[str, float]:
-    """-log p̂(x) of a particle filter with q as its proposal, over all steps (Maddison et al. 2017, algorithm 1)."""
+    """-log p̂(x) of a particle filter with q as its proposal (Maddison et al. 2017, algorithm 1), in all normalisations."""
     _must_be_sequence(evaluation)
     if evaluation.no_density:
         raise Unsupported(evaluation.no_density)
-    x = evaluation.x[:ROWS]
-    loss = FIVO(PARTICLES)
-    evaluation.settings |= {"particles": PARTICLES, "filtered_rows": len(x)}
+    x, loss = evaluation.x, FIVO(PARTICLES)
+    evaluation.settings["particles"] = PARTICLES
+    order = step_mask(x).sum(1).argsort(stable=True)  # short ones together: a piece takes as long as its longest
     with evaluation.noise("filter"):
-        parts = [loss.filter(evaluation.model, piece)[0] for piece, _ in pieces(x, None, ROWS)]
-    return {"filter_nll_per_step": -float(torch.cat(parts).double().sum()) / int(step_mask(x).sum())}
+        parts = [loss.filter(evaluation.model, piece)[0] for piece, _ in pieces(x[order], None, FILTERED)]
+    nll = -torch.cat(parts)
+    return {"filter_nll": float(nll.double().mean())} | per_step("filter_nll", nll, x[order])
 
 
 def scores(evaluation: Evaluation) -> Mapping[str, float]:
@@ -102,6 +105,14 @@ def vaezoo_metrics() -> list[Metric]:
             ),
             prediction,
         ),
-        Metric("filter", (column("filter_nll_per_step", "nats per step", "lower"),), filtered),
+        Metric(
+            "filter",
+            (
+                column("filter_nll", "nats", "lower", 2),
+                column("filter_nll_per_step", "nats per step", "lower"),
+                column("filter_nll_mean_per_step", "nats per step", "lower"),
+            ),
+            filtered,
+        ),
         Metric("judges", (column("discriminative_score", "", "lower"), column("predictive_score", "", "lower", 4)), scores),
     ]
