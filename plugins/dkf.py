@@ -104,7 +104,8 @@ class DMM(Markov):
         super().__init__(spec, nn.Linear if linear else lambda i, o: mlp(i, h, o), particles)
         self.transit = Linear(d) if linear else Gated(d, h)
         self.backwards, self.combine = nn.GRU(self.channels, h, batch_first=True), nn.Linear(d, h)
-        self.squash, self.posterior = nn.Identity() if linear else nn.Tanh(), nn.Linear(h, 2 * d)
+        self.squash = nn.Identity() if linear else nn.Tanh()
+        self.posterior, self.posterior_first = nn.Linear(h, 2 * d), nn.Linear(h, 2 * d)
 
     def features(self, x: Tensor, inputs: Tensor, mask: Tensor | None) -> Tensor:
         return from_the_end(self.backwards, x, mask)
@@ -113,7 +114,8 @@ class DMM(Markov):
         return self.transit(z)
 
     def q(self, state: Tensor, feature: Tensor) -> Moments:
-        return moments(self.posterior(0.5 * (self.squash(self.combine(state[..., :-1])) + feature)))
+        h = 0.5 * (self.squash(self.combine(state[..., :-1])) + feature)
+        return moments(torch.where(state[..., -1:] > 0, self.posterior_first(h), self.posterior(h)))
 
 
 @tags("recurrent")
@@ -135,7 +137,8 @@ def dmm(spec: Spec, linear: bool = False, particles: Particles = 0) -> DMM:
     so that the best bound is the likelihood of a Kalman filter; with `particles`, −log p̂ of a filter (FIVO).
 
     Paper: Krishnan, Shalit, Sontag 2017, arXiv:1609.09869, "Deep Markov models" (gated transition) and "Structured
-    inference networks" (ST-R, the combiner). p(z_1) is learned, and a GRU stands in place of the plain recurrence.
+    inference networks" (ST-R, the combiner). p(z_1) is learned, and q(z_1|x) has a last layer of its own, since it knows no
+    z_0; with one layer for all steps no linear-Gaussian chain is matched. A GRU stands in place of the plain recurrence.
     """
     return DMM(spec, linear, particles)
 

@@ -111,17 +111,18 @@ def linear_kvae(spec: Spec) -> Model:
 
 
 @pytest.mark.certifies(
-    "dmm", "kvae", claim="the linear form comes within 2 % of the exact log p(x) of a linear-Gaussian chain"
+    "dmm", "kvae", claim="the bound of the linear form comes within 2 % of log p(x) on a linear-Gaussian chain"
 )
-@pytest.mark.parametrize(("build", "epochs"), [(linear_dmm, 25), (linear_kvae, 15)])
-def test_linear_state_spaces_come_within_two_percent_of_the_exact_likelihood(build, epochs):
+@pytest.mark.parametrize("build", [linear_dmm, linear_kvae])
+def test_linear_state_spaces_come_within_two_percent_of_the_exact_likelihood(build):
     data = chain()
     with seeded("weights"):
         model = build(data.spec)
-    fit(model, data, epochs=epochs, learning_rate=0.02, seed=0)
-    _, iwae = bounds(model, data.test, 128)
+    for rate in (0.02, 0.005, 0.001):
+        fit(model, data, epochs=30, learning_rate=rate, patience=30, seed=0)
+    elbo, iwae = bounds(model, data.test, 128)
     known = data.exact(data.test)
-    assert known.mean() - iwae.mean() < 0.02 * known.mean().abs()
+    assert known.mean() - elbo.mean() < 0.02 * known.mean().abs()
     assert (known - iwae).mean() > -3 * (known - iwae).std() / math.sqrt(len(iwae))  # n = 500 test rows, z = 3
 
 
