@@ -29,7 +29,9 @@ TITLES = {
     "reconstruction": "Reconstruction",
     "fid": "Samples (Fréchet distance and kin)",
     "representation": "Representation",
+    "outliers": "Outliers (area under the ROC curve)",
 }
+SAID = {"outliers": "auroc_"}  # what the title says of every column, so that no heading has to
 DEFAULTS = {  # for columns that no metric of these trials describes
     "elbo": Column("elbo", "nats", "higher"),
     "nll": Column("nll", "nats", "lower"),
@@ -205,7 +207,7 @@ def _grid(table: Table, dataset: str, tex: bool) -> Grid:
     lead = ["variant", *_sampler_head(table), "n"]
     head = [
         *lead,
-        *(_heading(c) for c in shown),
+        *(_heading(c, SAID.get(table.name, "")) for c in shown),
         *({"parameters": "parameters", "train_seconds": "train s"}[c] for c in costs),
     ]
     body = [_cells(table, row, shown, costs, notes) for row in rows]
@@ -224,9 +226,9 @@ def _grid(table: Table, dataset: str, tex: bool) -> Grid:
     return escaped(grid) if tex else grid
 
 
-def _heading(column: Column) -> str:
+def _heading(column: Column, said: str) -> str:
     unit = f" ({column.unit})" if column.unit else ""
-    return f"{_words(column.name)}{unit} {ARROWS[column.better]}".strip()
+    return f"{_words(column.name.removeprefix(said))}{unit} {ARROWS[column.better]}".strip()
 
 
 def _cells(table: Table, row: Row, columns: Sequence[Column], costs: Sequence[str], notes: "_Notes") -> list[str]:
