@@ -1,10 +1,11 @@
-"""What a model of sequences says of x_t given x_<t, and how far it strays when it goes on from its own draws.
+"""What a model of sequences says of x_t given x_<t, and where it goes when it goes on from its own draws.
 
 K draws, B rows, T steps, C channels. A `Stepwise` model is advanced by a particle filter whose particles are drawn from
 p(z_t|s_t), never from q, because some q see the future. Any other model infers its latent anew from the steps before t.
 """
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -14,6 +15,16 @@ from ..core import Model, Unsupported
 from ..distributions import at_centre
 from ..fivo import chosen
 from ..stepwise import Stepwise, as_steps
+
+QUANTILES = (0.05, 0.5, 0.95)
+PATHS = 99  # a further draw lies below the r-th smallest of K with probability r/(K + 1): r = 5, 50, 95 are exact
+
+
+class Paths(NamedTuple):
+    """K ways on from x_<start, (K, B, steps, C) each."""
+
+    draws: Tensor  # of x_t
+    means: Tensor  # of p(x_t|z_t, …), of which the draws were taken
 
 
 def predictions(
@@ -26,19 +37,44 @@ def predictions(
     be withheld from a model by NaN, for one that sees x_t when it is to say what x_t will be.
     """
     if isinstance(model, Stepwise):
-        return _filtered(model, x, start, stop, k)
-    blank = math.nan if has_gaps else 0.0
-    _must_predict(model, x, c, start, has_gaps)
-    forced = [_at(model, x, c, t, k, blank)[0].mean(0) for t in range(start, stop)]
-    return torch.stack(forced, 1), _free(model, x, c, start, stop, k, blank)
+        forced, paths = _filtered(model, x[:, :stop], start, stop, k)
+    else:
+        blank = _must_predict(model, x, c, start, has_gaps)
+        forced = [_at(model, x, c, t, k, blank)[0].mean(0) for t in range(start, stop)]
+        paths = _free(model, x, c, start, stop, k, blank)
+    return torch.stack(forced, 1), paths.means.mean(0)
 
 
-def _must_predict(model: Model, x: Tensor, c: Tensor | None, start: int, has_gaps: bool) -> None:
+def forecast(
+    model: Model, x: Tensor, c: Tensor | None, start: int, stop: int, k: int = PATHS, has_gaps: bool = True
+) -> Paths:
+    """k ways on from x_<start for the steps start … stop-1; no later step of x is looked at.
+
+    Raises: Unsupported as `predictions` does.
+    """
+    past = x[:, :start]
+    if isinstance(model, Stepwise):
+        return _filtered(model, past, start, stop, k)[1]
+    return _free(model, past, c, start, stop, k, _must_predict(model, x, c, start, has_gaps))
+
+
+def quantiles(draws: Tensor) -> Tensor:
+    """(K, …) -> (3, …): the draws below which a further one lies with probability 5, 50 and 95 %; exact for 99 draws."""
+    ranks = [min(max(round(p * (len(draws) + 1)), 1), len(draws)) for p in QUANTILES]
+    return draws.sort(0).values[[rank - 1 for rank in ranks]]
+
+
+def _must_predict(model: Model, x: Tensor, c: Tensor | None, start: int, has_gaps: bool) -> float:
+    """What is put in place of a step that the model must not see.
+
+    Raises: Unsupported where that would not make it a prediction.
+    """
     one = x[:1], None if c is None else c[:1]
     if any(latent.stepwise for latent in model.infer(*one).latents):
         raise Unsupported("it has a latent at every step and no step function: no prediction from the past alone")
     if not has_gaps and not _is_causal(model, *one, start):
         raise Unsupported("it reads x whole, and no step of this data can be withheld from it")
+    return math.nan if has_gaps else 0.0
 
 
 def _is_causal(model: Model, x: Tensor, c: Tensor | None, t: int) -> bool:
@@ -59,42 +95,54 @@ def _at(model: Model, x: Tensor, c: Tensor | None, t: int, k: int, blank: float)
     return px.mean[:, :, t], px.sample()[:, :, t]
 
 
-def _free(model: Model, x: Tensor, c: Tensor | None, start: int, stop: int, k: int, blank: float) -> Tensor:
-    paths = x[:, :start].repeat(k, 1, 1)
-    c = None if c is None else c.repeat(k, 1)
+def _free(model: Model, x: Tensor, c: Tensor | None, start: int, stop: int, k: int, blank: float) -> Paths:
+    path, c = x[:, :start].repeat(k, 1, 1), None if c is None else c.repeat(k, 1)
     means = []
     for t in range(start, stop):
-        mean, drawn = _at(model, paths, c, t, 1, blank)
-        means.append(mean[0].unflatten(0, (k, -1)).mean(0))
-        paths = torch.cat([paths, drawn[0][:, None]], 1)
-    return torch.stack(means, 1)
+        mean, drawn = _at(model, path, c, t, 1, blank)
+        means.append(mean[0])
+        path = torch.cat([path, drawn[0][:, None]], 1)
+    return _paths(path[:, start:], torch.stack(means, 1), k)
 
 
-def _filtered(model: Stepwise, x: Tensor, start: int, stop: int, k: int) -> tuple[Tensor, Tensor]:
-    steps, full, _ = as_steps(x[:, :stop], model.spec)
-    inputs = model.inputs(full)
-    state, even = model.start(k, len(x), inputs), inputs.new_full((k, len(x)), -math.log(k))
-    forced, ahead = [], torch.empty(0)
-    for t in range(stop):
-        if t == start:
-            ahead = _onward(model, state, stop - start)
-        p = model.p(state)
-        z = p.loc + p.scale * torch.randn_like(p.loc)
-        px = model.emission(state, z)
-        forced.append(px.mean.mean(0))  # the particles have equal weights: they are resampled after every step
-        log_w = even + px.log_prob(steps[:, t])
-        state = chosen(model.advance(state, inputs[:, t], z), log_w - log_w.logsumexp(0))
-    return torch.stack(forced[start:], 1), ahead
+def _paths(draws: Tensor, means: Tensor, k: int) -> Paths:
+    """From (k·B, steps, C) each, the draws of a row k places apart."""
+    return Paths(*(each.unflatten(0, (k, -1)) for each in (draws, means)))
 
 
-def _onward(model: Stepwise, state: Tensor, steps: int) -> Tensor:
-    """(B, steps, C): the mean over K paths that go on from state (K, B, S) with their own draws."""
-    k, rows = state.shape[:2]
-    state, means = state.flatten(0, 1)[None], []
+def _filtered(model: Stepwise, x: Tensor, start: int, stop: int, k: int) -> tuple[list[Tensor], Paths]:
+    """E[x_t|x_<t] for t = start … T-1, (B, C) each, and k ways on from x_<start to `stop`."""
+    x, full, _ = as_steps(x, model.spec)
+    seen = model.inputs(full)
+    state, forced = model.start(k, len(x), seen), list[Tensor]()
+    for t in range(start):
+        _, state = _filter(model, state, seen[:, t], x[:, t])
+    paths = _onward(model, state, stop - start)
+    for t in range(start, x.shape[1]):
+        mean, state = _filter(model, state, seen[:, t], x[:, t])
+        forced.append(mean)
+    return forced, paths
+
+
+def _filter(model: Stepwise, state: Tensor, seen: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+    """E[x_t|x_<t] (B, C), and the states (K, B, S) after x_t (B, C), of equal weight because they are resampled."""
+    p = model.p(state)
+    z = p.loc + p.scale * torch.randn_like(p.loc)
+    px = model.emission(state, z)
+    log_w = px.log_prob(x) - math.log(len(state))
+    return px.mean.mean(0), chosen(model.advance(state, seen, z), log_w - log_w.logsumexp(0))
+
+
+def _onward(model: Stepwise, state: Tensor, steps: int) -> Paths:
+    """K ways on from state (K, B, S)."""
+    k = len(state)
+    state, means, draws = state.flatten(0, 1)[None], [], []
     for _ in range(steps):
         p = model.p(state)
         z = p.loc + p.scale * torch.randn_like(p.loc)
         px = model.emission(state, z)
-        means.append(px.mean[0].unflatten(0, (k, rows)).mean(0))
-        state = model.advance(state, model.inputs(px.sample()[0][:, None], state)[:, 0], z)
-    return torch.stack(means, 1)
+        drawn = px.sample()[0]
+        means.append(px.mean[0])
+        draws.append(drawn)
+        state = model.advance(state, model.inputs(drawn[:, None], state)[:, 0], z)
+    return _paths(torch.stack(draws, 1), torch.stack(means, 1), k)
