@@ -202,27 +202,16 @@ def _conditions(model: "Model", n: int, label: int | None) -> "Tensor | None":
     import torch
     from torch.nn import functional as F
 
+    from ..evaluation.conditioning import samples_by_label
+
     classes = _spec(model).classes
     if label is None:
         return F.one_hot(torch.arange(n) % classes, classes).float() if classes else None
     if label >= classes:
         raise click.UsageError(f"--label {label}: the data of this model has {classes or 'no'} classes, counted from 0")
-    if not _reads_labels(model, classes):
+    if not samples_by_label(model, classes):
         raise click.UsageError("--label: this model does not read labels; what it draws would be of any class")
     return F.one_hot(torch.full((n,), label), classes).float()
-
-
-def _reads_labels(model: "Model", classes: int) -> bool:
-    """Whether the first draw depends on the label."""
-    import torch
-
-    from ..seeds import seeded
-
-    draws = []
-    for row in torch.eye(classes)[:2]:
-        with seeded("reads labels"):
-            draws.append(model.sample(1, row[None], mean=True))
-    return len(draws) > 1 and not torch.equal(draws[0].nan_to_num(), draws[1].nan_to_num())
 
 
 def _rows(

@@ -23,6 +23,7 @@ from ..likelihoods import HEADS
 from ..samplers import Sampler, decode, draw_codes
 from ..seeds import generator_for, seeded
 from .codes import Codes, codes_of
+from .conditioning import infers_by_label
 from .features import Extractor, extractor_for
 from .masses import is_mass
 from .pieces import pieces
@@ -98,15 +99,10 @@ class Evaluation:
 
     @cached_property
     def is_conditional(self) -> bool:
-        """Whether the model reads the label: whether another label gives other weights to the same noise."""
+        """Whether inference reads the label, see `conditioning`."""
         if self.c is None:
             return False
-        x, c = self.x[:16], self.c[:16]
-        with self.noise("conditional"):
-            right = self.model.infer(x, c)
-        with self.noise("conditional"):
-            wrong = self.model.infer(x, c.roll(1, -1))
-        return not (torch.equal(right.log_px, wrong.log_px) and torch.equal(right.z, wrong.z))
+        return infers_by_label(self.model, self.x[:16], self.c[:16])
 
     @cached_property
     def no_density(self) -> str:
