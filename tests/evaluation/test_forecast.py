@@ -26,7 +26,7 @@ def bands():
 
 
 def test_quantiles_of_a_forecast_are_those_of_the_known_normal(bands):
-    """Under the true F the r-th smallest of 99 draws is Beta(r, 100 - r): these are F's means at the quantiles."""
+    """Under the true F the r-th smallest of 99 draws is Beta(r, 100 - r), of mean r/100: so is F at each quantile."""
     x, found = bands
     for ahead in range(STOP - START):
         scale = SIGMA * math.sqrt(sum(A ** (2 * i) for i in range(ahead + 1)))

@@ -112,9 +112,10 @@ def _trained(source: Json, trial: Json, folder: Path) -> Json:
     measured, columns = _measured(source, trial, model, data)
     samplers = _measured_by_sampler(source, trial, model, data)
     from ..checkpoint import save
+    from .material import save_material
 
     save(model, folder / "model.safetensors")
-    _figures(model, data, folder, device)
+    save_material(model, data, folder, device)
     return {
         "status": "done",
         "metrics": {"train_seconds": history.seconds, "parameters": _size(model)} | dict(measured),
@@ -221,31 +222,6 @@ def _note(folder: Path, **what: Any) -> None:
     aside = folder / f".{PROGRESS}"
     aside.write_text(json.dumps(what))
     aside.replace(folder / PROGRESS)
-
-
-@torch.no_grad()
-def _figures(model: Model, data: Data, folder: Path, device: str, rows: int = 8, samples: int = 32) -> None:
-    """figures.safetensors: what the figures need, so that they can be redrawn without the data and the model."""
-    from safetensors.torch import save_file
-
-    from ..distributions import at_centre
-
-    model.eval()
-    draw = partial(_first_samples, model, data, device)
-    x, c = data.test[:rows].to(device), data.condition("test")
-    with seeded("figures", data.name), at_centre():
-        mean = model.infer(x, None if c is None else c[:rows].to(device)).px.mean[0]
-    with seeded("figures", data.name):
-        arrays = {"x": x, "reconstruction": mean, "samples": draw(samples)}
-    save_file(
-        {name: array.detach().float().cpu().contiguous() for name, array in arrays.items()}, folder / "figures.safetensors"
-    )
-
-
-def _first_samples(model: Model, data: Data, device: str, n: int) -> torch.Tensor:
-    """Means of p(x|z) for n draws of the prior, labels as in the test split."""
-    c = data.condition("test")
-    return model.sample(min(n, len(data.test)), None if c is None else c[:n].to(device), mean=True)
 
 
 def _silence(path: Path) -> None:

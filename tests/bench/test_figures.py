@@ -1,0 +1,151 @@
+"""Forecasts and samples by class: what is saved of a trained model, where there is none, and what is drawn of it."""
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import load_file
+
+from vaezoo import registry
+from vaezoo.bench import material
+from vaezoo.bench.figures.classes import _blocks, _scatters
+from vaezoo.bench.figures.forecasts import Forecast, _lines, _rolls
+from vaezoo.core import Spec
+from vaezoo.data.data import Card, Data
+from vaezoo.seeds import seeded
+
+VARIANTS = registry.load().variants
+CARD = Card("made", "made here", "none", "none")
+
+
+def saved(name, data, folder):
+    """The material of an untrained model."""
+    with seeded("weights"):
+        model = VARIANTS[name](data.spec)
+    material.save_material(model, data, folder, "cpu")
+    return load_file(folder / "figures.safetensors")
+
+
+def sequences(likelihood="bernoulli", has_gaps=True):
+    """Rows of 4 to 20 steps, where there are gaps; 11 is the median."""
+    spec = Spec((20, 3), likelihood, has_gaps=has_gaps, latent=2, hidden=8, network="rnn")
+    with seeded("rows"):
+        x = torch.bernoulli(torch.full((30, 20, 3), 0.4)) if likelihood == "bernoulli" else torch.randn(30, 20, 3)
+    for i in range(15 * has_gaps):
+        x[2 * i, 4 + i % 8 :] = torch.nan
+        x[2 * i + 1, 12 + i % 8 :] = torch.nan
+    return Data("sequences", spec, x, x, x, CARD)
+
+
+def labelled(shape):
+    spec = Spec(shape, "normal", classes=3, latent=2, hidden=8)
+    with seeded("rows"):
+        x, y = torch.randn(40, *shape), torch.arange(40) % 2  # of the third class there are no rows
+    return Data("labelled", spec, x, x, x, CARD, labels={"train": y, "validation": y, "test": y})
+
+
+@pytest.mark.parametrize("name", ["vrnn", "rnn", "vae"])
+def test_a_forecast_is_made_of_rows_that_are_long_enough(name, tmp_path):
+    found = saved(name, sequences(), tmp_path)
+    truth, mean = found["forecast_truth"], found["forecast_mean"]
+    assert truth.shape[0] == mean.shape[0] == material.FORECASTS
+    assert (truth.shape[1], mean.shape[1]) == (11, 6)  # the median length, the half that is not seen
+    assert np.isfinite(truth).all()
+    assert "forecast_quantiles" not in found  # 0/1 data
+
+
+def test_a_forecast_of_real_numbers_has_quantiles_in_their_order(tmp_path):
+    found = saved("vrnn", sequences("normal"), tmp_path)
+    low, middle, high = found["forecast_quantiles"]
+    assert middle.shape == found["forecast_mean"].shape
+    assert (low < middle).all()
+    assert (middle < high).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "data"), [("vae", sequences(has_gaps=False)), ("rvae", sequences()), ("vae", labelled((1, 8, 8)))]
+)
+def test_material_that_does_not_apply_is_missing_and_the_rest_is_there(name, data, tmp_path):
+    assert set(saved(name, data, tmp_path)) == {"x", "reconstruction", "samples"}
+
+
+def test_a_figure_that_fails_costs_its_own_material_only(tmp_path, capsys):
+    with seeded("weights"):
+        model = VARIANTS["vae"](sequences().spec)
+    model.sample = lambda *_, **__: [][0]
+    material.save_material(model, sequences(), tmp_path, "cpu")
+    assert set(load_file(tmp_path / "figures.safetensors")) == {"x", "reconstruction", "forecast_truth", "forecast_mean"}
+    assert "IndexError" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["cvae", "m2"])
+@pytest.mark.parametrize(("shape", "lines"), [((1, 8, 8), material.LINES), ((2,), material.POINTS)])
+def test_samples_by_class_have_a_column_a_class(name, shape, lines, tmp_path):
+    found = saved(name, labelled(shape), tmp_path)
+    assert found["by_class"].shape == found["by_class_data"].shape == (lines, 3, *shape)
+    assert np.isfinite(found["by_class"]).all()
+    assert np.isnan(found["by_class_data"][:, 2]).all()
+    assert np.isfinite(found["by_class_data"][:3, :2]).all()
+
+
+def forecast(channels, mean=0.0):
+    """Two rows of 10 steps, of which 6 are seen."""
+    x = np.random.default_rng(0).normal(size=(2, 10, channels))
+    quantiles = np.stack([np.full((2, 4, channels), mean + q) for q in (-1.0, 0.0, 1.0)])
+    return Forecast(x, quantiles[1], quantiles)
+
+
+def test_a_forecast_is_drawn_behind_what_was_seen_a_lane_a_channel():
+    figure = _lines([("vrnn", forecast(2)), ("rnn", forecast(2, mean=1e6))])
+    assert len(figure.axes) == 4
+    for ax in figure.axes:
+        data, median = ax.get_lines()[:2]
+        assert (len(data.get_xdata()), list(median.get_xdata())) == (10, [6, 7, 8, 9])
+        assert len(ax.collections) == 2  # a band a channel
+        low, high = ax.get_ylim()
+        drawn = np.concatenate([line.get_ydata() for line in ax.get_lines()[:4]])
+        assert low < drawn.min() < drawn.max() < high
+    spread = np.ptp(figure.axes[0].get_lines()[0].get_ydata())
+    assert spread > 0.1, "one variant that strays does not flatten the others"
+
+
+def test_a_long_past_is_cut():
+    long = Forecast(np.zeros((2, 100, 1)), np.zeros((2, 10, 1)), None)
+    assert (long.start, long.first) == (90, 70)
+    assert figure_texts(_lines([("vrnn", long)]))[-1] == "time, in steps (70 to 100)"
+
+
+def test_a_roll_has_the_truth_on_top_and_a_line_where_the_future_begins():
+    x = (np.random.default_rng(0).random((2, 10, 12)) < 0.4).astype(float)
+    figure = _rolls([("vrnn", Forecast(x, np.full((2, 4, 12), 0.4), None))])
+    assert [ax.get_ylabel() for ax in figure.axes] == ["data", "", "vrnn", ""]
+    assert all(list(ax.get_lines()[0].get_xdata()) == [5.5, 5.5] for ax in figure.axes)
+    (data, _, model, _) = (np.asarray(ax.get_images()[0].get_array()) for ax in figure.axes)
+    assert (data[:, :6] == model[:, :6]).all()
+    assert (model[:, 6:] == 0.4).all()
+
+
+def figure_texts(figure):
+    return [text.get_text() for text in figure.texts]
+
+
+def test_pictures_by_class_stand_in_blocks_with_the_class_below():
+    x = np.random.default_rng(0).random((3, 4, 1, 8, 8))
+    figure = _blocks([("data", x), ("cvae", x)])
+    assert len(figure.axes) == 24
+    assert [ax.get_ylabel() for ax in figure.axes if ax.get_ylabel()] == ["data", "cvae"]
+    assert [ax.get_xlabel() for ax in figure.axes[-4:]] == ["0", "1", "2", "3"]
+
+
+@pytest.mark.parametrize("channels", [2, 12])
+def test_sequences_by_class_are_drawn_too(channels):
+    x = np.random.default_rng(0).random((3, 6, 10, channels))
+    figure = _blocks([("data", x), ("cvae", x)])
+    assert len(figure.axes) == 2 * 3 * 4  # four classes of six
+    assert "time, in steps (0 to 10)" in figure_texts(figure)[-1]
+
+
+def test_points_by_class_have_a_colour_a_class():
+    x = np.random.default_rng(0).random((50, 3, 2))
+    (data, model) = _scatters([("data", x), ("cvae", x)]).axes
+    assert len({line.get_color() for line in model.get_lines()}) == 3
+    assert data.get_xlim() == model.get_xlim()
