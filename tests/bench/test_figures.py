@@ -62,7 +62,7 @@ def test_a_forecast_of_real_numbers_has_quantiles_in_their_order(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "data"), [("vae", sequences(has_gaps=False)), ("rvae", sequences()), ("vae", labelled((1, 8, 8)))]
+    ("name", "data"), [("vae", sequences(has_gaps=False)), ("dsae", sequences()), ("vae", labelled((1, 8, 8)))]
 )
 def test_material_that_does_not_apply_is_missing_and_the_rest_is_there(name, data, tmp_path):
     assert set(saved(name, data, tmp_path)) == {"x", "reconstruction", "samples"}
