@@ -14,12 +14,14 @@ from ..core import Model, Unsupported
 from ..data.data import Data
 from ..distributions import at_centre
 from ..evaluation.conditioning import samples_by_label
-from ..evaluation.prediction import forecast, quantiles
+from ..evaluation.prediction import PATHS, forecast, quantiles
 from ..networks import step_mask
 from ..seeds import seeded
+from ..stepwise import Stepwise
 
 ROWS, SAMPLES = 8, 32
 FORECASTS, AHEAD = 4, 24  # rows, steps
+FEW = 24  # paths where a mean is all that is drawn and each step of them costs a passage through the whole model
 CLASSES, LINES, POINTS = 10, 3, 100  # at most so many classes; pictures of each, or points in the plane
 
 Arrays = dict[str, Tensor]
@@ -78,7 +80,8 @@ def _forecasts(model: Model, data: Data, device: str) -> Arrays:
         return {}
     rows = (lengths >= stop).nonzero().squeeze(1)[:FORECASTS]
     x = data.test[rows, :stop].to(device)
-    draws, means = forecast(model, x, _labels(data, rows, device), start, stop, has_gaps=data.spec.has_gaps)
+    k = FEW if _is_binary(x) and not isinstance(model, Stepwise) else PATHS
+    draws, means = forecast(model, x, _labels(data, rows, device), start, stop, k, data.spec.has_gaps)
     arrays = {"forecast_truth": x, "forecast_mean": means.mean(0)}
     return arrays if _is_binary(x) else arrays | {"forecast_quantiles": quantiles(draws)}
 
