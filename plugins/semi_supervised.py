@@ -111,6 +111,11 @@ class SemiSupervised(Loss):
 
     def __init__(self, spec: Spec, labels: int, alpha: float) -> None:
         super().__init__()
+        if spec.is_dynamic:
+            raise Unsupported(
+                "this data's training rows are drawn anew in every minibatch, so that no fixed few can be the labelled "
+                "ones; take its static form, such as mnist_static"
+            )
         self.spec, self.alpha, self.share = spec, alpha, min(1.0, labels / spec.n_train)
         g = torch.Generator().manual_seed(14065298)
         self.register_buffer("projection", 100 * torch.rand(spec.shape, generator=g, dtype=torch.float64))
@@ -148,8 +153,9 @@ def m2(spec: Spec, labels: Labels = 100, alpha: NonNegative = 0.1) -> M2:
 
     Paper: Kingma, Rezende, Mohamed & Welling 2014, "Semi-supervised Learning with Deep Generative Models",
     arXiv:1406.5298, model M2, whose α is 0.1 N for sums over the data: 0.1 for means. Sums over classes are exact. The
-    likelihood in the tables is of x alone, with the class drawn from q(y|x). Where training data is binarised anew in
-    every minibatch, so is the choice of the labelled rows: take static data. A network of its own: the classifier.
+    likelihood in the tables is of x alone, with the class drawn from q(y|x). Data that is binarised anew in every minibatch
+    is refused: so would be the choice of the labelled rows, until all labels had been read. A network of its own: the
+    classifier.
     """
     if not spec.classes:
         raise Unsupported("needs labels; this data has none")

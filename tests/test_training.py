@@ -118,7 +118,8 @@ def test_dynamic_data_is_binarised_anew_in_every_epoch_and_the_same_for_every_va
                 seen.setdefault(id(self), []).append(x)
             return super().forward(model, x, c, progress)
 
-    grey = bits(train=torch.rand(128, 1, 8, 8, generator=torch.Generator().manual_seed(0)), is_dynamic=True)
+    probabilities = torch.rand(128, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    grey = bits(train=probabilities, spec=replace(IMAGE, is_dynamic=True))
     losses = [Keeps(), Keeps(beta=4)]
     for loss in losses:
         fit(vae(loss), grey, epochs=2)

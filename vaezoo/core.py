@@ -37,6 +37,7 @@ class Spec:
     classes: int = 0  # labels that the data carries; 0 for none
     condition: int = 0  # width of the c that the networks read; 0 for none, see `conditioned`
     has_gaps: bool = False  # whether x may hold NaN: padding, missing entries
+    is_dynamic: bool = False  # whether training rows are drawn anew in every minibatch, see `data.Data`
     levels: int = 256  # values a grey pixel can take, for the discrete likelihoods
     latent: int = 8  # dimensions of z
     hidden: int = 128  # width of the hidden layers

@@ -72,7 +72,7 @@ def must_keep_its_promises(data):
         assert x.is_contiguous()
         assert bool(x.isnan().any()) <= data.spec.has_gaps
         assert not x.flatten(1).isnan().all(1).any()
-        if data.spec.likelihood == "bernoulli" and not (data.is_dynamic and split == "train"):
+        if data.spec.likelihood == "bernoulli" and not (data.spec.is_dynamic and split == "train"):
             assert ((x == 0) | (x == 1) | x.isnan()).all()
         for labels in (data.labels, data.factors):
             assert not labels or len(labels[split]) == len(x)
@@ -330,7 +330,7 @@ def test_real_mnist_has_the_mean_and_the_labels_that_everyone_knows(files):
 def test_dynamic_mnist_trains_on_probabilities_and_is_judged_on_bits(files):
     data = mnist(files)
     must_keep_its_promises(data)
-    assert data.is_dynamic
+    assert data.spec.is_dynamic
     assert len(data.train.unique()) == 256
     first, second = (data.binarised(data.train[:500], torch.Generator().manual_seed(s)) for s in (0, 1))
     assert set(first.unique().tolist()) == {0.0, 1.0}
@@ -343,7 +343,7 @@ def test_static_mnist_has_the_expected_share_of_ones(files):
     p = grey.test.double()
     z = (data.test.double() - p).sum() / (p * (1 - p)).sum().sqrt()
     assert abs(z) < 4.5  # n = 7,840,000 pixels
-    assert not data.is_dynamic
+    assert not data.spec.is_dynamic
 
 
 @needs_files

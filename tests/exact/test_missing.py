@@ -136,7 +136,8 @@ def test_data_that_is_binarised_anew_is_refused(monkeypatch: pytest.MonkeyPatch)
     from vaezoo import registry
     from vaezoo.data.files import BadData
 
-    whole = replace(vaezoo.dataset("digits"), is_dynamic=True)
+    data = vaezoo.dataset("digits")
+    whole = replace(data, spec=replace(data.spec, is_dynamic=True))
     monkeypatch.setattr(type(registry.load().choose_datasets("digits")[0]), "load", lambda self, files=None: whole)
     from vaezoo.data.holes import holes
 

@@ -1,14 +1,15 @@
 """M2: its bounds by enumeration of the classes and quadrature over z, and which labels it reads."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 from torch.nn import functional as F
-from vaezoo_plugins.semi_supervised import M2, m2
+from vaezoo_plugins.semi_supervised import M2, SemiSupervised, m2
 
 import vaezoo
-from vaezoo.core import Spec
+from vaezoo.core import Spec, Unsupported
 from vaezoo.distributions import at_centre
 from vaezoo.evaluation import importance_log_likelihood
 from vaezoo.networks import mlp
@@ -87,6 +88,16 @@ def test_only_the_labels_of_a_fixed_small_subset_are_read() -> None:
     assert torch.equal(model(x[:200], wrong)["loss"], loss)
     torch.manual_seed(0)
     assert not torch.equal(model(x[:200], c[:200].roll(1, -1))["loss"], loss)
+
+
+def test_data_that_is_drawn_anew_is_refused_because_in_the_end_every_label_would_be_read() -> None:
+    spec = replace(SPEC, is_dynamic=True)
+    with pytest.raises(Unsupported, match=r"drawn anew in every minibatch.*take its static form, such as mnist_static"):
+        m2(spec)
+    torch.manual_seed(0)
+    loss, chance = SemiSupervised(SPEC, 5, 0.1), torch.full((100, *SPEC.shape), 0.5)
+    passes = [loss.is_labelled(torch.bernoulli(chance) + torch.rand(100, 3)) for _ in range(200)]
+    assert torch.stack(passes).any(0).all()  # why: of 100 rows, 5 of them labelled at a time, all have had their turn
 
 
 @pytest.mark.certifies("m2", claim="unlabelled rows raise the accuracy over a classifier on the labelled ones alone")

@@ -12,7 +12,7 @@ def card_of(data: Data) -> dict[str, object]:
         "title": data.card.title,
         "shape": list(data.spec.shape),
         "likelihood": data.spec.likelihood,
-        "is_dynamic": data.is_dynamic,
+        "is_dynamic": data.spec.is_dynamic,
         "has_gaps": data.spec.has_gaps,
         "rows": {split: len(data.split(split)) for split in SPLITS},
         "classes": data.spec.classes,

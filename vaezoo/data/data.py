@@ -47,7 +47,7 @@ class Modes:
 class Data:
     """One data set. A split is (N, *spec.shape), float32, NaN where a sequence is padded or an entry is missing.
 
-    Where `is_dynamic`, the training split holds probabilities in [0, 1] and every minibatch is binarised anew
+    Where the spec `is_dynamic`, the training split holds probabilities in [0, 1] and every minibatch is binarised anew
     (Burda et al. 2016, arXiv:1509.00519, §5); validation and test are binarised once.
     """
 
@@ -58,7 +58,6 @@ class Data:
     test: Tensor
     card: Card
     labels: Mapping[str, Tensor] = field(default_factory=dict)  # split -> (N,) int64 in 0 … classes-1; empty for none
-    is_dynamic: bool = False
     budget: Mapping[str, object] = field(default_factory=dict)  # fields of `training.Budget` that differ from its defaults
     exact: Callable[[Tensor], Tensor] | None = None  # x (N, *shape) -> log p(x) (N,) in nats, where it is known
     published: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # row -> column -> number, from papers
@@ -80,7 +79,7 @@ class Data:
 
     def binarised(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """Rows of the training split as a model is to see them: drawn anew where the data is dynamic."""
-        return torch.bernoulli(x, generator=generator) if self.is_dynamic else x
+        return torch.bernoulli(x, generator=generator) if self.spec.is_dynamic else x
 
     @property
     def likelihoods(self) -> list[str]:

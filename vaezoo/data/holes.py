@@ -25,7 +25,7 @@ def holes(files: Files, of: str = "digits", missing: Fraction = 0.3, mechanism: 
     from ..registry import load  # the registry loads this module
 
     source = load().choose_datasets(of)[0].load(files)
-    if source.is_dynamic:
+    if source.spec.is_dynamic:
         raise BadData(f"holes need fixed values, and {of} is binarised anew in every minibatch; take its static form")
     name = named(holes, of=of, missing=missing, mechanism=mechanism)
     x = {split: _cut(source, split, missing, mechanism, name) for split in SPLITS}

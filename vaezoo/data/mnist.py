@@ -95,10 +95,11 @@ def _data(name: str, grey: Grey, x: dict[str, Tensor], card: Card, likelihood: s
     shape = tuple(x["train"].shape[1:])
     return Data(
         name=name,
-        spec=Spec(shape, likelihood, len(x["train"]), classes=10, latent=16, hidden=256, network="conv"),
+        spec=Spec(
+            shape, likelihood, len(x["train"]), classes=10, is_dynamic=is_dynamic, latent=16, hidden=256, network="conv"
+        ),
         card=card,
         labels=grey.labels,
-        is_dynamic=is_dynamic,
         budget={"epochs": 50, "patience": 10},
         duplicates=grey.duplicates,
         train=x["train"],
