@@ -13,6 +13,7 @@ from vaezoo_plugins.missing import Observation, missing
 import vaezoo
 from tests.conftest import IMAGE, rows_of
 from vaezoo.core import VAE, Decoder, Encoder, Spec
+from vaezoo.data.files import BadData
 from vaezoo.distributions import Normal, Observed
 from vaezoo.evaluation.imputation import impute
 from vaezoo.networks import StandardNormal
@@ -132,9 +133,34 @@ def test_holes_take_away_their_share_and_keep_the_truth(mechanism: str) -> None:
     assert torch.equal(vaezoo.dataset(data.name).train.isnan(), data.train.isnan())
 
 
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.7, 0.9])
+def test_what_is_missing_by_value_is_the_share_asked_for_and_leaves_some_of_every_value(share: float) -> None:
+    """Of the digits' bits 0.3 are 1: a chance in proportion would reach 1 for these at a share of 0.6, and none be seen."""
+    whole, data = vaezoo.dataset("digits"), vaezoo.dataset("holes", missing=share, mechanism="mnar")
+    gone = data.train.isnan()
+    z = (gone.float().mean() - share) * math.sqrt(gone.numel() / (share * (1 - share)))
+    assert abs(z) < 4  # n = 80,000 entries
+    ones, zeros = (gone[whole.train == value].float().mean().item() for value in (1, 0))
+    assert math.log(ones / (1 - ones)) - math.log(zeros / (1 - zeros)) == pytest.approx(
+        1 / whole.train.std().item(), abs=0.2
+    )
+
+
+def test_no_row_loses_all_and_all_of_it_is_refused() -> None:
+    whole, data = vaezoo.dataset("gaussian"), vaezoo.dataset("holes[of=gaussian,missing=0.95]")
+    left = (~data.train.isnan()).sum(1)
+    assert left.min() == 1
+    p_empty = 0.95**16
+    expected = p_empty + 16 * 0.05 * 0.95**15  # those with one left, and those that keep one
+    z = ((left == 1).float().mean() - expected) / math.sqrt(expected * (1 - expected) / len(left))
+    assert abs(z) < 4
+    assert torch.equal(data.train[~data.train.isnan()], whole.train[~data.train.isnan()])
+    with pytest.raises(BadData, match=r"holes\[missing=1\] would take every entry away; missing= is a share below 1"):
+        vaezoo.dataset("holes", missing=1.0)
+
+
 def test_data_that_is_binarised_anew_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     from vaezoo import registry
-    from vaezoo.data.files import BadData
 
     data = vaezoo.dataset("digits")
     whole = replace(data, spec=replace(data.spec, is_dynamic=True))

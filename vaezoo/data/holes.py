@@ -6,6 +6,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from ..hooks import hookimpl, tags
 from ..hyperparameters import Fraction
@@ -20,8 +21,10 @@ Mechanism = Literal["mcar", "mnar"]
 def holes(files: Files, of: str = "digits", missing: Fraction = 0.3, mechanism: Mechanism = "mcar") -> Data:
     """Another data set with a share of its entries missing everywhere: by chance (mcar), or rather where x is large (mnar).
 
-    Raises: BadData for data that is binarised anew in every minibatch.
+    Raises: BadData for data that is binarised anew in every minibatch, and where nothing would be left.
     """
+    if missing == 1:
+        raise BadData("holes[missing=1] would take every entry away; missing= is a share below 1")
     from ..registry import load  # the registry loads this module
 
     source = load().choose_datasets(of)[0].load(files)
@@ -29,7 +32,7 @@ def holes(files: Files, of: str = "digits", missing: Fraction = 0.3, mechanism: 
         raise BadData(f"holes need fixed values, and {of} is binarised anew in every minibatch; take its static form")
     name = named(holes, of=of, missing=missing, mechanism=mechanism)
     x = {split: _cut(source, split, missing, mechanism, name) for split in SPLITS}
-    words = {"mcar": "each entry by chance", "mnar": "by chance, in proportion to σ((x - mean)/deviation)"}[mechanism]
+    words = {"mcar": "each entry by chance", "mnar": "by chance σ(a + (x - mean)/deviation)"}[mechanism]
     card = replace(
         source.card, processing=f"{source.card.processing}; then {missing:.0%} of the entries taken away, {words}"
     )
@@ -47,19 +50,25 @@ def holes(files: Files, of: str = "digits", missing: Fraction = 0.3, mechanism: 
 
 
 def _cut(source: Data, split: str, missing: float, mechanism: str, name: str) -> Tensor:
-    """A split with NaN where an entry is taken away."""
+    """A split with NaN where an entry is taken away. A row that would lose all keeps one: an x of nothing is no x."""
     x = source.split(split)
-    chance = torch.full_like(x, missing) if mechanism == "mcar" else _by_value(x, source.train, missing)
-    gone = torch.rand(x.shape, generator=generator_for("holes", name, split)) < chance
-    return torch.where(gone, torch.nan, x)
+    chance = torch.full_like(x, missing) if mechanism == "mcar" or not missing else _by_value(x, source.train, missing)
+    draws = torch.rand(x.shape, generator=generator_for("holes", name, split))
+    gone = draws < chance
+    last = F.one_hot(draws.masked_fill(x.isnan(), -1).flatten(1).argmax(1), x[0].numel()).bool().view_as(x)
+    emptied = (gone | x.isnan()).flatten(1).all(1).view(-1, *[1] * (x.ndim - 1))
+    return torch.where(gone & ~(emptied & last), torch.nan, x)
 
 
 def _by_value(x: Tensor, train: Tensor, missing: float) -> Tensor:
-    """The chance that each entry is taken away: rising with its own value, `missing` in the mean over the training split."""
-    seen = train[~train.isnan()]
+    """σ(a + (x - mean)/deviation), the chance that an entry is taken away; a makes it `missing` in the mean over train."""
+    seen = train[~train.isnan()].double()
     centre, width = seen.mean(), seen.std().clamp_min(1e-6)
-    weight = torch.sigmoid((seen - centre) / width).mean()
-    return (missing * torch.sigmoid((x - centre) / width) / weight).clamp_max(1)
+    steep, low, high = (seen - centre) / width, -100.0, 100.0
+    for _ in range(60):  # bisection: the mean rises with a
+        a = (low + high) / 2
+        low, high = (a, high) if torch.sigmoid(a + steep).mean() < missing else (low, a)
+    return torch.sigmoid(a + (x - centre) / width).to(x)
 
 
 @hookimpl
