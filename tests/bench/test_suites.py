@@ -11,7 +11,18 @@ SUITES = suites()
 
 
 def test_the_suites_are_those_that_the_handbook_names():
-    assert set(SUITES) == {"quick", "digits", "mnist", "music", "jsb", "little_data", "dimension", "mode_collapse"}
+    assert set(SUITES) == {
+        "quick",
+        "digits",
+        "mnist",
+        "music",
+        "jsb",
+        "little_data",
+        "dimension",
+        "mode_collapse",
+        "few_labels",
+        "missing",
+    }
 
 
 @pytest.mark.parametrize("name", list(SUITES))

@@ -1,5 +1,7 @@
 """Sweeps found in the rows of a run."""
 
+from dataclasses import replace
+
 from vaezoo.bench.rows import rows_of
 from vaezoo.bench.sweeps import draw, sweeps
 
@@ -46,6 +48,49 @@ def test_a_hyperparameter_is_a_sweep_and_two_points_are_none():
     (sweep,) = sweeps(rows_of(three))
     assert sweep.quantity == "beta"
     assert not sweeps(rows_of(three[:2]))
+
+
+def test_a_number_among_the_options_of_a_data_set_is_a_sweep_and_a_word_is_a_figure_of_its_own():
+    records = [
+        record(f"{share}{how}", dataset=f"holes[of=digits,missing={share},mechanism={how}]", nll=share)
+        for share in (0.5, 0.1, 0.3)
+        for how in ("mcar", "mnar")
+    ]
+    found = sweeps(rows_of(records))
+    assert [(s.quantity, s.dataset, s.name) for s in found] == [
+        ("missing", f"holes[of=digits,mechanism={how}]", f"sweep-missing-holes[of=digits,mechanism={how}]")
+        for how in ("mcar", "mnar")
+    ]
+    assert [[value for value, _ in s.lines["vae"]] for s in found] == [[0.1, 0.3, 0.5]] * 2
+
+
+def test_an_option_called_like_a_hyperparameter_is_not_taken_for_it():
+    records = [record(f"{a}", "odd", f"tossed[missing={a}]", missing=7) for a in (1, 2, 3)]
+    (sweep,) = sweeps(rows_of(records))
+    assert {name: [value for value, _ in line] for name, line in sweep.lines.items()} == {"odd[missing=7]": [1, 2, 3]}
+    assert sweep.dataset == "tossed"
+
+
+def test_lines_of_one_variant_are_told_apart_by_what_is_not_varied():
+    records = [record(f"{n}-{a}", "m2", labels=n, alpha=a) for n in (10, 50, 100) for a in (0.1, 1.0)]
+    (sweep,) = sweeps(rows_of(records))
+    assert set(sweep.lines) == {"m2[alpha=0.1]", "m2[alpha=1.0]"}
+
+
+def test_control_rows_of_imputation_are_grey_lines_and_others_are_not_drawn():
+    records = [record(f"{share}", dataset=f"holes[missing={share}]") for share in (0.1, 0.3, 0.5)]
+    for r in records:
+        r["metrics"]["imputation_rmse"] = 0.2
+    means = {"means": {"imputation_rmse": 0.4, "nll": 9.0}, "noise": {"fid": 1e3, "nll": 9.0}}
+    rows = [replace(row, controls=means) for row in rows_of(records)]
+    ((_, figure),) = draw(rows)
+    panels = {ax.get_title().partition(" (")[0]: ax for ax in figure.axes}
+    grey = [line for line in panels["imputation rmse"].lines if line.get_color() == "grey"]
+    assert [(line.get_label(), list(line.get_xdata()), set(line.get_ydata())) for line in grey] == [
+        ("(means)", [0.1, 0.3, 0.5], {0.4})
+    ]
+    assert all(line.get_color() != "grey" for line in panels["nll"].lines)
+    assert "(means)" in [text.get_text() for text in figure.legends[0].get_texts()]
 
 
 def test_the_values_of_two_dials_at_once_make_lines_apart():

@@ -1,5 +1,6 @@
 """Tables and figures, rebuilt from the trial.json files of a run (and the control rows beside them) and nothing else."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +38,7 @@ def read_tables(out: Path | str) -> list[Table]:
     Raises: ReportError for a folder without trials.
     """
     rows = read_rows(out)
-    store = Store(out)
-    controls = {row.dataset: _controls(store, row) for row in rows}
-    return tables_of(rows, controls)
+    return tables_of(rows, {row.dataset: row.controls for row in rows})
 
 
 def read_rows(out: Path | str) -> list[Row]:
@@ -48,7 +47,8 @@ def read_rows(out: Path | str) -> list[Row]:
     records = store.records()
     if not records:
         raise ReportError(f"there are no trials in {out}; a run of `vaezoo bench --out {out}` makes some")
-    return rows_of(records, store.read_json("run.json").get("trials", []))
+    rows = rows_of(records, store.read_json("run.json").get("trials", []))
+    return [replace(row, controls=_controls(store, row)) for row in rows]
 
 
 def _controls(store: Store, row: Row) -> dict[str, Any]:

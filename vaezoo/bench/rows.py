@@ -6,8 +6,8 @@ version of their plugin, the trials of the newest plan count.
 
 import math
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -28,6 +28,7 @@ class Row:
     settings: str  # what sets it apart from rows of the same name, such as "epochs=5"; mostly ""
     trials: tuple[Json, ...]
     sampler: str = PRIOR  # where the codes of its samples come from; another row of the same trials for every other one
+    controls: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # of its data: control row -> column -> number
 
     @property
     def name(self) -> str:

@@ -114,7 +114,8 @@ class _Runner:
 
     def warm(self, trials: list[Trial]) -> None:
         """What trials of one data set share, computed once. A trouble here is a note: trials compute it themselves."""
-        first = {control_name(trial): trial for trial in reversed(trials) if "samples" in (trial.metrics or ("samples",))}
+        judged = {"samples", "imputation"}  # what control rows stand beside
+        first = {control_name(trial): trial for trial in reversed(trials) if judged & set(trial.metrics or judged)}
         for name, trial in first.items():
             if self.stop or (self.store.out / name).exists():
                 continue

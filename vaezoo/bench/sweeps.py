@@ -1,7 +1,8 @@
 """Figures of a sweep: a metric against the quantity that was varied, a line a variant, a panel a metric.
 
 A quantity is what rows of one variant differ in and nothing else: a dial (latent), a number of training rows, a field of
-the budget, or a hyperparameter. Drawn where a line has three points or more; bars are 95 % intervals over seeds.
+the budget, a hyperparameter, or an option of the data set. Drawn where a line has three points or more; bars are 95 %
+intervals over seeds. Grey lines are control rows, which depend on the data alone.
 """
 
 import math
@@ -9,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ..selection import read
 from .plan import canonical
 from .rows import Row
 
@@ -22,6 +24,8 @@ PANELS = (
     "elbo",
     "kl",
     "active_units",
+    "accuracy",
+    "imputation_rmse",
     "nll_per_step",
     "mse",
     "fid",
@@ -29,7 +33,15 @@ PANELS = (
     "mode_kl",
     "discriminative_score",
 )
-NAMES = {"n_train": "training rows", "latent": "latent dimensions", "hidden": "width of the hidden layers"}
+NAMES = {
+    "n_train": "training rows",
+    "latent": "latent dimensions",
+    "hidden": "width of the hidden layers",
+    "labels": "labelled rows",
+    "missing": "share of the entries that is missing",
+}
+CONTROLLED = ("imputation_rmse",)  # columns whose control rows lie among the other numbers
+OPTION = "data."  # before an option of the data set, which may be called like a hyperparameter
 Json = dict[str, Any]
 
 
@@ -37,7 +49,7 @@ Json = dict[str, Any]
 class Sweep:
     """One quantity on one data set: the rows of each line, by the value that they have of it."""
 
-    dataset: str  # without its options
+    dataset: str  # without the option that is varied
     quantity: str
     lines: dict[str, list[tuple[float, Row]]]
 
@@ -52,11 +64,11 @@ def sweeps(rows: Sequence[Row]) -> list[Sweep]:
     names = sorted({name for _, numbers in facts for name in numbers})
     found: dict[tuple[str, str], dict[str, list[tuple[float, Row]]]] = {}
     for name in names:
-        for lines in _lines(name, facts).values():
-            if len({value for value, _ in lines}) >= FEWEST:
-                first = lines[0][1]
-                family = found.setdefault((_family(first), name), {})
-                family[_label(first, family)] = sorted(lines, key=lambda point: point[0])
+        for line in _lines(name, facts).values():
+            if len({value for value, _ in line}) >= FEWEST:
+                first = line[0][1]
+                key = _family(first, name), name.removeprefix(OPTION)
+                found.setdefault(key, {})[_label(first, name)] = sorted(line, key=lambda point: point[0])
     return [Sweep(dataset, quantity, lines) for (dataset, quantity), lines in found.items()]
 
 
@@ -66,27 +78,52 @@ def _lines(name: str, facts: Sequence[tuple[Row, Json]]) -> dict[str, list[tuple
     for row, numbers in facts:
         if name in numbers:
             rest = {key: value for key, value in numbers.items() if key != name}
-            lines.setdefault(canonical([_variant(row), _family(row), rest]), []).append((numbers[name], row))
+            identity = [_variant(row), _without(row.variant, name), _family(row, name), rest]
+            lines.setdefault(canonical(identity), []).append((numbers[name], row))
     return lines
 
 
 def _numbers(row: Row) -> Json:
-    """What a row can be varied in: spec, budget and hyperparameters, as far as they are numbers."""
+    """What a row can be varied in: spec, budget, hyperparameters and the data set's options, as far as they are numbers."""
     facts = row.trials[0]["ingredients"]
-    merged = facts["spec"] | facts["budget"] | facts["hyperparameters"]
+    options = {OPTION + key: value for key, value in _options(row.dataset).items() if key != "rows"}  # they are n_train
+    merged = facts["spec"] | facts["budget"] | facts["hyperparameters"] | options
     return {key: value for key, value in merged.items() if isinstance(value, int | float) and not isinstance(value, bool)}
+
+
+def _options(label: str) -> Json:
+    """What stands in the brackets of a label, numbers as such."""
+    return {key: _number(value) for key, (value,) in read(label, "name")[0].sweeps.items()}
+
+
+def _number(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _without(label: str, *keys: str) -> str:
+    """The label, these keys not in its brackets."""
+    item = read(label, "name")[0]
+    left = ",".join(f"{key}={value}" for key, (value,) in item.sweeps.items() if key not in keys)
+    return f"{item.pattern}[{left}]" if left else item.pattern
 
 
 def _variant(row: Row) -> str:
     return str(row.trials[0]["ingredients"]["name"])
 
 
-def _family(row: Row) -> str:
-    return row.dataset.partition("[")[0]
+def _family(row: Row, name: str) -> str:
+    """The data set, without what the quantity `name` changes of it."""
+    return _without(row.dataset, "rows" if name == "n_train" else name.removeprefix(OPTION) if OPTION in name else "")
 
 
-def _label(row: Row, taken: Json) -> str:
-    return row.name if _variant(row) in taken else _variant(row)
+def _label(row: Row, name: str) -> str:
+    """The row, the quantity `name` not among what is said of it."""
+    settings = [one for one in row.settings.split(", ") if one and not one.startswith(f"{name}=")]
+    variant = row.variant if name.startswith(OPTION) else _without(row.variant, name)
+    return f"{variant} {{{', '.join(settings)}}}" if settings else variant
 
 
 def draw(rows: Sequence[Row]) -> Iterator[tuple[str, "Figure"]]:
@@ -114,7 +151,8 @@ def _figure(sweep: Sweep, shown: Sequence[str]) -> "Figure":
         _panel(ax, sweep, column)
     for ax in axes[len(shown) :]:
         ax.set_axis_off()
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=6, fontsize=8, frameon=False)
+    known = {label: line for ax in axes for line, label in zip(*ax.get_legend_handles_labels(), strict=True)}
+    figure.legend(list(known.values()), list(known), loc="outside upper center", ncols=6, fontsize=8, frameon=False)
     figure.supxlabel(f"{NAMES.get(sweep.quantity, sweep.quantity)} ({sweep.dataset})", fontsize=9)
     return figure
 
@@ -124,6 +162,8 @@ def _panel(ax: "Axes", sweep: Sweep, column: str) -> None:
         points = _points(line, column)
         x, mean, half = zip(*points, strict=True) if points else ((), (), ())
         ax.errorbar(x, mean, half, fmt="o-", color=f"C{i % 10}", label=label, markersize=3, linewidth=1, capsize=2)
+    for i, (name, known) in enumerate(_controls(sweep, column).items()):
+        ax.plot(*zip(*known, strict=True), ("--", ":", "-.")[i % 3], color="grey", label=f"({name})", linewidth=1)
     values = [value for line in sweep.lines.values() for value, _ in line]
     if min(values) > 0 and max(values) >= 8 * min(values):
         ax.set_xscale("log", base=2)
@@ -132,6 +172,16 @@ def _panel(ax: "Axes", sweep: Sweep, column: str) -> None:
     unit = _unit(next(iter(sweep.lines.values()))[0][1], column)
     ax.set_title(column.replace("_", " ") + (f" ({unit})" if unit else ""), fontsize=9)
     ax.tick_params(labelsize=7)
+
+
+def _controls(sweep: Sweep, column: str) -> dict[str, list[tuple[float, float]]]:
+    """Control row -> its number at each value of the quantity, where the column has some."""
+    found: dict[str, dict[float, float]] = {}
+    for value, row in (point for line in sweep.lines.values() for point in line):
+        for name, numbers in row.controls.items():
+            if column in CONTROLLED and column in numbers:
+                found.setdefault(name, {})[value] = numbers[column]
+    return {name: sorted(points.items()) for name, points in found.items()}
 
 
 def _unit(row: Row, column: str) -> str:
