@@ -101,3 +101,18 @@ def test_the_values_of_two_dials_at_once_make_lines_apart():
     ((name, figure), *_) = draw(rows_of(records))
     assert name.startswith("sweep-")
     assert figure.axes[0].get_title() == "nll (nats)"
+
+
+def test_distances_of_samples_are_drawn_where_one_extractor_made_them():
+    def fids(extractors: list[str]) -> list[dict]:
+        made = [record(str(n), dataset=f"digits[rows={n}]", n_train=n) for n in (50, 100, 200)]
+        for one, extractor in zip(made, extractors, strict=True):
+            one["metrics"]["fid"], one["settings"] = 1.0, {"extractor_sha256": extractor}
+            one["columns"] = [*one["columns"], {"name": "fid", "unit": "", "better": "lower", "table": "fid", "digits": 3}]
+        return made
+
+    titles = [
+        {ax.get_title() for ax in next(draw(rows_of(fids(extractors))))[1].axes}
+        for extractors in (["a", "a", "a"], ["a", "b", "b"])
+    ]
+    assert [("fid" in shown, "nll (nats)" in shown) for shown in titles] == [(True, True), (False, True)]

@@ -33,6 +33,7 @@ PANELS = (
     "mode_kl",
     "discriminative_score",
 )
+EXTRACTED = ("fid",)
 NAMES = {
     "n_train": "training rows",
     "latent": "latent dimensions",
@@ -129,9 +130,18 @@ def _label(row: Row, name: str) -> str:
 def draw(rows: Sequence[Row]) -> Iterator[tuple[str, "Figure"]]:
     """(name, figure) of every sweep in which some metric has numbers."""
     for sweep in sweeps(rows):
-        shown = [column for column in PANELS if any(_points(line, column) for line in sweep.lines.values())]
+        lines = sweep.lines.values()
+        shown = [c for c in PANELS if _one_scale(sweep, c) and any(_points(line, c) for line in lines)]
         if shown:
             yield sweep.name, _figure(sweep, shown)
+
+
+def _one_scale(sweep: Sweep, column: str) -> bool:
+    """Whether the numbers of all points can be compared: distances of samples are, in the features of one extractor."""
+    if column not in EXTRACTED:
+        return True
+    trials = [trial for line in sweep.lines.values() for _, row in line for trial in row.done]
+    return len({trial.get("settings", {}).get("extractor_sha256") for trial in trials}) == 1
 
 
 def _points(line: Sequence[tuple[float, Row]], column: str) -> list[tuple[float, float, float]]:
