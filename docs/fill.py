@@ -1,6 +1,9 @@
-"""Fills the tables of README and docs from results/digits: `make docs`. Without results the tables stay empty.
+"""Fills the tables of README and docs from results/: `make docs`. Without results the tables stay empty.
 
-<!-- rows: vae, iwae -->      every row of these variants in elbo.md and fid.md, copied as it stands
+<!-- rows: vae, iwae -->      every row of these variants in digits/elbo.md and digits/fid.md, copied as it stands
+<!-- end -->
+
+<!-- table: jsb/elbo.md: elbo per step, kl -->      all rows of that file's first table, control rows too, of these columns
 <!-- end -->
 """
 
@@ -9,15 +12,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-RESULTS = ROOT / "results" / "digits"
+RESULTS = ROOT / "results"
+SUITE = "digits"
 TABLES = ("elbo.md", "fid.md")
 BLOCK = re.compile(r"(<!-- rows: (.*?) -->\n).*?(<!-- end -->)", re.DOTALL)
+WHOLE = re.compile(r"(<!-- table: (\S+): (.*?) -->\n).*?(<!-- end -->)", re.DOTALL)
 NOTE = re.compile(r"\[(\d+)\]")
 
 
 def filled(text: str, results: Path = RESULTS) -> str:
     """The page with every block filled anew."""
-    return BLOCK.sub(lambda m: m[1] + "".join(parts(m[2].split(", "), results)) + m[3], text)
+    text = BLOCK.sub(lambda m: m[1] + "".join(parts(m[2].split(", "), results / SUITE)) + m[3], text)
+    return WHOLE.sub(lambda m: m[1] + "".join(whole(results / m[2], m[3].split(", "))) + m[4], text)
 
 
 def parts(names: list[str], results: Path) -> Iterator[str]:
@@ -26,6 +32,20 @@ def parts(names: list[str], results: Path) -> Iterator[str]:
         if path.is_file():
             lines = path.read_text(encoding="utf-8").splitlines()
             yield from ("\n", "\n".join(excerpt(lines, names)), "\n\n")
+
+
+def whole(path: Path, columns: list[str]) -> Iterator[str]:
+    """The first table of a file that is there: its first column, n, and those whose headings begin so."""
+    if not path.is_file():
+        return
+    lines = path.read_text(encoding="utf-8").split("\n## ")[1].splitlines()
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")]
+    kept = [i for i, name in enumerate(cells[0]) if i == 0 or name == "n" or any(name.startswith(one) for one in columns)]
+    rows = [[row[i] for i in kept] for row in cells]
+    marks = {mark for row in rows[2:] for cell in row for mark in NOTE.findall(cell)}
+    notes = [line for line in lines if (m := NOTE.match(line)) and m[1] in marks]
+    table = ["| " + " | ".join(row) + " |" if i != 1 else "|" + "|".join(row) + "|" for i, row in enumerate(rows)]
+    yield from ("\n", "\n".join([*table, *([""] if notes else []), *notes]), "\n\n")
 
 
 def excerpt(lines: list[str], names: list[str]) -> list[str]:
