@@ -18,7 +18,7 @@ class Conditional(Prior):
 
     def forward(self, c: Tensor | None = None) -> Distribution:
         if c is None:
-            raise Unsupported("p(z|c) needs a condition for every row; none was given")
+            raise Unsupported("p(z|c) reads labels: it needs a condition c for every row, and none was given")
         return split_normal(self.net(c))
 
 

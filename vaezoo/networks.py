@@ -30,12 +30,15 @@ def mlp(*sizes: int) -> nn.Sequential:
 def join(h: Tensor, c: Tensor | None, condition: int) -> Tensor:
     """h (..., B, F) with the condition (B, C) behind it, where the networks read one.
 
-    Raises: Unsupported where they do and none is given.
+    Raises: Unsupported where they do and none is given, or one of another shape.
     """
     if not condition:
         return h
     if c is None:
-        raise Unsupported(f"needs a condition of width {condition} for every row; none was given")
+        raise Unsupported(f"reads labels: it needs a condition c of width {condition} for every row, and none was given")
+    if c.ndim < 2 or c.shape[-1] != condition or c.shape[-2] not in (1, h.shape[-2]):
+        found = tuple(c.shape)
+        raise Unsupported(f"reads labels: c must have shape {(h.shape[-2], condition)}, one-hot rows, and it has {found}")
     return torch.cat([h, c.expand(*h.shape[:-1], c.shape[-1])], -1)
 
 

@@ -74,8 +74,9 @@ def fit(
 ) -> History:
     """Train `model` in place on `data`; `changes` are fields of the budget, such as epochs=50.
 
-    Raises: Diverged at the first epoch with a term that is not finite.
+    Raises: Diverged at the first epoch with a term that is not finite, BadData for data that is not what its spec says.
     """
+    data.must_be_sound("train", "validation")
     budget = budget or Budget(**{**data.budget, **changes})
     _must_truncate(model, data, budget.truncate)
     model.to(device)

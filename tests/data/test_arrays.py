@@ -120,6 +120,19 @@ def test_a_long_table_gives_a_sequence_an_id_in_the_order_of_time(save):
     assert row[5:].isnan().all()
 
 
+def test_times_are_ordered_as_dates_and_not_as_text(save):
+    rows = [("2024-10-01", 2), ("2024-09-30T23:59", 1), ("2024-10-01T00:01", 3)]
+    data = arrays(save("id,time,a\n" + "".join(f"{i},{time},{a}\n" for i in range(9) for time, a in rows)))
+    assert torch.equal(data.test[0, :, 0], torch.tensor([1.0, 2, 3]))
+
+
+def test_gaps_in_a_list_are_kept_where_they_are_declared_and_padding_needs_no_word(save):
+    gap, long = np.array([[1.0], [np.nan], [3]]), np.ones((5, 1))
+    data = arrays(save([gap, long] * 6), gaps=True)
+    assert data.spec.has_gaps
+    assert arrays(save([gap[:1], long] * 6)).spec.has_gaps
+
+
 def test_a_table_of_vectors_takes_its_labels_from_a_column(save):
     table = pd.DataFrame(VECTORS, columns=list("abc")).assign(label=[0, 1] * 20)
     data = arrays(save(table))
@@ -152,6 +165,12 @@ def with_value(value, row=3, column=1, like=VECTORS):
 
 ABSENT = np.where(np.arange(5)[:, None, None] == 2, np.nan, np.ones((5, 3, 2)))
 HALF_LABELLED = {"train": VECTORS, "test": VECTORS, "train_labels": np.zeros(40, int)}
+
+RAGGED = np.array([[1.0, 2], [np.nan, 3], [4, 5]])
+SHORTER = {"train": np.ones((9, 5, 2)), "test": np.ones((9, 4, 2))}
+NOTHING = {"train": np.ones((9, 5, 2)), "validation": np.full((9, 5, 2), np.nan)}
+GAP = "id,time,a,b\n7,1,2,3\n9,1,2,\n9,2,1,1\n"
+WORD = "id,time,a\n1,9,2\n1,10,3\n1,later,3\n"
 
 BAD = {
     "NaN": (with_value(np.nan), {}, "NaN in row 3, column 1"),
@@ -190,6 +209,17 @@ BAD = {
     "no text": ("\n\n", {}, "no CSV file"),
     "id without time": ("id,a\n1,2\n", {}, "id alone"),
     "one time twice": ("id,time,a\n1,1,2\n1,1,3\n", {}, "time 1.* twice"),
+    "a gap inside a sequence of a list": ([RAGGED, np.ones((2, 2))], {}, "NaN in row 0, step 1, channel 0"),
+    "a gap at the end of a sequence of a list": ([RAGGED[:2], np.ones((4, 2))], {}, "NaN in row 0, step 1, channel 0"),
+    "all NaN in a list": ([np.ones((4, 2)), RAGGED * np.nan], {"gaps": True}, "row 1 is all NaN, an x of length 0"),
+    "infinite in a list": ([np.ones((4, 2)), RAGGED * np.inf], {}, "infinite value .* in row 1, step 0, channel 0"),
+    "a list of vectors": ([np.ones(4), np.ones(4)], {}, r"sequence 0 has shape \(4,\); expected \(T, C\), a step a row"),
+    "splits of two lengths": (SHORTER, {"kind": "sequence"}, r"\(4, 2\), of train \(5, 2\); pad with NaN to one length"),
+    "a validation split of nothing": (NOTHING, {"kind": "sequence", "gaps": True}, r"\(validation\): row 0 is all NaN"),
+    "a gap in a long table": (GAP, {}, "NaN in the sequence of id 9, step 0, channel 1"),
+    "infinite in a long table": ("id,time,a\n7,1,2\n9,1,inf\n9,2,1\n", {}, "infinite .* in the sequence of id 9, step 0"),
+    "nothing of an id": ("id,time,a\n7,1,2\n9,1,\n9,2,\n", {"gaps": True}, "the sequence of id 9 is all NaN"),
+    "a word as time": (WORD, {}, "'time' has 'later' in row 2; expected numbers, or dates"),
     "a missing time": ("id,time,a\n1,1,2\n1,,3\n", {}, "row 1 has no time"),
     "two labels in a sequence": ("id,time,a,label\n1,1,2,0\n1,2,3,1\n", {}, "several labels"),
 }  # fmt: skip

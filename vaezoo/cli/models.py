@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from ..registry import Registry
 
 SPLIT = click.Choice(["train", "validation", "test"])
+COMPLETE = (
+    "was trained on complete data and cannot read gaps: train it on data with gaps, such as 'holes[of=digits]' or "
+    "'arrays[path=FILE,gaps=true]'"
+)
 CHECKPOINT = click.Path(path_type=Path)
 
 
@@ -153,12 +157,9 @@ def impute(checkpoint: Path, source: Path, out: Path, draws: int, seed: int, plu
     from ..seeds import seeded
 
     model = _model(checkpoint, plugins_dir, out, (".npz", ".npy"))
-    x = _of_shape(_from_file(source), model, str(source))
     if not _spec(model).has_gaps:
-        raise click.UsageError(
-            f"{checkpoint} was trained on complete data and cannot read gaps: train it on data with gaps, such as "
-            "'holes[of=digits]' or 'arrays[path=FILE,gaps=true]'"
-        )
+        raise click.UsageError(f"{checkpoint} {COMPLETE}")
+    x = _fitting(_from_file(source), model, str(source))
     with seeded("impute", seed):
         filled = fill(model, x, None, draws)
     if x.ndim == 3:  # what is behind a sequence's last step is padding, and stays
@@ -218,20 +219,39 @@ def _rows(
     model: "Model", source: str, split: str, plugins_dir: Path | None, data_dirs: tuple[Path, ...], offline: bool
 ) -> "tuple[Tensor, Tensor | None, Tensor | None]":
     """x (N, *shape), the condition (N, C), the labels (N,), of a data set or of a file."""
+    if Path(source).suffix in (".csv", ".parquet"):
+        raise click.UsageError(f"{source} is a table: write -d 'arrays[path={source}]', of which one --split is read")
     if Path(source).suffix in (".npy", ".npz"):
         x, c, labels = _from_file(Path(source)), None, None
     else:
         data = _loaded(registry_of(plugins_dir), source, data_dirs, offline)
         x, c, labels = data.split(split), data.condition(split), data.labels.get(split)
-    return _of_shape(x, model, source), c, labels
+    return _fitting(x, model, source), c, labels
 
 
-def _of_shape(x: "Tensor", model: "Model", source: str) -> "Tensor":
-    """x, if its rows have the shape that the model reads."""
-    shape = tuple(_spec(model).shape)
-    if tuple(x.shape[1:]) != shape:
-        raise click.UsageError(f"{source} has rows of shape {tuple(x.shape[1:])}, and this model reads {shape}")
+def _fitting(x: "Tensor", model: "Model", source: str) -> "Tensor":
+    """x, if it is what the model reads: rows of its shape, finite, with NaN only where it was trained on data with gaps."""
+    spec = _spec(model)
+    shape, found = tuple(spec.shape), tuple(x.shape[1:])
+    if x.ndim and not len(x):
+        raise click.UsageError(f"{source} has no rows: its shape is {tuple(x.shape)}")
+    if found != shape:
+        remedy = ""
+        if spec.is_sequence and found[1:] == shape[1:]:
+            remedy = "; pad shorter sequences with NaN and cut longer ones"
+        raise click.UsageError(f"{source} has rows of shape {found}, and this model reads {shape}{remedy}")
+    if x.isinf().any():
+        raise click.UsageError(f"{source} has an infinite value (or one too large for float32) in {_first_row(x.isinf())}")
+    if x.isnan().any() and not spec.has_gaps:
+        raise click.UsageError(f"{source} has NaN in {_first_row(x.isnan())}, and this model {COMPLETE}")
+    empty = x.flatten(1).isnan().all(1)
+    if empty.any():
+        raise click.UsageError(f"{source}: {_first_row(empty)} is all NaN, an x of length 0; leave it out")
     return x
+
+
+def _first_row(bad: "Tensor") -> str:
+    return f"row {int(bad.nonzero()[0, 0])} (counted from 0)"
 
 
 def _from_file(path: Path) -> "Tensor":
@@ -241,11 +261,14 @@ def _from_file(path: Path) -> "Tensor":
     try:
         loaded = np.load(path, allow_pickle=False)
         array = loaded if isinstance(loaded, np.ndarray) else loaded["x"]
-        return torch.from_numpy(np.asarray(array, dtype=np.float32))
     except FileNotFoundError:
         raise click.UsageError(f"there is no file {path}") from None
     except (ValueError, KeyError, TypeError, OSError, EOFError) as error:
         raise click.UsageError(f"{path} holds no array x of numbers (pickled objects are not read): {error}") from None
+    if array.dtype.kind not in "biuf":
+        raise click.UsageError(f"{path} holds an array of type {array.dtype}; expected real numbers")
+    with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused as such
+        return torch.from_numpy(array.astype(np.float32))
 
 
 def _traces(model: "Model", x: "Tensor", c: "Tensor | None", size: int = 500) -> Any:

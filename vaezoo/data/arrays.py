@@ -69,11 +69,11 @@ def _values(
     scale, words = (255.0, "value/255") if is_bytes and chosen == "image" and highest > 1 else (1.0, "values as given")
     x = {split: _shaped(_float32(part.x) / scale, chosen, who) for split, part in raw.items()}
     for split, part in raw.items():
-        _must_be_finite(x[split], f"{who} ({split})", gaps or part.was_padded)
+        _must_be_finite(x[split], part, f"{who} ({split})", gaps)
         if x[split].shape[1:] != x["train"].shape[1:]:
-            raise BadData(
-                f"{who}: one x of {split} has shape {tuple(x[split].shape[1:])}, of train {tuple(x['train'].shape[1:])}"
-            )
+            found, wanted = tuple(x[split].shape[1:]), tuple(x["train"].shape[1:])
+            remedy = "; pad with NaN to one length and say gaps=true" if chosen == "sequence" else ""
+            raise BadData(f"{who}: one x of {split} has shape {found}, of train {wanted}{remedy}")
     labels = {s: _checked_labels(part, f"{who} ({s})") for s, part in raw.items()}
     return x, labels, f"{words}, read as {chosen}s"
 
@@ -121,20 +121,33 @@ def _shaped(x: Tensor, kind: str, who: str) -> Tensor:
     return x[:, None] if kind == "image" and x.ndim == 3 else x
 
 
-def _must_be_finite(x: Tensor, who: str, may_have_gaps: bool) -> None:
+def _must_be_finite(x: Tensor, raw: Raw, who: str, may_have_gaps: bool) -> None:
     if x.isinf().any():
-        raise BadData(f"{who} has an infinite value (or one too large for float32) {_where(x.isinf())}")
-    if x.isnan().any() and not may_have_gaps:
-        raise BadData(f"{who} has NaN {_where(x.isnan())}; fill or remove it, or say gaps=true if it marks padding or a gap")
+        raise BadData(f"{who} has an infinite value (or one too large for float32) {_where(x.isinf(), raw.ids)}")
     empty = x.flatten(1).isnan().all(1)
     if empty.any():
-        raise BadData(f"{who}: row {int(empty.int().argmax())} is all NaN, an x of length 0; leave it out")
+        raise BadData(f"{who}: {_row(int(empty.int().argmax()), raw.ids)} is all NaN, an x of length 0; leave it out")
+    gaps = x.isnan()
+    if raw.lengths is not None:  # behind the end of a sequence of a list there is padding
+        gaps &= (torch.arange(x.shape[1]) < torch.from_numpy(raw.lengths)[:, None])[..., None]
+    if gaps.any() and not may_have_gaps:
+        raise BadData(
+            f"{who} has NaN {_where(gaps, raw.ids)}; fill or remove it, or say gaps=true if it marks padding or a gap"
+        )
 
 
-def _where(bad: Tensor) -> str:
+AXES = {1: (), 2: ("column",), 3: ("step", "channel"), 4: ("channel", "line", "column")}
+
+
+def _where(bad: Tensor, ids: tuple[object, ...] = ()) -> str:
     """The place of the first bad entry, such as "in row 3, column 2"."""
-    row, *column = bad.nonzero()[0].tolist()
-    return f"in row {row}, column {', '.join(map(str, column))} (counted from 0)"
+    row, *place = bad.nonzero()[0].tolist()
+    inside = [f"{axis} {i}" for axis, i in zip(AXES[bad.ndim], place, strict=True)]
+    return f"in {', '.join([_row(row, ids), *inside])} (counted from 0)"
+
+
+def _row(i: int, ids: tuple[object, ...]) -> str:
+    return f"the sequence of id {ids[i]}" if ids else f"row {i}"
 
 
 def _checked_labels(part: Raw, who: str) -> Tensor | None:

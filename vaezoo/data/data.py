@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from ..core import Spec
 from ..likelihoods import HEADS
+from .files import BadData
 
 SPLITS = ("train", "validation", "test")
 
@@ -70,6 +71,23 @@ class Data:
     def split(self, name: str) -> Tensor:
         """One of train, validation and test."""
         return {"train": self.train, "validation": self.validation, "test": self.test}[name]
+
+    def must_be_sound(self, *splits: str) -> None:
+        """Raises: BadData where a split is not what the spec says, so that no training runs on NaN that nothing masks."""
+        for name in splits:
+            x, who = self.split(name), f"{self.name} ({name})"
+            sequence = self.spec.is_sequence and x.ndim == 3 and 0 < x.shape[1] <= self.spec.shape[0]
+            wanted = (x.shape[1], self.spec.shape[1]) if sequence else self.spec.shape
+            if not len(x) or tuple(x.shape[1:]) != wanted:
+                raise BadData(f"{who} has shape {tuple(x.shape)}; its spec says (N, {', '.join(map(str, self.spec.shape))})")
+            if x.isinf().any():
+                raise BadData(f"{who} has an infinite value")
+            gaps = x.isnan()
+            if gaps.any() and not self.spec.has_gaps:
+                raise BadData(f"{who} has NaN, and its spec says that there are no gaps; fill them, or set has_gaps=True")
+            empty = gaps.flatten(1).all(1)
+            if empty.any():
+                raise BadData(f"{who}: row {int(empty.int().argmax())} is all NaN, an x of length 0; leave it out")
 
     def condition(self, name: str) -> Tensor | None:
         """The labels of a split as one-hot rows (N, classes), or None for unlabelled data."""

@@ -6,7 +6,7 @@ labels; arrays that `numpy.savez` was given without names (arr_0, arr_1 …) are
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +27,8 @@ class Raw:
     x: Array
     labels: Array | None = None
     is_sequence: bool = False  # known to be sequences, whatever its shape
-    was_padded: bool = False  # sequences of different lengths, NaN behind the end of each
+    lengths: Array | None = None  # of padded sequences: NaN from there on is padding, before it a gap
+    ids: tuple[Any, ...] = ()  # of the sequences of a table
 
 
 def read(path: Path) -> dict[str, Raw]:
@@ -73,7 +74,9 @@ def from_list(sequences: list[Array], who: str) -> Raw:
     Raises: BadData.
     """
     for i, sequence in enumerate(sequences):
-        if sequence.ndim != 2 or sequence.shape[1:] != sequences[0].shape[1:]:
+        if sequence.ndim != 2:
+            raise BadData(f"{who}: sequence {i} has shape {sequence.shape}; expected (T, C), a step a row")
+        if sequence.shape[1:] != sequences[0].shape[1:]:
             raise BadData(
                 f"{who}: sequence {i} has shape {sequence.shape}, the first {sequences[0].shape}; expected (T, C) with one C"
             )
@@ -85,7 +88,7 @@ def from_list(sequences: list[Array], who: str) -> Raw:
     x = np.full((len(sequences), longest, sequences[0].shape[1]), np.nan)
     for row, sequence in zip(x, sequences, strict=True):
         row[: len(sequence)] = sequence
-    return Raw(x, is_sequence=True, was_padded=any(len(sequence) < longest for sequence in sequences))
+    return Raw(x, is_sequence=True, lengths=np.array([len(sequence) for sequence in sequences]))
 
 
 def _csv(path: Path) -> dict[str, Raw]:
@@ -151,15 +154,34 @@ def _must_be_numbers(column: "pd.Series[Any]", who: str) -> None:
 
 def _long(table: "pd.DataFrame", values: list[Any], who: str) -> Raw:
     """One sequence an id, in the order of time."""
+    table = table.assign(time=_ordered(table["time"], who))
     twice = table.duplicated(["id", "time"])
     if twice.any():
         first: Mapping[Any, Any] = table[twice].iloc[0].to_dict()
         raise BadData(f"{who}: id {first['id']} has the time {first['time']} twice")
     groups = [rows for _, rows in table.sort_values(["id", "time"], kind="stable").groupby("id", sort=True)]
     raw = from_list([_numbers(rows[values]) for rows in groups], who)
+    raw = replace(raw, ids=tuple(rows["id"].iloc[0] for rows in groups))
     if "label" not in table:
         return raw
     for rows in groups:
         if rows["label"].nunique() != 1:
             raise BadData(f"{who}: id {rows['id'].iloc[0]} has several labels; a sequence has one")
-    return Raw(raw.x, np.asarray([rows["label"].iloc[0] for rows in groups]), True, raw.was_padded)
+    return replace(raw, labels=np.asarray([rows["label"].iloc[0] for rows in groups]))
+
+
+def _ordered(time: "pd.Series[Any]", who: str) -> "pd.Series[Any]":
+    """Times as numbers or dates, which have an order: as text, 10 would come before 9."""
+    import pandas as pd
+
+    if pd.api.types.is_numeric_dtype(time) or pd.api.types.is_datetime64_any_dtype(time):
+        return time
+    dates = pd.to_datetime(time, errors="coerce", format="ISO8601", utc=True)
+    if not dates.isna().any():
+        return dates
+    bad = pd.to_numeric(time, errors="coerce").isna()
+    bad = bad if bad.any() and not bad.all() else dates.isna()  # among numbers the word, else what is no date
+    row = int(np.argmax(bad))
+    raise BadData(
+        f"{who}, column 'time' has {time.iloc[row]!r} in row {row}; expected numbers, or dates such as 2024-12-31T23:59"
+    )

@@ -19,6 +19,7 @@ from .prediction import predictions
 
 PARTICLES, ROWS, AHEAD = 16, 64, 8
 FILTERED = 128  # sequences that are filtered at a time
+ONE_STEP = "sequences of one step: there is no next one to predict"
 MOST = 512  # sequences of each kind that a judge is trained on
 
 
@@ -36,6 +37,8 @@ def prediction(evaluation: Evaluation) -> Mapping[str, float]:
     lengths = step_mask(evaluation.x).sum(1)
     start = max(1, int(lengths.median()) // 2)
     stop = min(start + AHEAD, int(lengths.max()))
+    if start >= stop:
+        raise Unsupported(ONE_STEP)
     rows = (lengths >= stop).nonzero().squeeze(1)[:ROWS]
     x, c = evaluation.x[rows, :stop], None if evaluation.c is None else evaluation.c[rows]
     evaluation.settings |= {"predicted_steps": f"{start + 1} to {stop}", "predicted_rows": len(rows)}
@@ -75,10 +78,11 @@ def scores(evaluation: Evaluation) -> Mapping[str, float]:
         fake, fake_test = (_generated(evaluation, x) for x in (real, real_test))
         real, fake, real_test, fake_test = (judges.windows(x) for x in (real, fake, real_test, fake_test))
         evaluation.settings |= {"judged": len(real_test), "judged_steps": real_test.shape[1]}
-        return {
-            "discriminative_score": judges.discriminative(real, fake, real_test, fake_test),
-            "predictive_score": judges.predictive(fake, real_test),
-        }
+        answer = {"discriminative_score": judges.discriminative(real, fake, real_test, fake_test)}
+        if real_test.shape[1] > 1:
+            return answer | {"predictive_score": judges.predictive(fake, real_test)}
+        evaluation.say("predictive_score", ONE_STEP)
+        return answer
 
 
 def _generated(evaluation: Evaluation, real: Tensor) -> Tensor:
