@@ -142,3 +142,13 @@ def test_a_part_can_learn_at_its_own_rate():
 def test_a_budget_out_of_range_is_refused(key, value):
     with pytest.raises(ValueError, match=key):
         Budget(**{key: value})
+
+
+def test_a_validation_loss_that_is_never_a_number_ends_as_diverged():
+    class Blind(ELBO):
+        def forward(self, model, x, c, progress):
+            terms = super().forward(model, x, c, progress)
+            return terms if model.training else {**terms, "loss": terms["loss"] * math.nan}
+
+    with pytest.raises(Diverged, match=r"validation_loss was not finite at step 6 \(epoch 2\)"):
+        fit(vae(Blind()), bits(), epochs=2)

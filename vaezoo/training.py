@@ -117,6 +117,8 @@ def _epochs(model: Model, rows: "_Rows", stepper: "_Stepper", budget: Budget, re
         report(epoch, budget.epochs, row)
         if epoch - history.best_epoch >= budget.patience:
             break
+    if not best:  # no epoch had a validation loss that is a number
+        raise Diverged("validation_loss", len(history.rows) * rows.batches, len(history.rows))
     model.load_state_dict(best)
     return history
 
@@ -238,6 +240,11 @@ class _Rows:
         self.order, self.pixels = generator_for("order", data.name, seed), generator_for("pixels", data.name, seed)
         if self.x["train"].device.type != "cpu":
             self.pixels = torch.Generator(device).manual_seed(self.pixels.initial_seed())
+
+    @property
+    def batches(self) -> int:
+        """Minibatches of an epoch."""
+        return len(self.data.train) // self.batch
 
     def minibatches(self) -> Iterator[tuple[Tensor, Tensor | None]]:
         """One epoch in a new order, rows that do not fill a batch left for another epoch."""
