@@ -61,16 +61,17 @@ class StateSpace(nn.Module):
         return forward, emit, state
 
     def filter(self, a: Tensor) -> Filtered:
-        """The exact filter over a (N, T, D)."""
-        first, noise_z, noise_a = (torch.diag(v)[None] for v in self.variances)
-        (forward, emit, _), steps = self.matrices(before(a)), list[tuple[Tensor, ...]]()
-        mean, spread = self.first.expand(len(a), -1), first.expand(len(emit), -1, -1)
-        for t, a_t in enumerate(a.unbind(1)):
+        """The exact filter over a (N, T, D), in float64: over a hundred steps float32 loses a covariance's positivity."""
+        first, noise_z, noise_a = (torch.diag(v)[None].double() for v in self.variances)
+        steps = list[tuple[Tensor, ...]]()
+        forward, emit = (each.double() for each in self.matrices(before(a))[:2])
+        mean, spread = self.first.double().expand(len(a), -1), first.expand(len(emit), -1, -1)
+        for t, a_t in enumerate(a.double().unbind(1)):
             f, e = forward[:, t % forward.shape[1]], emit[:, t % emit.shape[1]]
             if t:
                 mean, spread = _apply(f, steps[-1][0]), f @ steps[-1][1] @ f.mT + noise_z
             steps.append((*_update(a_t, e, noise_a, mean, spread), mean, spread))
-        mean, covariance, log_p, predicted, spread = (torch.stack(each, 1) for each in zip(*steps, strict=True))
+        mean, covariance, log_p, predicted, spread = (torch.stack(each, 1).to(a) for each in zip(*steps, strict=True))
         return Filtered(mean, covariance, predicted, spread, log_p)
 
     def smooth(self, a: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -111,7 +112,10 @@ def _update(a: Tensor, emit: Tensor, noise_a: Tensor, mean: Tensor, spread: Tens
     surprise = torch.linalg.solve_triangular(root, (a - _apply(emit, mean))[..., None], upper=False)[..., 0]
     log_det = root.diagonal(dim1=-2, dim2=-1).log().sum(-1)
     log_p = -0.5 * (surprise.square() + math.log(2 * math.pi)).sum(-1) - log_det
-    return mean + _apply(gain.mT, surprise), spread - gain.mT @ gain, log_p
+    full = torch.linalg.solve_triangular(root.mT, gain, upper=True).mT  # K = Σ Cᵀ S⁻¹
+    rest = torch.eye(mean.shape[-1]).to(a) - full @ emit
+    covariance = rest @ spread @ rest.mT + full @ noise_a @ full.mT  # positive however K is rounded (Joseph's form)
+    return mean + _apply(gain.mT, surprise), covariance, log_p
 
 
 class Chain(Distribution):

@@ -134,3 +134,17 @@ def test_states_come_back_with_their_covariance():
     assert mean.shape == (4, T, D)
     assert covariance.shape == (4, T, D, D)
     assert (torch.linalg.eigvalsh(covariance) > 0).all()
+
+
+def test_covariances_stay_positive_over_a_long_chain_in_float32():
+    # codes with far less noise than states, and states that grow: a filter in float32 finds no Cholesky factor here
+    with seeded("long"):
+        model = StateSpace(16, 8, 1)
+    with torch.no_grad():
+        model.transitions.copy_(
+            1.02 * torch.eye(16) + 0.05 * torch.randn(1, 16, 16, generator=torch.Generator().manual_seed(0))
+        )
+        model.raw_scales[1], model.raw_scales[2] = 1.0, -20.0
+        found = model.filter(torch.randn(2, 160, 16, generator=torch.Generator().manual_seed(1)))
+    assert found.log_p.isfinite().all()
+    assert (torch.linalg.eigvalsh(found.covariance.double()) > -1e-6).all()
