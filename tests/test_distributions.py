@@ -9,6 +9,7 @@ from torch import distributions as D
 from torch.func import vmap
 
 from vaezoo.distributions import (
+    Bernoulli,
     ContinuousBernoulli,
     DiscretisedLogistic,
     Levels,
@@ -163,3 +164,14 @@ def test_stacked_seeds_can_draw_under_vmap(make):
     drawn = vmap(one, randomness="different")(torch.zeros(3, 4, 2))
     assert drawn.shape[0] == 3
     assert drawn.isfinite().all()
+
+
+def test_a_draw_of_no_probability_is_nan_and_the_others_are_torchs():
+    logits = torch.tensor([0.3, math.nan, -1.0, math.inf])
+    torch.manual_seed(0)
+    found = Bernoulli(logits=logits, validate_args=False).sample((1000,))
+    assert found[:, 1].isnan().all()
+    torch.manual_seed(0)
+    expected = torch.distributions.Bernoulli(logits=logits.nan_to_num(), validate_args=False).sample((1000,))
+    assert torch.equal(found[:, 0], expected[:, 0])
+    assert (found[:, 3] == 1).all()

@@ -39,6 +39,14 @@ class Normal(D.Normal):
         return -0.5 * ((value - self.loc) / self.scale).square() - self.scale.log() - 0.5 * math.log(2 * math.pi)
 
 
+class Bernoulli(D.Bernoulli):
+    """torch's Bernoulli, whose draw is NaN where its parameter is, as of a path that has left all bounds."""
+
+    def sample(self, sample_shape: Any = ()) -> Tensor:
+        p = self.probs.detach().expand(self._extended_shape(torch.Size(sample_shape)))
+        return torch.where(p.isnan(), torch.nan, torch.bernoulli(p.nan_to_num()))
+
+
 class ContinuousBernoulli(D.ContinuousBernoulli):
     """torch's continuous Bernoulli, with a mean and a normaliser that stay finite for extreme logits."""
 
@@ -259,7 +267,7 @@ def normal(loc: Tensor, scale: Tensor, event_dims: int = 1) -> D.Independent:
 
 def bernoulli(logits: Tensor, event_dims: int = 1) -> D.Independent:
     """Bernoulli(sigmoid(logits)), independent over the last `event_dims` axes."""
-    return D.Independent(D.Bernoulli(logits=logits, validate_args=False), event_dims, validate_args=False)
+    return D.Independent(Bernoulli(logits=logits, validate_args=False), event_dims, validate_args=False)
 
 
 def mixture(logits: Tensor, parts: Distribution) -> D.MixtureSameFamily:

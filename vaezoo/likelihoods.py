@@ -6,11 +6,11 @@ A network gives `raw` (K, B, *shape) for a head that asks one number of every en
 from abc import abstractmethod
 
 import torch
-from torch import Tensor, distributions as D, nn
+from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from .core import Spec, Unsupported
-from .distributions import ContinuousBernoulli, DiscretisedLogistic, Levels, Normal, Observed
+from .distributions import Bernoulli, ContinuousBernoulli, DiscretisedLogistic, Levels, Normal, Observed
 
 
 class Likelihood(nn.Module):
@@ -43,7 +43,7 @@ class BernoulliHead(Likelihood):
     is_discrete = True
 
     def each(self, raw: Tensor) -> Distribution:
-        return D.Bernoulli(logits=raw, validate_args=False)
+        return Bernoulli(logits=raw, validate_args=False)
 
 
 class NormalHead(Likelihood):

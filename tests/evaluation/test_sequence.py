@@ -194,3 +194,15 @@ def test_a_latent_at_every_step_without_a_step_function_has_no_prediction():
     spec = Spec((14, 3), has_gaps=True, latent=2, hidden=8, network="rnn")
     with pytest.raises(Unsupported, match="no step function"):
         predictions(VARIANTS["rvae"](spec, causal=False), torch.zeros(4, 14, 3), None, 6, 7, 2)
+
+
+def test_a_generator_that_leaves_all_bounds_has_no_scores():
+    class Lost(AR1):
+        def sample(self, n, c=None, mean=False):
+            x = super().sample(n, c, mean)
+            x[0, 5] = math.nan
+            return x
+
+    found = measure(Evaluation(Lost(), data()), [m for m in vaezoo_metrics() if m.name == "judges"])
+    assert not found
+    assert found.reasons["discriminative_score"] == "the model's samples are not finite"

@@ -91,7 +91,10 @@ def _generated(evaluation: Evaluation, real: Tensor) -> Tensor:
     if evaluation.c is not None:
         c = evaluation.c[torch.randint(len(evaluation.c), (len(real),))]
     fake = to_length(evaluation.model.sample(len(real), c), real.shape[1])
-    return torch.where(step_mask(real)[..., None], fake, torch.nan) if evaluation.data.spec.has_gaps else fake
+    there = step_mask(real)[..., None]
+    if not fake.isfinite().logical_or(~there).all():
+        raise Unsupported("the model's samples are not finite")
+    return torch.where(there, fake, torch.nan) if evaluation.data.spec.has_gaps else fake
 
 
 @hookimpl
