@@ -1,4 +1,6 @@
-"""Autoencoders without a rate: plain and denoising. Samples come from a Gaussian fitted to the codes after training."""
+"""Autoencoders without a rate: plain and denoising. Samples come from a Gaussian fitted to the
+codes after training.
+"""
 
 from typing import Literal
 
@@ -25,7 +27,10 @@ class Reconstruction(Loss):
     def forward(self, model: Model, x: Tensor, c: Tensor | None, progress: float) -> Terms:
         trace = model.infer(x, c)
         distortion = -trace.log_px.mean()
-        return {"loss": distortion if self.error == "likelihood" else squared_error(trace), "distortion": distortion}
+        return {
+            "loss": distortion if self.error == "likelihood" else squared_error(trace),
+            "distortion": distortion,
+        }
 
 
 def squared_error(trace: Trace) -> Tensor:
@@ -41,7 +46,9 @@ class Corrupted(Encoder):
 
     def __init__(self, inner: Encoder, fraction: float) -> None:
         super().__init__()
-        self.inner, self.fraction, self.no_density = inner, fraction, inner.no_density
+        self.inner = inner
+        self.fraction = fraction
+        self.no_density = inner.no_density
 
     def forward(self, x: Tensor, c: Tensor | None = None) -> Distribution:
         if self.training:
@@ -68,7 +75,9 @@ class Fitted(Prior):
         z = z.flatten(1)
         covariance = torch.cov(z.T).reshape(len(self.loc), -1)
         self.loc.copy_(z.mean(0))
-        self.tril.copy_(torch.linalg.cholesky(covariance + 1e-6 * torch.eye(len(self.loc), device=z.device)))
+        self.tril.copy_(
+            torch.linalg.cholesky(covariance + 1e-6 * torch.eye(len(self.loc), device=z.device))
+        )
 
 
 @tags("static", "deterministic")
@@ -77,8 +86,9 @@ def ae(spec: Spec, error: Error = "likelihood") -> VAE:
 
     -log p(x|z), z = μ(x); with error=squared, ‖x - E p(x|z)‖²
 
-    Paper: Hinton & Salakhutdinov 2006, "Reducing the Dimensionality of Data with Neural Networks", Science 313, p. 504.
-    The paper has no prior; here a Gaussian is fitted to the training codes, so that there are samples to judge.
+    Paper: Hinton & Salakhutdinov 2006, "Reducing the Dimensionality of Data with Neural Networks",
+    Science 313, p. 504. The paper has no prior; here a Gaussian is fitted to the training codes, so
+    that there are samples to judge.
     """
     return VAE(Deterministic(spec), Write(spec), Fitted(spec), Reconstruction(error))
 
@@ -89,10 +99,13 @@ def dae(spec: Spec, corruption: Fraction = 0.25, error: Error = "likelihood") ->
 
     -log p(x|z), z = μ(x̃), x̃ ~ masking noise
 
-    Paper: Vincent et al. 2008, "Extracting and Composing Robust Features with Denoising Autoencoders", ICML, §2.3 (the
-    masking noise and its level of 25 %). As in `ae`, the prior is a Gaussian fitted after training.
+    Paper: Vincent et al. 2008, "Extracting and Composing Robust Features with Denoising
+    Autoencoders", ICML, §2.3 (the masking noise and its level of 25 %). As in `ae`, the prior is a
+    Gaussian fitted after training.
     """
-    return VAE(Corrupted(Deterministic(spec), corruption), Write(spec), Fitted(spec), Reconstruction(error))
+    return VAE(
+        Corrupted(Deterministic(spec), corruption), Write(spec), Fitted(spec), Reconstruction(error)
+    )
 
 
 def corrupted(spec: Spec, corruption: Fraction = 0.25) -> Corrupted:
@@ -107,4 +120,8 @@ def vaezoo_variants() -> list:
 
 @hookimpl
 def vaezoo_parts() -> list[Part]:
-    return [Part("corrupted", corrupted), Part("fitted", Fitted), Part("reconstruction", Reconstruction)]
+    return [
+        Part("corrupted", corrupted),
+        Part("fitted", Fitted),
+        Part("reconstruction", Reconstruction),
+    ]

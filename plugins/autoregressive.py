@@ -1,4 +1,6 @@
-"""A recurrent network without latents: what a latent variable is to be measured against on sequences."""
+"""A recurrent network without latents: what a latent variable is to be measured against on
+sequences.
+"""
 
 from collections.abc import Callable
 
@@ -14,8 +16,8 @@ from vaezoo.stepwise import Moments, Parallel, Sight
 class RNN(Parallel):
     """Π_t p(x_t|x_<t), the past summed up by a GRU.
 
-    The trace must hold a latent: this one is a standard normal number a step that nothing reads, q = p, so that KL is
-    exactly 0 and the bound, every importance weight and log p(x) are one number.
+    The trace must hold a latent: this one is a standard normal number a step that nothing reads, q
+    = p, so that KL is exactly 0 and the bound, every importance weight and log p(x) are one number.
     """
 
     def __init__(self, spec: Spec) -> None:
@@ -52,8 +54,8 @@ def rnn(spec: Spec) -> RNN:
 
     −Σ_t log p(x_t|x_<t), the exact −log p(x): elbo is log p(x), KL is 0.
 
-    Paper: Boulanger-Lewandowski, Bengio, Vincent 2012, arXiv:1206.6392, whose plain RNN it is, with a GRU (Cho et al. 2014,
-    arXiv:1406.1078) in place of tanh units.
+    Paper: Boulanger-Lewandowski, Bengio, Vincent 2012, arXiv:1206.6392, whose plain RNN it is, with
+    a GRU (Cho et al. 2014, arXiv:1406.1078) in place of tanh units.
     """
     return RNN(spec)
 

@@ -1,9 +1,10 @@
 """Decoders whose weights are random: a Gaussian over every weight, or dropout that stays on.
 
-Each draw k of each row has weights of its own: log_w of K draws targets E_θ p(x|θ), the predictive density, whose bound
-E_θ E_q(z|x) log p(x|z, θ) - KL(q(z|x) ‖ p(z)) the tables call elbo. What is known of the weights is not charged there.
-Random are the layers that a code passes once: all of the decoder mlp; the linear layers before the convolutions of conv,
-or before the recurrence of rnn. In what comes after, one weight meets a code many times, and stays a point estimate.
+Each draw k of each row has weights of its own: log_w of K draws targets E_θ p(x|θ), the predictive
+density, whose bound E_θ E_q(z|x) log p(x|z, θ) - KL(q(z|x) ‖ p(z)) the tables call elbo. What is
+known of the weights is not charged there. Random are the layers that a code passes once: all of the
+decoder mlp; the linear layers before the convolutions of conv, or before the recurrence of rnn. In
+what comes after, one weight meets a code many times, and stays a point estimate.
 """
 
 import math
@@ -38,13 +39,16 @@ class Random(nn.Module):
 class Uncertain(Random):
     """A linear layer under q(θ) = N(μ, diag σ²), with p(θ) = N(0, scale²).
 
-    Local reparameterisation: given h, the output is N(μ h, σ² h²), drawn directly (Kingma, Salimans & Welling 2015,
-    arXiv:1506.02557, eq. 6). Rows are independent, as if each had its own draw of θ.
+    Local reparameterisation: given h, the output is N(μ h, σ² h²), drawn directly (Kingma, Salimans
+    & Welling 2015, arXiv:1506.02557, eq. 6). Rows are independent, as if each had its own draw of
+    θ.
     """
 
     def __init__(self, linear: nn.Linear, scale: float = 1.0, start: float = 0.03) -> None:
         super().__init__()
-        self.weight, self.bias = (nn.Parameter(p.detach().clone()) for p in (linear.weight, linear.bias))
+        self.weight, self.bias = (
+            nn.Parameter(p.detach().clone()) for p in (linear.weight, linear.bias)
+        )
         self.log_scale_weight, self.log_scale_bias = (
             nn.Parameter(torch.full_like(p, math.log(start))) for p in (linear.weight, linear.bias)
         )
@@ -52,7 +56,9 @@ class Uncertain(Random):
 
     def forward(self, h: Tensor) -> Tensor:
         loc = F.linear(h, self.weight, self.bias)
-        variance = F.linear(h.square(), (2 * self.log_scale_weight).exp(), (2 * self.log_scale_bias).exp())
+        variance = F.linear(
+            h.square(), (2 * self.log_scale_weight).exp(), (2 * self.log_scale_bias).exp()
+        )
         return loc + variance.sqrt() * noise(*loc.shape, like=loc)
 
     @property
@@ -67,7 +73,9 @@ class Uncertain(Random):
 
     def fixed(self) -> nn.Linear:
         layer = nn.Linear(self.weight.shape[1], self.weight.shape[0]).to(self.weight)
-        layer.weight.data = self.weight + self.log_scale_weight.exp() * torch.randn_like(self.weight)
+        layer.weight.data = self.weight + self.log_scale_weight.exp() * torch.randn_like(
+            self.weight
+        )
         layer.bias.data = self.bias + self.log_scale_bias.exp() * torch.randn_like(self.bias)
         return layer.requires_grad_(False)
 
@@ -77,7 +85,8 @@ class Kept(Drawable):
 
     def __init__(self, like: Tensor, rate: float) -> None:
         super().__init__(like.shape[:-1], like.shape[-1:])
-        self.like, self.rate = like, rate
+        self.like = like
+        self.rate = rate
 
     def draw(self, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
         like = self.like.expand(*shape, *self.like.shape)
@@ -93,7 +102,8 @@ class Dropout(Random):
 
     def __init__(self, rate: float, features: int) -> None:
         super().__init__()
-        self.rate, self.features = rate, features
+        self.rate = rate
+        self.features = features
 
     def forward(self, h: Tensor) -> Tensor:
         return h * draw(Kept(h.detach(), self.rate))[0]
@@ -116,11 +126,15 @@ class Scaled(nn.Module):
 
 
 def layers(module: nn.Module) -> list[tuple[nn.Module, str, nn.Module]]:
-    """(owner, name, layer) of all that a code passes once: linear layers, and recurrent bodies as a whole."""
+    """(owner, name, layer) of all that a code passes once: linear layers, and recurrent bodies as a
+    whole.
+    """
     found = []
     for name, child in module.named_children():
         recurrent = any(isinstance(part, nn.RNNBase) for part in child.modules())
-        found += [(module, name, child)] if recurrent or isinstance(child, nn.Linear) else layers(child)
+        found += (
+            [(module, name, child)] if recurrent or isinstance(child, nn.Linear) else layers(child)
+        )
     return found
 
 
@@ -148,14 +162,22 @@ class WeightsKL(ELBO):
 
     def check(self, model: Model) -> None:
         super().check(model)
-        if not any(isinstance(layer, Uncertain) for layer in require_parts(model, "WeightsKL").decoder.modules()):
+        if not any(
+            isinstance(layer, Uncertain)
+            for layer in require_parts(model, "WeightsKL").decoder.modules()
+        ):
             raise Unsupported("WeightsKL needs a decoder with uncertain layers")
 
     def forward(self, model: Model, x: Tensor, c: Tensor | None, progress: float) -> Terms:
         terms = super().forward(model, x, c, progress)
         decoder = require_parts(model, "WeightsKL").decoder
-        weights = torch.stack([layer.kl for layer in decoder.modules() if isinstance(layer, Uncertain)]).sum()
-        return terms | {"loss": terms["loss"] + weights / self.n_train, "weights": weights / self.n_train}
+        weights = torch.stack(
+            [layer.kl for layer in decoder.modules() if isinstance(layer, Uncertain)]
+        ).sum()
+        return terms | {
+            "loss": terms["loss"] + weights / self.n_train,
+            "weights": weights / self.n_train,
+        }
 
 
 def _with(spec: Spec, decoder: Write, loss: Loss) -> RandomWeights:
@@ -168,9 +190,10 @@ def bayes(spec: Spec, scale: Positive = 1.0, start: Positive = 0.03) -> VAE:
 
     R + KL + KL(q(θ) ‖ p(θ))/N, q(θ) = N(μ, diag σ²) with σ = `start` at first, p(θ) = N(0, scale²)
 
-    Paper: Kingma & Welling 2014, "Auto-Encoding Variational Bayes", arXiv:1312.6114, appendix F; drawn by
-    local reparameterisation (Kingma, Salimans & Welling 2015, arXiv:1506.02557). With few rows the weights' KL outweighs
-    what they can say: a narrower prior empties the codes. Of conv and rnn decoders the first linear layers are random.
+    Paper: Kingma & Welling 2014, "Auto-Encoding Variational Bayes", arXiv:1312.6114, appendix F;
+    drawn by local reparameterisation (Kingma, Salimans & Welling 2015, arXiv:1506.02557). With few
+    rows the weights' KL outweighs what they can say: a narrower prior empties the codes. Of conv
+    and rnn decoders the first linear layers are random.
     """
     decoder = Write(spec)
     for owner, name, layer in layers(decoder):
@@ -185,9 +208,10 @@ def dropout(spec: Spec, rate: Rate = 0.1) -> VAE:
 
     R + KL, where every draw has its own masks
 
-    Paper: Gal & Ghahramani 2016, "Dropout as a Bayesian Approximation: Representing Model Uncertainty in Deep Learning",
-    arXiv:1506.02142, there for regression and classification and with weight decay, which is left out here. The code
-    itself is kept whole; what the decoder's hidden layers give is not.
+    Paper: Gal & Ghahramani 2016, "Dropout as a Bayesian Approximation: Representing Model
+    Uncertainty in Deep Learning", arXiv:1506.02142, there for regression and classification and
+    with weight decay, which is left out here. The code itself is kept whole; what the decoder's
+    hidden layers give is not.
     """
     decoder = Write(spec)
     for owner, name, layer in layers(decoder):

@@ -14,7 +14,8 @@ class Capacity(ELBO):
 
     def __init__(self, gamma: Positive = 10.0, capacity: NonNegative = 5.0) -> None:
         super().__init__()
-        self.gamma, self.capacity = gamma, capacity
+        self.gamma = gamma
+        self.capacity = capacity
 
     def combine(self, distortion: Tensor, rate: Tensor, progress: float) -> Terms:
         penalty = self.gamma * (rate - self.capacity * progress).abs()
@@ -27,8 +28,8 @@ def beta(spec: Spec, beta: NonNegative = 4.0) -> VAE:
 
     R + β KL
 
-    Paper: Higgins et al. 2017, "β-VAE: Learning Basic Visual Concepts with a Constrained Variational Framework", ICLR
-    (openreview Sy2fzU9gl), eq. 4.
+    Paper: Higgins et al. 2017, "β-VAE: Learning Basic Visual Concepts with a Constrained
+    Variational Framework", ICLR (openreview Sy2fzU9gl), eq. 4.
     """
     return VAE(Gaussian(spec), Write(spec), StandardNormal(spec), ELBO(beta))
 
@@ -39,9 +40,10 @@ def annealed(spec: Spec, gamma: Positive = 10.0, capacity: NonNegative = 5.0) ->
 
     R + γ |KL - C|, C from 0 to `capacity` nats
 
-    Paper: Burgess et al. 2018, "Understanding disentangling in β-VAE", arXiv:1804.03599, eq. 8. It takes γ = 1000
-    and C up to 25 nats on images of 64×64, where R is a hundred times ours on 8×8 ones: there γ would drown R, and a C that
-    the data have no use for is paid in the bound. Choose C near the rate that a plain VAE ends at.
+    Paper: Burgess et al. 2018, "Understanding disentangling in β-VAE", arXiv:1804.03599, eq. 8. It
+    takes γ = 1000 and C up to 25 nats on images of 64×64, where R is a hundred times ours on 8×8
+    ones: there γ would drown R, and a C that the data have no use for is paid in the bound. Choose
+    C near the rate that a plain VAE ends at.
     """
     return VAE(Gaussian(spec), Write(spec), StandardNormal(spec), Capacity(gamma, capacity))
 

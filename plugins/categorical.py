@@ -1,8 +1,9 @@
 """Categorical codes: relaxed by the Gumbel-softmax in training, exact one-hot draws in evaluation.
 
-A code is (G, M): G independent variables of M classes each, one-hot along the last axis. The model is the discrete one: in
-evaluation z is one-hot and log q(z|x) that of the classes, so every bound, and the importance-sampled likelihood, is of it.
-In training z is relaxed so that gradients pass; the relaxed objective is no bound, and validation uses the discrete one.
+A code is (G, M): G independent variables of M classes each, one-hot along the last axis. The model
+is the discrete one: in evaluation z is one-hot and log q(z|x) that of the classes, so every bound,
+and the importance-sampled likelihood, is of it. In training z is relaxed so that gradients pass;
+the relaxed objective is no bound, and validation uses the discrete one.
 """
 
 import math
@@ -12,7 +13,19 @@ import torch
 from torch import Tensor, distributions as D
 from torch.distributions import Distribution
 
-from vaezoo.core import VAE, Encoder, Latent, Loss, Model, Prior, Spec, Terms, Trace, Unsupported, require_parts
+from vaezoo.core import (
+    VAE,
+    Encoder,
+    Latent,
+    Loss,
+    Model,
+    Prior,
+    Spec,
+    Terms,
+    Trace,
+    Unsupported,
+    require_parts,
+)
 from vaezoo.distributions import Drawable, draw
 from vaezoo.hooks import Part, hookimpl, tags
 from vaezoo.hyperparameters import Count, NonNegative, Positive
@@ -58,8 +71,8 @@ class Classes(Drawable):
 class Relaxed(Classes):
     """The same classes, drawn as softmax((log p + Gumbel)/τ) (Jang et al. 2017).
 
-    log q(z) is Σ z log p, which is log p of the class where z is one-hot: not the density on the simplex. With
-    log p(z) = -G log M the two give the KL of the classes in the mean as τ -> 0.
+    log q(z) is Σ z log p, which is log p of the class where z is one-hot: not the density on the
+    simplex. With log p(z) = -G log M the two give the KL of the classes in the mean as τ -> 0.
     """
 
     def __init__(self, logits: Tensor, temperature: Tensor) -> None:
@@ -91,14 +104,20 @@ def one_hot(index: Tensor, like: Tensor) -> Tensor:
 
 
 class Categorical(Encoder):
-    """q(z|x) = Π_g Categorical(softmax(l_g(x))): relaxed in training, at the temperature last set by the loss."""
+    """q(z|x) = Π_g Categorical(softmax(l_g(x))): relaxed in training, at the temperature last set
+    by the loss.
+    """
 
     space = "simplex"
     temperature: Tensor
 
-    def __init__(self, spec: Spec, groups: Count = 8, classes: Count = 8, temperature: Positive = 1.0) -> None:
+    def __init__(
+        self, spec: Spec, groups: Count = 8, classes: Count = 8, temperature: Positive = 1.0
+    ) -> None:
         super().__init__()
-        self.groups, self.classes, self.width = groups, classes, groups * classes
+        self.groups = groups
+        self.classes = classes
+        self.width = groups * classes
         self.net = Read(spec, groups * classes)
         self.register_buffer("temperature", torch.tensor(float(temperature)))
 
@@ -116,7 +135,9 @@ class UniformClasses(Prior):
     def __init__(self, encoder: Encoder) -> None:
         super().__init__()
         if not isinstance(encoder, Categorical):
-            raise Unsupported(f"a prior over classes needs the posterior categorical, not {type(encoder).__name__}")
+            raise Unsupported(
+                f"a prior over classes needs the posterior categorical, not {type(encoder).__name__}"
+            )
         self.register_buffer("logits", torch.zeros(encoder.groups, encoder.classes))
 
     def forward(self, c: Tensor | None = None) -> Distribution:
@@ -129,14 +150,17 @@ def codes(spec: Spec, encoder: Encoder) -> Write:
 
 
 class Annealed(Loss):
-    """The temperature falls from `hottest` to `coldest` over the training; both bounds are in the terms.
+    """The temperature falls from `hottest` to `coldest` over the training; both bounds are in the
+    terms.
 
-    What "loss" is follows from the mode: relaxed in training, discrete in evaluation and so in validation.
+    What "loss" is follows from the mode: relaxed in training, discrete in evaluation and so in
+    validation.
     """
 
     def __init__(self, hottest: float, coldest: float) -> None:
         super().__init__()
-        self.hottest, self.coldest = hottest, coldest
+        self.hottest = hottest
+        self.coldest = coldest
 
     def check(self, model: Model) -> None:
         require_density(self, model)
@@ -144,7 +168,9 @@ class Annealed(Loss):
     def encoder_of(self, model: Model) -> Categorical:
         encoder = require_parts(model, type(self).__name__).encoder
         if not isinstance(encoder, Categorical):
-            raise Unsupported(f"an annealed temperature needs the posterior categorical, not {type(encoder).__name__}")
+            raise Unsupported(
+                f"an annealed temperature needs the posterior categorical, not {type(encoder).__name__}"
+            )
         return encoder
 
     def forward(self, model: Model, x: Tensor, c: Tensor | None, progress: float) -> Terms:
@@ -154,7 +180,10 @@ class Annealed(Loss):
         trace = model.infer(x, c)
         other = self.other(model, encoder, x, c)
         relaxed, discrete = (trace, other) if encoder.training else (other, trace)
-        return self.terms(trace, progress) | {"relaxed": negative_bound(relaxed), "discrete": negative_bound(discrete)}
+        return self.terms(trace, progress) | {
+            "relaxed": negative_bound(relaxed),
+            "discrete": negative_bound(discrete),
+        }
 
     @torch.no_grad()
     def other(self, model: Model, encoder: Categorical, x: Tensor, c: Tensor | None) -> Trace:
@@ -167,23 +196,32 @@ class Annealed(Loss):
             encoder.training = mode
 
     def terms(self, trace: Trace, progress: float) -> Terms:
-        distortion, rate = -trace.log_px.mean(), trace.kl.mean()
+        distortion = -trace.log_px.mean()
+        rate = trace.kl.mean()
         return {"loss": distortion + rate, "distortion": distortion, "rate": rate}
 
 
 class Capacities(Annealed):
-    """R + γ |KL_z - C_z| + γ |KL_c - C_c|, both capacities rising linearly until the progress is `until`.
+    """R + γ |KL_z - C_z| + γ |KL_c - C_c|, both capacities rising linearly until the progress is
+    `until`.
 
     C_c stops at the most that the classes can carry, G log M (Dupont 2018, arXiv:1804.00104).
     """
 
-    def __init__(self, temperature: float, gamma: float, continuous: float, discrete: float, until: float) -> None:
+    def __init__(
+        self, temperature: float, gamma: float, continuous: float, discrete: float, until: float
+    ) -> None:
         super().__init__(temperature, temperature)
-        self.gamma, self.continuous, self.discrete, self.until = gamma, continuous, discrete, until
+        self.gamma = gamma
+        self.continuous = continuous
+        self.discrete = discrete
+        self.until = until
 
     def encoder_of(self, model: Model) -> Categorical:
         if not isinstance(model, Joint):
-            raise Unsupported(f"two capacities need the variant joint; {type(model).__name__} has no two codes")
+            raise Unsupported(
+                f"two capacities need the variant joint; {type(model).__name__} has no two codes"
+            )
         return model.classes
 
     def terms(self, trace: Trace, progress: float) -> Terms:
@@ -205,18 +243,25 @@ def negative_bound(trace: Trace) -> Tensor:
 
 
 class Joint(Model):
-    """p(z) p(c) p(x|z, c) with z normal and c classes, independent given x in the posterior (Dupont 2018)."""
+    """p(z) p(c) p(x|z, c) with z normal and c classes, independent given x in the posterior (Dupont
+    2018).
+    """
 
     def __init__(self, spec: Spec, groups: int, classes: int, loss: Loss) -> None:
         super().__init__(loss)
         self.spec = spec
-        self.normal, self.classes = Gaussian(spec), Categorical(spec, groups, classes)
-        self.normal_prior, self.classes_prior = StandardNormal(spec), UniformClasses(self.classes)
+        self.normal = Gaussian(spec)
+        self.classes = Categorical(spec, groups, classes)
+        self.normal_prior = StandardNormal(spec)
+        self.classes_prior = UniformClasses(self.classes)
         self.decoder = Write(spec, spec.latent + groups * classes)
         loss.check(self)
 
     def infer(self, x: Tensor, c: Tensor | None = None, k: int = 1) -> Trace:
-        pairs = ((self.normal(x, c), self.normal_prior(c)), (self.classes(x, c), self.classes_prior(c)))
+        pairs = (
+            (self.normal(x, c), self.normal_prior(c)),
+            (self.classes(x, c), self.classes_prior(c)),
+        )
         latents = tuple(Latent(*draw(q, (k,)), q, p) for q, p in pairs)
         return Trace(x, self.decode(latents[0].z, latents[1].z, c), latents)
 
@@ -231,14 +276,21 @@ class Joint(Model):
 
 
 @tags("posterior", "prior", "discrete")
-def gumbel(spec: Spec, groups: Count = 8, classes: Count = 8, hottest: Positive = 1.0, coldest: Positive = 0.3) -> Model:
+def gumbel(
+    spec: Spec,
+    groups: Count = 8,
+    classes: Count = 8,
+    hottest: Positive = 1.0,
+    coldest: Positive = 0.3,
+) -> Model:
     """The codes are G categorical variables, relaxed by the Gumbel-softmax in training.
 
-    Minimises E_relaxed[-log p(x|z)] + KL(q(z|x) ‖ p(z)) of the classes, the temperature falling exponentially over the
-    training; evaluates the bound of the discrete model. Terms: relaxed, discrete. spec.latent is not used.
+    Minimises E_relaxed[-log p(x|z)] + KL(q(z|x) ‖ p(z)) of the classes, the temperature falling
+    exponentially over the training; evaluates the bound of the discrete model. Terms: relaxed,
+    discrete. spec.latent is not used.
 
-    Paper: Jang, Gu & Poole 2017, Categorical reparameterization with Gumbel-softmax, arXiv:1611.01144;
-    the falling temperature: §2.2.
+    Paper: Jang, Gu & Poole 2017, Categorical reparameterization with Gumbel-softmax,
+    arXiv:1611.01144; the falling temperature: §2.2.
     """
     encoder = Categorical(spec, groups, classes, hottest)
     return VAE(encoder, codes(spec, encoder), UniformClasses(encoder), Annealed(hottest, coldest))
@@ -257,12 +309,13 @@ def joint(
 ) -> Model:
     """A normal code and a categorical one, each held to a capacity that rises in training.
 
-    Minimises R + γ |KL_z - C_z| + γ |KL_c - C_c|, C_z rising to `continuous` and C_c to `discrete` nats, but not above
-    G log M. The table's bound is that of the discrete model with β = 1.
+    Minimises R + γ |KL_z - C_z| + γ |KL_c - C_c|, C_z rising to `continuous` and C_c to `discrete`
+    nats, but not above G log M. The table's bound is that of the discrete model with β = 1.
 
-    Paper: Dupont 2018, Learning disentangled joint continuous and discrete representations, arXiv:1804.00104;
-    both capacities 5 and temperature 0.67 are the paper's for MNIST. Its γ = 30 drowns R on small images, where R is about
-    20 nats and not 100: on 8×8 digits the bound then ends below that of independent pixels. Hence 3.
+    Paper: Dupont 2018, Learning disentangled joint continuous and discrete representations,
+    arXiv:1804.00104; both capacities 5 and temperature 0.67 are the paper's for MNIST. Its γ = 30
+    drowns R on small images, where R is about 20 nats and not 100: on 8×8 digits the bound then
+    ends below that of independent pixels. Hence 3.
     """
     most = min(discrete, groups * math.log(classes))
     return Joint(spec, groups, classes, Capacities(temperature, gamma, continuous, most, until))
@@ -275,4 +328,8 @@ def vaezoo_variants() -> list:
 
 @hookimpl
 def vaezoo_parts() -> list[Part]:
-    return [Part("categorical", Categorical), Part("uniform_classes", UniformClasses), Part("codes", codes)]
+    return [
+        Part("categorical", Categorical),
+        Part("uniform_classes", UniformClasses),
+        Part("codes", codes),
+    ]

@@ -18,7 +18,9 @@ class Conditional(Prior):
 
     def forward(self, c: Tensor | None = None) -> Distribution:
         if c is None:
-            raise Unsupported("p(z|c) reads labels: it needs a condition c for every row, and none was given")
+            raise Unsupported(
+                "p(z|c) reads labels: it needs a condition c for every row, and none was given"
+            )
         return split_normal(self.net(c))
 
 
@@ -28,8 +30,9 @@ def cvae(spec: Spec) -> VAE:
 
     R + KL(q(z|x, c) ‖ p(z|c)), a bound on log p(x|c)
 
-    Paper: Sohn, Lee & Yan 2015, "Learning Structured Output Representation using Deep Conditional Generative Models",
-    NeurIPS 28, eq. 4 (its x is our condition c, its y our x). A network of its own: the prior's.
+    Paper: Sohn, Lee & Yan 2015, "Learning Structured Output Representation using Deep Conditional
+    Generative Models", NeurIPS 28, eq. 4 (its x is our condition c, its y our x). A network of its
+    own: the prior's.
     """
     seen = spec.conditioned()
     return VAE(Gaussian(seen), Write(seen), Conditional(seen), ELBO())

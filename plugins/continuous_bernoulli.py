@@ -10,14 +10,18 @@ from vaezoo.networks import Gaussian, StandardNormal, Write
 
 @tags("likelihood")
 def cb(spec: Spec) -> VAE:
-    """A density on [0, 1]: binary cross-entropy on grey pixels is none, and lacks the logarithm of a normaliser.
+    """A density on [0, 1]: binary cross-entropy on grey pixels is none, and lacks the logarithm of
+    a normaliser.
 
-    R + KL, log p(x|z) = Σ x log λ + (1 - x) log(1 - λ) + log C(λ), C(λ) = 2 tanh⁻¹(1 - 2λ) / (1 - 2λ), λ = sigmoid(raw).
+    R + KL, log p(x|z) = Σ x log λ + (1 - x) log(1 - λ) + log C(λ), C(λ) = 2 tanh⁻¹(1 - 2λ) / (1 -
+    2λ), λ = sigmoid(raw).
 
     Paper: Loaiza-Ganem & Cunningham 2019, arXiv:1907.06845, eqs. 6 and 7.
     """
     if spec.likelihood == "normal":
-        raise Unsupported("the continuous Bernoulli is for values in [0, 1]; this data may hold any real number")
+        raise Unsupported(
+            "the continuous Bernoulli is for values in [0, 1]; this data may hold any real number"
+        )
     if spec.likelihood != "continuous_bernoulli":
         raise Unsupported(
             f"a density on [0, 1] does not compare with probabilities; this data is discrete ({spec.likelihood})"

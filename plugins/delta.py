@@ -1,4 +1,6 @@
-"""Posteriors whose KL to N(0, I) stays away from 0 by construction, so that no decoder can make the codes collapse."""
+"""Posteriors whose KL to N(0, I) stays away from 0 by construction, so that no decoder can make the
+codes collapse.
+"""
 
 import math
 
@@ -14,14 +16,17 @@ from vaezoo.hyperparameters import Positive
 from vaezoo.losses import ELBO
 from vaezoo.networks import Read, StandardNormal, Write
 
-EPSILON, MOMENTUM = 1e-5, 0.1  # those of torch's BatchNorm1d
+EPSILON = 1e-5
+MOMENTUM = 0.1  # those of torch's BatchNorm1d
 
 
 class BatchNormalised(Encoder):
-    """q(z|x) = N(γ (m - mean m)/std m + β, diag σ²) with γ fixed and β learned; m and σ from the shared network.
+    """q(z|x) = N(γ (m - mean m)/std m + β, diag σ²) with γ fixed and β learned; m and σ from the
+    shared network.
 
-    E_x KL ≥ ½ Σ_j (γ² + β_j²), for E_x μ_j² = γ² + β_j² and σ² - log σ² ≥ 1. This holds for the mean over any minibatch
-    whose m differ by far more than √EPSILON; in evaluation the running mean and variance are used, as always.
+    E_x KL ≥ ½ Σ_j (γ² + β_j²), for E_x μ_j² = γ² + β_j² and σ² - log σ² ≥ 1. This holds for the
+    mean over any minibatch whose m differ by far more than √EPSILON; in evaluation the running mean
+    and variance are used, as always.
     """
 
     mean: Tensor
@@ -29,7 +34,8 @@ class BatchNormalised(Encoder):
 
     def __init__(self, spec: Spec, gamma: Positive = 0.7) -> None:
         super().__init__()
-        self.net, self.gamma = Read(spec, 2 * spec.latent), gamma
+        self.net = Read(spec, 2 * spec.latent)
+        self.gamma = gamma
         self.shift = nn.Parameter(torch.zeros(spec.latent))
         self.register_buffer("mean", torch.zeros(spec.latent))
         self.register_buffer("variance", torch.ones(spec.latent))
@@ -41,7 +47,9 @@ class BatchNormalised(Encoder):
         return normal(loc, F.softplus(raw_scale) + 1e-3)
 
     def _moments(self, m: Tensor) -> tuple[Tensor, Tensor]:
-        """The batch's in training, which also moves the running ones; one row alone has no variance and uses those."""
+        """The batch's in training, which also moves the running ones; one row alone has no variance
+        and uses those.
+        """
         if not self.training or len(m) == 1:
             return self.mean, self.variance
         mean, variance = m.mean(0), m.var(0, correction=0)
@@ -52,18 +60,22 @@ class BatchNormalised(Encoder):
 
 
 class Committed(Encoder):
-    """q(z|x) = N(μ, diag σ²) with σ ≤ s, where s < 1 solves ½(s² - 1) - log s = δ/D: then KL(q ‖ N(0, I)) ≥ δ for any x.
+    """q(z|x) = N(μ, diag σ²) with σ ≤ s, where s < 1 solves ½(s² - 1) - log s = δ/D: then KL(q ‖
+    N(0, I)) ≥ δ for any x.
 
     For ½(σ² + μ² - 1) - log σ falls in σ below 1 and is least at μ = 0.
     """
 
     def __init__(self, spec: Spec, delta: Positive = 1.0) -> None:
         super().__init__()
-        self.net, self.widest = Read(spec, 2 * spec.latent), widest_scale(delta / spec.latent)
+        self.net = Read(spec, 2 * spec.latent)
+        self.widest = widest_scale(delta / spec.latent)
 
     def forward(self, x: Tensor, c: Tensor | None = None) -> Distribution:
         loc, raw_scale = self.net(x, c).chunk(2, -1)
-        return normal(loc, 1e-3 * self.widest + (1 - 1e-3) * self.widest * torch.sigmoid(raw_scale + 2))
+        return normal(
+            loc, 1e-3 * self.widest + (1 - 1e-3) * self.widest * torch.sigmoid(raw_scale + 2)
+        )
 
 
 def widest_scale(rate: float) -> float:
@@ -77,11 +89,13 @@ def widest_scale(rate: float) -> float:
 
 @tags("posterior", "collapse")
 def bn(spec: Spec, gamma: Positive = 0.7) -> Model:
-    """The posterior means are batch-normalised to a fixed spread γ, so the mean KL over a batch cannot vanish.
+    """The posterior means are batch-normalised to a fixed spread γ, so the mean KL over a batch
+    cannot vanish.
 
     Minimises R + KL, with E_x KL ≥ ½ Σ_j (γ² + β_j²).
 
-    Paper: Zhu et al. 2020, A batch normalized inference network keeps the KL vanishing away, arXiv:2004.12585, §3, alg. 1.
+    Paper: Zhu et al. 2020, A batch normalized inference network keeps the KL vanishing away,
+    arXiv:2004.12585, §3, alg. 1.
     """
     return VAE(BatchNormalised(spec, gamma), Write(spec), StandardNormal(spec), ELBO())
 
@@ -90,8 +104,9 @@ def bn(spec: Spec, gamma: Positive = 0.7) -> Model:
 def delta(spec: Spec, delta: Positive = 1.0) -> Model:
     """The posterior is always narrower than the prior, so every x spends at least δ nats.
 
-    Minimises R + KL, with KL ≥ δ for every x. The paper's main form is an AR(1) prior over a sequence of latents with an
-    independent posterior; this is its first idea, unequal scales of two Gaussians, for latents without an order.
+    Minimises R + KL, with KL ≥ δ for every x. The paper's main form is an AR(1) prior over a
+    sequence of latents with an independent posterior; this is its first idea, unequal scales of two
+    Gaussians, for latents without an order.
 
     Paper: Razavi et al. 2019, Preventing posterior collapse with delta-VAEs, arXiv:1901.03416, §2.
     """

@@ -19,11 +19,17 @@ def covariance(a: Tensor) -> Tensor:
 
 
 class DisentangledPrior(Loss):
-    """R + KL + λ_od Σ_{i≠j} C_ij² + λ_d Σ_i (C_ii - 1)², C = Cov_x μ(x) ("i") or that + E_x diag σ²(x) ("ii")."""
+    """R + KL + λ_od Σ_{i≠j} C_ij² + λ_d Σ_i (C_ii - 1)², C = Cov_x μ(x) ("i") or that + E_x diag
+    σ²(x) ("ii").
+    """
 
-    def __init__(self, off: NonNegative = 10.0, diagonal: NonNegative = 100.0, kind: Literal["i", "ii"] = "i") -> None:
+    def __init__(
+        self, off: NonNegative = 10.0, diagonal: NonNegative = 100.0, kind: Literal["i", "ii"] = "i"
+    ) -> None:
         super().__init__()
-        self.off, self.diagonal, self.kind = off, diagonal, kind
+        self.off = off
+        self.diagonal = diagonal
+        self.kind = kind
 
     def check(self, model: Model) -> None:
         require_density(self, model)
@@ -35,8 +41,15 @@ class DisentangledPrior(Loss):
         c_z = covariance(q.mean.flatten(1))
         if self.kind == "ii":
             c_z = c_z + q.variance.flatten(1).mean(0).diag_embed()
-        distortion, rate, penalty = -trace.log_px.mean(), trace.kl.mean(), self.penalty(c_z)
-        return {"loss": distortion + rate + penalty, "distortion": distortion, "rate": rate, "penalty": penalty}
+        distortion = -trace.log_px.mean()
+        rate = trace.kl.mean()
+        penalty = self.penalty(c_z)
+        return {
+            "loss": distortion + rate + penalty,
+            "distortion": distortion,
+            "rate": rate,
+            "penalty": penalty,
+        }
 
     def penalty(self, c_z: Tensor) -> Tensor:
         """λ_od Σ_{i≠j} C_ij² + λ_d Σ_i (C_ii - 1)² of a covariance (D, D)."""
@@ -51,24 +64,30 @@ def dip1(spec: Spec, off: NonNegative = 10.0, diagonal: NonNegative = 100.0) -> 
 
     R + KL + λ_od Σ_{i≠j} C_ij² + λ_d Σ_i (C_ii - 1)², C = Cov_x μ(x).
 
-    C is of the minibatch. The paper's λ_d = 10 λ_od; λ_od is chosen for each data set there, 10 for binary images.
+    C is of the minibatch. The paper's λ_d = 10 λ_od; λ_od is chosen for each data set there, 10 for
+    binary images.
 
     Paper: Kumar, Sattigeri & Balakrishnan 2018, arXiv:1711.00848, eq. 6 (DIP-VAE-I).
     """
-    return VAE(Gaussian(spec), Write(spec), StandardNormal(spec), DisentangledPrior(off, diagonal, "i"))
+    return VAE(
+        Gaussian(spec), Write(spec), StandardNormal(spec), DisentangledPrior(off, diagonal, "i")
+    )
 
 
 @tags("disentanglement")
 def dip2(spec: Spec, off: NonNegative = 10.0, diagonal: NonNegative = 10.0) -> VAE:
     """Pulls the covariance of the aggregate posterior itself to the identity.
 
-    R + KL + λ_od Σ_{i≠j} C_ij² + λ_d Σ_i (C_ii - 1)², C = Cov_x μ(x) + E_x diag σ²(x), the covariance of q(z).
+    R + KL + λ_od Σ_{i≠j} C_ij² + λ_d Σ_i (C_ii - 1)², C = Cov_x μ(x) + E_x diag σ²(x), the
+    covariance of q(z).
 
     The paper's λ_d = λ_od.
 
     Paper: Kumar, Sattigeri & Balakrishnan 2018, arXiv:1711.00848, eqs. 5 and 7 (DIP-VAE-II).
     """
-    return VAE(Gaussian(spec), Write(spec), StandardNormal(spec), DisentangledPrior(off, diagonal, "ii"))
+    return VAE(
+        Gaussian(spec), Write(spec), StandardNormal(spec), DisentangledPrior(off, diagonal, "ii")
+    )
 
 
 @hookimpl

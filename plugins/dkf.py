@@ -1,4 +1,6 @@
-"""Deep Kalman filter and deep Markov model: nonlinear state space models, in which x depends on z alone."""
+"""Deep Kalman filter and deep Markov model: nonlinear state space models, in which x depends on z
+alone.
+"""
 
 from abc import abstractmethod
 from collections.abc import Callable
@@ -16,11 +18,14 @@ from vaezoo.stepwise import Moments, Parallel, Sight, Stepwise, alike, moments
 
 
 class Markov(Stepwise):
-    """p(z_1) p(x_1|z_1) Π_t p(z_t|z_t-1) p(x_t|z_t). The state is z_t-1 and a 1 at the first step, where there is none."""
+    """p(z_1) p(x_1|z_1) Π_t p(z_t|z_t-1) p(x_t|z_t). The state is z_t-1 and a 1 at the first step,
+    where there is none.
+    """
 
     def __init__(self, spec: Spec, write: Callable[[int, int], nn.Module], particles: int) -> None:
         super().__init__(spec, spec.latent + 1, bound(particles))
-        self.latent, self.write = spec.latent, write(spec.latent, self.raw_channels)
+        self.latent = spec.latent
+        self.write = write(spec.latent, self.raw_channels)
         self.first = nn.Parameter(torch.zeros(2 * spec.latent))  # p(z_1)
 
     @abstractmethod
@@ -31,8 +36,13 @@ class Markov(Stepwise):
         return F.pad(like.new_zeros(k, rows, self.latent), (0, 1), value=1.0)
 
     def p(self, state: Tensor) -> Moments:
-        then, first, is_first = self.transition(state[..., :-1]), moments(self.first), state[..., -1:] > 0
-        return Moments(torch.where(is_first, first.loc, then.loc), torch.where(is_first, first.scale, then.scale))
+        then = self.transition(state[..., :-1])
+        first = moments(self.first)
+        is_first = state[..., -1:] > 0
+        return Moments(
+            torch.where(is_first, first.loc, then.loc),
+            torch.where(is_first, first.scale, then.scale),
+        )
 
     def emit(self, state: Tensor, z: Tensor) -> Tensor:
         return self.write(z)
@@ -42,12 +52,16 @@ class Markov(Stepwise):
 
 
 class DKF(Markov, Parallel):
-    """p(z_t|z_t-1) by a network; q(z_t|x_1:T) from both ends (Krishnan et al. 2015, arXiv:1511.05121, "q-BRNN")."""
+    """p(z_t|z_t-1) by a network; q(z_t|x_1:T) from both ends (Krishnan et al. 2015,
+    arXiv:1511.05121, "q-BRNN").
+    """
 
     def __init__(self, spec: Spec, particles: int) -> None:
-        d, h = spec.latent, spec.hidden
+        d = spec.latent
+        h = spec.hidden
         super().__init__(spec, lambda i, o: mlp(i, h, o), particles)
-        self.transit, self.posterior = mlp(d, h, 2 * d), mlp(2 * h, h, 2 * d)
+        self.transit = mlp(d, h, 2 * d)
+        self.posterior = mlp(2 * h, h, 2 * d)
         self.read = BothEnds(self.channels, h)
 
     def features(self, x: Tensor, inputs: Tensor, mask: Tensor | None) -> Tensor:
@@ -64,15 +78,19 @@ class DKF(Markov, Parallel):
 
 
 class Gated(nn.Module):
-    """μ = (1 − g) ⊙ (W z + b) + g ⊙ h and σ² = softplus(W' relu(h) + b'), gate g and proposal h by networks.
+    """μ = (1 − g) ⊙ (W z + b) + g ⊙ h and σ² = softplus(W' relu(h) + b'), gate g and proposal h by
+    networks.
 
-    Krishnan et al. 2017, arXiv:1609.09869, "gated transition function"; W starts as the identity, b as zero.
+    Krishnan et al. 2017, arXiv:1609.09869, "gated transition function"; W starts as the identity, b
+    as zero.
     """
 
     def __init__(self, latent: int, hidden: int) -> None:
         super().__init__()
-        self.gate, self.propose = mlp(latent, hidden, latent), mlp(latent, hidden, latent)
-        self.linear, self.spread = nn.Linear(latent, latent), nn.Linear(latent, latent)
+        self.gate = mlp(latent, hidden, latent)
+        self.propose = mlp(latent, hidden, latent)
+        self.linear = nn.Linear(latent, latent)
+        self.spread = nn.Linear(latent, latent)
         nn.init.eye_(self.linear.weight)
         nn.init.zeros_(self.linear.bias)
 
@@ -87,7 +105,8 @@ class Linear(nn.Module):
 
     def __init__(self, latent: int) -> None:
         super().__init__()
-        self.linear, self.raw_scale = nn.Linear(latent, latent), nn.Parameter(torch.zeros(latent))
+        self.linear = nn.Linear(latent, latent)
+        self.raw_scale = nn.Parameter(torch.zeros(latent))
         nn.init.eye_(self.linear.weight)
         nn.init.zeros_(self.linear.bias)
 
@@ -97,15 +116,20 @@ class Linear(nn.Module):
 
 
 class DMM(Markov):
-    """q(z_t|z_t-1, x_t:T) from h = ½ (tanh(W z_t-1 + b) + h_t), where h_t runs backward over x (ibid., "ST-R")."""
+    """q(z_t|z_t-1, x_t:T) from h = ½ (tanh(W z_t-1 + b) + h_t), where h_t runs backward over x
+    (ibid., "ST-R").
+    """
 
     def __init__(self, spec: Spec, linear: bool, particles: int) -> None:
-        d, h = spec.latent, spec.hidden
+        d = spec.latent
+        h = spec.hidden
         super().__init__(spec, nn.Linear if linear else lambda i, o: mlp(i, h, o), particles)
         self.transit = Linear(d) if linear else Gated(d, h)
-        self.backwards, self.combine = nn.GRU(self.channels, h, batch_first=True), nn.Linear(d, h)
+        self.backwards = nn.GRU(self.channels, h, batch_first=True)
+        self.combine = nn.Linear(d, h)
         self.squash = nn.Identity() if linear else nn.Tanh()
-        self.posterior, self.posterior_first = nn.Linear(h, 2 * d), nn.Linear(h, 2 * d)
+        self.posterior = nn.Linear(h, 2 * d)
+        self.posterior_first = nn.Linear(h, 2 * d)
 
     def features(self, x: Tensor, inputs: Tensor, mask: Tensor | None) -> Tensor:
         return from_the_end(self.backwards, x, mask)
@@ -120,11 +144,14 @@ class DMM(Markov):
 
 @tags("recurrent")
 def dkf(spec: Spec, particles: Particles = 0) -> DKF:
-    """A Markov chain of latents with network transitions; x depends on z alone; each q sees the whole sequence.
+    """A Markov chain of latents with network transitions; x depends on z alone; each q sees the
+    whole sequence.
 
-    Σ_t −log p(x_t|z_t) + KL(q(z_t|x_1:T) ‖ p(z_t|z_t-1)); with `particles`, −log p̂ of a filter of that many (FIVO).
+    Σ_t −log p(x_t|z_t) + KL(q(z_t|x_1:T) ‖ p(z_t|z_t-1)); with `particles`, −log p̂ of a filter of
+    that many (FIVO).
 
-    Paper: Krishnan, Shalit, Sontag 2015, arXiv:1511.05121, the model and the bidirectional posterior ("q-BRNN").
+    Paper: Krishnan, Shalit, Sontag 2015, arXiv:1511.05121, the model and the bidirectional
+    posterior ("q-BRNN").
     """
     return DKF(spec, particles)
 
@@ -133,12 +160,14 @@ def dkf(spec: Spec, particles: Particles = 0) -> DKF:
 def dmm(spec: Spec, linear: bool = False, particles: Particles = 0) -> DMM:
     """Gated Markov transitions, and a posterior with the structure of the true one.
 
-    Σ_t −log p(x_t|z_t) + KL(q(z_t|z_t-1, x_t:T) ‖ p(z_t|z_t-1)); `linear` makes transitions and emissions linear maps,
-    so that the best bound is the likelihood of a Kalman filter; with `particles`, −log p̂ of a filter (FIVO).
+    Σ_t −log p(x_t|z_t) + KL(q(z_t|z_t-1, x_t:T) ‖ p(z_t|z_t-1)); `linear` makes transitions and
+    emissions linear maps, so that the best bound is the likelihood of a Kalman filter; with
+    `particles`, −log p̂ of a filter (FIVO).
 
-    Paper: Krishnan, Shalit, Sontag 2017, arXiv:1609.09869, "Deep Markov models" (gated transition) and "Structured
-    inference networks" (ST-R, the combiner). p(z_1) is learned, and q(z_1|x) has a last layer of its own, since it knows no
-    z_0; with one layer for all steps no linear-Gaussian chain is matched. A GRU stands in place of the plain recurrence.
+    Paper: Krishnan, Shalit, Sontag 2017, arXiv:1609.09869, "Deep Markov models" (gated transition)
+    and "Structured inference networks" (ST-R, the combiner). p(z_1) is learned, and q(z_1|x) has a
+    last layer of its own, since it knows no z_0; with one layer for all steps no linear-Gaussian
+    chain is matched. A GRU stands in place of the plain recurrence.
     """
     return DMM(spec, linear, particles)
 

@@ -15,7 +15,9 @@ from vaezoo.stepwise import Moments, StepsLikelihood, as_steps, moments, noise_o
 
 
 def ends(run: BothEnds, x: Tensor, mask: Tensor | None) -> Tensor:
-    """(N, 2 H): the forward state after the last step that is there, the backward state at the first."""
+    """(N, 2 H): the forward state after the last step that is there, the backward state at the
+    first.
+    """
     forward, backward = run(x, mask).chunk(2, -1)
     if mask is None:
         return torch.cat([forward[:, -1], backward[:, 0]], -1)
@@ -24,19 +26,25 @@ def ends(run: BothEnds, x: Tensor, mask: Tensor | None) -> Tensor:
 
 
 class DSAE(Model):
-    """p(f) Π_t p(z_t|z_<t) p(x_t|z_t, f) with q(f|x) q(z_1:T|f, x) (Li & Mandt 2018, arXiv:1803.02991, §2, "full q")."""
+    """p(f) Π_t p(z_t|z_<t) p(x_t|z_t, f) with q(f|x) q(z_1:T|f, x) (Li & Mandt 2018,
+    arXiv:1803.02991, §2, "full q").
+    """
 
     def __init__(self, spec: Spec) -> None:
         super().__init__(ELBO())
-        d, h, (self.steps, channels) = spec.latent, spec.hidden, spec.as_steps
-        self.spec, self.likelihood = spec, StepsLikelihood(spec)
-        self.still, self.of_still, self.prior_f = BothEnds(channels, h), nn.Linear(2 * h, 2 * d), StandardNormal(spec)
-        self.moving, self.chain, self.of_moving = (
-            BothEnds(channels + d, h),
-            nn.GRU(2 * h, h, batch_first=True),
-            nn.Linear(h, 2 * d),
-        )
-        self.dynamics, self.of_dynamics = nn.GRU(d, h, batch_first=True), nn.Linear(h, 2 * d)
+        d = spec.latent
+        h = spec.hidden
+        (self.steps, channels) = spec.as_steps
+        self.spec = spec
+        self.likelihood = StepsLikelihood(spec)
+        self.still = BothEnds(channels, h)
+        self.of_still = nn.Linear(2 * h, 2 * d)
+        self.prior_f = StandardNormal(spec)
+        self.moving = BothEnds(channels + d, h)
+        self.chain = nn.GRU(2 * h, h, batch_first=True)
+        self.of_moving = nn.Linear(h, 2 * d)
+        self.dynamics = nn.GRU(d, h, batch_first=True)
+        self.of_dynamics = nn.Linear(h, 2 * d)
         self.write = mlp(2 * d, h, self.likelihood.raw_channels)
 
     def infer(self, x: Tensor, c: Tensor | None = None, k: int = 1) -> Trace:
@@ -45,28 +53,43 @@ class DSAE(Model):
         f, log_q_f = draw(q_f, (k,))
         q = self._posterior(f, full, mask)
         z = q.loc + q.scale * noise_of_steps(q.loc)
-        steps_q, steps_p = Steps(*q, mask), Steps(*self._prior(z), mask)
-        latents = Latent(f, log_q_f, q_f, self.prior_f(c)), Latent(z, steps_q.log_prob(z), steps_q, steps_p, stepwise=True)
+        steps_q = Steps(*q, mask)
+        steps_p = Steps(*self._prior(z), mask)
+        latents = (
+            Latent(f, log_q_f, q_f, self.prior_f(c)),
+            Latent(z, steps_q.log_prob(z), steps_q, steps_p, stepwise=True),
+        )
         return Trace(x, self._px(f, z), latents)
 
     def _posterior(self, f: Tensor, x: Tensor, mask: Tensor | None) -> Moments:
         """q(z_1:T|f, x), (K, B, T, D)."""
-        k, (rows, steps) = len(f), x.shape[:2]
-        seen = torch.cat([x.expand(k, *x.shape), f[:, :, None].expand(-1, -1, steps, -1)], -1).flatten(0, 1)
+        k = len(f)
+        (rows, steps) = x.shape[:2]
+        seen = torch.cat(
+            [x.expand(k, *x.shape), f[:, :, None].expand(-1, -1, steps, -1)], -1
+        ).flatten(0, 1)
         each = None if mask is None else mask.expand(k, rows, steps).flatten(0, 1)
-        return moments(self.of_moving(self.chain(self.moving(seen, each))[0]).unflatten(0, (k, rows)))
+        return moments(
+            self.of_moving(self.chain(self.moving(seen, each))[0]).unflatten(0, (k, rows))
+        )
 
     def _prior(self, z: Tensor) -> Moments:
         """p(z_t|z_<t) along a path (K, B, T, D)."""
-        return moments(self.of_dynamics(self.dynamics(before(z).flatten(0, 1))[0]).unflatten(0, z.shape[:2]))
+        return moments(
+            self.of_dynamics(self.dynamics(before(z).flatten(0, 1))[0]).unflatten(0, z.shape[:2])
+        )
 
     def _px(self, f: Tensor, z: Tensor) -> Observed:
-        return self.likelihood(self.write(torch.cat([f[:, :, None].expand(-1, -1, z.shape[2], -1), z], -1)))
+        return self.likelihood(
+            self.write(torch.cat([f[:, :, None].expand(-1, -1, z.shape[2], -1), z], -1))
+        )
 
     @torch.no_grad()
     def sample(self, n: int, c: Tensor | None = None, mean: bool = False) -> Tensor:
         f = self.prior_f(c).sample(torch.Size((1, n)))
-        z, state, path = torch.zeros_like(f[0])[:, None], None, []
+        z = torch.zeros_like(f[0])[:, None]
+        state = None
+        path = []
         for _ in range(self.steps):
             h, state = self.dynamics(z, state)
             p = moments(self.of_dynamics(h))
@@ -80,9 +103,11 @@ class DSAE(Model):
 def dsae(spec: Spec) -> DSAE:
     """One latent f for what stays the same in a sequence, one a step for what moves.
 
-    −E_q Σ_t log p(x_t|z_t, f) + KL(q(f|x) ‖ N(0, I)) + Σ_t KL(q(z_t|f, x) ‖ p(z_t|z_<t)). Codes are those of f.
+    −E_q Σ_t log p(x_t|z_t, f) + KL(q(f|x) ‖ N(0, I)) + Σ_t KL(q(z_t|f, x) ‖ p(z_t|z_<t)). Codes are
+    those of f.
 
-    Paper: Li & Mandt 2018, arXiv:1803.02991, §2 (generative model, and the "full" posterior). GRUs in place of LSTMs.
+    Paper: Li & Mandt 2018, arXiv:1803.02991, §2 (generative model, and the "full" posterior). GRUs
+    in place of LSTMs.
     """
     return DSAE(spec)
 

@@ -21,30 +21,44 @@ def first_turn(n: int, like: Tensor) -> Tensor:
 
 
 class Ensemble(Model):
-    """p(x) = (1/M) Σ_m p_m(x). Draws go round the members, from a random one: k draws are an unbiased average."""
+    """p(x) = (1/M) Σ_m p_m(x). Draws go round the members, from a random one: k draws are an
+    unbiased average.
+    """
 
     def __init__(self, spec: Spec, members: int) -> None:
         super().__init__(Summed(members))
-        self.spec, self.prior = spec, StandardNormal(spec)
-        readers, writers = [Read(spec, 2 * spec.latent) for _ in range(members)], [Write(spec) for _ in range(members)]
-        self.readers, self.writers, self.likelihood = nn.ModuleList(readers), nn.ModuleList(writers), writers[0].likelihood
+        self.spec = spec
+        self.prior = StandardNormal(spec)
+        readers = [Read(spec, 2 * spec.latent) for _ in range(members)]
+        writers = [Write(spec) for _ in range(members)]
+        self.readers = nn.ModuleList(readers)
+        self.writers = nn.ModuleList(writers)
+        self.likelihood = writers[0].likelihood
         for write in writers:
             write.likelihood = self.likelihood
 
     @property
     def pairs(self) -> list[tuple[Read, Write]]:
         """What each member reads x and writes p(x|z) with."""
-        return [(cast(Read, r), cast(Write, w)) for r, w in zip(self.readers, self.writers, strict=True)]
+        return [
+            (cast(Read, r), cast(Write, w)) for r, w in zip(self.readers, self.writers, strict=True)
+        ]
 
     def infer(self, x: Tensor, c: Tensor | None = None, k: int = 1) -> Trace:
         rounds = -(-k // len(self.readers))
-        every = torch.stack([read(x, c) for read, _ in self.pairs]).repeat(rounds, 1, 1)  # (T, B, 2 D): member t mod M
+        every = torch.stack([read(x, c) for read, _ in self.pairs]).repeat(
+            rounds, 1, 1
+        )  # (T, B, 2 D): member t mod M
         z, log_q = draw(split_normal(every))
         turns = z.unflatten(0, (rounds, -1)).unbind(1)
-        raw = torch.stack([write.raw(own, c) for (_, write), own in zip(self.pairs, turns, strict=True)], 1).flatten(0, 1)
+        raw = torch.stack(
+            [write.raw(own, c) for (_, write), own in zip(self.pairs, turns, strict=True)], 1
+        ).flatten(0, 1)
         chosen = (torch.arange(k, device=x.device) + first_turn(len(every), z)) % len(every)
         z, log_q, raw, every = (t.index_select(0, chosen) for t in (z, log_q, raw, every))
-        return Trace(x, self.likelihood(raw), (Latent(z, log_q, split_normal(every), self.prior(c)),))
+        return Trace(
+            x, self.likelihood(raw), (Latent(z, log_q, split_normal(every), self.prior(c)),)
+        )
 
     @torch.no_grad()
     def sample(self, n: int, c: Tensor | None = None, mean: bool = False) -> Tensor:
@@ -72,9 +86,15 @@ class Summed(Loss):
 
     def forward(self, model: Model, x: Tensor, c: Tensor | None, progress: float) -> Terms:
         trace = model.infer(x, c, self.members)  # one draw of each
-        distortion, rate = -trace.log_px.mean(), trace.kl.mean()
+        distortion = -trace.log_px.mean()
+        rate = trace.kl.mean()
         mean = distortion + rate
-        return {"loss": self.members * mean, "monitor": mean, "distortion": distortion, "rate": rate}
+        return {
+            "loss": self.members * mean,
+            "monitor": mean,
+            "distortion": distortion,
+            "rate": rate,
+        }
 
 
 @tags("static", "bayesian")
@@ -83,10 +103,11 @@ def ensemble(spec: Spec, members: Count = 3) -> Ensemble:
 
     Σ_m (R_m + KL_m)
 
-    Paper: Lakshminarayanan, Pritzel & Blundell 2017, "Simple and Scalable Predictive Uncertainty Estimation using Deep
-    Ensembles", arXiv:1612.01474, there of classifiers and regressions, with adversarial training, which is left out
-    here. All members see the same minibatches and stop at the same epoch. A scale of the likelihood is shared. elbo
-    is the mean of the members' bounds, nll that of the mean of their densities; reconstructions are one member's.
+    Paper: Lakshminarayanan, Pritzel & Blundell 2017, "Simple and Scalable Predictive Uncertainty
+    Estimation using Deep Ensembles", arXiv:1612.01474, there of classifiers and regressions, with
+    adversarial training, which is left out here. All members see the same minibatches and stop at
+    the same epoch. A scale of the likelihood is shared. elbo is the mean of the members' bounds,
+    nll that of the mean of their densities; reconstructions are one member's.
     """
     return Ensemble(spec, members)
 

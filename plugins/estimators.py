@@ -15,14 +15,18 @@ from vaezoo.networks import Gaussian, StandardNormal, Write
 def log_w_by_path(trace: Trace, who: str) -> Tensor:
     """log p(x, z) - log q(z|x), (K, B), where the encoder acts through z alone.
 
-    Raises: Unsupported where that would be biased or cannot be had. In a hierarchy or over time a lower q hangs on the
-    encoder through the latents above it too, and that path must stay.
+    Raises: Unsupported where that would be biased or cannot be had. In a hierarchy or over time a
+    lower q hangs on the encoder through the latents above it too, and that path must stay.
     """
     latent, *others = trace.latents
     if others or latent.stepwise:
-        raise Unsupported(f"{who} is right for one latent that is drawn at once; this model has layers or steps of them")
+        raise Unsupported(
+            f"{who} is right for one latent that is drawn at once; this model has layers or steps of them"
+        )
     if isinstance(latent.q, Drawable):
-        raise Unsupported(f"{who} needs log q(z|x) at a given z; this posterior knows it for its own draws only")
+        raise Unsupported(
+            f"{who} needs log q(z|x) at a given z; this posterior knows it for its own draws only"
+        )
     return trace.log_px + latent.log_p - detached(latent.q).log_prob(latent.z)
 
 
@@ -35,14 +39,17 @@ class StickTheLanding(Loss):
 
     def forward(self, model: Model, x: Tensor, c: Tensor | None, progress: float) -> Terms:
         trace = model.infer(x, c)
-        loss, distortion = -log_w_by_path(trace, "StickTheLanding").mean(), -trace.log_px.mean()
+        loss = -log_w_by_path(trace, "StickTheLanding").mean()
+        distortion = -trace.log_px.mean()
         return {"loss": loss, "distortion": distortion, "rate": loss - distortion}
 
 
 class DReG(Loss):
-    """-L_k, whose gradient is Σ w̄_k ∂θ log w_k for the decoder and Σ w̄_k² (∂ log w_k/∂z_k) ∂φ z_k for the encoder.
+    """-L_k, whose gradient is Σ w̄_k ∂θ log w_k for the decoder and Σ w̄_k² (∂ log w_k/∂z_k) ∂φ z_k
+    for the encoder.
 
-    w̄ are the normalised weights. The loss gives ∂/∂z_k a factor w̄_k; the second one is put on z_k's gradient on its way.
+    w̄ are the normalised weights. The loss gives ∂/∂z_k a factor w̄_k; the second one is put on
+    z_k's gradient on its way.
     """
 
     def __init__(self, k: Count = 5) -> None:
@@ -55,7 +62,8 @@ class DReG(Loss):
 
     def forward(self, model: Model, x: Tensor, c: Tensor | None, progress: float) -> Terms:
         trace = model.infer(x, c, self.k)
-        log_w, z = log_w_by_path(trace, "DReG"), trace.z
+        log_w = log_w_by_path(trace, "DReG")
+        z = trace.z
         weights = log_w.detach().softmax(0)
         if z.requires_grad:
             z.register_hook(lambda g: g * weights[(...,) + (None,) * (g.ndim - 2)])
@@ -65,7 +73,8 @@ class DReG(Loss):
 
 @tags("static", "estimator")
 def stl(spec: Spec) -> VAE:
-    """The ELBO with the path derivative: its gradient has no variance where q is the true posterior.
+    """The ELBO with the path derivative: its gradient has no variance where q is the true
+    posterior.
 
     R + E_q log q(z|x) - log p(z), where log q is blind to the encoder but for z
 
@@ -80,8 +89,8 @@ def dreg(spec: Spec, k: Count = 5) -> VAE:
 
     -L_k = -log (1/k) Σ_i w_i, the encoder's gradient by two reparameterisations
 
-    Paper: Tucker et al. 2019, "Doubly Reparameterized Gradient Estimators for Monte Carlo Objectives", arXiv:1810.04152,
-    §3 (IWAE-DReG).
+    Paper: Tucker et al. 2019, "Doubly Reparameterized Gradient Estimators for Monte Carlo
+    Objectives", arXiv:1810.04152, §3 (IWAE-DReG).
     """
     return VAE(Gaussian(spec), Write(spec), StandardNormal(spec), DReG(k))
 

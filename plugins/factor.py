@@ -24,15 +24,18 @@ def halves(z: Tensor) -> tuple[Tensor, Tensor]:
 class Factor(Loss):
     """R + KL + γ TC, the total correlation read off a critic: TC ≈ E_q(z) log D(z) / (1 - D(z)).
 
-    One backward pass serves both players: each term is blind to the parameters of the other, so that the sum gives each
-    its own gradient, at the same parameter values. `critic` is the critic's cross-entropy, no part of what is monitored.
-    A TC is never negative: an estimate below 0 is the critic's error, for which the monitor gives no credit.
+    One backward pass serves both players: each term is blind to the parameters of the other, so
+    that the sum gives each its own gradient, at the same parameter values. `critic` is the critic's
+    cross-entropy, no part of what is monitored. A TC is never negative: an estimate below 0 is the
+    critic's error, for which the monitor gives no credit.
     """
 
     def __init__(self, spec: Spec, gamma: NonNegative = 6.4) -> None:
         super().__init__()
         self.gamma = gamma
-        self.critic = mlp(spec.latent, spec.hidden, spec.hidden, spec.hidden, 1)  # the logit of D: z was not shuffled
+        self.critic = mlp(
+            spec.latent, spec.hidden, spec.hidden, spec.hidden, 1
+        )  # the logit of D: z was not shuffled
 
     def check(self, model: Model) -> None:
         require_density(self, model)
@@ -43,15 +46,24 @@ class Factor(Loss):
         with frozen(self.critic):
             tc = self.critic(joint).mean()
         critic = self.cross_entropy(joint.detach(), shuffle_each_dimension(other.detach()))
-        distortion, rate = -trace.log_px.mean(), trace.kl.mean()
+        distortion = -trace.log_px.mean()
+        rate = trace.kl.mean()
         loss = distortion + rate + self.gamma * tc + critic
         monitor = distortion + rate + self.gamma * tc.clamp_min(0)
-        terms = {"monitor": monitor, "distortion": distortion, "rate": rate, "tc": tc, "critic": critic}
+        terms = {
+            "monitor": monitor,
+            "distortion": distortion,
+            "rate": rate,
+            "tc": tc,
+            "critic": critic,
+        }
         return {"loss": loss, **terms}
 
     def cross_entropy(self, joint: Tensor, shuffled: Tensor) -> Tensor:
         """-½ E log D(joint) - ½ E log (1 - D(shuffled)), in nats."""
-        return (F.softplus(-self.critic(joint)).mean() + F.softplus(self.critic(shuffled)).mean()) / 2
+        return (
+            F.softplus(-self.critic(joint)).mean() + F.softplus(self.critic(shuffled)).mean()
+        ) / 2
 
 
 @tags("static", "disentangling", "adversarial")
@@ -60,9 +72,10 @@ def factor(spec: Spec, gamma: NonNegative = 6.4) -> VAE:
 
     R + KL + γ KL(q(z) ‖ Π_j q(z_j))
 
-    Paper: Kim & Mnih 2018, "Disentangling by Factorising", arXiv:1802.05983, eq. 2 and algorithm 2. The algorithm draws
-    two minibatches a step; here they are the two halves of one, and R + KL is a mean over both. The critic has three
-    hidden layers of the shared width where the paper's has six of 1,000. A network of its own: the critic.
+    Paper: Kim & Mnih 2018, "Disentangling by Factorising", arXiv:1802.05983, eq. 2 and algorithm 2.
+    The algorithm draws two minibatches a step; here they are the two halves of one, and R + KL is a
+    mean over both. The critic has three hidden layers of the shared width where the paper's has six
+    of 1,000. A network of its own: the critic.
     """
     return VAE(Gaussian(spec), Write(spec), StandardNormal(spec), Factor(spec, gamma))
 

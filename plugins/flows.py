@@ -1,7 +1,9 @@
-"""Posteriors bent by normalising flows: log q(z_K) = log q(z_0) - Σ_k log |det ∂z_k/∂z_{k-1}|, z_0 from a Gaussian.
+"""Posteriors bent by normalising flows: log q(z_K) = log q(z_0) - Σ_k log |det ∂z_k/∂z_{k-1}|, z_0
+from a Gaussian.
 
-A step takes z (K, B, D) and its own raw numbers (B, n), which the encoder's network gives for every row; it returns the
-new z and log |det| (K, B). No step needs an inverse, so log q is known for q's own draws only.
+A step takes z (K, B, D) and its own raw numbers (B, n), which the encoder's network gives for every
+row; it returns the new z and log |det| (K, B). No step needs an inverse, so log q is known for q's
+own draws only.
 """
 
 from abc import abstractmethod
@@ -27,7 +29,9 @@ class Bent(Encoder):
 
     def __init__(self, spec: Spec, depth: int, numbers: int) -> None:
         super().__init__()
-        self.latent, self.depth, self.numbers = spec.latent, depth, numbers
+        self.latent = spec.latent
+        self.depth = depth
+        self.numbers = numbers
         self.net = Read(spec, 2 * spec.latent + depth * numbers)
 
     @abstractmethod
@@ -68,10 +72,11 @@ class Planar(Bent):
 
 
 class Sylvester(Bent):
-    """z + Q R tanh(R̃ Qᵀz + b), Q orthogonal, R and R̃ upper triangular (van den Berg et al. 2018, arXiv:1803.05649, §3).
+    """z + Q R tanh(R̃ Qᵀz + b), Q orthogonal, R and R̃ upper triangular (van den Berg et al. 2018,
+    arXiv:1803.05649, §3).
 
-    Q is a product of Householder reflections, the paper's H-SNF with as many columns as dimensions. The diagonals are
-    tanh of raw numbers, so that r r̃ > -1 and the map can be inverted.
+    Q is a product of Householder reflections, the paper's H-SNF with as many columns as dimensions.
+    The diagonals are tanh of raw numbers, so that r r̃ > -1 and the map can be inverted.
     """
 
     def __init__(self, spec: Spec, depth: Count = 2, reflections: Count = 4) -> None:
@@ -82,8 +87,10 @@ class Sylvester(Bent):
     def step(self, z: Tensor, raw: Tensor) -> tuple[Tensor, Tensor]:
         v, square, r_diagonal, s_diagonal, b = raw.split(self.sizes, -1)
         square = square.unflatten(-1, (self.latent, self.latent))
-        r_diagonal, s_diagonal = torch.tanh(r_diagonal), torch.tanh(s_diagonal)
-        r, s = square.triu(1), square.tril(-1).mT  # strictly upper both; they share one square of numbers
+        r_diagonal = torch.tanh(r_diagonal)
+        s_diagonal = torch.tanh(s_diagonal)
+        r = square.triu(1)
+        s = square.tril(-1).mT  # strictly upper both; they share one square of numbers
         mirrors = v.unflatten(-1, (-1, self.latent)).unbind(-2)
         y = reflect(z, mirrors)  # Qᵀz
         a = torch.tanh((s @ y[..., None]).squeeze(-1) + s_diagonal * y + b)
@@ -92,9 +99,11 @@ class Sylvester(Bent):
 
 
 class Householder(Bent):
-    """H_K … H_1 z with H = I - 2vvᵀ/‖v‖², each volume-preserving (Tomczak & Welling 2016, arXiv:1611.09630).
+    """H_K … H_1 z with H = I - 2vvᵀ/‖v‖², each volume-preserving (Tomczak & Welling 2016,
+    arXiv:1611.09630).
 
-    q(z|x) is a Gaussian with a full covariance. In the paper v_k is a linear map of v_{k-1}; here all come from x at once.
+    q(z|x) is a Gaussian with a full covariance. In the paper v_k is a linear map of v_{k-1}; here
+    all come from x at once.
     """
 
     scores_any_code = True
@@ -109,15 +118,21 @@ class Householder(Bent):
 def reflect(z: Tensor, mirrors: tuple[Tensor, ...]) -> Tensor:
     """z (K, B, D) mirrored at the planes with normals `mirrors` (B, D), the first mirror first."""
     for v in mirrors:
-        z = z - 2 * (z * v).sum(-1, keepdim=True) / v.square().sum(-1, keepdim=True).clamp_min(1e-12) * v
+        z = (
+            z
+            - 2
+            * (z * v).sum(-1, keepdim=True)
+            / v.square().sum(-1, keepdim=True).clamp_min(1e-12)
+            * v
+        )
     return z
 
 
 class Autoregressive(Encoder):
     """z ← σ z + (1 - σ) m, σ = sigmoid(s), with m and s masked networks of (z, h).
 
-    Kingma et al. 2016, arXiv:1606.04934, algorithm 1.
-    Dimension d of m and s reads z_1 … z_{d-1} and all of h(x); the order is reversed after every step.
+    Kingma et al. 2016, arXiv:1606.04934, algorithm 1. Dimension d of m and s reads z_1 … z_{d-1}
+    and all of h(x); the order is reversed after every step.
     """
 
     mask_in: Tensor
@@ -125,26 +140,33 @@ class Autoregressive(Encoder):
 
     def __init__(self, spec: Spec, depth: Count = 2) -> None:
         super().__init__()
-        d, width = spec.latent, spec.hidden
-        self.latent, self.net = d, Read(spec, 2 * d + width)
-        degree, order = torch.arange(width) % max(d - 1, 1), torch.arange(d)
+        d = spec.latent
+        width = spec.hidden
+        self.latent = d
+        self.net = Read(spec, 2 * d + width)
+        degree = torch.arange(width) % max(d - 1, 1)
+        order = torch.arange(d)
         self.register_buffer("mask_in", (degree[:, None] >= order).float())
         self.register_buffer("mask_out", (order[:, None] > degree).float().repeat(2, 1))
         self.steps = nn.ModuleList(
-            nn.ModuleList([nn.Linear(d, width), nn.Linear(width, width, bias=False), nn.Linear(width, 2 * d)])
+            nn.ModuleList(
+                [nn.Linear(d, width), nn.Linear(width, width, bias=False), nn.Linear(width, 2 * d)]
+            )
             for _ in range(depth)
         )
 
     def forward(self, x: Tensor, c: Tensor | None = None) -> Distribution:
         raw = self.net(x, c)
-        base, h = raw[..., : 2 * self.latent], F.silu(raw[..., 2 * self.latent :])
+        base = raw[..., : 2 * self.latent]
+        h = F.silu(raw[..., 2 * self.latent :])
 
         def push(z: Tensor) -> tuple[Tensor, Tensor]:
             total = z.new_zeros(z.shape[:-1])
             for layers in self.steps:
                 m, log_gate = self._masked(layers, z, h)
                 gate = log_gate.exp()
-                z, total = (gate * z + (1 - gate) * m).flip(-1), total + log_gate.sum(-1)
+                z = (gate * z + (1 - gate) * m).flip(-1)
+                total = total + log_gate.sum(-1)
             return z, total
 
         def pull(z: Tensor) -> tuple[Tensor, Tensor]:
@@ -157,7 +179,9 @@ class Autoregressive(Encoder):
         return Pushed(split_normal(base), push, pull)
 
     def _undone(self, layers: Any, y: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
-        """The z whose step is y, and the step's log |det|: one dimension after the other, for each reads those before it."""
+        """The z whose step is y, and the step's log |det|: one dimension after the other, for each
+        reads those before it.
+        """
         z = torch.zeros_like(y)
         for d in range(self.latent):
             m, log_gate = self._masked(layers, z, h)
@@ -177,8 +201,8 @@ class Autoregressive(Encoder):
 def planar(spec: Spec, depth: Count = 4) -> Model:
     """The Gaussian draw is bent `depth` times along one direction.
 
-    Minimises R + E_q[log q(z_K|x) - log p(z_K)], with log q(z_K) = log q(z_0) - Σ log |1 + û_kᵀψ_k(z_{k-1})|.
-    Every number of every step comes from x.
+    Minimises R + E_q[log q(z_K|x) - log p(z_K)], with log q(z_K) = log q(z_0) - Σ log |1 +
+    û_kᵀψ_k(z_{k-1})|. Every number of every step comes from x.
 
     Paper: Rezende & Mohamed 2015, Variational inference with normalizing flows, arXiv:1505.05770.
     """
@@ -189,9 +213,11 @@ def planar(spec: Spec, depth: Count = 4) -> Model:
 def sylvester(spec: Spec, depth: Count = 2, reflections: Count = 4) -> Model:
     """The Gaussian draw is bent `depth` times along all directions at once.
 
-    Minimises R + E_q[log q(z_K|x) - log p(z_K)], with log |det| = Σ_i log(1 + (1 - a_i²) r_ii r̃_ii) for each step.
+    Minimises R + E_q[log q(z_K|x) - log p(z_K)], with log |det| = Σ_i log(1 + (1 - a_i²) r_ii
+    r̃_ii) for each step.
 
-    Paper: van den Berg, Hasenclever, Tomczak & Welling 2018, Sylvester normalizing flows, arXiv:1803.05649, §3 (H-SNF).
+    Paper: van den Berg, Hasenclever, Tomczak & Welling 2018, Sylvester normalizing flows,
+    arXiv:1803.05649, §3 (H-SNF).
     """
     return VAE(Sylvester(spec, depth, reflections), Write(spec), StandardNormal(spec), ELBO())
 
@@ -200,8 +226,8 @@ def sylvester(spec: Spec, depth: Count = 2, reflections: Count = 4) -> Model:
 def householder(spec: Spec, depth: Count = 4) -> Model:
     """The Gaussian draw is mirrored `depth` times, which gives q(z|x) a full covariance.
 
-    Minimises R + E_q[log q(z_0|x) - log p(z_K)]: mirrors preserve volume. With the prior N(0, I) they change neither
-    term of KL, only which directions the decoder sees.
+    Minimises R + E_q[log q(z_0|x) - log p(z_K)]: mirrors preserve volume. With the prior N(0, I)
+    they change neither term of KL, only which directions the decoder sees.
 
     Paper: Tomczak & Welling 2016, Improving VAEs using Householder flow, arXiv:1611.09630.
     """
@@ -212,10 +238,11 @@ def householder(spec: Spec, depth: Count = 4) -> Model:
 def iaf(spec: Spec, depth: Count = 2) -> Model:
     """The Gaussian draw passes `depth` masked autoregressive networks.
 
-    Minimises R + E_q[log q(z_K|x) - log p(z_K)], with log |det| = Σ_d log σ_d for each step. The masked networks are its
-    own: one hidden layer of the spec's width each.
+    Minimises R + E_q[log q(z_K|x) - log p(z_K)], with log |det| = Σ_d log σ_d for each step. The
+    masked networks are its own: one hidden layer of the spec's width each.
 
-    Paper: Kingma et al. 2016, Improving variational inference with inverse autoregressive flow, arXiv:1606.04934, alg. 1.
+    Paper: Kingma et al. 2016, Improving variational inference with inverse autoregressive flow,
+    arXiv:1606.04934, alg. 1.
     """
     return VAE(Autoregressive(spec, depth), Write(spec), StandardNormal(spec), ELBO())
 

@@ -12,20 +12,26 @@ from vaezoo.networks import Gaussian, StandardNormal, Write, frozen_but_head
 
 
 class GECO(Loss):
-    """KL + λ C, C = Σ (x - E p(x|z))² - κ² over the entries of x; after every step log λ rises by ν C̄ / (n κ²).
+    """KL + λ C, C = Σ (x - E p(x|z))² - κ² over the entries of x; after every step log λ rises by ν
+    C̄ / (n κ²).
 
-    C̄ is the constraint's running mean over steps: the gradient of C is the minibatch's, its value C̄. The scale of the
-    likelihood, which neither term reads, is trained by log p(x|z). Early stopping watches the rate among the epochs that
-    miss the target by less than 5 %, and before there is one, how far it is missed.
+    C̄ is the constraint's running mean over steps: the gradient of C is the minibatch's, its value
+    C̄. The scale of the likelihood, which neither term reads, is trained by log p(x|z). Early
+    stopping watches the rate among the epochs that miss the target by less than 5 %, and before
+    there is one, how far it is missed.
     """
 
     log_lambda: Tensor
     average: Tensor
     started: Tensor
 
-    def __init__(self, tolerance: Positive = 0.3, speed: Positive = 0.05, smooth: Fraction = 0.9) -> None:
+    def __init__(
+        self, tolerance: Positive = 0.3, speed: Positive = 0.05, smooth: Fraction = 0.9
+    ) -> None:
         super().__init__()
-        self.tolerance, self.speed, self.smooth = tolerance, speed, smooth
+        self.tolerance = tolerance
+        self.speed = speed
+        self.smooth = smooth
         for name in ("log_lambda", "average", "started"):
             self.register_buffer(name, torch.zeros(()))
 
@@ -43,10 +49,20 @@ class GECO(Loss):
             self.update(missed.detach())
         with frozen_but_head(vae.decoder):
             distortion = -vae.decoder(trace.z.detach(), c).log_prob(x).mean()
-        rate, weight = trace.kl.mean(), self.log_lambda.exp()
-        terms = {"rate": rate, "distortion": distortion.detach(), "lambda": weight, "missed": missed}
+        rate = trace.kl.mean()
+        weight = self.log_lambda.exp()
+        terms = {
+            "rate": rate,
+            "distortion": distortion.detach(),
+            "lambda": weight,
+            "missed": missed,
+        }
         monitor = rate + 1000 * (missed - 0.05).clamp_min(0)
-        return {"loss": rate + weight * constraint + distortion - distortion.detach(), "monitor": monitor, **terms}
+        return {
+            "loss": rate + weight * constraint + distortion - distortion.detach(),
+            "monitor": monitor,
+            **terms,
+        }
 
     def update(self, missed: Tensor) -> None:
         """One step of the running mean and of log λ."""
@@ -57,7 +73,9 @@ class GECO(Loss):
 
 
 def squared_error(trace: Trace) -> tuple[Tensor, Tensor]:
-    """Σ (x - E p(x|z))² over the entries that are there, a mean over draws and rows; and how many there are a row."""
+    """Σ (x - E p(x|z))² over the entries that are there, a mean over draws and rows; and how many
+    there are a row.
+    """
     x = to_length(trace.x, trace.px.event_shape[0]) if len(trace.px.event_shape) == 2 else trace.x
     seen = ~x.isnan()
     error = torch.where(seen, torch.where(seen, x, 0.0) - trace.px.mean, 0.0)
@@ -65,13 +83,17 @@ def squared_error(trace: Trace) -> tuple[Tensor, Tensor]:
 
 
 @tags("static", "constrained")
-def geco(spec: Spec, tolerance: Positive = 0.3, speed: Positive = 0.05, smooth: Fraction = 0.9) -> VAE:
+def geco(
+    spec: Spec, tolerance: Positive = 0.3, speed: Positive = 0.05, smooth: Fraction = 0.9
+) -> VAE:
     """Asks for a quality of reconstruction, and finds the least rate that gives it.
 
-    KL + λ (Σ (x - E p(x|z))² - κ²), λ rising while the target κ = `tolerance` (a root mean square over entries) is missed
+    KL + λ (Σ (x - E p(x|z))² - κ²), λ rising while the target κ = `tolerance` (a root mean square
+    over entries) is missed
 
-    Paper: Rezende & Viola 2018, "Taming VAEs", arXiv:1810.00597, algorithm 1 with the reconstruction constraint of its
-    table 1. λ moves by the constraint relative to its target, so that `speed` means the same for all data.
+    Paper: Rezende & Viola 2018, "Taming VAEs", arXiv:1810.00597, algorithm 1 with the
+    reconstruction constraint of its table 1. λ moves by the constraint relative to its target, so
+    that `speed` means the same for all data.
     """
     return VAE(Gaussian(spec), Write(spec), StandardNormal(spec), GECO(tolerance, speed, smooth))
 

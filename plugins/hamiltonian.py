@@ -1,4 +1,6 @@
-"""A posterior that follows the gradient of log p(x, z): Hamiltonian dynamics with a falling temperature."""
+"""A posterior that follows the gradient of log p(x, z): Hamiltonian dynamics with a falling
+temperature.
+"""
 
 import math
 from typing import Annotated, Any
@@ -22,18 +24,24 @@ Steps = Annotated[int, Field(ge=0)]
 class Evolved(Drawable):
     """z_K of (z_0, ρ_0) after K tempered leapfrog steps, z_0 ~ q_0, ρ_0 ~ N(0, T_0 I).
 
-    Returned as log q is log q_0(z_0) + log N(ρ_0; 0, T_0 I) - log N(ρ_K; 0, I) + (D/2) log T_0: a leapfrog step preserves
-    volume, and K temperings scale ρ by T_0^{-1/2}. So log p(x, z_K) - log q is the bound on the pair (z, ρ), with ρ_K's
-    target N(0, I), and E exp of it is p(x).
+    Returned as log q is log q_0(z_0) + log N(ρ_0; 0, T_0 I) - log N(ρ_K; 0, I) + (D/2) log T_0: a
+    leapfrog step preserves volume, and K temperings scale ρ by T_0^{-1/2}. So log p(x, z_K) - log q
+    is the bound on the pair (z, ρ), with ρ_K's target N(0, I), and E exp of it is p(x).
     """
 
-    def __init__(self, start: Distribution, energy_gradient: Any, step: Tensor, scales: Tensor) -> None:
+    def __init__(
+        self, start: Distribution, energy_gradient: Any, step: Tensor, scales: Tensor
+    ) -> None:
         super().__init__(start.batch_shape, start.event_shape)
-        self.start, self.energy_gradient = start, energy_gradient
-        self.step, self.scales = step, scales  # ε (D,) and √T_0, …, √T_K = 1
+        self.start = start
+        self.energy_gradient = energy_gradient
+        self.step = step
+        self.scales = scales  # ε (D,) and √T_0, …, √T_K = 1
 
     def evolve(self, z: Tensor, momentum: Tensor) -> tuple[Tensor, Tensor]:
-        """(z_0, ρ_0) -> (z_K, ρ_K), (K, B, D) each; the gradient at a step's end serves the next step too."""
+        """(z_0, ρ_0) -> (z_K, ρ_K), (K, B, D) each; the gradient at a step's end serves the next
+        step too.
+        """
         steps = len(self.scales) - 1
         slope = self.energy_gradient(z) if steps else z
         for k in range(steps):
@@ -63,21 +71,37 @@ class Evolved(Drawable):
 class Hamiltonian(Encoder):
     """A Gaussian draw, moved by `steps` tempered leapfrog steps in the potential -log p(x, z).
 
-    Step sizes ε_d in (0, largest) and the first temperature T_0 > 1 are learned; T_k = T_0 + (1 - T_0) k²/K², as in the
-    authors' code. The gradient for all parameters flows through the steps. Decoder and prior are used, not owned.
+    Step sizes ε_d in (0, largest) and the first temperature T_0 > 1 are learned; T_k = T_0 + (1 -
+    T_0) k²/K², as in the authors' code. The gradient for all parameters flows through the steps.
+    Decoder and prior are used, not owned.
     """
 
     scores_any_code = False
 
     def __init__(
-        self, spec: Spec, decoder: Decoder, prior: Prior, steps: Steps = 2, largest: Positive = 0.5, hottest: Positive = 2.0
+        self,
+        spec: Spec,
+        decoder: Decoder,
+        prior: Prior,
+        steps: Steps = 2,
+        largest: Positive = 0.5,
+        hottest: Positive = 2.0,
     ) -> None:
         super().__init__()
-        self.net, self.steps, self.largest = Gaussian(spec), steps, largest
-        self._target = (decoder, prior)  # in a tuple, so that their parameters are not also this module's
+        self.net = Gaussian(spec)
+        self.steps = steps
+        self.largest = largest
+        self._target = (
+            decoder,
+            prior,
+        )  # in a tuple, so that their parameters are not also this module's
         if steps:
-            self.raw_step = nn.Parameter(torch.full((spec.latent,), math.log(0.25)))  # ε = largest / 5
-            self.raw_hot = nn.Parameter(torch.tensor(math.log(math.expm1(hottest))))  # T_0 = 1 + softplus
+            self.raw_step = nn.Parameter(
+                torch.full((spec.latent,), math.log(0.25))
+            )  # ε = largest / 5
+            self.raw_hot = nn.Parameter(
+                torch.tensor(math.log(math.expm1(hottest)))
+            )  # T_0 = 1 + softplus
 
     def forward(self, x: Tensor, c: Tensor | None = None) -> Distribution:
         start = self.net(x, c)
@@ -89,31 +113,40 @@ class Hamiltonian(Encoder):
             return -(decoder(z, c).log_prob(x) + prior(c).log_prob(z)).sum()
 
         def gradient(z: Tensor) -> Tensor:
-            with torch.backends.cudnn.flags(enabled=False):  # cuDNN's recurrent layers have no second derivative
+            with torch.backends.cudnn.flags(
+                enabled=False
+            ):  # cuDNN's recurrent layers have no second derivative
                 if not z.requires_grad:  # in evaluation, also under no_grad
                     return torch.func.grad(energy)(z)
-                return torch.autograd.grad(energy(z), z, create_graph=True)[0]  # the same, with less overhead
+                return torch.autograd.grad(energy(z), z, create_graph=True)[
+                    0
+                ]  # the same, with less overhead
 
         return Evolved(start, gradient, self.largest * self.raw_step.sigmoid(), self._scales())
 
     def _scales(self) -> Tensor:
         """√T_0, …, √T_K."""
-        share = torch.linspace(0, 1, self.steps + 1, dtype=self.raw_hot.dtype, device=self.raw_hot.device).square()
+        share = torch.linspace(
+            0, 1, self.steps + 1, dtype=self.raw_hot.dtype, device=self.raw_hot.device
+        ).square()
         hot = F.softplus(self.raw_hot)
         return (1 + hot * (1 - share)).sqrt()
 
 
 @tags("posterior", "flow")
 def hvae(spec: Spec, steps: Steps = 2, largest: Positive = 0.5, hottest: Positive = 2.0) -> Model:
-    """The encoder's draw is moved by Hamiltonian dynamics towards the posterior; no further networks.
+    """The encoder's draw is moved by Hamiltonian dynamics towards the posterior; no further
+    networks.
 
-    Minimises -E[log p(x, z_K) + log N(ρ_K; 0, I) - log q(z_0|x) - log N(ρ_0; 0, T_0 I) - (D/2) log T_0]. With steps=0 it is
-    the plain VAE. The table's KL is the sampled one, with ρ's share in it.
+    Minimises -E[log p(x, z_K) + log N(ρ_K; 0, I) - log q(z_0|x) - log N(ρ_0; 0, T_0 I) - (D/2) log
+    T_0]. With steps=0 it is the plain VAE. The table's KL is the sampled one, with ρ's share in it.
 
-    Paper: Caterini, Doucet & Sejdinovic 2018, Hamiltonian variational auto-encoder, arXiv:1805.11328, §3, alg. 1;
-    schedule and limits of step and temperature as in the authors' code (hvae-nips, mnist/models.py, fixed tempering).
+    Paper: Caterini, Doucet & Sejdinovic 2018, Hamiltonian variational auto-encoder,
+    arXiv:1805.11328, §3, alg. 1; schedule and limits of step and temperature as in the authors'
+    code (hvae-nips, mnist/models.py, fixed tempering).
     """
-    decoder, prior = Write(spec), StandardNormal(spec)
+    decoder = Write(spec)
+    prior = StandardNormal(spec)
     return VAE(Hamiltonian(spec, decoder, prior, steps, largest, hottest), decoder, prior, ELBO())
 
 

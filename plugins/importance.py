@@ -1,4 +1,6 @@
-"""Tighter bounds from many draws: IWAE, and three that keep the encoder's gradient from fading as the draws grow."""
+"""Tighter bounds from many draws: IWAE, and three that keep the encoder's gradient from fading as
+the draws grow.
+"""
 
 import math
 
@@ -12,7 +14,9 @@ from vaezoo.networks import Gaussian, StandardNormal, Write, frozen
 
 
 def bound(log_w: Tensor, k: int) -> Tensor:
-    """The mean over rows and over groups of k draws of log (1/k) Σ w, in nats, from log_w (K, B), K a multiple of k."""
+    """The mean over rows and over groups of k draws of log (1/k) Σ w, in nats, from log_w (K, B), K
+    a multiple of k.
+    """
     return (log_w.unflatten(0, (-1, k)).logsumexp(1) - math.log(k)).mean()
 
 
@@ -21,23 +25,33 @@ class Importance(Loss):
 
     def __init__(self, k: Count = 5, m: Count = 1, beta: Fraction = 0.0) -> None:
         super().__init__()
-        self.k, self.m, self.beta = k, m, beta
+        self.k = k
+        self.m = m
+        self.beta = beta
 
     def check(self, model: Model) -> None:
         require_density(self, model)
 
     def forward(self, model: Model, x: Tensor, c: Tensor | None, progress: float) -> Terms:
         trace = model.infer(x, c, self.k * self.m)
-        tight, loose = bound(trace.log_w, self.k), trace.log_w.mean()
-        return {"loss": -self.beta * loose - (1 - self.beta) * tight, "distortion": -trace.log_px.mean(), "elbo": loose}
+        tight = bound(trace.log_w, self.k)
+        loose = trace.log_w.mean()
+        return {
+            "loss": -self.beta * loose - (1 - self.beta) * tight,
+            "distortion": -trace.log_px.mean(),
+            "elbo": loose,
+        }
 
 
 class Partial(Loss):
-    """Decoder and prior ascend L_{km}, the encoder the mean of m bounds L_k. `loss` has the value of the two's mean."""
+    """Decoder and prior ascend L_{km}, the encoder the mean of m bounds L_k. `loss` has the value
+    of the two's mean.
+    """
 
     def __init__(self, k: Count = 4, m: Count = 4) -> None:
         super().__init__()
-        self.k, self.m = k, m
+        self.k = k
+        self.m = m
 
     def check(self, model: Model) -> None:
         require_density(self, model)
@@ -62,7 +76,8 @@ def iwae(spec: Spec, k: Count = 5) -> VAE:
 
     -L_k = -log (1/k) Σ_i w_i, w_i = p(x, z_i) / q(z_i|x)
 
-    Paper: Burda, Grosse & Salakhutdinov 2016, "Importance Weighted Autoencoders", arXiv:1509.00519, eq. 8.
+    Paper: Burda, Grosse & Salakhutdinov 2016, "Importance Weighted Autoencoders", arXiv:1509.00519,
+    eq. 8.
     """
     return _with(spec, Importance(k))
 
@@ -73,7 +88,8 @@ def miwae(spec: Spec, k: Count = 4, m: Count = 4) -> VAE:
 
     -(1/m) Σ_j L_k^(j)
 
-    Paper: Rainforth et al. 2018, "Tighter Variational Bounds are Not Necessarily Better", arXiv:1802.04537, §5 (MIWAE).
+    Paper: Rainforth et al. 2018, "Tighter Variational Bounds are Not Necessarily Better",
+    arXiv:1802.04537, §5 (MIWAE).
     """
     return _with(spec, Importance(k, m))
 
@@ -84,7 +100,8 @@ def ciwae(spec: Spec, k: Count = 8, beta: Fraction = 0.5) -> VAE:
 
     -(β L_1 + (1 - β) L_k)
 
-    Paper: Rainforth et al. 2018, "Tighter Variational Bounds are Not Necessarily Better", arXiv:1802.04537, §5 (CIWAE).
+    Paper: Rainforth et al. 2018, "Tighter Variational Bounds are Not Necessarily Better",
+    arXiv:1802.04537, §5 (CIWAE).
     """
     return _with(spec, Importance(k, beta=beta))
 
@@ -95,8 +112,9 @@ def piwae(spec: Spec, k: Count = 4, m: Count = 4) -> VAE:
 
     Decoder and prior: -L_{km}. Encoder: -(1/m) Σ_j L_k^(j)
 
-    Paper: Rainforth et al. 2018, "Tighter Variational Bounds are Not Necessarily Better", arXiv:1802.04537, §5 (PIWAE).
-    The two halves draw their own z here; the paper shares one set of draws. Each half's expectation is the same.
+    Paper: Rainforth et al. 2018, "Tighter Variational Bounds are Not Necessarily Better",
+    arXiv:1802.04537, §5 (PIWAE). The two halves draw their own z here; the paper shares one set of
+    draws. Each half's expectation is the same.
     """
     return _with(spec, Partial(k, m))
 

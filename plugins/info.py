@@ -1,4 +1,6 @@
-"""InfoVAE: part of each posterior's KL is traded for the discrepancy between their aggregate and the prior."""
+"""InfoVAE: part of each posterior's KL is traded for the discrepancy between their aggregate and
+the prior.
+"""
 
 from collections.abc import Callable
 
@@ -13,7 +15,9 @@ from vaezoo.networks import Gaussian, StandardNormal, Write
 
 
 def gaussian_mmd(a: Tensor, b: Tensor) -> Tensor:
-    """Unbiased squared MMD of (N, D) and (M, D) under exp(-‖·‖² / (2 D)): the bandwidth grows with the typical distance."""
+    """Unbiased squared MMD of (N, D) and (M, D) under exp(-‖·‖² / (2 D)): the bandwidth grows with
+    the typical distance.
+    """
     width = 2.0 * a.shape[-1]
     return mmd(a, b, lambda squared: torch.exp(-squared / width))
 
@@ -23,7 +27,8 @@ class InfoLoss(Loss):
 
     def __init__(self, alpha: Real = 0.5, weight: NonNegative = 100.0) -> None:
         super().__init__()
-        self.alpha, self.weight = alpha, weight
+        self.alpha = alpha
+        self.weight = weight
 
     def check(self, model: Model) -> None:
         require_density(self, model)
@@ -31,19 +36,22 @@ class InfoLoss(Loss):
     def forward(self, model: Model, x: Tensor, c: Tensor | None, progress: float) -> Terms:
         trace = model.infer(x, c)
         gap = sum((gaussian_mmd(*aggregate(latent)) for latent in trace.latents), x.new_zeros(()))
-        distortion, rate = -trace.log_px.mean(), trace.kl.mean()
+        distortion = -trace.log_px.mean()
+        rate = trace.kl.mean()
         loss = distortion + (1 - self.alpha) * rate + (self.alpha + self.weight - 1) * gap
         return {"loss": loss, "distortion": distortion, "rate": rate, "mmd": gap}
 
 
 @tags("disentanglement")
 def info(spec: Spec, alpha: Real = 0.5, weight: NonNegative = 100.0) -> VAE:
-    """Keeps information in the code: the aggregate posterior, not each posterior, is held to the prior.
+    """Keeps information in the code: the aggregate posterior, not each posterior, is held to the
+    prior.
 
     R + (1 - α) KL + (α + λ - 1) MMD(q(z), p(z)), λ called `weight`.
 
-    The kernel is Gaussian with variance D, the dimension of z. α = 0 and λ = 1 is the plain bound; α = 1, the paper's
-    MMD-VAE, leaves single posteriors unheld: they shrink to points, with a poor ELBO, so the default is between.
+    The kernel is Gaussian with variance D, the dimension of z. α = 0 and λ = 1 is the plain bound;
+    α = 1, the paper's MMD-VAE, leaves single posteriors unheld: they shrink to points, with a poor
+    ELBO, so the default is between.
 
     Paper: Zhao, Song & Ermon 2017, arXiv:1706.02262, eq. 6, and §3.2 for the MMD.
     """

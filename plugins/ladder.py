@@ -15,24 +15,28 @@ from vaezoo.networks import Read, StandardNormal, Write, mlp, split_normal
 
 def product(a: Distribution, b: Distribution) -> Distribution:
     """The normalised product of two diagonal Gaussians: precisions add, means are weighed by them."""
-    wa, wb = a.variance.reciprocal(), b.variance.reciprocal()
+    wa = a.variance.reciprocal()
+    wb = b.variance.reciprocal()
     return normal((a.mean * wa + b.mean * wb) / (wa + wb), (wa + wb).rsqrt())
 
 
 class Ladder(Model):
-    """p(z_L) Π_l p(z_l|z_{l+1}) p(x|z_1), and q(z_l|x, z_{l+1}) ∝ N(z_l; μ̂_l(x), σ̂_l(x)²) p(z_l|z_{l+1}).
+    """p(z_L) Π_l p(z_l|z_{l+1}) p(x|z_1), and q(z_l|x, z_{l+1}) ∝ N(z_l; μ̂_l(x), σ̂_l(x)²)
+    p(z_l|z_{l+1}).
 
     The deepest latent, z_L, comes first in `Trace.latents`.
     """
 
     def __init__(self, spec: Spec, depth: int, loss: Loss) -> None:
         super().__init__(loss)
-        hidden, latent = spec.hidden, spec.latent
+        hidden = spec.hidden
+        latent = spec.latent
         self.read = Read(spec, hidden)
         self.up = nn.ModuleList(mlp(hidden, hidden, hidden) for _ in range(depth - 1))
         self.evidence = nn.ModuleList(nn.Linear(hidden, 2 * latent) for _ in range(depth))
         self.down = nn.ModuleList(mlp(latent, hidden, 2 * latent) for _ in range(depth - 1))
-        self.top, self.write = StandardNormal(spec), Write(spec)
+        self.top = StandardNormal(spec)
+        self.write = Write(spec)
         loss.check(self)
 
     def likelihoods(self, x: Tensor, c: Tensor | None) -> list[Distribution]:
@@ -65,16 +69,21 @@ class Ladder(Model):
 
 
 class TwoLevel(Model):
-    """p(z_2) p(z_1|z_2) p(x|z_1, z_2), q(z_2|x) q(z_1|x, z_2), and p(z_2) the mean of q(z_2|u_m) over pseudo-inputs."""
+    """p(z_2) p(z_1|z_2) p(x|z_1, z_2), q(z_2|x) q(z_1|x, z_2), and p(z_2) the mean of q(z_2|u_m)
+    over pseudo-inputs.
+    """
 
     def __init__(self, spec: Spec, components: int, loss: Loss) -> None:
         super().__init__(loss)
-        hidden, latent = spec.hidden, spec.latent
+        hidden = spec.hidden
+        latent = spec.latent
         self.bounded = spec.likelihood != "normal"
         self.pseudo = nn.Parameter(torch.randn(components, *spec.shape))
-        self.deep, self.read = Read(spec, 2 * latent), Read(spec, hidden)
+        self.deep = Read(spec, 2 * latent)
+        self.read = Read(spec, hidden)
         self.shallow = mlp(hidden + latent, hidden, 2 * latent)
-        self.down, self.write = mlp(latent, hidden, 2 * latent), Write(spec, 2 * latent)
+        self.down = mlp(latent, hidden, 2 * latent)
+        self.write = Write(spec, 2 * latent)
         loss.check(self)
 
     def top(self) -> Distribution:
@@ -88,7 +97,10 @@ class TwoLevel(Model):
         h = self.read(x, c)
         q1 = split_normal(self.shallow(torch.cat([h.expand(k, *h.shape), z2], -1)))
         z1, log_q1 = draw(q1)
-        latents = (Latent(z2, log_q2, q2, self.top()), Latent(z1, log_q1, q1, split_normal(self.down(z2))))
+        latents = (
+            Latent(z2, log_q2, q2, self.top()),
+            Latent(z1, log_q1, q1, split_normal(self.down(z2))),
+        )
         return Trace(x, self.write(torch.cat([z1, z2], -1), c), latents)
 
     @torch.no_grad()
@@ -103,11 +115,13 @@ class TwoLevel(Model):
 def ladder(spec: Spec, depth: Count = 2, until: Fraction = 0.5) -> Ladder:
     """Layers of latents, where the posterior of a layer corrects its prior by what x says of it.
 
-    R + β(t) Σ_l KL(q(z_l|x, z_{l+1}) ‖ p(z_l|z_{l+1})), β rising to 1 over the first part `until` of the training
+    R + β(t) Σ_l KL(q(z_l|x, z_{l+1}) ‖ p(z_l|z_{l+1})), β rising to 1 over the first part `until`
+    of the training
 
-    Paper: Sønderby et al. 2016, "Ladder Variational Autoencoders", arXiv:1602.02282, §2.2 (precision-weighted posterior)
-    and §2.3 (warm-up; without one the layers collapse). No batch normalisation, which the paper adds; every layer is as
-    wide as the spec's latent, where the paper's shrink. Networks of its own: one hidden layer up and one down a level.
+    Paper: Sønderby et al. 2016, "Ladder Variational Autoencoders", arXiv:1602.02282, §2.2
+    (precision-weighted posterior) and §2.3 (warm-up; without one the layers collapse). No batch
+    normalisation, which the paper adds; every layer is as wide as the spec's latent, where the
+    paper's shrink. Networks of its own: one hidden layer up and one down a level.
     """
     return Ladder(spec, depth, WarmUp(until))
 
@@ -118,11 +132,14 @@ def two_level(spec: Spec, components: Count = 100, until: Fraction = 0.3) -> Two
 
     R + β(t) [KL(q(z_2|x) ‖ (1/M) Σ_m q(z_2|u_m)) + KL(q(z_1|x, z_2) ‖ p(z_1|z_2))]
 
-    Paper: Tomczak & Welling 2018, "VAE with a VampPrior", arXiv:1705.07120, §4 (hierarchical VampPrior). M = 500 there.
-    Networks of its own: a second encoder body, and the two networks between the latents.
+    Paper: Tomczak & Welling 2018, "VAE with a VampPrior", arXiv:1705.07120, §4 (hierarchical
+    VampPrior). M = 500 there. Networks of its own: a second encoder body, and the two networks
+    between the latents.
     """
     if spec.condition:
-        raise Unsupported("a VampPrior has no label for its pseudo-inputs; this model is conditioned on one")
+        raise Unsupported(
+            "a VampPrior has no label for its pseudo-inputs; this model is conditioned on one"
+        )
     return TwoLevel(spec, components, WarmUp(until))
 
 

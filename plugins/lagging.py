@@ -1,4 +1,6 @@
-"""Aggressive training of the encoder: the decoder waits until the codes carry as much of x as they can."""
+"""Aggressive training of the encoder: the decoder waits until the codes carry as much of x as they
+can.
+"""
 
 import math
 from collections.abc import Callable
@@ -16,13 +18,17 @@ from vaezoo.networks import Gaussian, StandardNormal, Write, frozen
 
 
 def mutual_information(q: Distribution, z: Tensor) -> Tensor:
-    """Mean of log q(z_i|x_i) - log mean_j q(z_i|x_j) over the rows, nats, at most log B. z (B, *event), one draw a row."""
+    """Mean of log q(z_i|x_i) - log mean_j q(z_i|x_j) over the rows, nats, at most log B. z (B,
+    *event), one draw a row.
+    """
     pairs = q.log_prob(z[:, None])  # (B, B): draw of row i, posterior of row j
     return (pairs.diagonal() - pairs.logsumexp(1) + math.log(len(z))).mean()
 
 
 class Lagging(Loss):
-    """R + KL; while aggressive, the decoder and the prior see their gradient at one step in `inner` + 1."""
+    """R + KL; while aggressive, the decoder and the prior see their gradient at one step in `inner`
+    + 1.
+    """
 
     step: Tensor
     aggressive: Tensor
@@ -31,7 +37,8 @@ class Lagging(Loss):
 
     def __init__(self, spec: Spec, inner: Count = 10) -> None:
         super().__init__()
-        self.inner, self.n_train = inner, spec.n_train
+        self.inner = inner
+        self.n_train = spec.n_train
         for name, start in {"step": 0.0, "aggressive": 1.0, "total": 0.0, "previous": 0.0}.items():
             self.register_buffer(name, torch.tensor(start))
 
@@ -43,7 +50,8 @@ class Lagging(Loss):
         vae = require_parts(model, "aggressive training of the encoder")
         with frozen(vae.decoder, vae.prior):
             trace = vae.infer(x, c)
-            distortion, rate = -trace.log_px.mean(), trace.kl.mean()
+            distortion = -trace.log_px.mean()
+            rate = trace.kl.mean()
         with frozen(vae.encoder):
             again = vae.infer(x, c)
             for_decoder = -again.log_px.mean() + again.kl.mean()
@@ -68,9 +76,13 @@ class Lagging(Loss):
 
     @torch.no_grad()
     def _observe(self, information: Tensor, epoch: int) -> None:
-        """Counts the step, and ends the aggressive phase after the first epoch whose information is below the last one's."""
-        step, total = self.step + 1, self.total + information
-        ends, mean = step.remainder(epoch) == 0, total / epoch
+        """Counts the step, and ends the aggressive phase after the first epoch whose information is
+        below the last one's.
+        """
+        step = self.step + 1
+        total = self.total + information
+        ends = step.remainder(epoch) == 0
+        mean = total / epoch
         self.aggressive.copy_(torch.where(ends & (mean < self.previous), 0.0, self.aggressive))
         self.previous.copy_(torch.where(ends, mean, self.previous))
         self.total.copy_(torch.where(ends, 0.0, total))
@@ -79,15 +91,17 @@ class Lagging(Loss):
 
 @tags("collapse")
 def lagging(spec: Spec, inner: Count = 10) -> VAE:
-    """Lets the encoder catch up with the decoder, as long as the mutual information of x and z still rises.
+    """Lets the encoder catch up with the decoder, as long as the mutual information of x and z
+    still rises.
 
-    R + KL. At first the encoder learns at every step, decoder and prior at one in `inner` + 1; from the first epoch in
-    which I(x; z) fell, all learn together.
+    R + KL. At first the encoder learns at every step, decoder and prior at one in `inner` + 1; from
+    the first epoch in which I(x; z) fell, all learn together.
 
-    The paper runs the encoder to convergence (at most 100 steps) between two steps of the decoder, with plain gradient
-    descent, and measures I(x; z) on the validation split. Here a step is a step of the common budget, I(x; z) is the mean
-    over the epoch's minibatches (at most the log of their size), and under Adam the decoder's one gradient is smeared over
-    the steps at which it waits. The minibatch is inferred twice, once for each side.
+    The paper runs the encoder to convergence (at most 100 steps) between two steps of the decoder,
+    with plain gradient descent, and measures I(x; z) on the validation split. Here a step is a step
+    of the common budget, I(x; z) is the mean over the epoch's minibatches (at most the log of their
+    size), and under Adam the decoder's one gradient is smeared over the steps at which it waits.
+    The minibatch is inferred twice, once for each side.
 
     Paper: He, Spokoyny, Neubig & Berg-Kirkpatrick 2019, arXiv:1901.05534, alg. 1 and §4.
     """

@@ -39,7 +39,9 @@ class LinearEncoder(Encoder):
 
     def __init__(self, spec: Spec, weight: Tensor, scale: float, centre: Centre) -> None:
         super().__init__()
-        self.spec, self.scale, self.centre = spec, scale, centre
+        self.spec = spec
+        self.scale = scale
+        self.centre = centre
         self.weight = nn.Parameter(weight)  # V / scale, (latent, size)
         self.log_scale = nn.Parameter(torch.full((spec.latent,), -1.0))
 
@@ -47,37 +49,51 @@ class LinearEncoder(Encoder):
         x = (to_length(x, self.spec.shape[0]) if self.spec.is_sequence else x).flatten(1)
         if self.training:
             self.centre.see(x)
-        centred = x - self.centre.mean.clone()  # as it is now, should another pass move it before the backward pass
+        centred = (
+            x - self.centre.mean.clone()
+        )  # as it is now, should another pass move it before the backward pass
         if self.spec.has_gaps:
             centred = torch.where(centred.isnan(), 0.0, centred)
         return normal(self.scale * centred @ self.weight.T, self.log_scale.exp())
 
 
 class LinearDecoder(Decoder):
-    """p(x|z) = N(W z + m, σ² I); for another likelihood W z + b are its raw numbers, such as logits, and b is learned."""
+    """p(x|z) = N(W z + m, σ² I); for another likelihood W z + b are its raw numbers, such as
+    logits, and b is learned.
+    """
 
     def __init__(self, spec: Spec, weight: Tensor, scale: float, centre: Centre) -> None:
         super().__init__()
-        self.shape, self.likelihood, self.scale = raw_shape(spec), head(spec), scale
+        self.shape = raw_shape(spec)
+        self.likelihood = head(spec)
+        self.scale = scale
         self.weight = nn.Parameter(weight)  # W / scale, (raw size, latent)
         self.centre = centre
         self.bias = None if spec.likelihood == "normal" else nn.Parameter(torch.zeros(len(weight)))
 
     def forward(self, z: Tensor, c: Tensor | None = None) -> Observed:
         shift = self.centre.mean.clone() if self.bias is None else self.bias
-        return self.likelihood((self.scale * z.flatten(2) @ self.weight.T + shift).unflatten(-1, self.shape))
+        return self.likelihood(
+            (self.scale * z.flatten(2) @ self.weight.T + shift).unflatten(-1, self.shape)
+        )
 
 
 class ExactELBO(ELBO):
-    """R + KL with R in closed form: E_q ‖x - W z - m‖² = ‖x - W μ - m‖² + Σ_j ‖w_j‖² d_j², so that z adds no noise."""
+    """R + KL with R in closed form: E_q ‖x - W z - m‖² = ‖x - W μ - m‖² + Σ_j ‖w_j‖² d_j², so that
+    z adds no noise.
+    """
 
     def forward(self, model: Model, x: Tensor, c: Tensor | None, progress: float) -> Terms:
         vae = require_parts(model, "ExactELBO")
-        q, p, decoder = vae.encoder(x, c), vae.prior(c), cast(LinearDecoder, vae.decoder)
+        q = vae.encoder(x, c)
+        p = vae.prior(c)
+        decoder = cast(LinearDecoder, vae.decoder)
         px = decoder(q.mean[None], c)
         lengths = (decoder.scale * decoder.weight).square().sum(0)  # ‖w_j‖², (latent,)
         spread = (lengths * q.variance).sum(-1) / (2 * px.base.variance.flatten()[0])
-        return self.combine((spread - px.log_prob(x)).mean(), cast(Tensor, kl(q, p)).mean(), progress)
+        return self.combine(
+            (spread - px.log_prob(x)).mean(), cast(Tensor, kl(q, p)).mean(), progress
+        )
 
 
 @tags("static", "exact", "baseline")
@@ -86,21 +102,27 @@ def linear(spec: Spec) -> VAE:
 
     R + KL, with p(x|z) = N(W z + m, σ² I) and q(z|x) = N(V (x - m), diag d²)
 
-    At the optimum the bound is tight and log p(x) averages to -½ [d log 2π + Σ_{i≤k} log λ_i + (d-k) log σ² + d], λ the
-    eigenvalues of the data's covariance and σ² the mean of those beyond k. That holds for the Normal likelihood; for any
-    other one W z + b are its logits and the variant is a linear baseline without an exact answer.
+    At the optimum the bound is tight and log p(x) averages to -½ [d log 2π + Σ_{i≤k} log λ_i +
+    (d-k) log σ² + d], λ the eigenvalues of the data's covariance and σ² the mean of those beyond k.
+    That holds for the Normal likelihood; for any other one W z + b are its logits and the variant
+    is a linear baseline without an exact answer.
 
-    Paper: Lucas et al. 2019, "Don't Blame the ELBO! A Linear VAE Perspective on Posterior Collapse", arXiv:1911.02469,
-    §4, whose bound has a closed form (used here for the Normal likelihood); the optimum is that of Tipping & Bishop 1999,
-    JRSS B 61, eq. 8. Where they learn m we take the mean of all rows seen, which is its optimum. W starts small and V as its
-    transpose. Both are held as multiples of (100/n)^0.8, n the numbers in x: Adam's last steps are then small against σ for
-    n = 784, and its first ones large enough to turn W for n = 16.
+    Paper: Lucas et al. 2019, "Don't Blame the ELBO! A Linear VAE Perspective on Posterior
+    Collapse", arXiv:1911.02469, §4, whose bound has a closed form (used here for the Normal
+    likelihood); the optimum is that of Tipping & Bishop 1999, JRSS B 61, eq. 8. Where they learn m
+    we take the mean of all rows seen, which is its optimum. W starts small and V as its transpose.
+    Both are held as multiples of (100/n)^0.8, n the numbers in x: Adam's last steps are then small
+    against σ for n = 784, and its first ones large enough to turn W for n = 16.
     """
-    raw, scale = torch.Size(raw_shape(spec)).numel(), (100 / spec.size) ** 0.8
-    start, centre = torch.randn(spec.latent, spec.size) / spec.size**0.5 / scale, Centre(spec)
+    raw = torch.Size(raw_shape(spec)).numel()
+    scale = (100 / spec.size) ** 0.8
+    start = torch.randn(spec.latent, spec.size) / spec.size**0.5 / scale
+    centre = Centre(spec)
     decoder = LinearDecoder(spec, start.T.repeat_interleave(raw // spec.size, 0), scale, centre)
     loss = ExactELBO() if spec.likelihood == "normal" and not spec.has_gaps else ELBO()
-    return VAE(LinearEncoder(spec, start.clone(), scale, centre), decoder, StandardNormal(spec), loss)
+    return VAE(
+        LinearEncoder(spec, start.clone(), scale, centre), decoder, StandardNormal(spec), loss
+    )
 
 
 @hookimpl

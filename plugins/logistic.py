@@ -1,4 +1,6 @@
-"""The discretised logistic: a probability for every level of a pixel, and so bits per dimension that mean something."""
+"""The discretised logistic: a probability for every level of a pixel, and so bits per dimension
+that mean something.
+"""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -8,13 +10,16 @@ from vaezoo.hooks import hookimpl, tags
 from vaezoo.losses import ELBO
 from vaezoo.networks import Gaussian, StandardNormal, Write
 
-LEVELS = {"bernoulli": 2}  # likelihoods that say how many levels there are; for the others the spec does
+LEVELS = {
+    "bernoulli": 2
+}  # likelihoods that say how many levels there are; for the others the spec does
 
 
 def as_logistic(spec: Spec) -> Spec:
     """The spec with a discretised logistic over the data's levels; binary data has two.
 
-    Raises: Unsupported for continuous data, on whose densities a probability compares with no other row.
+    Raises: Unsupported for continuous data, on whose densities a probability compares with no other
+    row.
     """
     if spec.likelihood not in ("logistic", "categorical", "bernoulli"):
         raise Unsupported(
@@ -27,8 +32,8 @@ def as_logistic(spec: Spec) -> Spec:
 def logistic(spec: Spec) -> VAE:
     """A logistic distribution gathered into the levels a pixel can take, with one learned scale.
 
-    R + KL, p(x|z) = σ((x + δ - μ)/s) - σ((x - δ - μ)/s), δ half the distance of two levels; the first and the last level
-    take the tails.
+    R + KL, p(x|z) = σ((x + δ - μ)/s) - σ((x - δ - μ)/s), δ half the distance of two levels; the
+    first and the last level take the tails.
 
     Paper: Kingma et al. 2016, arXiv:1606.04934, appendix C.
     """

@@ -31,8 +31,8 @@ def gmm(spec: Spec, components: Count = 10) -> Model:
 
     Minimises R + E_q[log q(z|x) - log Σ_m π_m N(z; μ_m, σ_m²)].
 
-    Paper: no one paper; it is the baseline called MoG prior in Tomczak & Welling 2018, VAE with a VampPrior,
-    arXiv:1705.07120, §4.
+    Paper: no one paper; it is the baseline called MoG prior in Tomczak & Welling 2018, VAE with a
+    VampPrior, arXiv:1705.07120, §4.
     """
     return VAE(Gaussian(spec), Write(spec), Mixture(spec, components), ELBO())
 

@@ -1,4 +1,6 @@
-"""Reconstruction judged by something else than a likelihood: structural similarity, or log cosh of the error."""
+"""Reconstruction judged by something else than a likelihood: structural similarity, or log cosh of
+the error.
+"""
 
 import math
 from abc import abstractmethod
@@ -16,15 +18,19 @@ from vaezoo.losses import require_density
 from vaezoo.networks import Gaussian, StandardNormal, Write, frozen_but_head
 
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # Wang, Simoncelli & Bovik 2003, §4
-C1, C2 = 0.01**2, 0.03**2  # for values in [0, 1], of the same paper
+C1 = 0.01**2
+C2 = 0.03**2  # for values in [0, 1], of the same paper
 
 
 class Judged(Loss):
-    """λ error(x, x̂) + KL, x̂ the mean of p(x|z); the scale of p(x|z), if it has one, is fitted by maximum likelihood."""
+    """λ error(x, x̂) + KL, x̂ the mean of p(x|z); the scale of p(x|z), if it has one, is fitted by
+    maximum likelihood.
+    """
 
     def __init__(self, spec: Spec, weight: Positive) -> None:
         super().__init__()
-        self.spec, self.weight = spec, weight
+        self.spec = spec
+        self.weight = weight
 
     def check(self, model: Model) -> None:
         require_density(self, model)
@@ -37,11 +43,15 @@ class Judged(Loss):
     def forward(self, model: Model, x: Tensor, c: Tensor | None, progress: float) -> Terms:
         vae = require_parts(model, "a reconstruction error")
         x = to_length(x, self.spec.shape[0]) if self.spec.is_sequence else x
-        trace, seen = vae.infer(x, c), ~x.isnan()
-        error = self.error(torch.where(seen, x, 0.0), torch.where(seen, trace.px.mean[0], 0.0)).mean()
+        trace = vae.infer(x, c)
+        seen = ~x.isnan()
+        error = self.error(
+            torch.where(seen, x, 0.0), torch.where(seen, trace.px.mean[0], 0.0)
+        ).mean()
         with frozen_but_head(vae.decoder):
             head = -vae.decoder(trace.z.detach(), c).log_prob(x).mean()
-        rate, distortion = trace.kl.mean(), -trace.log_px.mean().detach()
+        rate = trace.kl.mean()
+        distortion = -trace.log_px.mean().detach()
         loss = self.weight * error + rate + (head - head.detach())
         return {"loss": loss, "distortion": distortion, "rate": rate, "error": error}
 
@@ -52,7 +62,9 @@ class StructuralSimilarity(Judged):
     def __init__(self, spec: Spec, weight: Positive = 1.0) -> None:
         super().__init__(spec, weight)
         if not spec.is_image or min(spec.shape[1:]) < 4:
-            raise Unsupported(f"structural similarity needs images of 4×4 or more; this data has shape {spec.shape}")
+            raise Unsupported(
+                f"structural similarity needs images of 4×4 or more; this data has shape {spec.shape}"
+            )
         if spec.likelihood == "normal":
             raise Unsupported(
                 "structural similarity is for values in [0, 1]; a Normal likelihood speaks of all real numbers"
@@ -79,7 +91,9 @@ def log_cosh(t: Tensor) -> Tensor:
 
 
 def window(size: int) -> Tensor:
-    """(n, n), double precision: a Gaussian window, 11 pixels wide with σ = 1.5, or narrower where `size` asks for it."""
+    """(n, n), double precision: a Gaussian window, 11 pixels wide with σ = 1.5, or narrower where
+    `size` asks for it.
+    """
     n = min(11, size - (1 - size % 2))
     i = torch.arange(n, dtype=torch.float64) - (n - 1) / 2
     g = torch.exp(-0.5 * (i / (1.5 * n / 11)) ** 2)
@@ -87,26 +101,35 @@ def window(size: int) -> Tensor:
 
 
 def similarities(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """(B, C, H, W) twice -> SSIM (B,) and its factor of contrast and structure (B,), means over windows and channels."""
+    """(B, C, H, W) twice -> SSIM (B,) and its factor of contrast and structure (B,), means over
+    windows and channels.
+    """
     channels = x.shape[1]
     g = window(min(x.shape[2:])).to(x).expand(channels, 1, -1, -1)
     blur = lambda a: F.conv2d(a, g, groups=channels)  # noqa: E731
-    mx, my = blur(x), blur(y)
-    vx, vy, vxy = blur(x * x) - mx * mx, blur(y * y) - my * my, blur(x * y) - mx * my
+    mx = blur(x)
+    my = blur(y)
+    vx = blur(x * x) - mx * mx
+    vy = blur(y * y) - my * my
+    vxy = blur(x * y) - mx * my
     structure = (2 * vxy + C2) / (vx + vy + C2)
     ssim = (2 * mx * my + C1) / (mx * mx + my * my + C1) * structure
     return ssim.flatten(1).mean(1), structure.flatten(1).mean(1)
 
 
 def n_scales(side: int) -> int:
-    """How often an image of this side can be halved and still hold a window of 11 pixels, plus one; at most 5."""
+    """How often an image of this side can be halved and still hold a window of 11 pixels, plus one;
+    at most 5.
+    """
     return 1 + sum(side // 2**s >= 11 for s in range(1, len(SCALE_WEIGHTS)))
 
 
 def ms_ssim(x: Tensor, y: Tensor) -> Tensor:
-    """(B, C, H, W) twice, values in [0, 1] -> (B,): Π_s structure_s^{w_s}, the last with luminance, at most 1.
+    """(B, C, H, W) twice, values in [0, 1] -> (B,): Π_s structure_s^{w_s}, the last with luminance,
+    at most 1.
 
-    An image too small for five scales has fewer, whose weights are brought back to a sum of 1; with one it is SSIM.
+    An image too small for five scales has fewer, whose weights are brought back to a sum of 1; with
+    one it is SSIM.
     """
     scales = n_scales(min(x.shape[2:]))
     weights = torch.tensor(SCALE_WEIGHTS[:scales]).to(x)
@@ -114,34 +137,44 @@ def ms_ssim(x: Tensor, y: Tensor) -> Tensor:
     for s, weight in enumerate(weights / weights.sum()):
         ssim, structure = similarities(x, y)
         factor = ssim if s == scales - 1 else structure
-        product = product * (factor if scales == 1 else factor.clamp_min(1e-4) ** weight)  # no power of a negative number
-        x, y = F.avg_pool2d(x, 2), F.avg_pool2d(y, 2)
+        product = product * (
+            factor if scales == 1 else factor.clamp_min(1e-4) ** weight
+        )  # no power of a negative number
+        x = F.avg_pool2d(x, 2)
+        y = F.avg_pool2d(y, 2)
     return product
 
 
 @tags("perceptual")
 def msssim(spec: Spec, weight: Positive = 1.0) -> VAE:
-    """Judges a reconstruction as the eye would: by local luminance, contrast and structure, at several scales.
+    """Judges a reconstruction as the eye would: by local luminance, contrast and structure, at
+    several scales.
 
     λ D (1 - MS-SSIM(x, x̂)) + KL, D pixels, x̂ the mean of p(x|z), λ called `weight`.
 
-    Only the scale of p(x|z) is trained as a likelihood: the ELBO is a true bound of a model trained for something else.
-    Small images have fewer scales than five, and 8×8 ones narrower windows.
+    Only the scale of p(x|z) is trained as a likelihood: the ELBO is a true bound of a model trained
+    for something else. Small images have fewer scales than five, and 8×8 ones narrower windows.
 
     Paper: Snell et al. 2015, arXiv:1511.06409, §3; MS-SSIM: Wang, Simoncelli & Bovik 2003, eq. 7.
     """
-    return VAE(Gaussian(spec), Write(spec), StandardNormal(spec), StructuralSimilarity(spec, weight))
+    return VAE(
+        Gaussian(spec), Write(spec), StandardNormal(spec), StructuralSimilarity(spec, weight)
+    )
 
 
 @tags("perceptual")
 def logcosh(spec: Spec, weight: Positive = 10.0, steepness: Positive = 1.0) -> VAE:
-    """Judges a reconstruction by an error that grows in proportion to a large deviation, and to the square of a small one.
+    """Judges a reconstruction by an error that grows in proportion to a large deviation, and to the
+    square of a small one.
 
-    λ Σ log cosh(a (x̂ - x)) / a + KL, x̂ the mean of p(x|z), λ called `weight`, a called `steepness`.
+    λ Σ log cosh(a (x̂ - x)) / a + KL, x̂ the mean of p(x|z), λ called `weight`, a called
+    `steepness`.
 
-    Only the scale of p(x|z) is trained as a likelihood: the ELBO is a true bound of a model trained for something else.
+    Only the scale of p(x|z) is trained as a likelihood: the ELBO is a true bound of a model trained
+    for something else.
 
-    Paper: Chen, Chen & Feng 2019, "Log hyperbolic cosine loss improves variational auto-encoder", OpenReview rkglvsC9Ym.
+    Paper: Chen, Chen & Feng 2019, "Log hyperbolic cosine loss improves variational auto-encoder",
+    OpenReview rkglvsC9Ym.
     """
     return VAE(Gaussian(spec), Write(spec), StandardNormal(spec), LogCosh(spec, weight, steepness))
 

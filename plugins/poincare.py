@@ -1,6 +1,8 @@
-"""Codes in the Poincaré ball of curvature -κ: wrapped normal posterior and prior, and a decoder that measures in the ball.
+"""Codes in the Poincaré ball of curvature -κ: wrapped normal posterior and prior, and a decoder
+that measures in the ball.
 
-A point z has ‖z‖ < 1/√κ and λ_z = 2/(1 - κ‖z‖²). Densities are with respect to the ball's own volume λ_z^D dz.
+A point z has ‖z‖ < 1/√κ and λ_z = 2/(1 - κ‖z‖²). Densities are with respect to the ball's own
+volume λ_z^D dz.
 """
 
 import math
@@ -18,7 +20,9 @@ from vaezoo.hyperparameters import Positive
 from vaezoo.losses import ELBO
 from vaezoo.networks import Read, Write
 
-EDGE = 1e-5  # points are kept within 1 - EDGE of the ball's radius: nearer, single precision cannot tell them from the edge
+# points are kept within 1 - EDGE of the ball's radius: nearer, single precision cannot tell them
+# from the edge
+EDGE = 1e-5
 
 
 def dot(a: Tensor, b: Tensor) -> Tensor:
@@ -36,8 +40,12 @@ def inside(z: Tensor, k: float) -> Tensor:
 
 def add(a: Tensor, b: Tensor, k: float) -> Tensor:
     """Möbius addition a ⊕ b (Mathieu et al. 2019, §2)."""
-    ab, aa, bb = dot(a, b), dot(a, a), dot(b, b)
-    return ((1 + 2 * k * ab + k * bb) * a + (1 - k * aa) * b) / (1 + 2 * k * ab + k * k * aa * bb).clamp_min(1e-15)
+    ab = dot(a, b)
+    aa = dot(a, a)
+    bb = dot(b, b)
+    return ((1 + 2 * k * ab + k * bb) * a + (1 - k * aa) * b) / (
+        1 + 2 * k * ab + k * k * aa * bb
+    ).clamp_min(1e-15)
 
 
 def factor(z: Tensor, k: float) -> Tensor:
@@ -47,13 +55,15 @@ def factor(z: Tensor, k: float) -> Tensor:
 
 def exp_map(m: Tensor, v: Tensor, k: float) -> Tensor:
     """The point that the geodesic from m with velocity v reaches at time 1."""
-    n, s = length(v), math.sqrt(k)
+    n = length(v)
+    s = math.sqrt(k)
     return inside(add(m, torch.tanh(s * factor(m, k) * n / 2) * v / (s * n), k), k)
 
 
 def log_map(m: Tensor, z: Tensor, k: float) -> Tensor:
     """The velocity at m with which the geodesic reaches z at time 1: the inverse of `exp_map`."""
-    y, s = add(-m, z, k), math.sqrt(k)
+    y = add(-m, z, k)
+    s = math.sqrt(k)
     n = length(y)
     return 2 / (s * factor(m, k)) * torch.atanh((s * n).clamp_max(1 - 1e-7)) * y / n
 
@@ -61,14 +71,17 @@ def log_map(m: Tensor, z: Tensor, k: float) -> Tensor:
 class WrappedNormal(Distribution):
     """z = exp_m(v/λ_m), v ~ N(0, diag σ²) (Mathieu et al. 2019, arXiv:1901.06033, §3.2 and app. B).
 
-    log p(z) = log N(v; 0, σ²) - (D - 1) log(sinh(√κ r)/(√κ r)), with r = ‖v‖ the distance from m to z.
+    log p(z) = log N(v; 0, σ²) - (D - 1) log(sinh(√κ r)/(√κ r)), with r = ‖v‖ the distance from m to
+    z.
     """
 
     arg_constraints: dict = {}
 
     def __init__(self, loc: Tensor, scale: Tensor, k: float) -> None:
         super().__init__(loc.shape[:-1], loc.shape[-1:], validate_args=False)
-        self.loc, self.scale, self.k = loc, scale, k
+        self.loc = loc
+        self.scale = scale
+        self.k = k
 
     @property
     def mean(self) -> Tensor:
@@ -76,7 +89,9 @@ class WrappedNormal(Distribution):
         return self.loc
 
     def rsample(self, sample_shape: Any = ()) -> Tensor:
-        v = Normal(torch.zeros_like(self.scale), self.scale, validate_args=False).rsample(torch.Size(sample_shape))
+        v = Normal(torch.zeros_like(self.scale), self.scale, validate_args=False).rsample(
+            torch.Size(sample_shape)
+        )
         return exp_map(self.loc, v / factor(self.loc, self.k), self.k)
 
     def sample(self, sample_shape: Any = ()) -> Tensor:
@@ -85,8 +100,14 @@ class WrappedNormal(Distribution):
 
     def log_prob(self, value: Tensor) -> Tensor:
         v = factor(self.loc, self.k) * log_map(self.loc, value, self.k)
-        flat = Normal(torch.zeros_like(self.scale), self.scale, validate_args=False).log_prob(v).sum(-1)
-        r = math.sqrt(self.k) * length(v).squeeze(-1).clamp_min(1e-4)  # below, the ratio is 1 to 2e-9
+        flat = (
+            Normal(torch.zeros_like(self.scale), self.scale, validate_args=False)
+            .log_prob(v)
+            .sum(-1)
+        )
+        r = math.sqrt(self.k) * length(v).squeeze(-1).clamp_min(
+            1e-4
+        )  # below, the ratio is 1 to 2e-9
         log_ratio = r + torch.log(-torch.expm1(-2 * r)) - math.log(2) - r.log()
         return flat - (v.shape[-1] - 1) * log_ratio
 
@@ -98,11 +119,14 @@ class Wrapped(Encoder):
 
     def __init__(self, spec: Spec, curvature: Positive = 1.0) -> None:
         super().__init__()
-        self.net, self.curvature = Read(spec, 2 * spec.latent), float(curvature)
+        self.net = Read(spec, 2 * spec.latent)
+        self.curvature = float(curvature)
 
     def forward(self, x: Tensor, c: Tensor | None = None) -> Distribution:
         m, raw_scale = self.net(x, c).chunk(2, -1)
-        loc = exp_map(torch.zeros_like(m), m / 2, self.curvature)  # λ_0 = 2, so m is the distance from 0
+        loc = exp_map(
+            torch.zeros_like(m), m / 2, self.curvature
+        )  # λ_0 = 2, so m is the distance from 0
         return WrappedNormal(loc, F.softplus(raw_scale) + 1e-3, self.curvature)
 
 
@@ -122,16 +146,21 @@ class WrappedPrior(Prior):
 
 
 class Gyroplanes(Decoder):
-    """The shared decoder behind `hidden` signed distances from z to learned hyperplanes of the ball (Mathieu et al. 2019).
+    """The shared decoder behind `hidden` signed distances from z to learned hyperplanes of the ball
+    (Mathieu et al. 2019).
 
-    ⟨a, ·⟩ with offset p becomes ‖a‖ sign(⟨a, -p ⊕ z⟩) d(z, H_{a,p}) = ‖a‖/√κ asinh(2√κ⟨-p ⊕ z, a⟩/((1-κ‖-p ⊕ z‖²)‖a‖)).
+    ⟨a, ·⟩ with offset p becomes ‖a‖ sign(⟨a, -p ⊕ z⟩) d(z, H_{a,p}) = ‖a‖/√κ asinh(2√κ⟨-p ⊕ z,
+    a⟩/((1-κ‖-p ⊕ z‖²)‖a‖)).
     """
 
     def __init__(self, spec: Spec, encoder: Encoder) -> None:
         super().__init__()
-        self.width, self.curvature = spec.latent, encoder.curvature if isinstance(encoder, Wrapped) else 1.0
+        self.width = spec.latent
+        self.curvature = encoder.curvature if isinstance(encoder, Wrapped) else 1.0
         self.write = Write(spec, spec.hidden)
-        self.direction = nn.Parameter(torch.randn(spec.hidden, spec.latent) / math.sqrt(spec.latent))
+        self.direction = nn.Parameter(
+            torch.randn(spec.hidden, spec.latent) / math.sqrt(spec.latent)
+        )
         self.offset = nn.Parameter(0.1 * torch.randn(spec.hidden, spec.latent))
 
     def forward(self, z: Tensor, c: Tensor | None = None) -> Distribution:
@@ -139,9 +168,11 @@ class Gyroplanes(Decoder):
 
     def distances(self, z: Tensor) -> Tensor:
         """(K, B, D) -> (K, B, hidden)."""
-        k, s = self.curvature, math.sqrt(self.curvature)
+        k = self.curvature
+        s = math.sqrt(self.curvature)
         p = exp_map(torch.zeros_like(self.offset), self.offset, k)
-        y, a = add(-p, z[..., None, :], k), self.direction
+        y = add(-p, z[..., None, :], k)
+        a = self.direction
         size = length(a).squeeze(-1)
         ratio = 2 * s * (y * a).sum(-1) / ((1 - k * dot(y, y).squeeze(-1)).clamp_min(1e-6) * size)
         return size / s * torch.asinh(ratio)
@@ -151,11 +182,12 @@ class Gyroplanes(Decoder):
 def poincare(spec: Spec, curvature: Positive = 1.0, gyroplanes: bool = True) -> Model:
     """The codes lie in a hyperbolic space, whose volume grows exponentially, as a tree's leaves do.
 
-    Minimises R + E_q[log q(z|x) - log p(z)], both wrapped normals. With gyroplanes=false the decoder reads z's coordinates
-    in the ball as they are; gyroplanes add a layer of the spec's width.
+    Minimises R + E_q[log q(z|x) - log p(z)], both wrapped normals. With gyroplanes=false the
+    decoder reads z's coordinates in the ball as they are; gyroplanes add a layer of the spec's
+    width.
 
-    Paper: Mathieu et al. 2019, Continuous hierarchical representations with Poincaré variational auto-encoders,
-    arXiv:1901.06033, §3.
+    Paper: Mathieu et al. 2019, Continuous hierarchical representations with Poincaré variational
+    auto-encoders, arXiv:1901.06033, §3.
     """
     encoder = Wrapped(spec, curvature)
     decoder = Gyroplanes(spec, encoder) if gyroplanes else Write(spec)
@@ -169,4 +201,8 @@ def vaezoo_variants() -> list:
 
 @hookimpl
 def vaezoo_parts() -> list[Part]:
-    return [Part("wrapped", Wrapped), Part("wrapped_normal", WrappedPrior), Part("gyroplanes", Gyroplanes)]
+    return [
+        Part("wrapped", Wrapped),
+        Part("wrapped_normal", WrappedPrior),
+        Part("gyroplanes", Gyroplanes),
+    ]

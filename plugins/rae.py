@@ -1,4 +1,6 @@
-"""Regularised autoencoders: no noise but a smooth decoder, and a density that is fitted to the codes after training."""
+"""Regularised autoencoders: no noise but a smooth decoder, and a density that is fitted to the
+codes after training.
+"""
 
 from abc import abstractmethod
 from collections.abc import Callable
@@ -17,7 +19,9 @@ from vaezoo.networks import Deterministic, Write
 
 
 class FittedMixture(Prior):
-    """A mixture of Gaussians with full covariances, fitted to the codes after training; N(0, I) until then."""
+    """A mixture of Gaussians with full covariances, fitted to the codes after training; N(0, I)
+    until then.
+    """
 
     logits: Tensor
     loc: Tensor
@@ -30,7 +34,9 @@ class FittedMixture(Prior):
         self.register_buffer("tril", torch.eye(spec.latent).repeat(parts, 1, 1))
 
     def forward(self, c: Tensor | None = None) -> Distribution:
-        return mixture(self.logits, D.MultivariateNormal(self.loc, scale_tril=self.tril, validate_args=False))
+        return mixture(
+            self.logits, D.MultivariateNormal(self.loc, scale_tril=self.tril, validate_args=False)
+        )
 
     def fit(self, z: Tensor) -> None:
         from sklearn.mixture import GaussianMixture  # a second of import that only this needs
@@ -41,7 +47,9 @@ class FittedMixture(Prior):
         self.logits.fill_(-1e9)  # no weight on parts that there were too few codes for
         self.logits[:parts] = torch.as_tensor(fitted.weights_).log()
         self.loc[:parts] = torch.as_tensor(fitted.means_).to(self.loc)
-        self.tril[:parts] = torch.linalg.cholesky(torch.as_tensor(fitted.covariances_)).to(self.tril)
+        self.tril[:parts] = torch.linalg.cholesky(torch.as_tensor(fitted.covariances_)).to(
+            self.tril
+        )
 
 
 class Regularised(Loss):
@@ -51,7 +59,8 @@ class Regularised(Loss):
 
     def __init__(self, beta: NonNegative, weight: NonNegative) -> None:
         super().__init__()
-        self.beta, self.weight = beta, weight
+        self.beta = beta
+        self.weight = weight
 
     def check(self, model: Model) -> None:
         require_parts(model, "a regularised autoencoder")
@@ -63,13 +72,16 @@ class Regularised(Loss):
     def forward(self, model: Model, x: Tensor, c: Tensor | None, progress: float) -> Terms:
         trace = model.infer(x, c)
         size = trace.z.flatten(2).square().sum(-1).mean() / 2
-        distortion, penalty = -trace.log_px.mean(), self.penalty(require_parts(model, "RAE"), trace.z, c)
+        distortion = -trace.log_px.mean()
+        penalty = self.penalty(require_parts(model, "RAE"), trace.z, c)
         loss = distortion + self.beta * size + self.weight * penalty
         return {"loss": loss, "distortion": distortion, "size": size, "penalty": penalty}
 
 
 class WeightDecay(Regularised):
-    """R + β ‖z‖²/2 + λ ‖θ‖², θ the weights of the decoder (Ghosh et al. 2020, arXiv:1903.12436, §3, RAE-L2)."""
+    """R + β ‖z‖²/2 + λ ‖θ‖², θ the weights of the decoder (Ghosh et al. 2020, arXiv:1903.12436, §3,
+    RAE-L2).
+    """
 
     def __init__(self, beta: NonNegative = 0.1, weight: NonNegative = 1e-3) -> None:
         super().__init__(beta, weight)
@@ -79,7 +91,9 @@ class WeightDecay(Regularised):
 
 
 class GradientPenalty(Regularised):
-    """R + β ‖z‖²/2 + λ ‖∂x̂/∂z‖², the squared Frobenius norm, a mean over the batch (arXiv:1903.12436, §3, RAE-GP)."""
+    """R + β ‖z‖²/2 + λ ‖∂x̂/∂z‖², the squared Frobenius norm, a mean over the batch
+    (arXiv:1903.12436, §3, RAE-GP).
+    """
 
     def __init__(self, beta: NonNegative = 0.1, weight: NonNegative = 0.1) -> None:
         super().__init__(beta, weight)
@@ -99,23 +113,30 @@ class NoPenalty(Regularised):
 
 
 def weights(decoder: Decoder) -> list[Tensor]:
-    """The parameters of the decoder but for those of its likelihood: a scale is not to be pulled to 0."""
+    """The parameters of the decoder but for those of its likelihood: a scale is not to be pulled to
+    0.
+    """
     return [p for name, p in decoder.named_parameters() if not name.startswith("likelihood")]
 
 
 def squared_jacobian(f: Callable[[Tensor], Tensor], z: Tensor) -> Tensor:
-    """An unbiased estimate of the mean over rows of ‖∂f/∂z‖², by one random projection of f's outputs (Hutchinson 1989).
+    """An unbiased estimate of the mean over rows of ‖∂f/∂z‖², by one random projection of f's
+    outputs (Hutchinson 1989).
 
     A row of f (1, B, …) must depend on the same row of z (1, B, D) only.
     """
-    with torch.backends.cudnn.flags(enabled=False):  # cuDNN's recurrent layers cannot be differentiated twice
+    with torch.backends.cudnn.flags(
+        enabled=False
+    ):  # cuDNN's recurrent layers cannot be differentiated twice
         out, pull = torch.func.vjp(f, z)[:2]
         (projected,) = pull(torch.randn(out.shape, dtype=out.dtype, device=out.device))
     return projected.flatten(2).square().sum(-1).mean()
 
 
 class Spectral(nn.Module):
-    """c W / σ(W), σ the largest singular value, followed by one power iteration a pass (Miyato et al. 2018, 1802.05957)."""
+    """c W / σ(W), σ the largest singular value, followed by one power iteration a pass (Miyato et
+    al. 2018, 1802.05957).
+    """
 
     u: Tensor
 
@@ -144,53 +165,72 @@ class SmoothWrite(Write):
 
     def __init__(self, spec: Spec, norm: Positive = 3.0) -> None:
         if spec.network == "rnn":
-            raise Unsupported("spectral norm is for linear and convolutional layers; a recurrent decoder has others")
+            raise Unsupported(
+                "spectral norm is for linear and convolutional layers; a recurrent decoder has others"
+            )
         super().__init__(spec)
         layers = [m for m in self.modules() if isinstance(m, nn.Linear | nn.ConvTranspose2d)]
         for layer in layers:
-            spectral = Spectral(layer.weight, 1 if isinstance(layer, nn.ConvTranspose2d) else 0, norm)
+            spectral = Spectral(
+                layer.weight, 1 if isinstance(layer, nn.ConvTranspose2d) else 0, norm
+            )
             parametrize.register_parametrization(layer, "weight", spectral)
 
 
 @tags("deterministic")
-def rae_l2(spec: Spec, beta: NonNegative = 0.1, weight: NonNegative = 1e-3, parts: Count = 10) -> VAE:
+def rae_l2(
+    spec: Spec, beta: NonNegative = 0.1, weight: NonNegative = 1e-3, parts: Count = 10
+) -> VAE:
     """Puts decay of the decoder's weights in the place of noise.
 
-    R + β ‖z‖²/2 + λ ‖θ‖², λ called `weight`; then a mixture of `parts` Gaussians is fitted to the codes, to sample from.
+    R + β ‖z‖²/2 + λ ‖θ‖², λ called `weight`; then a mixture of `parts` Gaussians is fitted to the
+    codes, to sample from.
 
-    R is -log p(x|z), in nats, where the paper has a squared error; its λ and β are chosen for each data set.
+    R is -log p(x|z), in nats, where the paper has a squared error; its λ and β are chosen for each
+    data set.
 
-    Paper: Ghosh, Sajjadi, Vergari, Black & Schölkopf 2020, arXiv:1903.12436, §3 (RAE-L2) and §4 (the fit).
+    Paper: Ghosh, Sajjadi, Vergari, Black & Schölkopf 2020, arXiv:1903.12436, §3 (RAE-L2) and §4
+    (the fit).
     """
-    return VAE(Deterministic(spec), Write(spec), FittedMixture(spec, parts), WeightDecay(beta, weight))
+    return VAE(
+        Deterministic(spec), Write(spec), FittedMixture(spec, parts), WeightDecay(beta, weight)
+    )
 
 
 @tags("deterministic")
-def rae_gp(spec: Spec, beta: NonNegative = 0.1, weight: NonNegative = 0.1, parts: Count = 10) -> VAE:
+def rae_gp(
+    spec: Spec, beta: NonNegative = 0.1, weight: NonNegative = 0.1, parts: Count = 10
+) -> VAE:
     """Puts a bound on the decoder's slope at the codes in the place of noise.
 
-    R + β ‖z‖²/2 + λ ‖∂x̂/∂z‖², λ called `weight`; then a mixture of `parts` Gaussians is fitted to the codes.
+    R + β ‖z‖²/2 + λ ‖∂x̂/∂z‖², λ called `weight`; then a mixture of `parts` Gaussians is fitted to
+    the codes.
 
-    ‖·‖ is the Frobenius norm of the Jacobian of the mean of p(x|z), estimated without bias by one random projection.
+    ‖·‖ is the Frobenius norm of the Jacobian of the mean of p(x|z), estimated without bias by one
+    random projection.
 
     Paper: Ghosh et al. 2020, arXiv:1903.12436, §3 (RAE-GP) and §4 (the fit).
     """
-    return VAE(Deterministic(spec), Write(spec), FittedMixture(spec, parts), GradientPenalty(beta, weight))
+    return VAE(
+        Deterministic(spec), Write(spec), FittedMixture(spec, parts), GradientPenalty(beta, weight)
+    )
 
 
 @tags("deterministic")
 def rae_sn(spec: Spec, beta: NonNegative = 0.1, norm: Positive = 3.0, parts: Count = 10) -> VAE:
     """Puts a bound on every layer's slope in the place of noise.
 
-    R + β ‖z‖²/2, the weights of every layer of the decoder scaled to the spectral norm `norm`; then a mixture of `parts`
-    Gaussians is fitted to the codes.
+    R + β ‖z‖²/2, the weights of every layer of the decoder scaled to the spectral norm `norm`; then
+    a mixture of `parts` Gaussians is fitted to the codes.
 
-    The paper's norm is 1, in networks whose batch normalisation lets every layer grow again. The shared networks have none:
-    with a norm of 1 the outputs hardly differ from one code to another.
+    The paper's norm is 1, in networks whose batch normalisation lets every layer grow again. The
+    shared networks have none: with a norm of 1 the outputs hardly differ from one code to another.
 
     Paper: Ghosh et al. 2020, arXiv:1903.12436, §3 (RAE-SN) and §4 (the fit).
     """
-    return VAE(Deterministic(spec), SmoothWrite(spec, norm), FittedMixture(spec, parts), NoPenalty(beta))
+    return VAE(
+        Deterministic(spec), SmoothWrite(spec, norm), FittedMixture(spec, parts), NoPenalty(beta)
+    )
 
 
 @hookimpl
@@ -200,5 +240,9 @@ def vaezoo_variants() -> list[Callable[..., Model]]:
 
 @hookimpl
 def vaezoo_parts() -> list[Part]:
-    losses = [Part("rae_l2", WeightDecay), Part("rae_gp", GradientPenalty), Part("rae_sn", NoPenalty)]
+    losses = [
+        Part("rae_l2", WeightDecay),
+        Part("rae_gp", GradientPenalty),
+        Part("rae_sn", NoPenalty),
+    ]
     return [Part("fitted_mixture", FittedMixture), Part("smooth", SmoothWrite), *losses]

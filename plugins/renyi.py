@@ -1,4 +1,6 @@
-"""Rényi bounds: a family that runs from the ELBO (α = 1) through the importance-weighted bound (α = 0) and beyond."""
+"""Rényi bounds: a family that runs from the ELBO (α = 1) through the importance-weighted bound (α =
+0) and beyond.
+"""
 
 import math
 from collections.abc import Callable
@@ -13,7 +15,9 @@ from vaezoo.networks import Gaussian, StandardNormal, Write
 
 
 def renyi_bound(log_w: Tensor, alpha: float) -> Tensor:
-    """(K, B) -> (B,): log(mean_k w_k^{1-α}) / (1-α), in nats, and its limit, the mean of log w, at α = 1."""
+    """(K, B) -> (B,): log(mean_k w_k^{1-α}) / (1-α), in nats, and its limit, the mean of log w, at
+    α = 1.
+    """
     power = 1 - alpha
     if abs(power) < 1e-4:  # single precision loses the difference of logarithms below
         return log_w.mean(0)
@@ -25,7 +29,8 @@ class RenyiBound(Loss):
 
     def __init__(self, alpha: Real = 0.5, k: Count = 8) -> None:
         super().__init__()
-        self.alpha, self.k = alpha, k
+        self.alpha = alpha
+        self.k = k
 
     def check(self, model: Model) -> None:
         require_density(self, model)
@@ -42,7 +47,8 @@ def renyi(spec: Spec, alpha: Real = 0.5, k: Count = 8) -> VAE:
 
     -1/(1-α) log mean_k w_k^{1-α}, w = p(x, z_k) / q(z_k|x), k draws.
 
-    α = 1 is the ELBO, α = 0 the importance-weighted bound; α < 0 with many draws exceeds log p(x), and is not a bound.
+    α = 1 is the ELBO, α = 0 the importance-weighted bound; α < 0 with many draws exceeds log p(x),
+    and is not a bound.
 
     Paper: Li & Turner 2016, arXiv:1602.02311: the bound is §3, its estimate with k draws §4.
     """

@@ -20,15 +20,20 @@ class Posterior(nn.Module):
 
     def __init__(self, features: int, hidden: int, latent: int) -> None:
         super().__init__()
-        self.see, self.recall = nn.Linear(features, hidden), nn.Linear(hidden, hidden, bias=False)
-        self.out, self.chain = nn.Linear(hidden, 2 * latent), nn.GRU(latent, hidden, batch_first=True)
+        self.see = nn.Linear(features, hidden)
+        self.recall = nn.Linear(hidden, hidden, bias=False)
+        self.out = nn.Linear(hidden, 2 * latent)
+        self.chain = nn.GRU(latent, hidden, batch_first=True)
 
     def forward(self, g: Tensor, feature: Tensor) -> Moments:
         return moments(self.out(F.silu(feature + self.recall(g))))
 
     def path(self, g: Tensor, features: Tensor) -> tuple[Tensor, Tensor, Moments]:
-        """g_1 … g_T+1 (K, B, T + 1, H), and draws and moments of q (K, B, T, D), from g_1 (K, B, H)."""
-        gs, trail = [g], []
+        """g_1 … g_T+1 (K, B, T + 1, H), and draws and moments of q (K, B, T, D), from g_1 (K, B,
+        H).
+        """
+        gs = [g]
+        trail = []
         for feature in features.unbind(1):
             q = self(gs[-1], feature)
             z = q.loc + q.scale * noise(*q.loc.shape, like=q.loc)
@@ -44,13 +49,19 @@ def standard(like: Tensor) -> Moments:
 
 
 class Causal(Stepwise):
-    """p(z_t) = N(0, I), p(x_t|z_≤t) and q(z_t|z_<t, x_t:T). The state is [g_t, h_t]: what q and p(x) know of z_<t."""
+    """p(z_t) = N(0, I), p(x_t|z_≤t) and q(z_t|z_<t, x_t:T). The state is [g_t, h_t]: what q and
+    p(x) know of z_<t.
+    """
 
     def __init__(self, spec: Spec, particles: int) -> None:
-        d, h = spec.latent, spec.hidden
+        d = spec.latent
+        h = spec.hidden
         super().__init__(spec, 2 * h, bound(particles))
-        self.hidden, self.latent, self.posterior = h, d, Posterior(h, h, d)
-        self.ahead, self.decode = nn.GRU(self.channels, h, batch_first=True), nn.GRU(d, h, batch_first=True)
+        self.hidden = h
+        self.latent = d
+        self.posterior = Posterior(h, h, d)
+        self.ahead = nn.GRU(self.channels, h, batch_first=True)
+        self.decode = nn.GRU(d, h, batch_first=True)
         self.write = nn.Linear(h, self.raw_channels)
 
     def features(self, x: Tensor, inputs: Tensor, mask: Tensor | None) -> Tensor:
@@ -73,56 +84,83 @@ class Causal(Stepwise):
         """The loop is over g alone; h follows from all z at once."""
         g, h = self.begin(k, len(seen.x), seen.features).split(self.hidden, -1)
         gs, z, q = self.posterior.path(g, seen.features)
-        hs = self.decode(z.flatten(0, 1), h.flatten(0, 1)[None].contiguous())[0].unflatten(0, z.shape[:2])
+        hs = self.decode(z.flatten(0, 1), h.flatten(0, 1)[None].contiguous())[0].unflatten(
+            0, z.shape[:2]
+        )
         self.end(torch.cat([gs[:, :, -1], hs[:, :, -1]], -1))
         return torch.cat([gs[:, :, :-1], torch.cat([h[:, :, None], hs[:, :, :-1]], 2)], -1), z, q
 
 
 class NonCausal(Model):
-    """p(z_t) = N(0, I), p(x_t|z_1:T) and q(z_t|z_<t, x_1:T): no step can be written before all z are drawn."""
+    """p(z_t) = N(0, I), p(x_t|z_1:T) and q(z_t|z_<t, x_1:T): no step can be written before all z
+    are drawn.
+    """
 
     def __init__(self, spec: Spec) -> None:
         super().__init__(ELBO())
-        d, h, (self.steps, channels) = spec.latent, spec.hidden, spec.as_steps
-        self.spec, self.hidden, self.likelihood = spec, h, StepsLikelihood(spec)
-        self.read, self.posterior, self.decode = BothEnds(channels, h), Posterior(2 * h, h, d), BothEnds(d, h)
+        d = spec.latent
+        h = spec.hidden
+        (self.steps, channels) = spec.as_steps
+        self.spec = spec
+        self.hidden = h
+        self.likelihood = StepsLikelihood(spec)
+        self.read = BothEnds(channels, h)
+        self.posterior = Posterior(2 * h, h, d)
+        self.decode = BothEnds(d, h)
         self.write = nn.Linear(2 * h, self.likelihood.raw_channels)
 
     def infer(self, x: Tensor, c: Tensor | None = None, k: int = 1) -> Trace:
         _, full, mask = as_steps(x, self.spec)
         features = self.posterior.see(self.read(full, mask))
         _, z, q = self.posterior.path(features.new_zeros(k, len(x), self.hidden), features)
-        steps_q, steps_p = Steps(*q, mask), Steps(*standard(z[0]), mask)
-        return Trace(x, self._px(z, mask), (Latent(z, steps_q.log_prob(z), steps_q, steps_p, stepwise=True),))
+        steps_q = Steps(*q, mask)
+        steps_p = Steps(*standard(z[0]), mask)
+        return Trace(
+            x, self._px(z, mask), (Latent(z, steps_q.log_prob(z), steps_q, steps_p, stepwise=True),)
+        )
 
     def _px(self, z: Tensor, mask: Tensor | None) -> Observed:
         """p(x|z), from z (K, B, T, D)."""
         each = None if mask is None else mask.expand(len(z), *mask.shape).flatten(0, 1)
-        return self.likelihood(self.write(self.decode(z.flatten(0, 1), each)).unflatten(0, z.shape[:2]))
+        return self.likelihood(
+            self.write(self.decode(z.flatten(0, 1), each)).unflatten(0, z.shape[:2])
+        )
 
     @torch.no_grad()
     def sample(self, n: int, c: Tensor | None = None, mean: bool = False) -> Tensor:
         like = next(self.parameters())
         px = self._px(
-            torch.randn(1, n, self.steps, self.posterior.chain.input_size, dtype=like.dtype, device=like.device), None
+            torch.randn(
+                1,
+                n,
+                self.steps,
+                self.posterior.chain.input_size,
+                dtype=like.dtype,
+                device=like.device,
+            ),
+            None,
         )
         return (px.mean if mean else px.sample())[0]
 
 
 @tags("recurrent")
 def rvae(spec: Spec, causal: bool = True, particles: Particles = 0) -> Model:
-    """Independent latents, one a step, and a recurrent decoder over them; the posterior has the true one's structure.
+    """Independent latents, one a step, and a recurrent decoder over them; the posterior has the
+    true one's structure.
 
-    Σ_t −log p(x_t|z_≤t) + KL(q(z_t|z_<t, x_t:T) ‖ N(0, I)); not `causal`: x_t depends on all of z, z_t on all of x;
-    with `particles`, −log p̂ of a filter of that many (FIVO), for the causal form.
+    Σ_t −log p(x_t|z_≤t) + KL(q(z_t|z_<t, x_t:T) ‖ N(0, I)); not `causal`: x_t depends on all of z,
+    z_t on all of x; with `particles`, −log p̂ of a filter of that many (FIVO), for the causal form.
 
-    Paper: Leglaive, Alameda-Pineda, Girin, Horaud 2020, arXiv:1910.10942, causal and non-causal model and posterior.
-    The likelihood is the data's, where the paper has complex Gaussians for spectrograms; GRUs in place of LSTMs.
+    Paper: Leglaive, Alameda-Pineda, Girin, Horaud 2020, arXiv:1910.10942, causal and non-causal
+    model and posterior. The likelihood is the data's, where the paper has complex Gaussians for
+    spectrograms; GRUs in place of LSTMs.
     """
     if causal:
         return Causal(spec, particles)
     if particles:
-        raise Unsupported("particles need the causal form, whose steps can be drawn one after the other")
+        raise Unsupported(
+            "particles need the causal form, whose steps can be drawn one after the other"
+        )
     return NonCausal(spec)
 
 

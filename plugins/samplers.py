@@ -1,8 +1,10 @@
-"""Densities that are fitted to the codes of a trained model, to sample from in the place of its prior.
+"""Densities that are fitted to the codes of a trained model, to sample from in the place of its
+prior.
 
     vaezoo bench --variants vae,rae_l2 --sampler prior,mixture
 
-Ghosh, Sajjadi, Vergari, Black & Schölkopf 2020, arXiv:1903.12436, §4, call it ex-post density estimation.
+Ghosh, Sajjadi, Vergari, Black & Schölkopf 2020, arXiv:1903.12436, §4, call it ex-post density
+estimation.
 """
 
 from collections.abc import Callable
@@ -27,14 +29,22 @@ class Gaussian(Sampler):
 
     def fit(self, z: Tensor, seed: int) -> None:
         self.mean = z.mean(0)
-        self.tril = torch.linalg.cholesky(z.double().T.cov() + 1e-6 * torch.eye(z.shape[1], device=z.device)).to(z)
+        self.tril = torch.linalg.cholesky(
+            z.double().T.cov() + 1e-6 * torch.eye(z.shape[1], device=z.device)
+        ).to(z)
 
     def sample(self, n: int) -> Tensor:
-        return self.mean + torch.randn(n, len(self.mean), dtype=self.mean.dtype, device=self.mean.device) @ self.tril.T
+        return (
+            self.mean
+            + torch.randn(n, len(self.mean), dtype=self.mean.dtype, device=self.mean.device)
+            @ self.tril.T
+        )
 
 
 class Mixture(Sampler):
-    """A mixture of Gaussians with full covariances, by expectation maximisation (the paper's choice, ten of them)."""
+    """A mixture of Gaussians with full covariances, by expectation maximisation (the paper's
+    choice, ten of them).
+    """
 
     def __init__(self, components: Count = 10) -> None:
         self.components = components
@@ -43,8 +53,12 @@ class Mixture(Sampler):
         from sklearn.mixture import GaussianMixture  # a second of import that only this needs
 
         components = min(self.components, len(z))
-        found = GaussianMixture(components, reg_covar=1e-6, max_iter=200, random_state=seed).fit(z.double().cpu().numpy())
-        log_weights, loc, covariance = (torch.as_tensor(a) for a in (found.weights_, found.means_, found.covariances_))
+        found = GaussianMixture(components, reg_covar=1e-6, max_iter=200, random_state=seed).fit(
+            z.double().cpu().numpy()
+        )
+        log_weights, loc, covariance = (
+            torch.as_tensor(a) for a in (found.weights_, found.means_, found.covariances_)
+        )
         parts = MultivariateNormal(loc.to(z), scale_tril=torch.linalg.cholesky(covariance).to(z))
         self.density = mixture(log_weights.log().to(z), parts)
 
@@ -53,18 +67,29 @@ class Mixture(Sampler):
 
 
 class Flow(Sampler):
-    """A neural spline flow (Durkan et al. 2019, arXiv:1906.04032) on standardised codes, by maximum likelihood."""
+    """A neural spline flow (Durkan et al. 2019, arXiv:1906.04032) on standardised codes, by maximum
+    likelihood.
+    """
 
     def __init__(
-        self, transforms: Count = 3, hidden: Count = 64, steps: Count = 1500, learning_rate: Positive = 1e-3
+        self,
+        transforms: Count = 3,
+        hidden: Count = 64,
+        steps: Count = 1500,
+        learning_rate: Positive = 1e-3,
     ) -> None:
-        self.transforms, self.hidden, self.steps, self.learning_rate = transforms, hidden, steps, learning_rate
+        self.transforms = transforms
+        self.hidden = hidden
+        self.steps = steps
+        self.learning_rate = learning_rate
 
     def fit(self, z: Tensor, seed: int) -> None:
         if z.shape[1] < 2:
             raise Unsupported("a flow couples dimensions, so it needs latent ≥ 2")
         self.scale = Scale(z)
-        self.net = zuko.flows.NSF(z.shape[1], transforms=self.transforms, hidden_features=[self.hidden] * 2).to(z.device)
+        self.net = zuko.flows.NSF(
+            z.shape[1], transforms=self.transforms, hidden_features=[self.hidden] * 2
+        ).to(z.device)
         _minimise(self.net, self.scale.standard(z), self._cost, self.steps, self.learning_rate)
 
     def _cost(self, e: Tensor) -> Tensor:
@@ -76,21 +101,30 @@ class Flow(Sampler):
 
 
 class Second(Sampler):
-    """A second VAE, on standardised codes: p(u) = N(0, I), p(z|u) = N(m(u), γ²), its draws with the noise γ.
+    """A second VAE, on standardised codes: p(u) = N(0, I), p(z|u) = N(m(u), γ²), its draws with the
+    noise γ.
 
-    Dai & Wipf 2019, arXiv:1903.05789, §4; the variant `two_stage` is the same idea with the bound of both stages.
+    Dai & Wipf 2019, arXiv:1903.05789, §4; the variant `two_stage` is the same idea with the bound
+    of both stages.
     """
 
-    def __init__(self, hidden: Count = 128, steps: Count = 4000, learning_rate: Positive = 2e-3) -> None:
-        self.hidden, self.steps, self.learning_rate = hidden, steps, learning_rate
+    def __init__(
+        self, hidden: Count = 128, steps: Count = 4000, learning_rate: Positive = 2e-3
+    ) -> None:
+        self.hidden = hidden
+        self.steps = steps
+        self.learning_rate = learning_rate
 
     def fit(self, z: Tensor, seed: int) -> None:
-        self.scale, self.net = Scale(z), Coder(z.shape[1], self.hidden).to(z.device)
+        self.scale = Scale(z)
+        self.net = Coder(z.shape[1], self.hidden).to(z.device)
         _minimise(self.net, self.scale.standard(z), self.net, self.steps, self.learning_rate)
 
     @torch.no_grad()
     def sample(self, n: int) -> Tensor:
-        u = torch.randn(n, len(self.scale.mean), dtype=self.scale.mean.dtype, device=self.scale.mean.device)
+        u = torch.randn(
+            n, len(self.scale.mean), dtype=self.scale.mean.dtype, device=self.scale.mean.device
+        )
         return self.scale.restored(self.net.p(u).sample())
 
 
@@ -99,8 +133,11 @@ class Coder(nn.Module):
 
     def __init__(self, width: int, hidden: int) -> None:
         super().__init__()
-        self.read, self.write = mlp(width, hidden, hidden, 2 * width), mlp(width, hidden, hidden, width)
-        self.log_noise = nn.Parameter(torch.tensor(-2.0))  # from 0 it stays where u says nothing and γ all
+        self.read = mlp(width, hidden, hidden, 2 * width)
+        self.write = mlp(width, hidden, hidden, width)
+        self.log_noise = nn.Parameter(
+            torch.tensor(-2.0)
+        )  # from 0 it stays where u says nothing and γ all
 
     def p(self, u: Tensor) -> Distribution:
         return normal(self.write(u), self.log_noise.exp())
@@ -116,7 +153,8 @@ class Scale:
     """Codes with mean 0 and deviation 1, and back."""
 
     def __init__(self, z: Tensor) -> None:
-        self.mean, self.deviation = z.mean(0), z.std(0).clamp_min(1e-6)
+        self.mean = z.mean(0)
+        self.deviation = z.std(0).clamp_min(1e-6)
 
     def standard(self, z: Tensor) -> Tensor:
         return (z - self.mean) / self.deviation
@@ -125,7 +163,9 @@ class Scale:
         return self.mean + self.deviation * e
 
 
-def _minimise(net: nn.Module, rows: Tensor, cost: Callable[[Tensor], Tensor], steps: int, learning_rate: float) -> None:
+def _minimise(
+    net: nn.Module, rows: Tensor, cost: Callable[[Tensor], Tensor], steps: int, learning_rate: float
+) -> None:
     """`steps` of Adam on batches of the rows, the learning rate falling by a cosine."""
     adam = torch.optim.Adam(net.parameters(), learning_rate)
     decay = torch.optim.lr_scheduler.CosineAnnealingLR(adam, steps)
@@ -140,4 +180,9 @@ def _minimise(net: nn.Module, rows: Tensor, cost: Callable[[Tensor], Tensor], st
 
 @hookimpl
 def vaezoo_parts() -> list[Part]:
-    return [Part("gaussian", Gaussian), Part("mixture", Mixture), Part("flow", Flow), Part("vae", Second)]
+    return [
+        Part("gaussian", Gaussian),
+        Part("mixture", Mixture),
+        Part("flow", Flow),
+        Part("vae", Second),
+    ]

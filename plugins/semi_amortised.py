@@ -19,11 +19,12 @@ Steps = Annotated[int, Field(ge=0)]
 
 
 class SemiAmortised(Encoder):
-    """λ_0 = encoder(x); λ_{k+1} = λ_k + rate · v_k, v_k = momentum · v_{k-1} + ∇_λ ELBO(x, λ_k); q = N(λ_K).
+    """λ_0 = encoder(x); λ_{k+1} = λ_k + rate · v_k, v_k = momentum · v_{k-1} + ∇_λ ELBO(x, λ_k); q
+    = N(λ_K).
 
-    λ holds μ and log σ. Each step draws z anew; each row's gradient is cut to the norm `clip` (the paper cuts at 5). The
-    gradient for all parameters flows through the steps, exactly, where the paper takes finite differences of Hessians.
-    Decoder and prior are used, not owned.
+    λ holds μ and log σ. Each step draws z anew; each row's gradient is cut to the norm `clip` (the
+    paper cuts at 5). The gradient for all parameters flows through the steps, exactly, where the
+    paper takes finite differences of Hessians. Decoder and prior are used, not owned.
     """
 
     def __init__(
@@ -37,8 +38,15 @@ class SemiAmortised(Encoder):
         clip: Positive = 5.0,
     ) -> None:
         super().__init__()
-        self.net, self.steps, self.rate, self.momentum, self.clip = Read(spec, 2 * spec.latent), steps, rate, momentum, clip
-        self._target = (decoder, prior)  # in a tuple, so that their parameters are not also this module's
+        self.net = Read(spec, 2 * spec.latent)
+        self.steps = steps
+        self.rate = rate
+        self.momentum = momentum
+        self.clip = clip
+        self._target = (
+            decoder,
+            prior,
+        )  # in a tuple, so that their parameters are not also this module's
 
     def forward(self, x: Tensor, c: Tensor | None = None) -> Distribution:
         loc, raw_scale = self.net(x, c).chunk(2, -1)
@@ -51,9 +59,13 @@ class SemiAmortised(Encoder):
 
     def _ascent(self, parameters: Tensor, x: Tensor, c: Tensor | None) -> Tensor:
         """∇ ELBO for each row, (B, 2 D), no longer than `clip`."""
-        with torch.backends.cudnn.flags(enabled=False):  # cuDNN's recurrent layers have no second derivative
+        with torch.backends.cudnn.flags(
+            enabled=False
+        ):  # cuDNN's recurrent layers have no second derivative
             if parameters.requires_grad:  # the same as below, with less overhead
-                gradient = torch.autograd.grad(self._bound(parameters, x, c).sum(), parameters, create_graph=True)[0]
+                gradient = torch.autograd.grad(
+                    self._bound(parameters, x, c).sum(), parameters, create_graph=True
+                )[0]
             else:  # in evaluation, also under no_grad
                 gradient = torch.func.grad(lambda p: self._bound(p, x, c).sum())(parameters)
         length = (gradient.square().sum(-1, keepdim=True) + 1e-12).sqrt()
@@ -62,7 +74,8 @@ class SemiAmortised(Encoder):
     def _bound(self, parameters: Tensor, x: Tensor, c: Tensor | None) -> Tensor:
         """The one-draw ELBO, (1, B)."""
         decoder, prior = self._target
-        q, p = posterior(parameters), prior(c)
+        q = posterior(parameters)
+        p = prior(c)
         z, log_q = draw(q, (1,))
         closed = kl(q, p)
         return decoder(z, c).log_prob(x) - (log_q - p.log_prob(z) if closed is None else closed)
@@ -75,17 +88,28 @@ def posterior(parameters: Tensor) -> Distribution:
 
 
 @tags("posterior")
-def savae(spec: Spec, steps: Steps = 2, rate: Positive = 0.05, momentum: Fraction = 0.5, clip: Positive = 5.0) -> Model:
-    """The encoder's answer is improved by a few steps of gradient ascent on each row's own ELBO, in training and after.
+def savae(
+    spec: Spec,
+    steps: Steps = 2,
+    rate: Positive = 0.05,
+    momentum: Fraction = 0.5,
+    clip: Positive = 5.0,
+) -> Model:
+    """The encoder's answer is improved by a few steps of gradient ascent on each row's own ELBO, in
+    training and after.
 
-    Minimises R + KL at the improved posterior, for encoder and decoder together, through the steps. With steps=0 it is the
-    plain VAE. The paper takes 20 steps on images; a step costs about one training step of the plain VAE.
+    Minimises R + KL at the improved posterior, for encoder and decoder together, through the steps.
+    With steps=0 it is the plain VAE. The paper takes 20 steps on images; a step costs about one
+    training step of the plain VAE.
 
-    Paper: Kim et al. 2018, Semi-amortized variational autoencoders, arXiv:1802.02550, §3 and algorithm 1; momentum as in the
-    authors' code.
+    Paper: Kim et al. 2018, Semi-amortized variational autoencoders, arXiv:1802.02550, §3 and
+    algorithm 1; momentum as in the authors' code.
     """
-    decoder, prior = Write(spec), StandardNormal(spec)
-    return VAE(SemiAmortised(spec, decoder, prior, steps, rate, momentum, clip), decoder, prior, ELBO())
+    decoder = Write(spec)
+    prior = StandardNormal(spec)
+    return VAE(
+        SemiAmortised(spec, decoder, prior, steps, rate, momentum, clip), decoder, prior, ELBO()
+    )
 
 
 @hookimpl

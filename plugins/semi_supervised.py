@@ -30,7 +30,9 @@ class OneClass(Drawable):
     def draw(self, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
         log_p = self.log_p.expand(*shape, *self.log_p.shape)
         exponential = -torch.rand_like(log_p).clamp_min(1e-30).log()
-        y = one_hot((log_p - exponential.clamp_min(1e-30).log()).argmax(-1), log_p)  # the Gumbel trick
+        y = one_hot(
+            (log_p - exponential.clamp_min(1e-30).log()).argmax(-1), log_p
+        )  # the Gumbel trick
         return y, self.log_prob(y)
 
     def centre(self) -> Tensor:
@@ -51,13 +53,17 @@ def one_hot(index: Tensor, like: Tensor) -> Tensor:
 
 
 class M2(Model):
-    """p(y) p(z) p(x|y, z) with p(y) uniform, q(y|x) q(z|x, y). The label is read by the loss, not by `infer`."""
+    """p(y) p(z) p(x|y, z) with p(y) uniform, q(y|x) q(z|x, y). The label is read by the loss, not
+    by `infer`.
+    """
 
     def __init__(self, spec: Spec, loss: Loss) -> None:
         super().__init__(loss)
         seen = spec.conditioned()
         self.classes = spec.classes
-        self.classifier, self.encoder, self.decoder = Read(spec, spec.classes), Gaussian(seen), Write(seen)
+        self.classifier = Read(spec, spec.classes)
+        self.encoder = Gaussian(seen)
+        self.decoder = Write(seen)
         self.prior = StandardNormal(spec)
 
     def classify(self, x: Tensor) -> Tensor:
@@ -69,22 +75,34 @@ class M2(Model):
         q_z = self.encoder(_times(x, k), y.flatten(0, 1))
         z, log_q_z = (t.unflatten(0, (k, len(x))) for t in draw(q_z))
         of_y = Latent(y, log_q, q_y, OneClass(torch.full_like(q_y.log_p, -math.log(self.classes))))
-        return Trace(x, self.decoder(z, y), (of_y, Latent(z, log_q_z, _of_draws(q_z, k), self.prior())))
+        return Trace(
+            x, self.decoder(z, y), (of_y, Latent(z, log_q_z, _of_draws(q_z, k), self.prior()))
+        )
 
     def bounds(self, x: Tensor) -> Tensor:
-        """-L(x, y) of every class, (C, B): log p(x|y, z) + log p(y) - KL(q(z|x, y) ‖ p(z)), one draw of z each."""
+        """-L(x, y) of every class, (C, B): log p(x|y, z) + log p(y) - KL(q(z|x, y) ‖ p(z)), one
+        draw of z each.
+        """
         y = torch.eye(self.classes, dtype=x.dtype, device=x.device)[:, None].expand(-1, len(x), -1)
         q = self.encoder(_times(x, self.classes), y.flatten(0, 1))
         z = draw(q)[0].unflatten(0, (self.classes, len(x)))
         rate = kl(q, self.prior())
         if rate is None:
             raise Unsupported("M2 needs a posterior and a prior whose KL is known")
-        return self.decoder(z, y).log_prob(x) - math.log(self.classes) - rate.unflatten(0, (self.classes, len(x)))
+        return (
+            self.decoder(z, y).log_prob(x)
+            - math.log(self.classes)
+            - rate.unflatten(0, (self.classes, len(x)))
+        )
 
     @torch.no_grad()
     def sample(self, n: int, c: Tensor | None = None, mean: bool = False) -> Tensor:
         device = self.prior.zero.device
-        y = torch.eye(self.classes, device=device)[torch.randint(self.classes, (n,), device=device)] if c is None else c
+        y = (
+            torch.eye(self.classes, device=device)[torch.randint(self.classes, (n,), device=device)]
+            if c is None
+            else c
+        )
         px = self.decoder(self.prior().sample(torch.Size((1, n))), y[None])
         return (px.mean if mean else px.sample())[0]
 
@@ -97,14 +115,19 @@ def _times(x: Tensor, k: int) -> Tensor:
 def _of_draws(q: D.Distribution, k: int) -> D.Distribution:
     """q of K·B rows as q of (K, B)."""
     base = q.base_dist  # type: ignore[attr-defined]
-    return D.Independent(type(base)(*(t.unflatten(0, (k, -1)) for t in (base.loc, base.scale)), validate_args=False), 1)
+    return D.Independent(
+        type(base)(*(t.unflatten(0, (k, -1)) for t in (base.loc, base.scale)), validate_args=False),
+        1,
+    )
 
 
 class SemiSupervised(Loss):
-    """Of labelled rows L(x, y), of the others U(x) = Σ_y q(y|x) L(x, y) - H(q(y|x)); and α E_labelled[-log q(y|x)].
+    """Of labelled rows L(x, y), of the others U(x) = Σ_y q(y|x) L(x, y) - H(q(y|x)); and α
+    E_labelled[-log q(y|x)].
 
-    A row is labelled if the fraction of a fixed random projection of x is below labels/n_train: so the choice depends on
-    x alone, not on the order of minibatches, and about `labels` rows of the training split are labelled.
+    A row is labelled if the fraction of a fixed random projection of x is below labels/n_train: so
+    the choice depends on x alone, not on the order of minibatches, and about `labels` rows of the
+    training split are labelled.
     """
 
     projection: Tensor
@@ -116,46 +139,61 @@ class SemiSupervised(Loss):
                 "this data's training rows are drawn anew in every minibatch, so that no fixed few can be the labelled "
                 "ones; take its static form, such as mnist_static"
             )
-        self.spec, self.alpha, self.share = spec, alpha, min(1.0, labels / spec.n_train)
+        self.spec = spec
+        self.alpha = alpha
+        self.share = min(1.0, labels / spec.n_train)
         g = torch.Generator().manual_seed(14065298)
-        self.register_buffer("projection", 100 * torch.rand(spec.shape, generator=g, dtype=torch.float64))
+        self.register_buffer(
+            "projection", 100 * torch.rand(spec.shape, generator=g, dtype=torch.float64)
+        )
 
     def is_labelled(self, x: Tensor) -> Tensor:
         """Which rows' labels may be read, (B,)."""
         filled = without_gaps(x, self.spec).double()
         if self.spec.is_sequence:  # a minibatch may be cut to its longest row
-            filled = torch.nn.functional.pad(filled, (0, 0, 0, max(0, self.spec.shape[0] - x.shape[1])))
+            filled = torch.nn.functional.pad(
+                filled, (0, 0, 0, max(0, self.spec.shape[0] - x.shape[1]))
+            )
             filled = filled[:, : self.spec.shape[0]]
         return (filled * self.projection.double()).flatten(1).sum(1).frac().abs() < self.share
 
     def check(self, model: Model) -> None:
         if not isinstance(model, M2):
-            raise Unsupported(f"SemiSupervised needs the variant m2; {type(model).__name__} has no classifier")
+            raise Unsupported(
+                f"SemiSupervised needs the variant m2; {type(model).__name__} has no classifier"
+            )
 
     def forward(self, model: Model, x: Tensor, c: Tensor | None, progress: float) -> Terms:
         if not isinstance(model, M2) or c is None:
             raise Unsupported("SemiSupervised needs the variant m2 and a label for every row")
-        bounds, log_q, labelled = model.bounds(x), model.classify(x).T, self.is_labelled(x)
+        bounds = model.bounds(x)
+        log_q = model.classify(x).T
+        labelled = self.is_labelled(x)
         supervised = -(c.T * bounds).sum(0)
         unsupervised = (log_q.exp() * (log_q - bounds)).sum(0)
         generative = torch.where(labelled, supervised, unsupervised).mean()
-        # the mean over labelled rows, without a division by their number in this minibatch, which may be 0
+        # the mean over labelled rows, without a division by their number in this minibatch, which
+        # may be 0
         error = torch.where(labelled, -(c.T * log_q).sum(0), 0.0).mean() / self.share
-        return {"loss": generative + self.alpha * error, "generative": generative, "classifier": error}
+        return {
+            "loss": generative + self.alpha * error,
+            "generative": generative,
+            "classifier": error,
+        }
 
 
 @tags("static", "labels")
 def m2(spec: Spec, labels: Labels = 100, alpha: NonNegative = 0.1) -> M2:
     """Learns from few labels: of the other rows the class is one more latent variable.
 
-    E_labelled L(x, y) + E_others U(x) + α E_labelled[-log q(y|x)], per row of the training split; about `labels` rows of
-    it are labelled, chosen by a hash of x, and no other label is read
+    E_labelled L(x, y) + E_others U(x) + α E_labelled[-log q(y|x)], per row of the training split;
+    about `labels` rows of it are labelled, chosen by a hash of x, and no other label is read
 
-    Paper: Kingma, Rezende, Mohamed & Welling 2014, "Semi-supervised Learning with Deep Generative Models",
-    arXiv:1406.5298, model M2, whose α is 0.1 N for sums over the data: 0.1 for means. Sums over classes are exact. The
-    likelihood in the tables is of x alone, with the class drawn from q(y|x). Data that is binarised anew in every minibatch
-    is refused: so would be the choice of the labelled rows, until all labels had been read. A network of its own: the
-    classifier.
+    Paper: Kingma, Rezende, Mohamed & Welling 2014, "Semi-supervised Learning with Deep Generative
+    Models", arXiv:1406.5298, model M2, whose α is 0.1 N for sums over the data: 0.1 for means. Sums
+    over classes are exact. The likelihood in the tables is of x alone, with the class drawn from
+    q(y|x). Data that is binarised anew in every minibatch is refused: so would be the choice of the
+    labelled rows, until all labels had been read. A network of its own: the classifier.
     """
     if not spec.classes:
         raise Unsupported("needs labels; this data has none")

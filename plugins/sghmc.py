@@ -1,9 +1,10 @@
 """A Bayesian VAE: the decoder's weights are sampled by stochastic-gradient Hamiltonian Monte Carlo.
 
-The chain's state is in the model, and so in a checkpoint. It moves inside the training step, by gradients of its own;
-the optimiser, which no variant touches, finds no gradient there. In training the decoder has the chain's weights of the
-moment, in evaluation each draw k has one of the last samples, so that log_w targets the mean of p(x|θ) over them. elbo
-is the bound on the log of that mean, E_θ E_q(z|x) log p(x|z, θ) - KL(q(z|x) ‖ p(z)).
+The chain's state is in the model, and so in a checkpoint. It moves inside the training step, by
+gradients of its own; the optimiser, which no variant touches, finds no gradient there. In training
+the decoder has the chain's weights of the moment, in evaluation each draw k has one of the last
+samples, so that log_w targets the mean of p(x|θ) over them. elbo is the bound on the log of that
+mean, E_θ E_q(z|x) log p(x|z, θ) - KL(q(z|x) ‖ p(z)).
 """
 
 import math
@@ -26,13 +27,15 @@ from vaezoo.networks import Gaussian, StandardNormal, Write
 
 
 class Chain(nn.Module):
-    """θ ~ p(θ|data) ∝ exp(-N U(θ)), U = R(θ) + ½ Σ θ²/(N s²), from noisy gradients of R, in nats per x.
+    """θ ~ p(θ|data) ∝ exp(-N U(θ)), U = R(θ) + ½ Σ θ²/(N s²), from noisy gradients of R, in nats
+    per x.
 
     v <- (1 - α) v - η G ∇U + N(0, 2 α η G / N),  θ <- θ + v
 
-    Chen, Fox & Guestrin 2014, arXiv:1402.4102, eq. 15 with β̂ = 0, in which η stands for their η N. The mass 1/G is a
-    running root mean square of the gradient, as in Springenberg et al. 2016 (NeurIPS 29, "Bayesian Optimization with
-    Robust Bayesian Neural Networks"); it holds still once `adapt` is false, so that what is then drawn is from p(θ|data).
+    Chen, Fox & Guestrin 2014, arXiv:1402.4102, eq. 15 with β̂ = 0, in which η stands for their η N.
+    The mass 1/G is a running root mean square of the gradient, as in Springenberg et al. 2016
+    (NeurIPS 29, "Bayesian Optimization with Robust Bayesian Neural Networks"); it holds still once
+    `adapt` is false, so that what is then drawn is from p(θ|data).
     """
 
     momentum: Tensor
@@ -42,11 +45,23 @@ class Chain(nn.Module):
     count: Tensor
 
     def __init__(
-        self, start: Tensor, prior_scale: Tensor, n_train: int, step: float, friction: float, kept: int, every: int
+        self,
+        start: Tensor,
+        prior_scale: Tensor,
+        n_train: int,
+        step: float,
+        friction: float,
+        kept: int,
+        every: int,
     ) -> None:
         super().__init__()
-        self.n_train, self.step, self.friction, self.every = n_train, step, friction, every
-        self.theta = nn.Parameter(start.clone(), requires_grad=False)  # a parameter, so that it is counted as one
+        self.n_train = n_train
+        self.step = step
+        self.friction = friction
+        self.every = every
+        self.theta = nn.Parameter(
+            start.clone(), requires_grad=False
+        )  # a parameter, so that it is counted as one
         self.register_buffer("momentum", torch.zeros_like(start))
         self.register_buffer("square", torch.ones_like(start))
         self.register_buffer("prior_scale", prior_scale)
@@ -82,12 +97,19 @@ class Raw(nn.Module):
 class Sampled(Decoder):
     """p(x|z, θ) with θ from a chain. The likelihood's own scale is a point estimate."""
 
-    def __init__(self, spec: Spec, scale: float, step: float, friction: float, kept: int, every: int) -> None:
+    def __init__(
+        self, spec: Spec, scale: float, step: float, friction: float, kept: int, every: int
+    ) -> None:
         super().__init__()
         write = Write(spec)
-        self.width, self.likelihood = write.width, write.likelihood
+        self.width = write.width
+        self.likelihood = write.likelihood
         self._template = (Raw(write),)  # in a tuple: its weights are the chain's
-        self.named = {f"write.{n}": p.shape for n, p in write.named_parameters() if not n.startswith("likelihood")}
+        self.named = {
+            f"write.{n}": p.shape
+            for n, p in write.named_parameters()
+            if not n.startswith("likelihood")
+        }
         start = [p.detach() for n, p in write.named_parameters() if not n.startswith("likelihood")]
         # weights start uniform in ±1/√inputs, whose deviation is 1/√(3 inputs)
         widths = [scale * math.sqrt(3) * p.square().mean().sqrt().expand_as(p) for p in start]
@@ -113,21 +135,32 @@ class Sampled(Decoder):
 
     def raw(self, theta: Tensor, z: Tensor, c: Tensor | None) -> Tensor:
         pieces = theta.split([shape.numel() for shape in self.named.values()])
-        weights = {name: p.view(shape) for (name, shape), p in zip(self.named.items(), pieces, strict=True)}
+        weights = {
+            name: p.view(shape) for (name, shape), p in zip(self.named.items(), pieces, strict=True)
+        }
         return functional_call(self._template[0], weights, (z, c))
 
     def _of_samples(self, z: Tensor, c: Tensor | None) -> Tensor:
-        """Draw k has sample k + s, in a circle, s random: k draws are an unbiased average over the samples."""
-        kept, samples = len(self.chain.samples), self.chain.samples
-        turn = (torch.special.ndtr(noise(1, like=z)) * kept).long().clamp_max(kept - 1)  # the same one at the centre
+        """Draw k has sample k + s, in a circle, s random: k draws are an unbiased average over the
+        samples.
+        """
+        kept = len(self.chain.samples)
+        samples = self.chain.samples
+        turn = (
+            (torch.special.ndtr(noise(1, like=z)) * kept).long().clamp_max(kept - 1)
+        )  # the same one at the centre
         used = min(kept, len(z))
         every = [self.raw(samples[(turn + i) % kept][0], z[i::kept], c) for i in range(used)]
-        order = torch.cat([torch.arange(i, len(z), kept) for i in range(used)]).argsort().to(z.device)
+        order = (
+            torch.cat([torch.arange(i, len(z), kept) for i in range(used)]).argsort().to(z.device)
+        )
         return torch.cat(every)[order]
 
 
 class SGHMC(Loss):
-    """R + KL for the encoder, at the chain's weights; the chain moves on by ∇R in every training step."""
+    """R + KL for the encoder, at the chain's weights; the chain moves on by ∇R in every training
+    step.
+    """
 
     def __init__(self, settle: float) -> None:
         super().__init__()
@@ -146,7 +179,8 @@ class SGHMC(Loss):
     def forward(self, model: Model, x: Tensor, c: Tensor | None, progress: float) -> Terms:
         learns = model.training and torch.is_grad_enabled()
         trace = self._moving(model, x, c, progress) if learns else model.infer(x, c)
-        distortion, rate = -trace.log_px.mean(), trace.kl.mean()
+        distortion = -trace.log_px.mean()
+        rate = trace.kl.mean()
         return {"loss": distortion + rate, "distortion": distortion, "rate": rate}
 
     def _moving(self, model: Model, x: Tensor, c: Tensor | None, progress: float) -> Trace:
@@ -185,14 +219,17 @@ def bvae(
     every: Count = 10,
     settle: Fraction = 0.5,
 ) -> VAE:
-    """The decoder's weights are samples of their posterior, drawn by a stochastic-gradient Hamiltonian chain.
+    """The decoder's weights are samples of their posterior, drawn by a stochastic-gradient
+    Hamiltonian chain.
 
-    R + KL for the encoder; θ ~ p(θ|x) ∝ p(θ) Π_n p(x_n|z_n, θ), z_n ~ q(z|x_n), p(θ) = N(0, scale²/inputs)
+    R + KL for the encoder; θ ~ p(θ|x) ∝ p(θ) Π_n p(x_n|z_n, θ), z_n ~ q(z|x_n), p(θ) = N(0,
+    scale²/inputs)
 
-    Paper: Daxberger & Hernández-Lobato 2019, "Bayesian Variational Autoencoders for Unsupervised Out-of-Distribution
-    Detection", arXiv:1912.05651. Of one chain the last `kept` samples, `every` steps apart, stand for the posterior. Until
-    the progress is `settle` the chain's mass follows the gradients. The best epoch keeps the samples it had. The
-    paper samples the scale of the prior too and has two ways to train the encoder; here it is the first.
+    Paper: Daxberger & Hernández-Lobato 2019, "Bayesian Variational Autoencoders for Unsupervised
+    Out-of-Distribution Detection", arXiv:1912.05651. Of one chain the last `kept` samples, `every`
+    steps apart, stand for the posterior. Until the progress is `settle` the chain's mass follows
+    the gradients. The best epoch keeps the samples it had. The paper samples the scale of the prior
+    too and has two ways to train the encoder; here it is the first.
     """
     decoder = Sampled(spec, scale, step, friction, kept, every)
     return Bayesian(Gaussian(spec), decoder, StandardNormal(spec), SGHMC(settle))

@@ -1,4 +1,6 @@
-"""σ-VAEs: a Normal likelihood whose one variance is set by the errors themselves, or learned from a start at 1."""
+"""σ-VAEs: a Normal likelihood whose one variance is set by the errors themselves, or learned from a
+start at 1.
+"""
 
 import math
 from collections.abc import Callable
@@ -16,16 +18,21 @@ from vaezoo.likelihoods import Likelihood
 from vaezoo.losses import ELBO
 from vaezoo.networks import Gaussian, StandardNormal, Write
 
-SMALLEST = math.exp(-12.0)  # variance below which the bound would grow without limit; Rybkin et al. clip log σ at -6
+SMALLEST = math.exp(
+    -12.0
+)  # variance below which the bound would grow without limit; Rybkin et al. clip log σ at -6
 
 
 def as_normal(spec: Spec) -> Spec:
     """The spec with a Normal likelihood.
 
-    Raises: Unsupported for discrete data, on which a density compares with no other row's probability.
+    Raises: Unsupported for discrete data, on which a density compares with no other row's
+    probability.
     """
     if spec.likelihood not in ("normal", "continuous_bernoulli"):
-        raise Unsupported(f"a Normal density does not compare with probabilities; this data is discrete ({spec.likelihood})")
+        raise Unsupported(
+            f"a Normal density does not compare with probabilities; this data is discrete ({spec.likelihood})"
+        )
     return replace(spec, likelihood="normal")
 
 
@@ -49,7 +56,9 @@ class RunningNormal(Likelihood):
 
 
 class RunningWrite(Write):
-    """The shared decoder with a Normal whose variance is no parameter but a running mean of the squared error."""
+    """The shared decoder with a Normal whose variance is no parameter but a running mean of the
+    squared error.
+    """
 
     likelihood: RunningNormal
 
@@ -59,15 +68,19 @@ class RunningWrite(Write):
 
 
 class OptimalVariance(ELBO):
-    """R + KL, R = (n/2)(log 2π σ*² + 1) for n numbers in x, σ*² the mean squared error of the minibatch.
+    """R + KL, R = (n/2)(log 2π σ*² + 1) for n numbers in x, σ*² the mean squared error of the
+    minibatch.
 
-    In training σ*² is the minibatch's own, at which ∂R/∂σ = 0; in evaluation p(x|z) is a density with the running variance.
+    In training σ*² is the minibatch's own, at which ∂R/∂σ = 0; in evaluation p(x|z) is a density
+    with the running variance.
     """
 
     def check(self, model: Model) -> None:
         super().check(model)
         if not isinstance(require_parts(model, "an optimal variance").decoder, RunningWrite):
-            raise Unsupported("an optimal variance needs the decoder that keeps it: decoder=running")
+            raise Unsupported(
+                "an optimal variance needs the decoder that keeps it: decoder=running"
+            )
 
     def forward(self, model: Model, x: Tensor, c: Tensor | None, progress: float) -> Terms:
         trace = model.infer(x, c, self.k)
@@ -76,33 +89,45 @@ class OptimalVariance(ELBO):
         squared, numbers = squared_error(trace)
         variance = (squared / numbers).clamp_min(SMALLEST)
         require_parts(model, "an optimal variance").decoder.likelihood.follow(variance.detach())  # type: ignore[operator, union-attr]
-        distortion = numbers / len(x) * 0.5 * ((2 * math.pi * variance).log() + squared / numbers / variance)
+        distortion = (
+            numbers / len(x) * 0.5 * ((2 * math.pi * variance).log() + squared / numbers / variance)
+        )
         return self.combine(distortion, trace.kl.mean(), progress)
 
 
 def squared_error(trace: Trace) -> tuple[Tensor, Tensor]:
-    """Σ (x - mean)² over the batch, a mean over the K draws, and how many numbers that is: gaps do not count."""
-    mean, x = trace.px.mean, trace.x
+    """Σ (x - mean)² over the batch, a mean over the K draws, and how many numbers that is: gaps do
+    not count.
+    """
+    mean = trace.px.mean
+    x = trace.x
     x = to_length(x, mean.shape[-2]) if x.ndim == 3 else x
     seen = ~x.isnan()
-    return (torch.where(seen, x, 0.0) - torch.where(seen, mean, 0.0)).square().sum() / len(mean), seen.sum()
+    return (torch.where(seen, x, 0.0) - torch.where(seen, mean, 0.0)).square().sum() / len(
+        mean
+    ), seen.sum()
 
 
 @tags("likelihood")
 def sigma(spec: Spec, memory: Fraction = 0.95) -> VAE:
-    """Sets the variance of the likelihood to its optimum, the mean squared error, at every minibatch.
+    """Sets the variance of the likelihood to its optimum, the mean squared error, at every
+    minibatch.
 
     (n/2)(log 2π σ*² + 1) + KL, σ*² = mean of (x - x̂)² over the minibatch and the n numbers of x.
 
-    Evaluation needs a density that does not look at its own x: there σ² is the running mean of σ*² over training.
+    Evaluation needs a density that does not look at its own x: there σ² is the running mean of σ*²
+    over training.
 
-    Paper: Rybkin, Daniilidis & Levine 2021, arXiv:2006.13202, §3 (a shared σ and its analytic optimum).
+    Paper: Rybkin, Daniilidis & Levine 2021, arXiv:2006.13202, §3 (a shared σ and its analytic
+    optimum).
     """
     return VAE(Gaussian(spec), RunningWrite(spec, memory), StandardNormal(spec), OptimalVariance())
 
 
 class LearnedNormal(Likelihood):
-    """N(raw, γ), γ = exp(20 a), a learned: Adam moves a by the learning rate, and log γ has farther to go than a weight."""
+    """N(raw, γ), γ = exp(20 a), a learned: Adam moves a by the learning rate, and log γ has farther
+    to go than a weight.
+    """
 
     support = "the real numbers"
 
@@ -124,13 +149,16 @@ class LearnedWrite(Write):
 
 @tags("likelihood")
 def gamma(spec: Spec, start: Positive = 1.0) -> VAE:
-    """Learns the variance γ of the likelihood by gradient, from a start at which the code carries little.
+    """Learns the variance γ of the likelihood by gradient, from a start at which the code carries
+    little.
 
     (1/2γ) ‖x - x̂‖² + (n/2) log 2π γ + KL, minimised over γ with all else.
 
-    Where the data has a Normal likelihood already, the plain VAE learns its scale too, from a lower start.
+    Where the data has a Normal likelihood already, the plain VAE learns its scale too, from a lower
+    start.
 
-    Paper: Dai & Wipf 2019, arXiv:1903.05789, §2 and §4 (a trainable γ, which tends to 0 where the data fill a manifold).
+    Paper: Dai & Wipf 2019, arXiv:1903.05789, §2 and §4 (a trainable γ, which tends to 0 where the
+    data fill a manifold).
     """
     return VAE(Gaussian(spec), LearnedWrite(spec, start), StandardNormal(spec), ELBO())
 
@@ -142,4 +170,8 @@ def vaezoo_variants() -> list[Callable[..., Model]]:
 
 @hookimpl
 def vaezoo_parts() -> list[Part]:
-    return [Part("running", RunningWrite), Part("learned_variance", LearnedWrite), Part("sigma", OptimalVariance)]
+    return [
+        Part("running", RunningWrite),
+        Part("learned_variance", LearnedWrite),
+        Part("sigma", OptimalVariance),
+    ]

@@ -1,8 +1,9 @@
-"""Codes on the unit sphere S^{D-1}: von Mises-Fisher and power spherical posteriors, a uniform prior.
+"""Codes on the unit sphere S^{D-1}: von Mises-Fisher and power spherical posteriors, a uniform
+prior.
 
-Densities are with respect to the sphere's area. A code z has D = spec.latent coordinates, D ≥ 2, of which D - 1 are free.
-Both draw the cosine w = μᵀz first, then a tangent direction that does not depend on μ and κ, and turn the pole to μ by a
-Householder mirror, as in both papers.
+Densities are with respect to the sphere's area. A code z has D = spec.latent coordinates, D ≥ 2, of
+which D - 1 are free. Both draw the cosine w = μᵀz first, then a tangent direction that does not
+depend on μ and κ, and turn the pole to μ by a Householder mirror, as in both papers.
 """
 
 import math
@@ -21,7 +22,8 @@ from vaezoo.losses import WarmUp
 from vaezoo.networks import Read, Write
 
 CELLS = 96  # of the axis of the angle, narrow near 0, where the mass is for large κ
-# Nodes and weights of Gauss-Legendre on [-1, 1], four of them (the negative nodes too): exact to degree 7
+# Nodes and weights of Gauss-Legendre on [-1, 1], four of them (the negative nodes too): exact to
+# degree 7
 GAUSS = ((0.3399810435848563, 0.6521451548625461), (0.8611363115940526, 0.3478548451374538))
 
 
@@ -31,16 +33,24 @@ def log_area(d: int) -> float:
 
 
 def turned(mu: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
-    """z (*shape, B, D) with μᵀz = cosine and a uniform tangent direction; μ is (B, D), the others (*shape, B, 1).
+    """z (*shape, B, D) with μᵀz = cosine and a uniform tangent direction; μ is (B, D), the others
+    (*shape, B, 1).
 
-    The pole is +e_1 or -e_1, whichever is farther from μ: the mirror's normal then has a length of √2 at least, and for any
-    given μ the map is smooth in μ for all draws. Projecting a Gaussian on μ's tangent plane is not, for D = 2.
+    The pole is +e_1 or -e_1, whichever is farther from μ: the mirror's normal then has a length of
+    √2 at least, and for any given μ the map is smooth in μ for all draws. Projecting a Gaussian on
+    μ's tangent plane is not, for D = 2.
     """
     tangent = F.normalize(torch.randn_like(mu[..., 1:].expand(*cosine.shape[:-1], -1)), dim=-1)
     sign = 1 - 2 * (mu[..., :1] > 0).to(mu.dtype)
     at_pole = torch.cat([sign * cosine, sine * tangent], -1)
     normal = torch.cat([sign - mu[..., :1], -mu[..., 1:]], -1)
-    return at_pole - 2 * (at_pole * normal).sum(-1, keepdim=True) / normal.square().sum(-1, keepdim=True) * normal
+    return (
+        at_pole
+        - 2
+        * (at_pole * normal).sum(-1, keepdim=True)
+        / normal.square().sum(-1, keepdim=True)
+        * normal
+    )
 
 
 class OnSphere(Drawable):
@@ -48,19 +58,24 @@ class OnSphere(Drawable):
 
     def __init__(self, mu: Tensor, kappa: Tensor) -> None:
         super().__init__(mu.shape[:-1], mu.shape[-1:])
-        self.mu, self.kappa, self.d = mu, kappa, mu.shape[-1]
+        self.mu = mu
+        self.kappa = kappa
+        self.d = mu.shape[-1]
 
     def centre(self) -> Tensor:
         return self.mu
 
 
 class VonMisesFisher(OnSphere):
-    """f(w) ∝ exp(κ w). The angle t = arccos w has the density g(t) ∝ exp(κ cos t) sin^{D-2} t on [0, π].
+    """f(w) ∝ exp(κ w). The angle t = arccos w has the density g(t) ∝ exp(κ cos t) sin^{D-2} t on
+    [0, π].
 
-    Its distribution function G is integrated cell by cell; u = G(t) is solved by bisection and Newton inside a cell, to
-    float precision and with as many operations for every row, where the paper's rejection loop runs until each row is done.
-    The gradient is implicit, ∂t/∂κ = -(∂G/∂κ)/g: a gradient through the rejection sampler that leaves out its correction
-    is wrong for every D but 3 (Davidson et al. 2018, arXiv:1804.00891, app. D; Figurnov et al. 2018, arXiv:1805.08498).
+    Its distribution function G is integrated cell by cell; u = G(t) is solved by bisection and
+    Newton inside a cell, to float precision and with as many operations for every row, where the
+    paper's rejection loop runs until each row is done. The gradient is implicit, ∂t/∂κ =
+    -(∂G/∂κ)/g: a gradient through the rejection sampler that leaves out its correction is wrong for
+    every D but 3 (Davidson et al. 2018, arXiv:1804.00891, app. D; Figurnov et al. 2018,
+    arXiv:1805.08498).
     """
 
     def __init__(self, mu: Tensor, kappa: Tensor) -> None:
@@ -68,17 +83,26 @@ class VonMisesFisher(OnSphere):
         edges = math.pi * torch.linspace(0, 1, CELLS + 1, dtype=mu.dtype, device=mu.device).square()
         mass = self._between(edges[:-1], edges[1:])  # (B, CELLS)
         total = mass.sum(-1, keepdim=True)
-        self.edges, self.log_total = edges, total.log()
-        self.below = torch.cat([torch.zeros_like(kappa), (mass / total).cumsum(-1)], -1)  # G at the edges
+        self.edges = edges
+        self.log_total = total.log()
+        self.below = torch.cat(
+            [torch.zeros_like(kappa), (mass / total).cumsum(-1)], -1
+        )  # G at the edges
 
     def _density(self, t: Tensor) -> Tensor:
         """exp(κ (cos t - 1)) sin^{D-2} t."""
-        return torch.exp(-2 * self.kappa * (t / 2).sin().square() + (self.d - 2) * t.sin().clamp_min(1e-30).log())
+        return torch.exp(
+            -2 * self.kappa * (t / 2).sin().square() + (self.d - 2) * t.sin().clamp_min(1e-30).log()
+        )
 
     def _between(self, low: Tensor, high: Tensor) -> Tensor:
         """∫ of that from low to high."""
-        half, middle = (high - low) / 2, (high + low) / 2
-        parts = (w * (self._density(middle + n * half) + self._density(middle - n * half)) for n, w in GAUSS)
+        half = (high - low) / 2
+        middle = (high + low) / 2
+        parts = (
+            w * (self._density(middle + n * half) + self._density(middle - n * half))
+            for n, w in GAUSS
+        )
         return half * sum(parts, torch.zeros_like(half))
 
     def _angle(self, shape: tuple[int, ...]) -> Tensor:
@@ -88,7 +112,9 @@ class VonMisesFisher(OnSphere):
             u = torch.rand_like(below[..., :1]).clamp(1e-7, 1 - 1e-7)
             cell = (below < u).sum(-1, keepdim=True).clamp(1, CELLS) - 1
             low, high = self.edges[cell], self.edges[cell + 1]
-            rest = (u - below.gather(-1, cell)) * self.log_total.exp()  # the mass wanted between the cell's edge and t
+            rest = (
+                u - below.gather(-1, cell)
+            ) * self.log_total.exp()  # the mass wanted between the cell's edge and t
             t = self._solve(low, high, rest)
         # One more Newton step, with gradient: it changes no value and has the implicit derivative.
         g = self._density(t).detach().clamp_min(1e-30) / self.log_total.exp().detach()
@@ -97,8 +123,11 @@ class VonMisesFisher(OnSphere):
         return t - (cumulated - cumulated.detach()) / g
 
     def _solve(self, low: Tensor, high: Tensor, rest: Tensor) -> Tensor:
-        """t in [low, high] with ∫ from low to t = rest: Newton's steps, or halving where they leave the bracket."""
-        start, t = low, (low + high) / 2
+        """t in [low, high] with ∫ from low to t = rest: Newton's steps, or halving where they leave
+        the bracket.
+        """
+        start = low
+        t = (low + high) / 2
         for _ in range(8):
             error = self._between(start, t) - rest
             low, high = torch.where(error < 0, t, low), torch.where(error < 0, high, t)
@@ -118,15 +147,21 @@ class VonMisesFisher(OnSphere):
 
     def kl_to_uniform(self) -> Tensor:
         """log f at w = E w, for log f is linear in w, plus log of the sphere's area."""
-        middle, half = (self.edges[1:] + self.edges[:-1]) / 2, self.edges.diff() / 2
+        middle = (self.edges[1:] + self.edges[:-1]) / 2
+        half = self.edges.diff() / 2
         nodes = [(middle + s * n * half, w * half) for n, w in GAUSS for s in (-1, 1)]
-        lost = sum((w * self._density(t) * -2 * (t / 2).sin().square() for t, w in nodes), torch.zeros_like(middle))
+        lost = sum(
+            (w * self._density(t) * -2 * (t / 2).sin().square() for t, w in nodes),
+            torch.zeros_like(middle),
+        )
         mean_minus_one = lost.sum(-1, keepdim=True) / self.log_total.exp()
         return self._log_density(mean_minus_one) + log_area(self.d)
 
 
 class PowerSpherical(OnSphere):
-    """f(w) ∝ (1 + w)^κ: w = 2 b - 1 with b ~ Beta((D-1)/2 + κ, (D-1)/2) (De Cao & Aziz 2020, arXiv:2006.04437, §3)."""
+    """f(w) ∝ (1 + w)^κ: w = 2 b - 1 with b ~ Beta((D-1)/2 + κ, (D-1)/2) (De Cao & Aziz 2020,
+    arXiv:2006.04437, §3).
+    """
 
     def __init__(self, mu: Tensor, kappa: Tensor) -> None:
         super().__init__(mu, kappa)
@@ -134,20 +169,27 @@ class PowerSpherical(OnSphere):
         self.alpha = self.beta + kappa
 
     def _log_density(self, log_1_plus_w: Tensor) -> Tensor:
-        a, b = self.alpha, self.beta
-        log_norm = (a + b) * math.log(2) + b * math.log(math.pi) + torch.lgamma(a) - torch.lgamma(a + b)
+        a = self.alpha
+        b = self.beta
+        log_norm = (
+            (a + b) * math.log(2) + b * math.log(math.pi) + torch.lgamma(a) - torch.lgamma(a + b)
+        )
         return (self.kappa * log_1_plus_w - log_norm).squeeze(-1)
 
     def draw(self, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
         alpha = self.alpha.expand(*shape, *self.alpha.shape)
-        one = torch._standard_gamma(alpha).clamp_min(1e-30)  # a Beta of two Gammas, for vmap has no Dirichlet draws
+        one = torch._standard_gamma(alpha).clamp_min(
+            1e-30
+        )  # a Beta of two Gammas, for vmap has no Dirichlet draws
         two = torch._standard_gamma(torch.full_like(alpha, self.beta)).clamp_min(1e-30)
         total = one + two
         z = turned(self.mu, (one - two) / total, 2 * (one * two).sqrt() / total)
         return z, self._log_density(math.log(2) + (one / total).log())
 
     def log_prob(self, value: Tensor) -> Tensor:
-        one_plus_w = (self.mu + value).square().sum(-1, keepdim=True) / 2  # without cancellation near -μ
+        one_plus_w = (self.mu + value).square().sum(
+            -1, keepdim=True
+        ) / 2  # without cancellation near -μ
         return self._log_density(one_plus_w.clamp_min(1e-30).log())
 
     def kl_to_uniform(self) -> Tensor:
@@ -170,7 +212,9 @@ class Uniform(Distribution):
 
     def sample(self, sample_shape: Any = ()) -> Tensor:
         shape = self._extended_shape(torch.Size(sample_shape))
-        return F.normalize(torch.randn(shape, dtype=self.zero.dtype, device=self.zero.device), dim=-1)
+        return F.normalize(
+            torch.randn(shape, dtype=self.zero.dtype, device=self.zero.device), dim=-1
+        )
 
 
 @D.register_kl(OnSphere, Uniform)
@@ -179,7 +223,9 @@ def _kl_to_uniform(q: Any, p: Uniform) -> Tensor:
 
 
 class _Concentrated(Encoder):
-    """μ = m/‖m‖ and κ = softplus(k) + 1, with m and k from the shared network (κ as in the code of Davidson et al. 2018)."""
+    """μ = m/‖m‖ and κ = softplus(k) + 1, with m and k from the shared network (κ as in the code of
+    Davidson et al. 2018).
+    """
 
     space = "sphere"
 
@@ -229,21 +275,24 @@ def vmf(spec: Spec, until: Fraction = 0.3) -> Model:
     Minimises R + β(t) KL, β rising to 1 over the first part `until` of the training, KL = κ E w +
     log C_D(κ) + log area(S^{D-1}), which does not depend on μ.
 
-    Paper: Davidson et al. 2018, Hyperspherical variational auto-encoders, arXiv:1804.00891, §3; the gradient is the implicit
-    one of Figurnov, Mohamed & Mnih 2018, arXiv:1805.08498, in place of the paper's corrected rejection sampler. The
-    warm-up is ours: without it q ends uniform on small data, for a narrow q costs its KL before its μ says anything.
+    Paper: Davidson et al. 2018, Hyperspherical variational auto-encoders, arXiv:1804.00891, §3; the
+    gradient is the implicit one of Figurnov, Mohamed & Mnih 2018, arXiv:1805.08498, in place of the
+    paper's corrected rejection sampler. The warm-up is ours: without it q ends uniform on small
+    data, for a narrow q costs its KL before its μ says anything.
     """
     return VAE(Fisher(spec), Write(spec), UniformSphere(spec), WarmUp(until))
 
 
 @tags("posterior", "prior", "sphere")
 def power(spec: Spec, until: Fraction = 0.3) -> Model:
-    """The codes lie on a sphere, with a power spherical posterior, which is drawn without rejection.
+    """The codes lie on a sphere, with a power spherical posterior, which is drawn without
+    rejection.
 
-    Minimises R + β(t) KL, β rising to 1 over the first part `until` of the training, KL = -H(q) + log area(S^{D-1}).
+    Minimises R + β(t) KL, β rising to 1 over the first part `until` of the training, KL = -H(q) +
+    log area(S^{D-1}).
 
-    Paper: De Cao & Aziz 2020, The power spherical distribution, arXiv:2006.04437, §3. The warm-up is
-    that of `vmf`.
+    Paper: De Cao & Aziz 2020, The power spherical distribution, arXiv:2006.04437, §3. The warm-up
+    is that of `vmf`.
     """
     return VAE(Power(spec), Write(spec), UniformSphere(spec), WarmUp(until))
 

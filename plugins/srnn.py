@@ -15,28 +15,34 @@ from vaezoo.stepwise import Moments, Stepwise, moments
 
 
 class SRNN(Stepwise):
-    """d_t = f(d_t-1, x_t-1), p(z_t|z_t-1, d_t), p(x_t|z_t, d_t), and q(z_t|z_t-1, a_t) with a_t = g(a_t+1, [d_t, x_t]).
+    """d_t = f(d_t-1, x_t-1), p(z_t|z_t-1, d_t), p(x_t|z_t, d_t), and q(z_t|z_t-1, a_t) with a_t =
+    g(a_t+1, [d_t, x_t]).
 
-    The mean of q is that of p plus a learned residual (Fraccaro et al. 2016, arXiv:1605.07571, algorithm 1).
-    The state is [d_t, z_t-1]; d has no part in z, so that it is computed for all steps at once.
+    The mean of q is that of p plus a learned residual (Fraccaro et al. 2016, arXiv:1605.07571,
+    algorithm 1). The state is [d_t, z_t-1]; d has no part in z, so that it is computed for all
+    steps at once.
     """
 
     def __init__(self, spec: Spec, particles: int) -> None:
-        d, h = spec.latent, spec.hidden
+        d = spec.latent
+        h = spec.hidden
         super().__init__(spec, h + d, bound(particles))
         self.latent = d
-        self.forwards, self.backwards = (
-            nn.GRU(self.channels, h, batch_first=True),
-            nn.GRU(h + self.channels, h, batch_first=True),
-        )
-        self.prior, self.write = mlp(h + d, h, 2 * d), mlp(h + d, h, self.raw_channels)
-        self.see, self.recall, self.correct = nn.Linear(h, h), nn.Linear(d, h, bias=False), nn.Linear(h, 2 * d)
+        self.forwards = nn.GRU(self.channels, h, batch_first=True)
+        self.backwards = nn.GRU(h + self.channels, h, batch_first=True)
+        self.prior = mlp(h + d, h, 2 * d)
+        self.write = mlp(h + d, h, self.raw_channels)
+        self.see = nn.Linear(h, h)
+        self.recall = nn.Linear(d, h, bias=False)
+        self.correct = nn.Linear(h, 2 * d)
 
     def features(self, x: Tensor, inputs: Tensor, mask: Tensor | None) -> Tensor:
         return self.see(from_the_end(self.backwards, torch.cat([before(inputs), x], -1), mask))
 
     def inputs(self, x: Tensor, state: Tensor | None = None) -> Tensor:
-        return self.forwards(x, None if state is None else state[..., : -self.latent].contiguous())[0]  # d_t+1
+        return self.forwards(x, None if state is None else state[..., : -self.latent].contiguous())[
+            0
+        ]  # d_t+1
 
     def p(self, state: Tensor) -> Moments:
         return moments(self.prior(state))
@@ -56,10 +62,12 @@ class SRNN(Stepwise):
 def srnn(spec: Spec, particles: Particles = 0) -> SRNN:
     """A Markov chain of latents over a deterministic recurrence, with a posterior that looks ahead.
 
-    Σ_t −log p(x_t|z_t, d_t) + KL(q(z_t|z_t-1, a_t) ‖ p(z_t|z_t-1, d_t)); with `particles`, −log p̂ of a filter (FIVO).
+    Σ_t −log p(x_t|z_t, d_t) + KL(q(z_t|z_t-1, a_t) ‖ p(z_t|z_t-1, d_t)); with `particles`, −log p̂
+    of a filter (FIVO).
 
-    Paper: Fraccaro, Sønderby, Paquet, Winther 2016, arXiv:1605.07571, §3 and algorithm 1 (the residual mean).
-    The likelihood sees x_t-1 through d_t alone; the prior's mean is not detached inside q.
+    Paper: Fraccaro, Sønderby, Paquet, Winther 2016, arXiv:1605.07571, §3 and algorithm 1 (the
+    residual mean). The likelihood sees x_t-1 through d_t alone; the prior's mean is not detached
+    inside q.
     """
     return SRNN(spec, particles)
 

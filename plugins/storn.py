@@ -14,17 +14,22 @@ from vaezoo.stepwise import Moments, Parallel, Sight, alike, moments
 
 
 class STORN(Parallel):
-    """p(z_t) = N(0, I), h_t = f(x_t-1, z_t, h_t-1), p(x_t|h_t), q(z_t|x_≤t) (Bayer & Osendorfer 2014, arXiv:1411.7610).
+    """p(z_t) = N(0, I), h_t = f(x_t-1, z_t, h_t-1), p(x_t|h_t), q(z_t|x_≤t) (Bayer & Osendorfer
+    2014, arXiv:1411.7610).
 
     The state is [h_t-1, x_t-1], since x_t is written after z_t has entered the recurrence.
     """
 
     def __init__(self, spec: Spec, particles: int) -> None:
-        d, h = spec.latent, spec.hidden
+        d = spec.latent
+        h = spec.hidden
         super().__init__(spec, h + spec.as_steps[1], bound(particles))
-        self.hidden, self.latent = h, d
-        self.read, self.posterior = nn.GRU(self.channels, h, batch_first=True), mlp(h, h, 2 * d)
-        self.generate, self.write = nn.GRU(self.channels + d, h, batch_first=True), nn.Linear(h, self.raw_channels)
+        self.hidden = h
+        self.latent = d
+        self.read = nn.GRU(self.channels, h, batch_first=True)
+        self.posterior = mlp(h, h, 2 * d)
+        self.generate = nn.GRU(self.channels + d, h, batch_first=True)
+        self.write = nn.Linear(h, self.raw_channels)
 
     def features(self, x: Tensor, inputs: Tensor, mask: Tensor | None) -> Tensor:
         return self.posterior(self.read(x)[0])
@@ -59,10 +64,11 @@ class STORN(Parallel):
 def storn(spec: Spec, particles: Particles = 0) -> STORN:
     """Independent standard normal latents, one a step, drive a recurrent generator.
 
-    Σ_t −log p(x_t|z_≤t, x_<t) + KL(q(z_t|x_≤t) ‖ N(0, I)); with `particles`, −log p̂ of a filter of that many (FIVO).
+    Σ_t −log p(x_t|z_≤t, x_<t) + KL(q(z_t|x_≤t) ‖ N(0, I)); with `particles`, −log p̂ of a filter of
+    that many (FIVO).
 
-    Paper: Bayer & Osendorfer 2014, arXiv:1411.7610, generating and recognition model. Both recurrences are
-    GRUs, and the recognition network sees x_t itself.
+    Paper: Bayer & Osendorfer 2014, arXiv:1411.7610, generating and recognition model. Both
+    recurrences are GRUs, and the recognition network sees x_t itself.
     """
     return STORN(spec, particles)
 

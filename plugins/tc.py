@@ -1,4 +1,6 @@
-"""β-TCVAE: the KL taken apart into information, total correlation and the rest, so that β weighs total correlation alone."""
+"""β-TCVAE: the KL taken apart into information, total correlation and the rest, so that β weighs
+total correlation alone.
+"""
 
 import math
 from collections.abc import Callable
@@ -23,16 +25,19 @@ def per_dimension(q: Distribution) -> Distribution:
     Raises: Unsupported where q does not factorise over them.
     """
     if not isinstance(q, Independent):
-        raise Unsupported(f"total correlation needs a posterior that factorises over z; this one is a {type(q).__name__}")
+        raise Unsupported(
+            f"total correlation needs a posterior that factorises over z; this one is a {type(q).__name__}"
+        )
     return q.base_dist
 
 
 def log_weights(rows: int, n: int, sampling: Sampling, like: Tensor) -> Tensor:
     """(B, B): log weight of posterior j in the mixture that stands for q(z) at the draw of row i.
 
-    "weighted": 1/(N B) each (Chen et al. 2018, §3 and appendix C.1). "stratified": 1/N for the row's own posterior, which
-    is one of N, and (N - 1)/(N M) for each of the other M = B - 1, which stand for the rest (appendix C.2, where one of the
-    others has its own weight; this is the mean over the order of the minibatch, as unbiased and with less variance).
+    "weighted": 1/(N B) each (Chen et al. 2018, §3 and appendix C.1). "stratified": 1/N for the
+    row's own posterior, which is one of N, and (N - 1)/(N M) for each of the other M = B - 1, which
+    stand for the rest (appendix C.2, where one of the others has its own weight; this is the mean
+    over the order of the minibatch, as unbiased and with less variance).
     """
     if sampling == "weighted" or rows == 1:
         return like.new_full((rows, rows), -math.log(n * rows))
@@ -41,7 +46,9 @@ def log_weights(rows: int, n: int, sampling: Sampling, like: Tensor) -> Tensor:
 
 
 class TotalCorrelation(Loss):
-    """R + α I(x; z) + β KL(q(z) ‖ Π_j q(z_j)) + γ KL(Π_j q(z_j) ‖ p(z)), with N the rows of the training split."""
+    """R + α I(x; z) + β KL(q(z) ‖ Π_j q(z_j)) + γ KL(Π_j q(z_j) ‖ p(z)), with N the rows of the
+    training split.
+    """
 
     def __init__(
         self,
@@ -52,11 +59,14 @@ class TotalCorrelation(Loss):
         sampling: Sampling = "weighted",
     ) -> None:
         super().__init__()
-        self.weights, self.sampling, self.spec = (alpha, beta, gamma), sampling, spec
+        self.weights = (alpha, beta, gamma)
+        self.sampling = sampling
+        self.spec = spec
 
     def check(self, model: Model) -> None:
         require_density(self, model)
-        vae, spec = require_parts(model, "total correlation"), self.spec
+        vae = require_parts(model, "total correlation")
+        spec = self.spec
         with torch.no_grad():
             per_dimension(vae.encoder(torch.zeros(2, *spec.shape), torch.zeros(2, spec.condition)))
 
@@ -66,13 +76,22 @@ class TotalCorrelation(Loss):
         distortion = -trace.log_px.mean()
         loss = distortion + sum(w * part for w, part in zip(self.weights, parts, strict=True))
         names = ("information", "tc", "dimensions")
-        return {"loss": loss, "distortion": distortion, "rate": trace.kl.mean(), **dict(zip(names, parts, strict=True))}
+        return {
+            "loss": loss,
+            "distortion": distortion,
+            "rate": trace.kl.mean(),
+            **dict(zip(names, parts, strict=True)),
+        }
 
     def decompose(self, latent: Latent) -> tuple[Tensor, Tensor, Tensor]:
-        """I(x; z), KL(q(z) ‖ Π_j q(z_j)) and KL(Π_j q(z_j) ‖ p(z)): their sum is the draws' estimate of the KL."""
+        """I(x; z), KL(q(z) ‖ Π_j q(z_j)) and KL(Π_j q(z_j) ‖ p(z)): their sum is the draws'
+        estimate of the KL.
+        """
         z = latent.z[0]
         rows = len(z)
-        pairs = per_dimension(latent.q).log_prob(z[:, None]).flatten(2)  # (B, B, D): draw of row i, posterior of row j
+        pairs = (
+            per_dimension(latent.q).log_prob(z[:, None]).flatten(2)
+        )  # (B, B, D): draw of row i, posterior of row j
         log_a = log_weights(rows, max(rows, self.spec.n_train), self.sampling, z)
         log_qz = (pairs.sum(-1) + log_a).logsumexp(1)
         log_qz_each = (pairs + log_a[..., None]).logsumexp(1).sum(-1)
@@ -93,11 +112,12 @@ def beta_tc(
 
     R + α I(x; z) + β TC(z) + γ Σ_j KL(q(z_j) ‖ p(z_j)), q(z) estimated from the minibatch.
 
-    On the validation split N is still that of the training split, and the minibatch is larger: the estimates are biased
-    by the size of the minibatch, so the terms compare with those of another variant, not across the two splits.
+    On the validation split N is still that of the training split, and the minibatch is larger: the
+    estimates are biased by the size of the minibatch, so the terms compare with those of another
+    variant, not across the two splits.
 
-    Paper: Chen, Li, Grosse & Duvenaud 2018, arXiv:1802.04942: the decomposition is eq. 2, the objective and
-    minibatch-weighted sampling are in §3, stratified sampling in appendix C.2.
+    Paper: Chen, Li, Grosse & Duvenaud 2018, arXiv:1802.04942: the decomposition is eq. 2, the
+    objective and minibatch-weighted sampling are in §3, stratified sampling in appendix C.2.
     """
     loss = TotalCorrelation(spec, alpha, beta, gamma, sampling)
     return VAE(Gaussian(spec), Write(spec), StandardNormal(spec), loss)

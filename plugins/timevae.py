@@ -20,26 +20,38 @@ Degree = Annotated[int, Field(ge=0)]
 
 
 class TimeDecoder(Decoder):
-    """p(x|z) with raw_t = Σ_p θ_p(z) (t/T)^p + Σ_j [t in season j] φ_j(z) + rest_t(z), for every channel.
+    """p(x|z) with raw_t = Σ_p θ_p(z) (t/T)^p + Σ_j [t in season j] φ_j(z) + rest_t(z), for every
+    channel.
 
-    Desai et al. 2021, arXiv:2111.08095, trend and seasonality blocks. The rest is the shared decoder.
+    Desai et al. 2021, arXiv:2111.08095, trend and seasonality blocks. The rest is the shared
+    decoder.
     """
 
     powers: Tensor  # (degree, T)
     season_of: Tensor  # (T,)
 
-    def __init__(self, spec: Spec, degree: Degree = 2, seasons: Count = 4, duration: Count = 1) -> None:
+    def __init__(
+        self, spec: Spec, degree: Degree = 2, seasons: Count = 4, duration: Count = 1
+    ) -> None:
         super().__init__()
-        self.spec, (steps, channels) = spec, spec.as_steps
-        self.numbers, self.rest = HEADS[spec.likelihood].numbers(spec), Write(spec)
-        inputs, width = spec.latent + spec.condition, channels * self.numbers
+        self.spec = spec
+        (steps, channels) = spec.as_steps
+        self.numbers = HEADS[spec.likelihood].numbers(spec)
+        self.rest = Write(spec)
+        inputs = spec.latent + spec.condition
+        width = channels * self.numbers
         time = torch.arange(steps) / steps
         self.register_buffer("powers", time ** torch.arange(1, degree + 1)[:, None])
         self.register_buffer("season_of", torch.arange(steps) // duration % seasons)
         bend = degree * width
-        self.trend = nn.Sequential(nn.Linear(inputs, bend), nn.ReLU(), nn.Linear(bend, bend)) if degree else None
+        self.trend = (
+            nn.Sequential(nn.Linear(inputs, bend), nn.ReLU(), nn.Linear(bend, bend))
+            if degree
+            else None
+        )
         self.season = nn.Linear(inputs, seasons * width)
-        self.degree, self.seasons = degree, seasons
+        self.degree = degree
+        self.seasons = seasons
 
     def forward(self, z: Tensor, c: Tensor | None = None) -> Observed:
         raw = self.pattern(z, c)  # (K, B, T, C n)
@@ -53,19 +65,24 @@ class TimeDecoder(Decoder):
         season = self.season(z).unflatten(-1, (self.seasons, -1))[:, :, self.season_of]
         if self.trend is None:
             return season
-        return season + torch.einsum("kbpc,pt->kbtc", self.trend(z).unflatten(-1, (self.degree, -1)), self.powers)
+        return season + torch.einsum(
+            "kbpc,pt->kbtc", self.trend(z).unflatten(-1, (self.degree, -1)), self.powers
+        )
 
 
 @tags("recurrent")
 def timevae(spec: Spec, degree: Degree = 2, seasons: Count = 4, duration: Count = 1) -> VAE:
-    """A decoder that adds a polynomial trend of `degree`, `seasons` of `duration` steps each in turn, and a rest.
+    """A decoder that adds a polynomial trend of `degree`, `seasons` of `duration` steps each in
+    turn, and a rest.
 
     R + KL, with one latent a sequence; the encoder and the rest are the shared networks.
 
-    Paper: Desai, Freeman, Wang, Beaver 2021, arXiv:2111.08095, the interpretable decoder. The weight on the
-    reconstruction, which the paper tunes, is 1 here, so that the bound is one.
+    Paper: Desai, Freeman, Wang, Beaver 2021, arXiv:2111.08095, the interpretable decoder. The
+    weight on the reconstruction, which the paper tunes, is 1 here, so that the bound is one.
     """
-    return VAE(Gaussian(spec), TimeDecoder(spec, degree, seasons, duration), StandardNormal(spec), ELBO())
+    return VAE(
+        Gaussian(spec), TimeDecoder(spec, degree, seasons, duration), StandardNormal(spec), ELBO()
+    )
 
 
 @hookimpl

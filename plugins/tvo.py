@@ -1,4 +1,6 @@
-"""The thermodynamic variational objective: log p(x) as an integral over β from posterior to joint, summed from the left."""
+"""The thermodynamic variational objective: log p(x) as an integral over β from posterior to joint,
+summed from the left.
+"""
 
 from collections.abc import Callable
 from typing import Annotated, Literal
@@ -22,14 +24,17 @@ def partition(points: int, first: float) -> Tensor:
     """(points + 1,): 0, then from `first` to 1 evenly in log β."""
     if points == 1:
         return torch.tensor([0.0, 1.0], dtype=torch.float64)
-    return torch.cat([torch.zeros(1), torch.logspace(torch.tensor(first).log10().item(), 0, points)]).double()
+    return torch.cat(
+        [torch.zeros(1), torch.logspace(torch.tensor(first).log10().item(), 0, points)]
+    ).double()
 
 
 def left_sum(log_w: Tensor, log_pi: Tensor, betas: Tensor) -> Tensor:
-    """(K, B) -> (B,): Σ_k (β_{k+1} - β_k) E_{π_{β_k}} log w, each expectation by draws of q weighed with w^β.
+    """(K, B) -> (B,): Σ_k (β_{k+1} - β_k) E_{π_{β_k}} log w, each expectation by draws of q weighed
+    with w^β.
 
-    `log_pi` (K, B) is zero; its gradient, that of log q at draws held still, makes the gradient of each expectation
-    E ∇log w + Cov(∇log π_β, log w), since ∇log π_β = ∇log q + β ∇log w.
+    `log_pi` (K, B) is zero; its gradient, that of log q at draws held still, makes the gradient of
+    each expectation E ∇log w + Cov(∇log π_β, log w), since ∇log π_β = ∇log q + β ∇log w.
     """
     tempered = betas[:-1, None, None] * log_w + log_pi  # (points, K, B)
     expectations = (tempered.softmax(1) * log_w).sum(1)
@@ -37,13 +42,18 @@ def left_sum(log_w: Tensor, log_pi: Tensor, betas: Tensor) -> Tensor:
 
 
 class Thermodynamic(Loss):
-    """-Σ_k (β_{k+1} - β_k) E_{π_{β_k}} log w, π_β ∝ q^{1-β} p^β: a lower bound that rises as the partition grows finer."""
+    """-Σ_k (β_{k+1} - β_k) E_{π_{β_k}} log w, π_β ∝ q^{1-β} p^β: a lower bound that rises as the
+    partition grows finer.
+    """
 
     betas: Tensor
 
-    def __init__(self, k: Count = 16, points: Count = 5, first: Open = 0.1, gradient: Gradient = "covariance") -> None:
+    def __init__(
+        self, k: Count = 16, points: Count = 5, first: Open = 0.1, gradient: Gradient = "covariance"
+    ) -> None:
         super().__init__()
-        self.k, self.gradient = k, gradient
+        self.k = k
+        self.gradient = gradient
         self.register_buffer("betas", partition(points, first).float())
 
     def check(self, model: Model) -> None:
@@ -52,33 +62,53 @@ class Thermodynamic(Loss):
             require_parts(model, "the covariance gradient")
 
     def forward(self, model: Model, x: Tensor, c: Tensor | None, progress: float) -> Terms:
-        trace = model.infer(x, c, self.k) if self.gradient == "pathwise" else self.held(require_parts(model, "TVO"), x, c)
-        log_pi = sum((latent.log_q - latent.log_q.detach() for latent in trace.latents), x.new_zeros(()))
-        bound = left_sum(trace.log_w, 0 * log_pi if self.gradient == "pathwise" else log_pi, self.betas)
+        trace = (
+            model.infer(x, c, self.k)
+            if self.gradient == "pathwise"
+            else self.held(require_parts(model, "TVO"), x, c)
+        )
+        log_pi = sum(
+            (latent.log_q - latent.log_q.detach() for latent in trace.latents), x.new_zeros(())
+        )
+        bound = left_sum(
+            trace.log_w, 0 * log_pi if self.gradient == "pathwise" else log_pi, self.betas
+        )
         return {"loss": -bound.mean(), "distortion": -trace.log_px.mean(), "rate": trace.kl.mean()}
 
     def held(self, vae: VAE, x: Tensor, c: Tensor | None) -> Trace:
         """A trace through whose draws no gradient flows."""
         q = vae.encoder(x, c)
         if isinstance(q, Drawable):
-            raise Unsupported("the covariance gradient needs log q(z) at a given z; use gradient=pathwise")
+            raise Unsupported(
+                "the covariance gradient needs log q(z) at a given z; use gradient=pathwise"
+            )
         z = draw(q, (self.k,))[0].detach()
         return Trace(x, vae.decoder(z, c), (Latent(z, q.log_prob(z), q, vae.prior(c)),))
 
 
 @tags("bound")
-def tvo(spec: Spec, k: Count = 16, points: Count = 5, first: Open = 0.1, gradient: Gradient = "covariance") -> VAE:
-    """Tightens the ELBO by a path of distributions between q(z|x) and p(z|x), each reached by reweighing the same draws.
+def tvo(
+    spec: Spec,
+    k: Count = 16,
+    points: Count = 5,
+    first: Open = 0.1,
+    gradient: Gradient = "covariance",
+) -> VAE:
+    """Tightens the ELBO by a path of distributions between q(z|x) and p(z|x), each reached by
+    reweighing the same draws.
 
     -Σ_k (β_{k+1} - β_k) E_{π_{β_k}} log w, π_β ∝ q(z|x)^{1-β} p(x, z)^β, over `points` intervals; one is the ELBO.
 
-    β runs 0, `first`, …, 1, evenly in log β, as in the paper. gradient=covariance is the paper's and needs no path through
-    z; gradient=pathwise differentiates the estimate through the draws. With k draws each expectation is biased down.
+    β runs 0, `first`, …, 1, evenly in log β, as in the paper. gradient=covariance is the paper's
+    and needs no path through z; gradient=pathwise differentiates the estimate through the draws.
+    With k draws each expectation is biased down.
 
-    Paper: Masrani, Le & Wood 2019, arXiv:1907.00031: the objective and its left Riemann sum §3, the covariance gradient and
-    the importance-weighted estimate §4, the spacing of β §6.
+    Paper: Masrani, Le & Wood 2019, arXiv:1907.00031: the objective and its left Riemann sum §3, the
+    covariance gradient and the importance-weighted estimate §4, the spacing of β §6.
     """
-    return VAE(Gaussian(spec), Write(spec), StandardNormal(spec), Thermodynamic(k, points, first, gradient))
+    return VAE(
+        Gaussian(spec), Write(spec), StandardNormal(spec), Thermodynamic(k, points, first, gradient)
+    )
 
 
 @hookimpl

@@ -1,7 +1,8 @@
 """Two-stage VAE: after training, a second VAE learns how the first one's codes are distributed.
 
-The density in the tables is that of the model that is sampled, p(u) p(z|u) p(x|z): its trace has two latents, u with the
-posterior of the second stage given z, and z with the posterior of the first. Both stages' bounds add up to one bound.
+The density in the tables is that of the model that is sampled, p(u) p(z|u) p(x|z): its trace has
+two latents, u with the posterior of the second stage given z, and z with the posterior of the
+first. Both stages' bounds add up to one bound.
 """
 
 import torch
@@ -19,12 +20,17 @@ BATCH = 128
 
 
 class Coder(nn.Module):
-    """The second stage: p(u) = N(0, I), p(z|u) = N(m(u), γ²) with one learned γ, q(u|z) Gaussian. u is as wide as z."""
+    """The second stage: p(u) = N(0, I), p(z|u) = N(m(u), γ²) with one learned γ, q(u|z) Gaussian. u
+    is as wide as z.
+    """
 
     def __init__(self, spec: Spec) -> None:
         super().__init__()
-        d, h = spec.latent, spec.hidden
-        self.read, self.write, self.log_scale = mlp(d, h, h, 2 * d), mlp(d, h, h, d), nn.Parameter(torch.zeros(()))
+        d = spec.latent
+        h = spec.hidden
+        self.read = mlp(d, h, h, 2 * d)
+        self.write = mlp(d, h, h, d)
+        self.log_scale = nn.Parameter(torch.zeros(()))
         self.prior = StandardNormal(spec)
 
     def q(self, z: Tensor) -> Distribution:
@@ -49,7 +55,9 @@ class FirstStage(Loss):
 
     def check(self, model: Model) -> None:
         if not isinstance(model, TwoStage):
-            raise Unsupported(f"the loss of a first stage needs the variant two_stage, not {type(model).__name__}")
+            raise Unsupported(
+                f"the loss of a first stage needs the variant two_stage, not {type(model).__name__}"
+            )
 
     def forward(self, model: Model, x: Tensor, c: Tensor | None, progress: float) -> Terms:
         self.check(model)
@@ -57,19 +65,25 @@ class FirstStage(Loss):
 
 
 class TwoStage(Model):
-    """p(u) p(z|u) p(x|z), of which only p(x|z) and q(z|x) are learned by the loss, and the rest in `fit_prior`."""
+    """p(u) p(z|u) p(x|z), of which only p(x|z) and q(z|x) are learned by the loss, and the rest in
+    `fit_prior`.
+    """
 
     def __init__(self, spec: Spec, epochs: int, learning_rate: float) -> None:
         super().__init__(FirstStage())
         self.first = VAE(Gaussian(spec), Write(spec), StandardNormal(spec), ELBO())
-        self.second, self.epochs, self.learning_rate = Coder(spec).requires_grad_(False), epochs, learning_rate
+        self.second = Coder(spec).requires_grad_(False)
+        self.epochs = epochs
+        self.learning_rate = learning_rate
         self.loss.check(self)
 
     def infer(self, x: Tensor, c: Tensor | None = None, k: int = 1) -> Trace:
         q = self.first.encoder(x, c)
         z, log_q = draw(q, (k,))
         upper = self.second.latent(z)
-        return Trace(x, self.first.decoder(z, c), (Latent(z, log_q, q, self.second.p(upper.z)), upper))
+        return Trace(
+            x, self.first.decoder(z, c), (Latent(z, log_q, q, self.second.p(upper.z)), upper)
+        )
 
     @torch.no_grad()
     def sample(self, n: int, c: Tensor | None = None, mean: bool = False) -> Tensor:
@@ -78,14 +92,19 @@ class TwoStage(Model):
 
     @torch.no_grad()
     def sample_codes(self, n: int) -> Tensor:
-        """z ~ p(z|u) p(u), (n, D). γ's noise is part of the draw: the codes have a density, unlike pixels on a surface."""
+        """z ~ p(z|u) p(u), (n, D). γ's noise is part of the draw: the codes have a density, unlike
+        pixels on a surface.
+        """
         return self.second.p(self.second.prior().sample(torch.Size((n,)))).sample()
 
     def fit_prior(self, x: Tensor, c: Tensor | None = None) -> None:
-        """Trains the second stage on the posteriors of the training set, with codes drawn anew in every step."""
+        """Trains the second stage on the posteriors of the training set, with codes drawn anew in
+        every step.
+        """
         with torch.no_grad():
             parts = [
-                self.first.encoder(x[i : i + 1000], None if c is None else c[i : i + 1000]) for i in range(0, len(x), 1000)
+                self.first.encoder(x[i : i + 1000], None if c is None else c[i : i + 1000])
+                for i in range(0, len(x), 1000)
             ]
             loc = torch.cat([q.mean for q in parts])
             scale = torch.cat([q.stddev for q in parts])
@@ -111,14 +130,16 @@ class TwoStage(Model):
 
 @tags("prior", "two-stage")
 def two_stage(spec: Spec, epochs: Count = 100, learning_rate: Positive = 2e-3) -> Model:
-    """Samples follow what the posteriors add up to: a second VAE is trained on the codes of the first, after it.
+    """Samples follow what the posteriors add up to: a second VAE is trained on the codes of the
+    first, after it.
 
-    Minimises R + KL of the first stage, then -E_q(z|x) ELBO of the second, for `epochs` of Adam at `learning_rate`, falling
-    by a cosine. Until then its bound is valid but loose. The table's bound is that of p(u) p(z|u) p(x|z), which is sampled.
-    The second stage's networks are its own: two hidden layers of the spec's width each way.
+    Minimises R + KL of the first stage, then -E_q(z|x) ELBO of the second, for `epochs` of Adam at
+    `learning_rate`, falling by a cosine. Until then its bound is valid but loose. The table's bound
+    is that of p(u) p(z|u) p(x|z), which is sampled. The second stage's networks are its own: two
+    hidden layers of the spec's width each way.
 
-    Paper: Dai & Wipf 2019, Diagnosing and enhancing VAE models, arXiv:1903.05789, §4; there γ of the first stage is learned
-    too, which here is likelihood=normal.
+    Paper: Dai & Wipf 2019, Diagnosing and enhancing VAE models, arXiv:1903.05789, §4; there γ of
+    the first stage is learned too, which here is likelihood=normal.
     """
     return TwoStage(spec, epochs, learning_rate)
 

@@ -1,4 +1,6 @@
-"""VAE-GAN: reconstructions are compared in the features of a discriminator, which also judges samples."""
+"""VAE-GAN: reconstructions are compared in the features of a discriminator, which also judges
+samples.
+"""
 
 from collections.abc import Callable
 
@@ -16,19 +18,30 @@ from vaezoo.networks import Gaussian, Read, StandardNormal, Write, frozen, froze
 
 
 class Adversarial(Loss):
-    """Encoder: β KL + D + α R. Decoder: γ D + α R - E log D(x̂). Discriminator: cross-entropy. D = ‖f(x) - f(x̂)‖²/2.
+    """Encoder: β KL + D + α R. Decoder: γ D + α R - E log D(x̂). Discriminator: cross-entropy. D =
+    ‖f(x) - f(x̂)‖²/2.
 
-    f is the layer of the discriminator before the last. D is the negative log density of N(f(x̂), I), but for its constant.
-    f(x) has mean 0 and variance 1 over its features: the paper's batch normalisation sets that scale, without which D would
-    start near 0 and the KL would empty the code before the discriminator has learned anything.
+    f is the layer of the discriminator before the last. D is the negative log density of N(f(x̂),
+    I), but for its constant. f(x) has mean 0 and variance 1 over its features: the paper's batch
+    normalisation sets that scale, without which D would start near 0 and the KL would empty the
+    code before the discriminator has learned anything.
     """
 
-    def __init__(self, spec: Spec, beta: NonNegative = 1.0, gamma: NonNegative = 1.0, alpha: NonNegative = 1.0) -> None:
+    def __init__(
+        self,
+        spec: Spec,
+        beta: NonNegative = 1.0,
+        gamma: NonNegative = 1.0,
+        alpha: NonNegative = 1.0,
+    ) -> None:
         super().__init__()
-        self.alpha, self.beta, self.gamma = alpha, beta, gamma
+        self.alpha = alpha
+        self.beta = beta
+        self.gamma = gamma
         self.steps = spec.shape[0] if spec.is_sequence else 0
         self.width = spec.hidden
-        self.features, self.odds = Read(spec, spec.hidden), mlp(spec.hidden, 1)
+        self.features = Read(spec, spec.hidden)
+        self.odds = mlp(spec.hidden, 1)
 
     def check(self, model: Model) -> None:
         require_density(self, model)
@@ -39,19 +52,32 @@ class Adversarial(Loss):
         x = to_length(x, self.steps) if self.steps else x
         with frozen(self, vae.decoder):
             trace = vae.infer(x, c)
-            distortion, rate = -trace.log_px.mean(), trace.kl.mean()
-            encoder = self.beta * rate + self.alpha * distortion + self.distance(x, outputs(trace.px, x), c)
-        z, prior_z = trace.z.detach(), self.from_prior(trace.latents[0].p, len(x))
+            distortion = -trace.log_px.mean()
+            rate = trace.kl.mean()
+            encoder = (
+                self.beta * rate
+                + self.alpha * distortion
+                + self.distance(x, outputs(trace.px, x), c)
+            )
+        z = trace.z.detach()
+        prior_z = self.from_prior(trace.latents[0].p, len(x))
         with frozen(self):
             px = vae.decoder(z, c)
-            again, made = outputs(px, x), outputs(vae.decoder(prior_z, c), x)
+            again = outputs(px, x)
+            made = outputs(vae.decoder(prior_z, c), x)
             near = self.gamma * self.distance(x, again, c) - self.alpha * px.log_prob(x).mean()
             decoder = near + self.fooled(again, c) + self.fooled(made, c)
         critic = self.told(x, again.detach(), made.detach(), c)
         with frozen_but_head(vae.decoder):
             head = -vae.decoder(z, c).log_prob(x).mean()
         loss = encoder + decoder + critic + (head - head.detach())
-        terms = {"distortion": distortion, "rate": rate, "encoder": encoder, "decoder": decoder, "critic": critic}
+        terms = {
+            "distortion": distortion,
+            "rate": rate,
+            "encoder": encoder,
+            "decoder": decoder,
+            "critic": critic,
+        }
         return {"loss": loss, "monitor": distortion, **terms}
 
     @staticmethod
@@ -73,36 +99,49 @@ class Adversarial(Loss):
         return self.odds(F.silu(self.f(x, c))).squeeze(-1)
 
     def fooled(self, made: Tensor, c: Tensor | None) -> Tensor:
-        """-E log D(x̂). Alg. 1 has E log(1 - D(x̂)): the same fixed point, but no slope where D wins (Goodfellow 2014, §3)."""
+        """-E log D(x̂). Alg. 1 has E log(1 - D(x̂)): the same fixed point, but no slope where D
+        wins (Goodfellow 2014, §3).
+        """
         return F.softplus(-self.log_odds(made, c)).mean()
 
     def told(self, x: Tensor, again: Tensor, made: Tensor, c: Tensor | None) -> Tensor:
         """-E log D(x) - E log(1 - D(reconstruction)) - E log(1 - D(sample))."""
-        fakes = F.softplus(self.log_odds(again, c)).mean() + F.softplus(self.log_odds(made, c)).mean()
+        fakes = (
+            F.softplus(self.log_odds(again, c)).mean() + F.softplus(self.log_odds(made, c)).mean()
+        )
         return F.softplus(-self.log_odds(x, c)).mean() + fakes
 
 
 def outputs(px: Distribution, x: Tensor) -> Tensor:
-    """(B, *shape): the mean of p(x|z), with the gaps of x, by which no real row is to be told from it."""
+    """(B, *shape): the mean of p(x|z), with the gaps of x, by which no real row is to be told from
+    it.
+    """
     return torch.where(x.isnan(), x, px.mean[0])
 
 
 @tags("adversarial")
 def vae_gan(
-    spec: Spec, beta: NonNegative = 1.0, gamma: NonNegative = 1.0, alpha: NonNegative = 1.0, critic_lr: Positive = 0.02
+    spec: Spec,
+    beta: NonNegative = 1.0,
+    gamma: NonNegative = 1.0,
+    alpha: NonNegative = 1.0,
+    critic_lr: Positive = 0.02,
 ) -> VAE:
-    """Learns what a good reconstruction is: close to x in the features of a discriminator that judges samples.
+    """Learns what a good reconstruction is: close to x in the features of a discriminator that
+    judges samples.
 
-    Encoder: β KL + D + α R. Decoder: γ D + α R - E log D(x̂). Discriminator: cross-entropy of real against reconstruction
-    and sample.
+    Encoder: β KL + D + α R. Decoder: γ D + α R - E log D(x̂). Discriminator: cross-entropy of real
+    against reconstruction and sample.
 
-    D = ‖f(x) - f(x̂)‖²/2, f the discriminator's layer before its last, a network of its own whose learning rate is
-    `critic_lr` times that of the rest. x̂ is the mean of p(x|z). The scale of p(x|z) is fitted by maximum likelihood, and the
-    ELBO is a true bound of a model that was trained for something else. Early stopping watches R, as no player's own loss
-    keeps its meaning while the others learn.
+    D = ‖f(x) - f(x̂)‖²/2, f the discriminator's layer before its last, a network of its own whose
+    learning rate is `critic_lr` times that of the rest. x̂ is the mean of p(x|z). The scale of
+    p(x|z) is fitted by maximum likelihood, and the ELBO is a true bound of a model that was trained
+    for something else. Early stopping watches R, as no player's own loss keeps its meaning while
+    the others learn.
 
-    α = 0 is the paper's. With it the features, which see no difference until the discriminator has learned some, let the KL
-    empty the code on small data; R = -log p(x|z) holds the code until then.
+    α = 0 is the paper's. With it the features, which see no difference until the discriminator has
+    learned some, let the KL empty the code on small data; R = -log p(x|z) holds the code until
+    then.
 
     Paper: Larsen, Sønderby, Larochelle & Winther 2016, arXiv:1512.09300, alg. 1 and §2.3 (D).
     """

@@ -13,7 +13,12 @@ from vaezoo.hyperparameters import Count
 from vaezoo.losses import ELBO
 from vaezoo.networks import Gaussian, Write
 
-BOUNDED = ("bernoulli", "continuous_bernoulli", "logistic", "categorical")  # likelihoods of x in [0, 1]
+BOUNDED = (
+    "bernoulli",
+    "continuous_bernoulli",
+    "logistic",
+    "categorical",
+)  # likelihoods of x in [0, 1]
 
 
 class Vamp(Prior):
@@ -22,14 +27,19 @@ class Vamp(Prior):
     def __init__(self, spec: Spec, encoder: Encoder, components: Count = 100) -> None:
         super().__init__()
         if encoder.no_density:
-            raise Unsupported(f"a VampPrior is a mixture of posteriors, and this one is no density: {encoder.no_density}")
+            raise Unsupported(
+                f"a VampPrior is a mixture of posteriors, and this one is no density: {encoder.no_density}"
+            )
         if not encoder.scores_any_code:
             raise Unsupported(
                 "a VampPrior needs q(z|u) at any z, and this posterior knows the density of its own draws alone"
             )
         if spec.condition:
-            raise Unsupported("a VampPrior has no label for its pseudo-inputs; this model is conditioned on one")
-        self.encoder, self.bounded = encoder, spec.likelihood in BOUNDED
+            raise Unsupported(
+                "a VampPrior has no label for its pseudo-inputs; this model is conditioned on one"
+            )
+        self.encoder = encoder
+        self.bounded = spec.likelihood in BOUNDED
         self.pseudo = nn.Parameter(torch.randn(components, *spec.shape))
 
     def forward(self, c: Tensor | None = None) -> Distribution:
@@ -40,8 +50,9 @@ class Vamp(Prior):
 class Exemplars(Prior):
     """p(z) = (1/M) Σ_m N(z; μ(x_m), s² I), x_m training examples, s learned.
 
-    In training the examples are the other rows of the minibatch (`of_peers`); the codes of the last M rows seen are kept
-    in a buffer, by which validation is judged. After training `keep` puts those of M random training examples there.
+    In training the examples are the other rows of the minibatch (`of_peers`); the codes of the last
+    M rows seen are kept in a buffer, by which validation is judged. After training `keep` puts
+    those of M random training examples there.
     """
 
     codes: Tensor
@@ -57,7 +68,10 @@ class Exemplars(Prior):
     def of_peers(self, means: Tensor) -> Distribution:
         """A batch of B mixtures from means (B, D): for each row, of all rows but itself."""
         itself = torch.eye(len(means), dtype=torch.bool, device=means.device)
-        return self._around(means.expand(len(means), *means.shape), means.new_zeros(()).masked_fill(itself, -math.inf))
+        return self._around(
+            means.expand(len(means), *means.shape),
+            means.new_zeros(()).masked_fill(itself, -math.inf),
+        )
 
     def keep(self, means: Tensor) -> None:
         """The codes (B, D) go to the head of the buffer, and the oldest ones leave it."""
@@ -92,8 +106,9 @@ def vamp(spec: Spec, components: Count = 100) -> VAE:
 
     R + E_q [log q(z|x) - log (1/M) Σ_m q(z|u_m)]
 
-    Paper: Tomczak & Welling 2018, "VAE with a VampPrior", arXiv:1705.07120, eq. 9. The paper takes M = 500 on MNIST;
-    here 100, and pseudo-inputs of bounded data are sigmoids of free numbers, of other data the numbers themselves.
+    Paper: Tomczak & Welling 2018, "VAE with a VampPrior", arXiv:1705.07120, eq. 9. The paper takes
+    M = 500 on MNIST; here 100, and pseudo-inputs of bounded data are sigmoids of free numbers, of
+    other data the numbers themselves.
     """
     encoder = Gaussian(spec)
     return VAE(encoder, Write(spec), Vamp(spec, encoder, components), ELBO())
@@ -105,9 +120,10 @@ def exemplar(spec: Spec, components: Count = 500) -> VAE:
 
     R + E_q [log q(z|x) - log (1/M) Σ_{m: x_m ≠ x} N(z; μ(x_m), s² I)]
 
-    Paper: Norouzi, Fleet & Norouzi 2020, "Exemplar VAE", arXiv:2004.04795, §3 (shared mean, isotropic s², leave-one-out
-    and subsampling of exemplars). The paper subsamples exemplars from the training set, here they are the rest of the
-    minibatch; and where it judges test data by all training examples, this one keeps `components` of them.
+    Paper: Norouzi, Fleet & Norouzi 2020, "Exemplar VAE", arXiv:2004.04795, §3 (shared mean,
+    isotropic s², leave-one-out and subsampling of exemplars). The paper subsamples exemplars from
+    the training set, here they are the rest of the minibatch; and where it judges test data by all
+    training examples, this one keeps `components` of them.
     """
     return ExemplarVAE(Gaussian(spec), Write(spec), Exemplars(spec, components), ELBO())
 

@@ -13,8 +13,8 @@ def vae(spec: Spec) -> VAE:
 
     R + KL
 
-    Paper: Kingma & Welling 2014, "Auto-Encoding Variational Bayes", arXiv:1312.6114, eq. 3; the closed form of KL is
-    its appendix B.
+    Paper: Kingma & Welling 2014, "Auto-Encoding Variational Bayes", arXiv:1312.6114, eq. 3; the
+    closed form of KL is its appendix B.
     """
     return VAE(Gaussian(spec), Write(spec), StandardNormal(spec), ELBO())
 

@@ -1,4 +1,6 @@
-"""Discrete codes by rounding: to the nearest vector of a codebook (VQ), or each number to a few levels (FSQ)."""
+"""Discrete codes by rounding: to the nearest vector of a codebook (VQ), or each number to a few
+levels (FSQ).
+"""
 
 import math
 from typing import Annotated, Any
@@ -21,7 +23,9 @@ SPACE = "codebook"
 
 def one_hot(index: Tensor, size: int) -> Tensor:
     """(...) -> (..., size). `F.one_hot` is not to be had under vmap."""
-    return (index[..., None] == torch.arange(size, device=index.device)).to(torch.get_default_dtype())
+    return (index[..., None] == torch.arange(size, device=index.device)).to(
+        torch.get_default_dtype()
+    )
 
 
 def perplexity(index: Tensor, size: int) -> Tensor:
@@ -33,9 +37,14 @@ def perplexity(index: Tensor, size: int) -> Tensor:
 class Rounded(Point):
     """All mass on the rounded e, with the gradient of z handed straight to e."""
 
-    def __init__(self, e: Tensor, rounded: Tensor, index: Tensor, size: int, event_dims: int) -> None:
+    def __init__(
+        self, e: Tensor, rounded: Tensor, index: Tensor, size: int, event_dims: int
+    ) -> None:
         super().__init__(e + (rounded - e).detach(), event_dims)
-        self.e, self.rounded, self.index, self.size = e, rounded, index, size
+        self.e = e
+        self.rounded = rounded
+        self.index = index
+        self.size = size
 
     @property
     def commitment(self) -> Tensor:
@@ -44,13 +53,18 @@ class Rounded(Point):
 
 
 class Codes(Distribution):
-    """G independent slots: slot g holds code m with probability `frequency[g, m]`; code m stands for `values[m]`."""
+    """G independent slots: slot g holds code m with probability `frequency[g, m]`; code m stands
+    for `values[m]`.
+    """
 
     arg_constraints: dict = {}
 
     def __init__(self, values: Tensor, log_frequency: Tensor) -> None:
-        super().__init__(torch.Size(), log_frequency.shape[:1] + values.shape[1:], validate_args=False)
-        self.values, self.log_frequency = values, log_frequency
+        super().__init__(
+            torch.Size(), log_frequency.shape[:1] + values.shape[1:], validate_args=False
+        )
+        self.values = values
+        self.log_frequency = log_frequency
 
     def index(self, z: Tensor) -> Tensor:
         """z (..., G, *value) -> the codes nearest to it (..., G)."""
@@ -64,19 +78,25 @@ class Codes(Distribution):
         return torch.take_along_dim(table, index[..., None], -1).squeeze(-1).sum(-1)
 
     def sample(self, sample_shape: Any = ()) -> Tensor:
-        index = Categorical(logits=self.log_frequency, validate_args=False).sample(torch.Size(sample_shape))
+        index = Categorical(logits=self.log_frequency, validate_args=False).sample(
+            torch.Size(sample_shape)
+        )
         return self.values[index].detach()
 
     def frequencies(self, z: Tensor) -> Tensor:
-        """log of how often each slot holds each code in z (N, G, *value), every count raised by one: (G, M)."""
+        """log of how often each slot holds each code in z (N, G, *value), every count raised by
+        one: (G, M).
+        """
         counts = one_hot(self.index(z), len(self.values)).sum(0) + 1
         return (counts / counts.sum(-1, keepdim=True)).log()
 
 
 class Codebook(Prior):
-    """M vectors, and the prior over the codes of G slots: uniform in training, their frequencies after `fit`.
+    """M vectors, and the prior over the codes of G slots: uniform in training, their frequencies
+    after `fit`.
 
-    The vectors follow the running mean of what is rounded to them; one that is hardly used starts anew at a random e.
+    The vectors follow the running mean of what is rounded to them; one that is hardly used starts
+    anew at a random e.
     """
 
     space = SPACE
@@ -87,7 +107,8 @@ class Codebook(Prior):
 
     def __init__(self, slots: int, size: int, width: int, decay: float, dead: float) -> None:
         super().__init__()
-        self.decay, self.dead = decay, dead
+        self.decay = decay
+        self.dead = dead
         start = 0.3 * torch.randn(size, width)
         self.register_buffer("vectors", start)
         self.register_buffer("counts", torch.ones(size))
@@ -121,11 +142,15 @@ class Quantiser(Encoder):
 
     def __init__(self, spec: Spec, book: Codebook) -> None:
         super().__init__()
-        self.net, self.book, self.slots = Read(spec, spec.latent), book, len(book.log_frequency)
+        self.net = Read(spec, spec.latent)
+        self.book = book
+        self.slots = len(book.log_frequency)
 
     def forward(self, x: Tensor, c: Tensor | None = None) -> Rounded:
         e = self.net(x, c).unflatten(-1, (self.slots, -1))
-        vectors = self.book.vectors.clone()  # those that this step was rounded to, should `update` move them
+        vectors = (
+            self.book.vectors.clone()
+        )  # those that this step was rounded to, should `update` move them
         index = Codes(vectors, self.book.log_frequency).index(e)
         if self.training:
             self.book.update(e, index)
@@ -133,7 +158,9 @@ class Quantiser(Encoder):
 
 
 class Grid(Prior):
-    """The prior over D slots of L levels each, equally spaced in [-1, 1]: uniform in training, frequencies after `fit`."""
+    """The prior over D slots of L levels each, equally spaced in [-1, 1]: uniform in training,
+    frequencies after `fit`.
+    """
 
     space = SPACE
     values: Tensor
@@ -153,10 +180,12 @@ class Grid(Prior):
 
 
 class Scalar(Encoder):
-    """round(f(e)) / ⌊L/2⌋, f a tanh that is stretched and, for an even L, shifted so that exactly L levels are reached.
+    """round(f(e)) / ⌊L/2⌋, f a tanh that is stretched and, for an even L, shifted so that exactly L
+    levels are reached.
 
-    e is standardised over the batch first (in evaluation by running statistics). A fresh network gives numbers near 0,
-    all rounded to one level, and then tends to push all of them into the same end of the tanh, where it stays.
+    e is standardised over the batch first (in evaluation by running statistics). A fresh network
+    gives numbers near 0, all rounded to one level, and then tends to push all of them into the same
+    end of the tanh, where it stays.
     """
 
     no_density = WHY
@@ -164,20 +193,27 @@ class Scalar(Encoder):
 
     def __init__(self, spec: Spec, levels: int) -> None:
         super().__init__()
-        self.net, self.levels = Read(spec, spec.latent), levels
+        self.net = Read(spec, spec.latent)
+        self.levels = levels
         self.spread = nn.BatchNorm1d(spec.latent, affine=False)
 
     def forward(self, x: Tensor, c: Tensor | None = None) -> Rounded:
         half = self.levels // 2
-        reach, offset = (self.levels - 1) * (1 - 1e-3) / 2, 0.0 if self.levels % 2 else 0.5
-        bounded = torch.tanh(self._standardised(self.net(x, c)) + math.atanh(offset / reach)) * reach - offset
+        reach = (self.levels - 1) * (1 - 1e-3) / 2
+        offset = 0.0 if self.levels % 2 else 0.5
+        bounded = (
+            torch.tanh(self._standardised(self.net(x, c)) + math.atanh(offset / reach)) * reach
+            - offset
+        )
         rounded = bounded.detach().round()
         return Rounded(bounded / half, rounded / half, rounded.long() + half, self.levels, 1)
 
     def _standardised(self, e: Tensor) -> Tensor:
         """(B, D). One row alone has no spread: it is read by the running one, in training too."""
         if self.training and len(e) == 1:
-            return F.batch_norm(e, self.spread.running_mean, self.spread.running_var, eps=self.spread.eps)
+            return F.batch_norm(
+                e, self.spread.running_mean, self.spread.running_var, eps=self.spread.eps
+            )
         return self.spread(e)
 
 
@@ -193,8 +229,13 @@ class Commitment(Loss):
     def forward(self, model: Model, x: Tensor, c: Tensor | None, progress: float) -> Terms:
         trace = model.infer(x, c)
         q: Any = trace.latents[0].q
-        distortion, commitment = -trace.log_px.mean(), q.commitment.mean()
-        terms = {"distortion": distortion, "commitment": commitment, "perplexity": perplexity(q.index, q.size)}
+        distortion = -trace.log_px.mean()
+        commitment = q.commitment.mean()
+        terms = {
+            "distortion": distortion,
+            "commitment": commitment,
+            "perplexity": perplexity(q.index, q.size),
+        }
         return {"loss": distortion + self.beta * commitment, **terms}
 
 
@@ -207,17 +248,21 @@ def vq(
     decay: Fraction = 0.99,
     dead: NonNegative = 0.1,
 ) -> VAE:
-    """Each slice of the code is the nearest of a codebook's vectors, trained by straight-through gradients.
+    """Each slice of the code is the nearest of a codebook's vectors, trained by straight-through
+    gradients.
 
     -log p(x|z) + β ‖e - sg(z)‖², the vectors by running means
 
-    Paper: van den Oord, Vinyals & Kavukcuoglu 2017, "Neural Discrete Representation Learning", arXiv:1711.00937, eq. 3
-    with the moving averages of appendix A.1 in place of its second term. A vector whose running count falls below `dead`
-    starts anew at a random e (Dhariwal et al. 2020, "Jukebox", arXiv:2005.00341, §3). One codebook serves all
-    latent / width slots; the paper learns an autoregressive prior over codes, here one of independent frequencies.
+    Paper: van den Oord, Vinyals & Kavukcuoglu 2017, "Neural Discrete Representation Learning",
+    arXiv:1711.00937, eq. 3 with the moving averages of appendix A.1 in place of its second term. A
+    vector whose running count falls below `dead` starts anew at a random e (Dhariwal et al. 2020,
+    "Jukebox", arXiv:2005.00341, §3). One codebook serves all latent / width slots; the paper learns
+    an autoregressive prior over codes, here one of independent frequencies.
     """
     if spec.latent % width:
-        raise Unsupported(f"vq splits the code into slices of {width} numbers; {spec.latent} is no multiple of that")
+        raise Unsupported(
+            f"vq splits the code into slices of {width} numbers; {spec.latent} is no multiple of that"
+        )
     book = Codebook(spec.latent // width, size, width, decay, dead)
     return VAE(Quantiser(spec, book), Write(spec), book, Commitment(beta))
 
@@ -228,9 +273,10 @@ def fsq(spec: Spec, levels: Annotated[int, Field(ge=3)] = 5) -> VAE:
 
     -log p(x|z), z = round(⌊L/2⌋ tanh e) / ⌊L/2⌋ for odd L
 
-    Paper: Mentzer et al. 2024, "Finite Scalar Quantization: VQ-VAE Made Simple", arXiv:2309.15505, §3.1 and the code of
-    its appendix A.1, which shifts the tanh for even L. The paper chooses an L_i for every number, all at least 5 as a
-    rule; here one L for all. Its encoders end in no normalisation; small ones collapse without it.
+    Paper: Mentzer et al. 2024, "Finite Scalar Quantization: VQ-VAE Made Simple", arXiv:2309.15505,
+    §3.1 and the code of its appendix A.1, which shifts the tanh for even L. The paper chooses an
+    L_i for every number, all at least 5 as a rule; here one L for all. Its encoders end in no
+    normalisation; small ones collapse without it.
     """
     return VAE(Scalar(spec, levels), Write(spec), Grid(spec, levels), Commitment(0.0))
 

@@ -17,18 +17,23 @@ from vaezoo.stepwise import StepsLikelihood, as_steps
 
 
 class RecurrentReader(nn.Module):
-    """x (B, T, C) and its mask (B, T) -> q(z|x), from a GRU's state after the last step there is (Fabius 2014, encoder)."""
+    """x (B, T, C) and its mask (B, T) -> q(z|x), from a GRU's state after the last step there is
+    (Fabius 2014, encoder).
+    """
 
     def __init__(self, spec: Spec) -> None:
         super().__init__()
-        self.rnn, self.out = nn.GRU(spec.as_steps[1], spec.hidden, batch_first=True), nn.Linear(spec.hidden, 2 * spec.latent)
+        self.rnn = nn.GRU(spec.as_steps[1], spec.hidden, batch_first=True)
+        self.out = nn.Linear(spec.hidden, 2 * spec.latent)
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Distribution:
         states = self.rnn(x)[0]
         if mask is None:
             return split_normal(self.out(states[:, -1]))
         last = (mask.sum(1) - 1).clamp_min(0)
-        return split_normal(self.out(torch.take_along_dim(states, last[:, None, None], 1).squeeze(1)))
+        return split_normal(
+            self.out(torch.take_along_dim(states, last[:, None, None], 1).squeeze(1))
+        )
 
 
 class RecurrentWriter(nn.Module):
@@ -36,7 +41,9 @@ class RecurrentWriter(nn.Module):
 
     def __init__(self, spec: Spec, word_dropout: float) -> None:
         super().__init__()
-        self.word_dropout, self.channels, self.likelihood = word_dropout, spec.as_steps[1], StepsLikelihood(spec)
+        self.word_dropout = word_dropout
+        self.channels = spec.as_steps[1]
+        self.likelihood = StepsLikelihood(spec)
         self.into = nn.Linear(spec.latent, spec.hidden)
         self.rnn = nn.GRU(self.channels + spec.latent, spec.hidden, batch_first=True)
         self.out = nn.Linear(spec.hidden, self.likelihood.raw_channels)
@@ -46,7 +53,9 @@ class RecurrentWriter(nn.Module):
         return torch.tanh(self.into(z))[None]
 
     def forward(self, z: Tensor, past: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """Raw numbers (N, T, ·) and the last state, from z (N, D), the steps before (N, T, C) and a state (1, N, H)."""
+        """Raw numbers (N, T, ·) and the last state, from z (N, D), the steps before (N, T, C) and a
+        state (1, N, H).
+        """
         each = z[:, None].expand(-1, past.shape[1], -1)
         states, state = self.rnn(torch.cat([self._dropped(past), each], -1), state)
         return self.out(states), state
@@ -55,7 +64,10 @@ class RecurrentWriter(nn.Module):
         """In training, whole steps are withheld at random (Bowman et al. 2016, "word dropout")."""
         if not (self.training and self.word_dropout):
             return past
-        return past * (torch.rand(*past.shape[:2], 1, dtype=past.dtype, device=past.device) >= self.word_dropout)
+        return past * (
+            torch.rand(*past.shape[:2], 1, dtype=past.dtype, device=past.device)
+            >= self.word_dropout
+        )
 
 
 class VRAE(Model):
@@ -63,18 +75,18 @@ class VRAE(Model):
 
     def __init__(self, spec: Spec, word_dropout: float, warmup: float) -> None:
         super().__init__(WarmUp(warmup))
-        self.spec, self.steps = spec, spec.as_steps[0]
-        self.reader, self.writer, self.prior = (
-            RecurrentReader(spec),
-            RecurrentWriter(spec, word_dropout),
-            StandardNormal(spec),
-        )
+        self.spec = spec
+        self.steps = spec.as_steps[0]
+        self.reader = RecurrentReader(spec)
+        self.writer = RecurrentWriter(spec, word_dropout)
+        self.prior = StandardNormal(spec)
 
     def infer(self, x: Tensor, c: Tensor | None = None, k: int = 1) -> Trace:
         _, full, mask = as_steps(x, self.spec)
         q = self.reader(full, mask)
         z, log_q = draw(q, (k,))
-        past, flat = before(full).expand(k, *full.shape).flatten(0, 1), z.flatten(0, 1)
+        past = before(full).expand(k, *full.shape).flatten(0, 1)
+        flat = z.flatten(0, 1)
         raw, _ = self.writer(flat, past, self.writer.start(flat))
         px = self.writer.likelihood(raw.unflatten(0, (k, len(x))))
         return Trace(x, px, (Latent(z, log_q, q, self.prior(c)),))
@@ -82,7 +94,9 @@ class VRAE(Model):
     @torch.no_grad()
     def sample(self, n: int, c: Tensor | None = None, mean: bool = False) -> Tensor:
         z = self.prior(c).sample(torch.Size((n,)))
-        state, x, xs = self.writer.start(z), z.new_zeros(n, 1, self.writer.channels), []
+        state = self.writer.start(z)
+        x = z.new_zeros(n, 1, self.writer.channels)
+        xs = []
         for _ in range(self.steps):
             raw, state = self.writer(z, x, state)
             px = self.writer.likelihood.of_step(raw)
@@ -95,12 +109,13 @@ class VRAE(Model):
 def vrae(spec: Spec, word_dropout: Fraction = 0.0, warmup: Fraction = 0.0) -> VRAE:
     """One latent for a whole sequence; the decoder reads z and the steps before.
 
-    −E_q Σ_t log p(x_t|z, x_<t) + KL(q(z|x) ‖ N(0, I)); `word_dropout` withholds that share of the steps from the decoder
-    in training (1: it writes from z alone), `warmup` is the share of the training over which KL's weight rises to 1.
+    −E_q Σ_t log p(x_t|z, x_<t) + KL(q(z|x) ‖ N(0, I)); `word_dropout` withholds that share of the
+    steps from the decoder in training (1: it writes from z alone), `warmup` is the share of the
+    training over which KL's weight rises to 1.
 
-    Paper: Fabius & van Amersfoort 2014, arXiv:1412.6581, §2 (encoder and decoder); the options from Bowman et al. 2016,
-    arXiv:1511.06349, "KL cost annealing" and "word dropout". A GRU in place of the plain recurrence; z drives every step,
-    not the first alone.
+    Paper: Fabius & van Amersfoort 2014, arXiv:1412.6581, §2 (encoder and decoder); the options from
+    Bowman et al. 2016, arXiv:1511.06349, "KL cost annealing" and "word dropout". A GRU in place of
+    the plain recurrence; z drives every step, not the first alone.
     """
     return VRAE(spec, word_dropout, warmup)
 

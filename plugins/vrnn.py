@@ -16,23 +16,23 @@ from vaezoo.stepwise import Moments, Stepwise, moments
 class VRNN(Stepwise):
     """h_t = f(φ_x(x_t), φ_z(z_t), h_t-1), with p(z_t|h_t-1), q(z_t|x_t, h_t-1), p(x_t|z_t, h_t-1).
 
-    Chung et al. 2015, arXiv:1506.02216: prior eq. 5, likelihood eq. 6, recurrence eq. 7, posterior eq. 9.
+    Chung et al. 2015, arXiv:1506.02216: prior eq. 5, likelihood eq. 6, recurrence eq. 7, posterior
+    eq. 9.
     """
 
     def __init__(self, spec: Spec, particles: int) -> None:
         super().__init__(spec, spec.hidden, bound(particles))
-        d, h = spec.latent, spec.hidden
-        self.phi_x, self.phi_z = (
-            nn.Sequential(nn.Linear(self.channels, h), nn.SiLU()),
-            nn.Sequential(nn.Linear(d, h), nn.SiLU()),
-        )
+        d = spec.latent
+        h = spec.hidden
+        self.phi_x = nn.Sequential(nn.Linear(self.channels, h), nn.SiLU())
+        self.phi_z = nn.Sequential(nn.Linear(d, h), nn.SiLU())
         self.prior = mlp(h, h, 2 * d)
-        self.see, self.recall, self.posterior = nn.Linear(h, h), nn.Linear(h, h, bias=False), nn.Linear(h, 2 * d)
-        self.write_z, self.write_h, self.write = (
-            nn.Linear(h, h),
-            nn.Linear(h, h, bias=False),
-            nn.Linear(h, self.raw_channels),
-        )
+        self.see = nn.Linear(h, h)
+        self.recall = nn.Linear(h, h, bias=False)
+        self.posterior = nn.Linear(h, 2 * d)
+        self.write_z = nn.Linear(h, h)
+        self.write_h = nn.Linear(h, h, bias=False)
+        self.write = nn.Linear(h, self.raw_channels)
         self.gates = Gates(h, h, h)
 
     def features(self, x: Tensor, inputs: Tensor, mask: Tensor | None) -> Tensor:
@@ -58,11 +58,11 @@ class VRNN(Stepwise):
 def vrnn(spec: Spec, particles: Particles = 0) -> VRNN:
     """Prior, posterior and likelihood of every step share one recurrent state.
 
-    Σ_t −log p(x_t|z_≤t, x_<t) + KL(q(z_t|x_≤t, z_<t) ‖ p(z_t|x_<t, z_<t)), eq. 11; with `particles`, −log p̂ of a filter
-    of that many (FIVO).
+    Σ_t −log p(x_t|z_≤t, x_<t) + KL(q(z_t|x_≤t, z_<t) ‖ p(z_t|x_<t, z_<t)), eq. 11; with
+    `particles`, −log p̂ of a filter of that many (FIVO).
 
-    Paper: Chung, Kastner, Dinh, Goel, Courville, Bengio 2015, arXiv:1506.02216, eqs. 5 to 11. One layer in place of four
-    in every network, and a GRU in place of an LSTM, as everywhere here.
+    Paper: Chung, Kastner, Dinh, Goel, Courville, Bengio 2015, arXiv:1506.02216, eqs. 5 to 11. One
+    layer in place of four in every network, and a GRU in place of an LSTM, as everywhere here.
     """
     return VRNN(spec, particles)
 

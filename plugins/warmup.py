@@ -15,15 +15,24 @@ from vaezoo.networks import Gaussian, StandardNormal, Write
 
 
 class Cyclical(ELBO):
-    """R + β KL: in each of `cycles` cycles β rises from 0 to 1 over the part `rise` of it, and stays 1 for the rest."""
+    """R + β KL: in each of `cycles` cycles β rises from 0 to 1 over the part `rise` of it, and
+    stays 1 for the rest.
+    """
 
     def __init__(self, cycles: Count = 4, rise: Annotated[float, Field(gt=0, le=1)] = 0.5) -> None:
         super().__init__()
-        self.cycles, self.rise = cycles, rise
+        self.cycles = cycles
+        self.rise = rise
 
     def combine(self, distortion: Tensor, rate: Tensor, progress: float) -> Terms:
-        into = progress * self.cycles % 1 if progress < 1 else 1.0  # the end of training belongs to the last cycle
-        return {"loss": distortion + min(1.0, into / self.rise) * rate, "distortion": distortion, "rate": rate}
+        into = (
+            progress * self.cycles % 1 if progress < 1 else 1.0
+        )  # the end of training belongs to the last cycle
+        return {
+            "loss": distortion + min(1.0, into / self.rise) * rate,
+            "distortion": distortion,
+            "rate": rate,
+        }
 
 
 class FreeBits(Loss):
@@ -38,8 +47,13 @@ class FreeBits(Loss):
 
     def forward(self, model: Model, x: Tensor, c: Tensor | None, progress: float) -> Terms:
         trace = model.infer(x, c)
-        distortion, rates = -trace.log_px.mean(), rate_each(trace)
-        return {"loss": distortion + rates.clamp_min(self.free).sum(), "distortion": distortion, "rate": rates.sum()}
+        distortion = -trace.log_px.mean()
+        rates = rate_each(trace)
+        return {
+            "loss": distortion + rates.clamp_min(self.free).sum(),
+            "distortion": distortion,
+            "rate": rates.sum(),
+        }
 
 
 def rate_each(trace: Trace) -> Tensor:
@@ -47,12 +61,22 @@ def rate_each(trace: Trace) -> Tensor:
 
     Raises: Unsupported where a posterior or a prior is not a product over dimensions.
     """
-    parts = [(getattr(x.q, "base_dist", None), getattr(x.p, "base_dist", None)) for x in trace.latents]
+    parts = [
+        (getattr(x.q, "base_dist", None), getattr(x.p, "base_dist", None)) for x in trace.latents
+    ]
     rates = [None if q is None or p is None else kl(q, p) for q, p in parts]
     if any(rate is None for rate in rates):
-        raise Unsupported("free bits are counted for each dimension; this posterior or prior is no product of dimensions")
+        raise Unsupported(
+            "free bits are counted for each dimension; this posterior or prior is no product of dimensions"
+        )
     each = zip(rates, trace.latents, strict=True)
-    return torch.cat([rate.flatten(0, -1 - len(x.q.event_shape)).mean(0).flatten() for rate, x in each if rate is not None])
+    return torch.cat(
+        [
+            rate.flatten(0, -1 - len(x.q.event_shape)).mean(0).flatten()
+            for rate, x in each
+            if rate is not None
+        ]
+    )
 
 
 @tags("static", "schedule")
@@ -61,8 +85,8 @@ def warmup(spec: Spec, until: Fraction = 0.3) -> VAE:
 
     R + β(t) KL, β rising linearly from 0 to 1 over the first part `until` of the training
 
-    Paper: Bowman et al. 2016, "Generating Sentences from a Continuous Space", arXiv:1511.06349, §3.1 (a sigmoid there);
-    linear as in Sønderby et al. 2016, arXiv:1602.02282, §2.3.
+    Paper: Bowman et al. 2016, "Generating Sentences from a Continuous Space", arXiv:1511.06349,
+    §3.1 (a sigmoid there); linear as in Sønderby et al. 2016, arXiv:1602.02282, §2.3.
     """
     return VAE(Gaussian(spec), Write(spec), StandardNormal(spec), WarmUp(until))
 
@@ -73,7 +97,8 @@ def cyclical(spec: Spec, cycles: Count = 4, rise: Annotated[float, Field(gt=0, l
 
     R + β(t) KL, in each cycle β = min(1, τ / rise), τ the part of the cycle that is over
 
-    Paper: Fu et al. 2019, "Cyclical Annealing Schedule", arXiv:1903.10145, §4 (M = 4 cycles and R = 0.5, as there).
+    Paper: Fu et al. 2019, "Cyclical Annealing Schedule", arXiv:1903.10145, §4 (M = 4 cycles and R =
+    0.5, as there).
     """
     return VAE(Gaussian(spec), Write(spec), StandardNormal(spec), Cyclical(cycles, rise))
 
@@ -84,8 +109,9 @@ def free_bits(spec: Spec, free: NonNegative = 0.25) -> VAE:
 
     R + Σ_j max(λ, E_x KL_j)
 
-    Paper: Kingma et al. 2016, "Improving Variational Inference with Inverse Autoregressive Flow", arXiv:1606.04934,
-    appendix C.8; the mean over the minibatch is taken before the maximum, as there. Groups are single dimensions here.
+    Paper: Kingma et al. 2016, "Improving Variational Inference with Inverse Autoregressive Flow",
+    arXiv:1606.04934, appendix C.8; the mean over the minibatch is taken before the maximum, as
+    there. Groups are single dimensions here.
     """
     return VAE(Gaussian(spec), Write(spec), StandardNormal(spec), FreeBits(free))
 

@@ -1,4 +1,6 @@
-"""Wasserstein autoencoders: deterministic codes, their distribution matched to the prior by one of three discrepancies."""
+"""Wasserstein autoencoders: deterministic codes, their distribution matched to the prior by one of
+three discrepancies.
+"""
 
 from abc import abstractmethod
 from collections.abc import Callable
@@ -13,7 +15,15 @@ from vaezoo.hyperparameters import Count, NonNegative, Positive
 from vaezoo.losses import aggregate, mmd
 from vaezoo.networks import Deterministic, StandardNormal, Write, frozen, mlp
 
-SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)  # of the kernels that are summed, as in the paper's own code
+SCALES = (
+    0.1,
+    0.2,
+    0.5,
+    1.0,
+    2.0,
+    5.0,
+    10.0,
+)  # of the kernels that are summed, as in the paper's own code
 
 
 def imq_mmd(a: Tensor, b: Tensor) -> Tensor:
@@ -26,7 +36,9 @@ def _imq(c: float) -> Callable[[Tensor], Tensor]:
 
 
 def sliced_wasserstein(a: Tensor, b: Tensor, directions: Tensor) -> Tensor:
-    """Mean over directions (L, D), of unit length, of the squared 2-Wasserstein distance of (N, D) and (N, D) along each."""
+    """Mean over directions (L, D), of unit length, of the squared 2-Wasserstein distance of (N, D)
+    and (N, D) along each.
+    """
     return ((a @ directions.T).sort(0).values - (b @ directions.T).sort(0).values).square().mean()
 
 
@@ -48,27 +60,33 @@ class Matched(Loss):
 
     @abstractmethod
     def discrepancy(self, codes: Tensor, prior: Tensor) -> Terms:
-        """The "discrepancy" that the encoder lowers, from draws (B, D) and (B, D); with it perhaps "critic", what a second
-        player lowers, and "mmd", what early stopping watches in place of a discrepancy that shifts with that player.
+        """The "discrepancy" that the encoder lowers, from draws (B, D) and (B, D); with it perhaps
+        "critic", what a second player lowers, and "mmd", what early stopping watches in place of a
+        discrepancy that shifts with that player.
         """
 
     def forward(self, model: Model, x: Tensor, c: Tensor | None, progress: float) -> Terms:
         trace = model.infer(x, c)
-        distortion, terms = -trace.log_px.mean(), self.discrepancy(*aggregate(trace.latents[0]))
+        distortion = -trace.log_px.mean()
+        terms = self.discrepancy(*aggregate(trace.latents[0]))
         loss = distortion + self.weight * terms["discrepancy"] + terms.get("critic", 0.0)
         monitor = distortion + self.weight * terms.get("mmd", terms["discrepancy"])
         return {"loss": loss, "monitor": monitor, "distortion": distortion, **terms}
 
 
 class MMD(Matched):
-    """R + λ MMD²(q(z), p(z)) under inverse multiquadratics (Tolstikhin et al. 2018, arXiv:1711.01558, alg. 2)."""
+    """R + λ MMD²(q(z), p(z)) under inverse multiquadratics (Tolstikhin et al. 2018,
+    arXiv:1711.01558, alg. 2).
+    """
 
     def discrepancy(self, codes: Tensor, prior: Tensor) -> Terms:
         return {"discrepancy": imq_mmd(codes, prior)}
 
 
 class Sliced(Matched):
-    """R + λ E_θ W₂²(θ·q(z), θ·p(z)) over random directions θ (Kolouri et al. 2018, arXiv:1804.01947, §3)."""
+    """R + λ E_θ W₂²(θ·q(z), θ·p(z)) over random directions θ (Kolouri et al. 2018,
+    arXiv:1804.01947, §3).
+    """
 
     def __init__(self, weight: NonNegative = 10.0, directions: Count = 50) -> None:
         super().__init__(weight)
@@ -76,14 +94,18 @@ class Sliced(Matched):
 
     def discrepancy(self, codes: Tensor, prior: Tensor) -> Terms:
         directions = F.normalize(
-            torch.randn(self.directions, codes.shape[-1], dtype=codes.dtype, device=codes.device), dim=-1
+            torch.randn(self.directions, codes.shape[-1], dtype=codes.dtype, device=codes.device),
+            dim=-1,
         )
-        # Σ rather than mean over the D axes: the mean over directions is 1/D of the squared distance, so D gives nats a code
+        # Σ rather than mean over the D axes: the mean over directions is 1/D of the squared
+        # distance, so D gives nats a code
         return {"discrepancy": codes.shape[-1] * sliced_wasserstein(codes, prior, directions)}
 
 
 class Critic(Matched):
-    """R - λ log odds that a code is a draw of the prior, by a critic that learns to tell (arXiv:1711.01558, alg. 1)."""
+    """R - λ log odds that a code is a draw of the prior, by a critic that learns to tell
+    (arXiv:1711.01558, alg. 1).
+    """
 
     def __init__(self, spec: Spec, weight: NonNegative = 1.0) -> None:
         super().__init__(weight)
@@ -92,17 +114,21 @@ class Critic(Matched):
     def discrepancy(self, codes: Tensor, prior: Tensor) -> Terms:
         with frozen(self.critic):
             fooled = F.softplus(-self.critic(codes)).mean()
-        told = F.softplus(-self.critic(prior)).mean() + F.softplus(self.critic(codes.detach())).mean()
+        told = (
+            F.softplus(-self.critic(prior)).mean() + F.softplus(self.critic(codes.detach())).mean()
+        )
         return {"discrepancy": fooled, "critic": told, "mmd": imq_mmd(codes, prior).detach()}
 
 
 @tags("deterministic")
 def wae_mmd(spec: Spec, weight: NonNegative = 10.0) -> VAE:
-    """Holds the distribution of all codes to the prior by maximum mean discrepancy; no single code is held.
+    """Holds the distribution of all codes to the prior by maximum mean discrepancy; no single code
+    is held.
 
     R + λ MMD²(q(z), p(z)), λ called `weight`.
 
-    The paper's cost is squared error, with λ = 10 on MNIST; here it is -log p(x|z), so that rows differ in the codes alone.
+    The paper's cost is squared error, with λ = 10 on MNIST; here it is -log p(x|z), so that rows
+    differ in the codes alone.
 
     Paper: Tolstikhin, Bousquet, Gelly & Schölkopf 2018, arXiv:1711.01558, eq. 4 and alg. 2.
     """
@@ -113,23 +139,33 @@ def wae_mmd(spec: Spec, weight: NonNegative = 10.0) -> VAE:
 def wae_gan(spec: Spec, weight: NonNegative = 1.0, critic_lr: Positive = 0.5) -> VAE:
     """Holds the distribution of all codes to the prior by a critic that learns to tell them apart.
 
-    Encoder and decoder: R - λ E log D(z). Critic: -E_p log D(z) - E_q log(1 - D(z)), with a network of its own.
+    Encoder and decoder: R - λ E log D(z). Critic: -E_p log D(z) - E_q log(1 - D(z)), with a network
+    of its own.
 
-    `critic_lr` is its learning rate by that of the rest: 0.5 as in the paper, whose critic has 5e-4 and the rest 1e-3. The
-    paper's λ is 10; with it encoder and critic chase each other here, and the codes never come to rest on the prior. Early
-    stopping watches R + λ MMD² in place of the critic's word, which changes its meaning as the critic learns.
+    `critic_lr` is its learning rate by that of the rest: 0.5 as in the paper, whose critic has 5e-4
+    and the rest 1e-3. The paper's λ is 10; with it encoder and critic chase each other here, and
+    the codes never come to rest on the prior. Early stopping watches R + λ MMD² in place of the
+    critic's word, which changes its meaning as the critic learns.
 
-    Paper: Tolstikhin, Bousquet, Gelly & Schölkopf 2018, arXiv:1711.01558, eq. 4 and alg. 1; with a critic on codes first in
-    Makhzani et al. 2015, arXiv:1511.05644, §2.
+    Paper: Tolstikhin, Bousquet, Gelly & Schölkopf 2018, arXiv:1711.01558, eq. 4 and alg. 1; with a
+    critic on codes first in Makhzani et al. 2015, arXiv:1511.05644, §2.
     """
-    return VAE(Deterministic(spec), Write(spec), StandardNormal(spec), Critic(spec, weight), lr={"loss": critic_lr})
+    return VAE(
+        Deterministic(spec),
+        Write(spec),
+        StandardNormal(spec),
+        Critic(spec, weight),
+        lr={"loss": critic_lr},
+    )
 
 
 @tags("deterministic")
 def swae(spec: Spec, weight: NonNegative = 10.0, directions: Count = 50) -> VAE:
-    """Holds the distribution of all codes to the prior by Wasserstein distances along random directions, exact in each.
+    """Holds the distribution of all codes to the prior by Wasserstein distances along random
+    directions, exact in each.
 
-    R + λ D E_θ W₂²(θ·q(z), θ·p(z)), by sorting; D, the dimension of z, makes one λ serve all sizes of code.
+    R + λ D E_θ W₂²(θ·q(z), θ·p(z)), by sorting; D, the dimension of z, makes one λ serve all sizes
+    of code.
 
     Paper: Kolouri, Pope, Martin & Rohde 2018, arXiv:1804.01947, §3 and alg. 1.
     """

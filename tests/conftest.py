@@ -7,7 +7,9 @@ import torch
 
 from vaezoo.core import Spec
 
-torch.set_num_threads(1)  # two cores are shared by several workers; a tiny model gains nothing from more
+torch.set_num_threads(
+    1
+)  # two cores are shared by several workers; a tiny model gains nothing from more
 
 IMAGE = Spec((1, 8, 8), n_train=256, latent=4, hidden=16, classes=10)
 CONV = Spec((1, 28, 28), n_train=256, latent=4, hidden=16, classes=10, network="conv")
@@ -17,7 +19,9 @@ SPECS = {"image": IMAGE, "conv": CONV, "vector": VECTOR, "sequence": SEQUENCE}
 
 
 def rows_of(spec: Spec, n: int, seed: int = 0) -> torch.Tensor:
-    """n rows that fit the spec: fair bits, or standard normals; sequences of different lengths, padded with NaN."""
+    """n rows that fit the spec: fair bits, or standard normals; sequences of different lengths,
+    padded with NaN.
+    """
     g = torch.Generator().manual_seed(seed)
     x = torch.randn(n, *spec.shape, generator=g)
     if spec.likelihood != "normal":
@@ -34,7 +38,9 @@ def labels_of(spec: Spec, n: int, seed: int = 0) -> torch.Tensor | None:
     if not spec.classes:
         return None
     g = torch.Generator().manual_seed(seed)
-    return torch.nn.functional.one_hot(torch.randint(spec.classes, (n,), generator=g), spec.classes).float()
+    return torch.nn.functional.one_hot(
+        torch.randint(spec.classes, (n,), generator=g), spec.classes
+    ).float()
 
 
 @pytest.fixture(params=list(SPECS))

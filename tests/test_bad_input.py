@@ -1,4 +1,6 @@
-"""What is not x at all: each is one sentence, at the door; and a sequence of one step, which is x, works everywhere."""
+"""What is not x at all: each is one sentence, at the door; and a sequence of one step, which is x,
+works everywhere.
+"""
 
 import math
 from dataclasses import replace
@@ -10,13 +12,14 @@ import torch
 from click.testing import CliRunner
 
 import vaezoo
-from vaezoo import checkpoint, registry
 from vaezoo.cli import vaezoo as program
 from vaezoo.core import Spec
 from vaezoo.data.data import Data
 from vaezoo.data.files import BadData
 from vaezoo.evaluation import builtin_metrics, evaluate
 from vaezoo.hyperparameters import HyperparameterError
+from vaezoo.registry import registry
+from vaezoo.training import checkpoint
 
 IMAGES, GAPPY = Spec((1, 8, 8), classes=10, hidden=8), Spec((1, 8, 8), hidden=8, has_gaps=True)
 SEQUENCES = Spec((5, 2), "normal", hidden=8, has_gaps=True, network="rnn")
@@ -54,19 +57,47 @@ REFUSED = [
     ("vae", "channels", "channels.npy has rows of shape (3, 8, 8), and this model reads (1, 8, 8)"),
     ("vae", "none", "none.npy has no rows: its shape is (0, 1, 8, 8)"),
     ("vae", "nan", COMPLETE),
-    ("vae", "infinite", "infinite.npy has an infinite value (or one too large for float32) in row 1 (counted from 0)"),
-    ("vae", "large", "large.npy has an infinite value (or one too large for float32) in row 1 (counted from 0)"),
+    (
+        "vae",
+        "infinite",
+        "infinite.npy has an infinite value (or one too large for float32) in row 1 (counted from 0)",
+    ),
+    (
+        "vae",
+        "large",
+        "large.npy has an infinite value (or one too large for float32) in row 1 (counted from 0)",
+    ),
     ("vae", "words", "words.npy holds an array of type <U1; expected real numbers"),
     ("vae", "complex", "complex.npy holds an array of type complex128; expected real numbers"),
     ("missing", "none", "none.npy has no rows: its shape is (0, 1, 8, 8)"),
     ("missing", "infinite", "infinite.npy has an infinite value"),
-    ("missing", "blank", "blank.npy: row 1 (counted from 0) is all NaN, an x of length 0; leave it out"),
-    ("vrnn", "long", "has rows of shape (9, 2), and this model reads (5, 2); pad shorter sequences with NaN and cut longer"),
-    ("vrnn", "short", "has rows of shape (1, 2), and this model reads (5, 2); pad shorter sequences with NaN"),
+    (
+        "missing",
+        "blank",
+        "blank.npy: row 1 (counted from 0) is all NaN, an x of length 0; leave it out",
+    ),
+    (
+        "vrnn",
+        "long",
+        "has rows of shape (9, 2), and this model reads (5, 2); pad shorter sequences with NaN and cut longer",
+    ),
+    (
+        "vrnn",
+        "short",
+        "has rows of shape (1, 2), and this model reads (5, 2); pad shorter sequences with NaN",
+    ),
     ("vrnn", "wide", "wide.npy has rows of shape (5, 3), and this model reads (5, 2)"),
     ("vrnn", "empty", "empty.npy has rows of shape (0, 2), and this model reads (5, 2)"),
-    ("vrnn", "unseen", "unseen.npy: row 1 (counted from 0) is all NaN, an x of length 0; leave it out"),
-    ("cvae", "whole", "reads labels: it needs a condition c of width 10 for every row, and none was given"),
+    (
+        "vrnn",
+        "unseen",
+        "unseen.npy: row 1 (counted from 0) is all NaN, an x of length 0; leave it out",
+    ),
+    (
+        "cvae",
+        "whole",
+        "reads labels: it needs a condition c of width 10 for every row, and none was given",
+    ),
 ]
 
 
@@ -92,7 +123,9 @@ def refusal(*args: object) -> str:
 
 @pytest.mark.parametrize("verb", ["encode", "reconstruct", "impute"])
 @pytest.mark.parametrize(("variant", "file", "words"), REFUSED)
-def test_a_file_that_a_model_cannot_read_is_refused(folder: Path, verb: str, variant: str, file: str, words: str) -> None:
+def test_a_file_that_a_model_cannot_read_is_refused(
+    folder: Path, verb: str, variant: str, file: str, words: str
+) -> None:
     model, path, out = folder / f"{variant}.safetensors", folder / f"{file}.npy", folder / "out.npz"
     where = [path] if verb == "impute" else ["-d", path]
     found = refusal(verb, model, *where, "-o", out)
@@ -100,7 +133,9 @@ def test_a_file_that_a_model_cannot_read_is_refused(folder: Path, verb: str, var
     assert not out.exists()
 
 
-def test_data_with_gaps_is_refused_by_a_model_of_complete_data_and_a_table_is_pointed_to_its_data_set(folder: Path) -> None:
+def test_data_with_gaps_is_refused_by_a_model_of_complete_data_and_a_table_is_pointed_to_its_data_set(
+    folder: Path,
+) -> None:
     model = folder / "vae.safetensors"
     assert COMPLETE in refusal("encode", model, "-d", "holes[of=digits]", "-o", folder / "out.npz")
     words = refusal("encode", model, "-d", folder / "table.csv", "-o", folder / "out.npz")
@@ -111,13 +146,18 @@ def test_what_has_no_labels_is_refused_where_labels_are_read(folder: Path) -> No
     data = vaezoo.dataset("digits")
     model = vaezoo.variants()["cvae"](replace(data.spec, hidden=8))
     for attempt in (lambda: model.infer(data.test[:2]), lambda: model.sample(2)):
-        with pytest.raises(ValueError, match=r"reads labels: it needs a condition c .*for every row, and none was given"):
+        with pytest.raises(
+            ValueError,
+            match=r"reads labels: it needs a condition c .*for every row, and none was given",
+        ):
             attempt()
     with pytest.raises(ValueError, match="reads labels: it needs a condition c"):
         vaezoo.fit(model, replace(data, labels={}), epochs=1)
     with pytest.raises(ValueError, match="needs labels as a condition; this data has none"):
         vaezoo.variants()["cvae"](replace(data.spec, classes=0))
-    assert "needs labels as a condition" in refusal("train", "cvae", "-d", "gaussian", "-o", folder / "new.safetensors")
+    assert "needs labels as a condition" in refusal(
+        "train", "cvae", "-d", "gaussian", "-o", folder / "new.safetensors"
+    )
 
 
 @pytest.mark.parametrize("name", ["lgssm[steps=0]", "lgssm[missing=1]", "gaussian[rows=0]"])
@@ -133,12 +173,24 @@ def digits_with(split: str, x: torch.Tensor, **changes: object) -> Data:
 
 X = torch.zeros(20, 1, 8, 8)
 UNSOUND = {
-    "NaN": (X.index_fill(0, torch.tensor(3), math.nan), {}, "has NaN, and its spec says that there are no gaps"),
-    "a row of NaN": (X.index_fill(0, torch.tensor(3), math.nan), {"has_gaps": True}, "row 3 is all NaN, an x of length 0"),
+    "NaN": (
+        X.index_fill(0, torch.tensor(3), math.nan),
+        {},
+        "has NaN, and its spec says that there are no gaps",
+    ),
+    "a row of NaN": (
+        X.index_fill(0, torch.tensor(3), math.nan),
+        {"has_gaps": True},
+        "row 3 is all NaN, an x of length 0",
+    ),
     "all NaN": (X * math.nan, {"has_gaps": True}, "row 0 is all NaN"),
     "infinite": (X.index_fill(0, torch.tensor(3), math.inf), {}, "has an infinite value"),
     "no rows": (X[:0], {}, r"has shape \(0, 1, 8, 8\); its spec says \(N, 1, 8, 8\)"),
-    "channels": (X.expand(-1, 3, -1, -1), {}, r"has shape \(20, 3, 8, 8\); its spec says \(N, 1, 8, 8\)"),
+    "channels": (
+        X.expand(-1, 3, -1, -1),
+        {},
+        r"has shape \(20, 3, 8, 8\); its spec says \(N, 1, 8, 8\)",
+    ),
 }
 
 

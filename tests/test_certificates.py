@@ -1,24 +1,32 @@
-"""Every variant has a certificate, every certificate a test, and the file says what the marks on the tests say."""
+"""Every variant has a certificate, every certificate a test, and the file says what the marks on
+the tests say.
+"""
 
 import pytest
 from click.testing import CliRunner
 
 from tests.exact import _certificates as certificates
-from vaezoo import registry
-from vaezoo.certificates import claims_of, density_of
+from vaezoo.author.certificates import claims_of, density_of
 from vaezoo.cli import vaezoo
+from vaezoo.registry import registry
 
 VARIANTS = {name: v for name, v in registry.load().variants.items() if name != "mix"}
 
 
 def test_the_file_is_up_to_date_with_the_marks_on_the_tests() -> None:
     """Where it is not: `make certificates`."""
-    said = {(variant, c["claim"], c["test"]) for variant, claims in certificates.written().items() for c in claims}
+    said = {
+        (variant, c["claim"], c["test"])
+        for variant, claims in certificates.written().items()
+        for c in claims
+    }
     assert said == set(certificates.marked())
 
 
 def test_the_file_holds_no_claim_whose_test_failed() -> None:
-    assert [c["test"] for claims in certificates.written().values() for c in claims if not c["passed"]] == []
+    assert [
+        c["test"] for claims in certificates.written().values() for c in claims if not c["passed"]
+    ] == []
 
 
 def test_the_file_is_written_in_one_order() -> None:
@@ -28,7 +36,11 @@ def test_the_file_is_written_in_one_order() -> None:
         for c in cs
     }
     backwards = dict(reversed(outcomes.items()))
-    assert certificates.as_json(outcomes) == certificates.as_json(backwards) == certificates.FILE.read_text(encoding="utf-8")
+    assert (
+        certificates.as_json(outcomes)
+        == certificates.as_json(backwards)
+        == certificates.FILE.read_text(encoding="utf-8")
+    )
 
 
 @pytest.mark.parametrize("name", list(VARIANTS))
@@ -46,7 +58,10 @@ def test_show_says_what_is_proven_and_whether_there_is_a_density() -> None:
     shown = CliRunner().invoke(vaezoo, ["show", "iwae"]).output
     assert "has a density: yes\n" in shown
     assert "tests/exact/test_importance.py::test_iwae_bound_rises_with_k" in shown
-    assert "has a density: no (deterministic encoder)" in CliRunner().invoke(vaezoo, ["show", "ae"]).output
+    assert (
+        "has a density: no (deterministic encoder)"
+        in CliRunner().invoke(vaezoo, ["show", "ae"]).output
+    )
 
 
 @pytest.mark.parametrize("name", ["cb", "sigma", "vrnn", "cvae"])

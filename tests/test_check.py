@@ -2,8 +2,8 @@
 
 import pytest
 
-from vaezoo.check import RULES, check
-from vaezoo.registry import load
+from vaezoo.author.check import RULES, check
+from vaezoo.registry.registry import load
 
 HEAD = """
 import math, torch
@@ -68,7 +68,9 @@ FAULTS = {
     "samples_the_data": (
         "class Bad(VAE):\n"
         "    def sample(self, n, c=None, mean=False):\n        return super().sample(n, c, mean)[None]\n"
-        "def broken(spec):\n" + DOC + "    return Bad(Gaussian(spec), Write(spec), StandardNormal(spec), ELBO())\n"
+        "def broken(spec):\n"
+        + DOC
+        + "    return Bad(Gaussian(spec), Write(spec), StandardNormal(spec), ELBO())\n"
     ),
     "ignores_padding": (
         "class Bad(Gaussian):\n"
@@ -103,7 +105,9 @@ FAULTS = {
         "class Bad(VAE):\n"
         "    def sample(self, n, c=None, mean=False):\n"
         "        return self.decoder(self.prior().sample((1, n)), c).mean[0]\n"
-        "def broken(spec):\n" + DOC + "    return Bad(Gaussian(spec), Write(spec), StandardNormal(spec), ELBO())\n"
+        "def broken(spec):\n"
+        + DOC
+        + "    return Bad(Gaussian(spec), Write(spec), StandardNormal(spec), ELBO())\n"
     ),
     "is_silent": "def broken(spec):\n" + DOC + "    print('building')\n    return vae(spec)\n",
 }
@@ -118,7 +122,9 @@ def test_a_fault_is_found_by_its_rule(tmp_path, fault):
     broken = {f.rule for f in findings if not f.passed}
     assert rule in broken
     assert any(words in f.seen for f in findings if f.rule == rule and not f.passed)
-    assert broken <= {rule, "learns", "repeats_itself", "saves_and_loads", "stacks"}, [f for f in findings if not f.passed]
+    assert broken <= {rule, "learns", "repeats_itself", "saves_and_loads", "stacks"}, [
+        f for f in findings if not f.passed
+    ]
     assert all(f.seen and f.mend for f in findings if not f.passed)
 
 

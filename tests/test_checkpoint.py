@@ -13,11 +13,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from vaezoo import checkpoint, registry
-from vaezoo.checkpoint import CheckpointError
 from vaezoo.core import VAE, Model, Recipe, Spec, Unsupported
 from vaezoo.losses import ELBO
 from vaezoo.networks import Gaussian, StandardNormal, Write
+from vaezoo.registry import registry
+from vaezoo.training import checkpoint
+from vaezoo.training.checkpoint import CheckpointError
 
 SPEC = Spec((1, 8, 8), n_train=64, classes=10, latent=3, hidden=8)
 SOME = ("vae", "beta", "gmm", "flow_prior", "vrnn", "wae_gan", "bn")
@@ -62,7 +63,9 @@ def test_buffers_that_training_changed_come_back(tmp_path: Path) -> None:
     for buffer in buffers.values():
         if buffer.is_floating_point():
             buffer.data.add_(0.5)
-    again = dict(checkpoint.load(checkpoint.save(model, tmp_path / "m.safetensors")).named_buffers())
+    again = dict(
+        checkpoint.load(checkpoint.save(model, tmp_path / "m.safetensors")).named_buffers()
+    )
     assert all(torch.equal(buffer, again[name]) for name, buffer in buffers.items())
 
 
@@ -134,16 +137,33 @@ def test_changed_source_is_warned_of(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"variant": "vea"}, "needs the variant 'vea' of vaezoo .*, which is not here; did you mean 'vae'"),
-        ({"variant": "zzz", "distribution": "", "version": ""}, "a loose file: give its folder with --plugins-dir"),
-        ({"hyperparameters": {"beta": 1}}, "cannot be rebuilt by this 'vae': vae has no hyperparameter 'beta'"),
-        ({"spec": {"shape": [1, 8, 8], "latent": 5, "hidden": 8}}, r"of shape \(\d+,.*\), and the variant .* now has \("),
+        (
+            {"variant": "vea"},
+            "needs the variant 'vea' of vaezoo .*, which is not here; did you mean 'vae'",
+        ),
+        (
+            {"variant": "zzz", "distribution": "", "version": ""},
+            "a loose file: give its folder with --plugins-dir",
+        ),
+        (
+            {"hyperparameters": {"beta": 1}},
+            "cannot be rebuilt by this 'vae': vae has no hyperparameter 'beta'",
+        ),
+        (
+            {"spec": {"shape": [1, 8, 8], "latent": 5, "hidden": 8}},
+            r"of shape \(\d+,.*\), and the variant .* now has \(",
+        ),
         ({"spec": {"shape": [1, 8, 8], "colour": 5}}, "fields unknown to vaezoo .*: colour"),
-        ({"spec": {"shape": [1, 8, 8], "likelihood": "poison"}}, "no likelihood is called 'poison'"),
+        (
+            {"spec": {"shape": [1, 8, 8], "likelihood": "poison"}},
+            "no likelihood is called 'poison'",
+        ),
         ({"hyperparameters": 3}, "a recipe that cannot be read"),
     ],
 )
-def test_a_recipe_that_does_not_fit_is_refused(changes: dict[str, Any], words: str, tmp_path: Path) -> None:
+def test_a_recipe_that_does_not_fit_is_refused(
+    changes: dict[str, Any], words: str, tmp_path: Path
+) -> None:
     path = edited(checkpoint.save(model_of(), tmp_path / "m.safetensors"), **changes)
     with pytest.raises(CheckpointError, match=words):
         checkpoint.load(path)
@@ -166,7 +186,9 @@ class Bomb:
         return os.system, ("touch bomb",)
 
 
-def test_what_is_no_checkpoint_is_refused_and_no_pickle_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_no_checkpoint_is_refused_and_no_pickle_is_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     whole = checkpoint.save(model_of(), tmp_path / "m.safetensors").read_bytes()
     torch.save({"a": torch.ones(1)}, "zip.pt")

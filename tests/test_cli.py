@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from vaezoo import checkpoint, registry
 from vaezoo.cli import vaezoo
 from vaezoo.core import Spec
+from vaezoo.registry import registry
+from vaezoo.training import checkpoint
 
 SPEC = Spec((1, 8, 8), n_train=64, classes=10, latent=3, hidden=8)
 
@@ -45,7 +46,9 @@ def test_list_names_what_there_is(kind: str) -> None:
 def test_list_filters_by_glob_and_tag() -> None:
     assert {"vae"} <= {row["name"] for row in answer("list", "variants", "-q", "*vae")}
     assert {row["name"] for row in answer("list", "variants", "-q", "mi?")} == {"mix"}
-    assert all("recurrent" in row["tags"] for row in answer("list", "variants", "--tag", "recurrent"))
+    assert all(
+        "recurrent" in row["tags"] for row in answer("list", "variants", "--tag", "recurrent")
+    )
     assert call("list", "variants", "-q", "nothing_like_it").output == "none\n"
 
 
@@ -67,7 +70,9 @@ def test_show_tells_ranges_paper_and_use() -> None:
 
 
 def test_show_tells_what_a_trial_did(tmp_path: Path) -> None:
-    (tmp_path / "trial.json").write_text(json.dumps({"key": "ab12", "status": "done", "metrics": {"elbo": -30.5}}))
+    (tmp_path / "trial.json").write_text(
+        json.dumps({"key": "ab12", "status": "done", "metrics": {"elbo": -30.5}})
+    )
     assert "elbo: -30.5" in call("show", str(tmp_path)).output
     (tmp_path / "trial.json").write_text("{")
     result = call("show", str(tmp_path))
@@ -82,17 +87,26 @@ def test_data_prints_the_card() -> None:
 
 def test_train_sample_encode_and_reconstruct(tmp_path: Path) -> None:
     path = tmp_path / "m.safetensors"
-    trained = answer("train", "beta[beta=2]", "-d", "digits", "-o", path, "--epochs", "2", "--set", "latent=3")
+    trained = answer(
+        "train", "beta[beta=2]", "-d", "digits", "-o", path, "--epochs", "2", "--set", "latent=3"
+    )
     assert len(trained["history"]["rows"]) == 2
     recipe = checkpoint.load(path).recipe
     assert recipe is not None
     assert (recipe.variant, recipe.hyperparameters["beta"], recipe.spec.latent) == ("beta", 2.0, 3)
     assert call("sample", path, "-n", "5", "-o", tmp_path / "s.npz").exit_code == 0
     assert np.load(tmp_path / "s.npz")["x"].shape == (5, 1, 8, 8)
-    assert call("encode", path, "-d", "digits", "-o", tmp_path / "c.npz", "--split", "validation").exit_code == 0
+    assert (
+        call(
+            "encode", path, "-d", "digits", "-o", tmp_path / "c.npz", "--split", "validation"
+        ).exit_code
+        == 0
+    )
     codes = np.load(tmp_path / "c.npz")
     assert (codes["z0"].shape, codes["labels"].shape) == ((297, 3), (297,))
-    assert call("reconstruct", path, "-d", tmp_path / "s.npz", "-o", tmp_path / "r.npz").exit_code == 0
+    assert (
+        call("reconstruct", path, "-d", tmp_path / "s.npz", "-o", tmp_path / "r.npz").exit_code == 0
+    )
     assert np.load(tmp_path / "r.npz")["reconstruction"].shape == (5, 1, 8, 8)
     for verb in (("sample", path), ("reconstruct", path, "-d", "digits")):
         assert call(*verb, "-o", tmp_path / "p.png").exit_code == 0
@@ -102,9 +116,14 @@ def test_train_sample_encode_and_reconstruct(tmp_path: Path) -> None:
 def test_a_picture_of_reconstructions_has_each_row_below_its_x(model: Path, tmp_path: Path) -> None:
     from matplotlib import image
 
-    from vaezoo.data.digits import digits
+    from vaezoo.data.sources.digits import digits
 
-    assert call("reconstruct", str(model), "-d", "digits", "-n", "16", "-o", str(tmp_path / "p.png")).exit_code == 0
+    assert (
+        call(
+            "reconstruct", str(model), "-d", "digits", "-n", "16", "-o", str(tmp_path / "p.png")
+        ).exit_code
+        == 0
+    )
     picture = image.imread(tmp_path / "p.png")[..., 0]
     x = digits().test
     assert picture.shape == (4 * 8, 8 * 8)
@@ -121,7 +140,9 @@ def test_the_same_seed_samples_the_same(model: Path, tmp_path: Path) -> None:
 def test_compare_tells_what_differs(tmp_path: Path) -> None:
     for name, elbo in (("a", "-30.0"), ("b", "-29.5")):
         (tmp_path / name).mkdir()
-        (tmp_path / name / "elbo.csv").write_text(f"variant,dataset,status,elbo_mean\nvae,digits,done,{elbo}\n")
+        (tmp_path / name / "elbo.csv").write_text(
+            f"variant,dataset,status,elbo_mean\nvae,digits,done,{elbo}\n"
+        )
     (row,) = answer("compare", tmp_path / "a", tmp_path / "b")
     assert (row["variant"], row["column"], row["b - a"]) == ("vae", "elbo", "+0.5")
 
@@ -143,14 +164,20 @@ BAD = [
     (["bench", "--set", "latnt=3", "--variants", "vae", "--dry-run"], "did you mean 'latent'"),
     (["bench", "--set", "latent", "--variants", "vae"], "--set takes KEY=VALUE"),
     (["bench", "--suite", "nix.toml", "--dry-run"], "there is no suite file nix.toml"),
-    (["bench", "--metrics", "elbow", "--variants", "vae", "--dry-run"], "there is no metric 'elbow'"),
+    (
+        ["bench", "--metrics", "elbow", "--variants", "vae", "--dry-run"],
+        "there is no metric 'elbow'",
+    ),
     (["report", "nix"], "is no folder of a run"),
     (["compare", "nix", "nix"], "holds no elbo.csv"),
     (["train", "vae"], "Missing option '-d'"),
     (["train", "vae,beta", "-d", "digits", "-o", "m.safetensors"], "names 2 variants; name one"),
     (["train", "vae", "-d", "digits", "-o", "m.pt"], "ends in .safetensors"),
     (["train", "vae", "-d", "digits", "-o", "nix/m.safetensors"], "the folder nix does not exist"),
-    (["train", "vae", "-d", "digits", "-o", "m.safetensors", "--set", "latent=0"], "latent is int ≥ 1"),
+    (
+        ["train", "vae", "-d", "digits", "-o", "m.safetensors", "--set", "latent=0"],
+        "latent is int ≥ 1",
+    ),
     (["train", "vae", "-d", "digits", "-o", "m.safetensors", "--device", "cuda:99"], "cuda"),
     (["sample", "nix.safetensors", "-o", "a.npz"], "there is no checkpoint nix.safetensors"),
     (["sample", "MODEL", "-o", "a.txt"], "--out must end in .npz or .png"),
@@ -158,7 +185,10 @@ BAD = [
     (["sample", "MODEL", "-o", "a.npz", "--label", "10"], "has 10 classes, counted from 0"),
     (["sample", "MODEL", "-o", "a.npz", "--label", "3"], "does not read labels"),
     (["encode", "MODEL", "-d", "nix.npz", "-o", "a.npz"], "there is no file nix.npz"),
-    (["encode", "MODEL", "-d", "pinwheel", "-o", "a.npz"], "has rows of shape (2,), and this model reads (1, 8, 8)"),
+    (
+        ["encode", "MODEL", "-d", "pinwheel", "-o", "a.npz"],
+        "has rows of shape (2,), and this model reads (1, 8, 8)",
+    ),
     (["encode", "MODEL", "-d", "objects.npy", "-o", "a.npz"], "pickled objects are not read"),
 ]
 
@@ -191,7 +221,10 @@ def test_a_crash_is_exit_code_3_and_debug_shows_where(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr("vaezoo.cli.browse.registry_of", crash)
     result = call("list", "variants")
-    assert (result.exit_code, result.stderr) == (3, "vaezoo: internal error, RuntimeError: a bug (--debug shows where)\n")
+    assert (result.exit_code, result.stderr) == (
+        3,
+        "vaezoo: internal error, RuntimeError: a bug (--debug shows where)\n",
+    )
     assert "Traceback" in call("list", "variants", "--debug").stderr
 
 
@@ -212,7 +245,11 @@ def test_a_strict_load_is_exit_code_2(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_every_verb_takes_plugins_dir() -> None:
     def verbs(group: Any) -> list[Any]:
-        return [v for c in group.commands.values() for v in (verbs(c) if hasattr(c, "commands") else [c])]
+        return [
+            v
+            for c in group.commands.values()
+            for v in (verbs(c) if hasattr(c, "commands") else [c])
+        ]
 
     for verb in verbs(vaezoo):
         assert any("--plugins-dir" in option.opts for option in verb.params), verb.name
@@ -221,13 +258,17 @@ def test_every_verb_takes_plugins_dir() -> None:
 def test_help_loads_no_torch_and_is_quick() -> None:
     code = "import sys, vaezoo.cli as c\ntry: c.vaezoo(['--help'])\nexcept SystemExit: print('torch' in sys.modules)"
     start = time.perf_counter()
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    said = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout
     assert said.endswith("False\n")
     assert time.perf_counter() - start < 3  # 0.2 s on an idle machine
 
 
 def test_python_m_vaezoo_is_the_program() -> None:
-    done = subprocess.run([sys.executable, "-m", "vaezoo", "--version"], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "vaezoo", "--version"], capture_output=True, text=True, check=False
+    )
     assert (done.returncode, done.stdout[:2]) == (0, "0.")
 
 

@@ -58,10 +58,14 @@ def test_networks_that_read_a_condition_change_with_it_and_refuse_to_go_without(
     model, x = vae(spec), rows_of(IMAGE, 3)
     one, other = (torch.eye(10)[[i, i, i]] for i in (0, 1))
     assert not torch.equal(model.encoder(x, one).mean, model.encoder(x, other).mean)
-    with pytest.raises(Unsupported, match="reads labels: it needs a condition c of width 10 for every row"):
+    with pytest.raises(
+        Unsupported, match="reads labels: it needs a condition c of width 10 for every row"
+    ):
         model.infer(x)
     for c in (torch.eye(10)[:2], torch.eye(9)[:3], torch.zeros(3)):
-        with pytest.raises(Unsupported, match=r"c must have shape \(3, 10\), one-hot rows, and it has"):
+        with pytest.raises(
+            Unsupported, match=r"c must have shape \(3, 10\), one-hot rows, and it has"
+        ):
             model.infer(x, c)
 
 

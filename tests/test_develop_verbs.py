@@ -23,7 +23,9 @@ def test_a_new_variant_passes_check_at_once(tmp_path):
 def test_check_names_the_rule_what_was_seen_and_how_to_mend_it(tmp_path):
     run("new", "variant", "loud", "--folder", str(tmp_path))
     file = tmp_path / "loud.py"
-    file.write_text(file.read_text().replace("    return VAE(", "    print('hello')\n    return VAE("))
+    file.write_text(
+        file.read_text().replace("    return VAE(", "    print('hello')\n    return VAE(")
+    )
     code, said = run("check", str(file), "--fast")
     assert code == 1
     assert "is_silent: it printed 'hello'" in said

@@ -38,7 +38,9 @@ def doubles(*shape: int) -> torch.Tensor:
 def test_normal_log_density_is_scipys():
     loc, scale, x = doubles(5), doubles(5).exp(), doubles(5)
     expected = scipy.stats.norm(loc.numpy(), scale.numpy()).logpdf(x.numpy())
-    torch.testing.assert_close(Normal(loc, scale).log_prob(x), torch.from_numpy(expected), rtol=0, atol=1e-12)
+    torch.testing.assert_close(
+        Normal(loc, scale).log_prob(x), torch.from_numpy(expected), rtol=0, atol=1e-12
+    )
 
 
 def test_gaussian_kl_is_the_integral_over_a_fine_grid():
@@ -53,7 +55,10 @@ def test_kl_of_independent_normals_is_summed_over_dimensions():
     loc, scale = doubles(3, 4), doubles(3, 4).exp()
     q, p = normal(loc, scale), normal(torch.zeros_like(loc), torch.ones_like(loc))
     one_by_one = sum(
-        D.kl_divergence(D.Normal(loc[:, d], scale[:, d]), D.Normal(torch.zeros(3).double(), torch.ones(3).double()))
+        D.kl_divergence(
+            D.Normal(loc[:, d], scale[:, d]),
+            D.Normal(torch.zeros(3).double(), torch.ones(3).double()),
+        )
         for d in range(4)
     )
     torch.testing.assert_close(kl(q, p), one_by_one, rtol=0, atol=1e-12)
@@ -66,7 +71,9 @@ def test_kl_of_an_unknown_pair_is_none():
 
 @pytest.mark.parametrize("levels", [2, 5, 256])
 def test_discretised_logistic_sums_to_one_over_its_levels(levels):
-    loc, scale = torch.tensor([[-0.4, 0.01, 0.5, 1.3], [0.5, 0.02, 0.1, 0.003]], dtype=torch.float64)
+    loc, scale = torch.tensor(
+        [[-0.4, 0.01, 0.5, 1.3], [0.5, 0.02, 0.1, 0.003]], dtype=torch.float64
+    )
     values = torch.linspace(0, 1, levels, dtype=torch.float64)[:, None]
     total = DiscretisedLogistic(loc, scale, levels).log_prob(values).exp().sum(0)
     torch.testing.assert_close(total, torch.ones_like(total), rtol=0, atol=1e-9)
@@ -119,16 +126,25 @@ def test_a_sequence_is_scored_the_same_however_long_its_padding(steps):
 
 
 def test_masked_steps_count_neither_in_density_nor_in_kl():
-    loc, scale, mask = doubles(2, 3, 5, 2), doubles(2, 3, 5, 2).exp(), torch.tensor([[1, 1, 0, 0, 0]] * 3).bool()
+    loc, scale, mask = (
+        doubles(2, 3, 5, 2),
+        doubles(2, 3, 5, 2).exp(),
+        torch.tensor([[1, 1, 0, 0, 0]] * 3).bool(),
+    )
     q, p = Steps(loc, scale, mask), Steps(torch.zeros_like(loc), torch.ones_like(loc), mask)
-    short_q, short_p = Steps(loc[:, :, :2], scale[:, :, :2]), Steps(torch.zeros(2, 3, 2, 2), torch.ones(2, 3, 2, 2))
+    short_q, short_p = (
+        Steps(loc[:, :, :2], scale[:, :, :2]),
+        Steps(torch.zeros(2, 3, 2, 2), torch.ones(2, 3, 2, 2)),
+    )
     torch.testing.assert_close(q.log_prob(loc), short_q.log_prob(loc[:, :, :2]))
     torch.testing.assert_close(kl(q, p), kl(short_q, short_p))
 
 
 def test_a_pushed_draw_knows_its_density():
     """z = exp(e) of a standard normal is log-normal."""
-    z, log_q = draw(Pushed(normal(torch.zeros(7, 1), torch.ones(7, 1)), lambda e: (e.exp(), e.sum(-1))), (5,))
+    z, log_q = draw(
+        Pushed(normal(torch.zeros(7, 1), torch.ones(7, 1)), lambda e: (e.exp(), e.sum(-1))), (5,)
+    )
     expected = scipy.stats.lognorm(1).logpdf(z.squeeze(-1).numpy())
     torch.testing.assert_close(log_q, torch.from_numpy(expected).float(), rtol=1e-5, atol=1e-5)
 
@@ -154,7 +170,9 @@ def test_no_gradient_flows_through_a_detached_distribution():
     assert q.log_prob(torch.ones(2)).requires_grad
 
 
-@pytest.mark.parametrize("make", [lambda a: normal(a, a.exp()), lambda a: bernoulli(a), lambda a: Steps(a, a.exp())])
+@pytest.mark.parametrize(
+    "make", [lambda a: normal(a, a.exp()), lambda a: bernoulli(a), lambda a: Steps(a, a.exp())]
+)
 def test_stacked_seeds_can_draw_under_vmap(make):
     def one(a):
         q = make(a)
@@ -172,6 +190,8 @@ def test_a_draw_of_no_probability_is_nan_and_the_others_are_torchs():
     found = Bernoulli(logits=logits, validate_args=False).sample((1000,))
     assert found[:, 1].isnan().all()
     torch.manual_seed(0)
-    expected = torch.distributions.Bernoulli(logits=logits.nan_to_num(), validate_args=False).sample((1000,))
+    expected = torch.distributions.Bernoulli(
+        logits=logits.nan_to_num(), validate_args=False
+    ).sample((1000,))
     assert torch.equal(found[:, 0], expected[:, 0])
     assert (found[:, 3] == 1).all()

@@ -1,4 +1,6 @@
-"""The pages say what is true: their plugin files load, train and keep the contract; README's commands are CI's."""
+"""The pages say what is true: their plugin files load, train and keep the contract; README's
+commands are CI's.
+"""
 
 import importlib.util
 import json
@@ -11,11 +13,11 @@ import pytest
 import torch
 from click.testing import CliRunner
 
+from vaezoo.author.check import check
 from vaezoo.bench.store import FINAL
-from vaezoo.check import check
 from vaezoo.cli import vaezoo
 from vaezoo.hooks import Hooks
-from vaezoo.registry import load
+from vaezoo.registry.registry import load
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
@@ -49,7 +51,17 @@ def test_every_plugin_of_the_pages_loads_and_its_variants_keep_the_contract(idea
 
 def test_the_pages_metric_and_data_set_work_together(ideas, tmp_path):
     out = tmp_path / "out"
-    words = ["bench", "--variants", "vae,hinge", "--datasets", "stripes", "--plugins-dir", str(ideas), "--epochs", "2"]
+    words = [
+        "bench",
+        "--variants",
+        "vae,hinge",
+        "--datasets",
+        "stripes",
+        "--plugins-dir",
+        str(ideas),
+        "--epochs",
+        "2",
+    ]
     result = CliRunner().invoke(vaezoo, [*words, "--seeds", "1", "--out", str(out), "--jobs", "1"])
     assert result.exit_code == 0, result.output
     assert "largest_code" in (out / "representation.csv").read_text()
@@ -84,13 +96,17 @@ def test_ci_runs_the_readmes_commands():
 
 
 def rows_with_numbers(page):
-    """Rows of results, but for those of tables of which some columns were copied: `fill.py` is held to these as a whole."""
+    """Rows of results, but for those of tables of which some columns were copied: `fill.py` is held
+    to these as a whole.
+    """
     text = filler().WHOLE.sub("", page.read_text())
     return [line for line in text.splitlines() if line.startswith("|") and "±" in line]
 
 
 def lines_of_results():
-    return {line for path in (ROOT / "results").rglob("*.md") for line in path.read_text().splitlines()}
+    return {
+        line for path in (ROOT / "results").rglob("*.md") for line in path.read_text().splitlines()
+    }
 
 
 def test_numbers_in_the_readmes_tables_are_those_of_the_results():
@@ -151,12 +167,20 @@ def test_every_variant_is_on_one_family_page_and_in_its_table():
     for page in (ROOT / "docs" / "variants").glob("*.md"):
         text = page.read_text()
         names = re.findall(r"^\*\*`(\w+)`\*\* \(\[plugins/(\w+)\.py\]", text, re.MULTILINE)
-        assert re.findall(r"<!-- rows: (.*) -->", text) == [", ".join(name for name, _ in names)], page.name
+        assert re.findall(r"<!-- rows: (.*) -->", text) == [", ".join(name for name, _ in names)], (
+            page.name
+        )
         found.update(name for name, _ in names)
         for name, file in names:
-            assert Path(load().variants[name].plugin.file).stem == file, f"{page.name}: {name} is not in {file}.py"
+            assert Path(load().variants[name].plugin.file).stem == file, (
+                f"{page.name}: {name} is not in {file}.py"
+            )
         assert f"variants/{page.name}" in (ROOT / "docs" / "README.md").read_text()
-    assert found == {name: 1 for name, v in load().variants.items() if v.plugin.distribution == "vaezoo" and name != "mix"}
+    assert found == {
+        name: 1
+        for name, v in load().variants.items()
+        if v.plugin.distribution == "vaezoo" and name != "mix"
+    }
 
 
 def verbs(group=vaezoo, before=()):
@@ -180,7 +204,11 @@ def test_the_examples_of_the_command_line_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("VAEZOO_CACHE", str(tmp_path / "cache"))
     text = (ROOT / "docs" / "command-line.md").read_text()
-    lines = [line for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL) for line in block.splitlines()]
+    lines = [
+        line
+        for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
+        for line in block.splitlines()
+    ]
     assert len(lines) > 12
     for line in lines:
         result = CliRunner().invoke(vaezoo, shlex.split(line)[1:])

@@ -1,4 +1,6 @@
-"""Faults of other libraries that no other test holds; docs/faults.md lists all of them with their tests."""
+"""Faults of other libraries that no other test holds; docs/faults.md lists all of them with their
+tests.
+"""
 
 import ast
 import re
@@ -7,13 +9,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from vaezoo import registry
-from vaezoo.bench.rows import rows_of
+from vaezoo.bench.report.rows import rows_of
 from vaezoo.core import Model
-from vaezoo.data.digits import digits
+from vaezoo.data.sources.digits import digits
 from vaezoo.evaluation import Evaluation, evaluate, importance_log_likelihood
-from vaezoo.evaluation.frechet import samples
+from vaezoo.evaluation.metrics.samples import samples
 from vaezoo.losses import ELBO
+from vaezoo.registry import registry
 from vaezoo.seeds import seeded
 
 from .exact import _quadrature as quadrature
@@ -23,18 +25,26 @@ PAGE = (ROOT / "docs" / "faults.md").read_text(encoding="utf-8")
 
 
 def test_every_test_that_the_page_names_is_there() -> None:
-    rows = [line for line in PAGE.splitlines() if line.startswith("| ") and not line.startswith("| fault")]
+    rows = [
+        line
+        for line in PAGE.splitlines()
+        if line.startswith("| ") and not line.startswith("| fault")
+    ]
     assert len(rows) >= 12
     for row in rows:
         names = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", row)
         assert names, row
         for file, name in names:
             tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
-            assert name in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}, f"{file}::{name}"
+            assert name in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}, (
+                f"{file}::{name}"
+            )
 
 
 def test_nll_takes_its_draws_from_k_and_not_from_the_batch() -> None:
-    """With one draw the mean over many rows is the ELBO, with many it is log p(x), whatever the number of rows."""
+    """With one draw the mean over many rows is the ELBO, with many it is log p(x), whatever the
+    number of rows.
+    """
     model, x = quadrature.tiny()
     exact = quadrature.log_p(model, x).mean()
     with torch.no_grad(), seeded("nll"):
@@ -50,8 +60,12 @@ def test_nll_is_minus_the_log_likelihood() -> None:
     data = digits()
     with seeded("weights"):
         model = registry.load().variants["vae"](data.spec)
-    measured = evaluate(model, data, metrics=[registry.load().metrics["likelihood"]], importance_samples=20)
-    assert 30 < measured["nll"] < 64  # 64 bits: -log p(x) of an untrained model is near 64 log 2 = 44 nats
+    measured = evaluate(
+        model, data, metrics=[registry.load().metrics["likelihood"]], importance_samples=20
+    )
+    assert (
+        30 < measured["nll"] < 64
+    )  # 64 bits: -log p(x) of an untrained model is near 64 log 2 = 44 nats
     assert -measured["elbo"] >= measured["nll"]
 
 
@@ -66,7 +80,9 @@ def test_the_normal_likelihood_learns_the_scale_of_its_data() -> None:
         optimiser.zero_grad()
         (-likelihood(torch.full((1, 2000, 1, 4, 4), 0.5).double()).log_prob(x).mean()).backward()
         optimiser.step()
-    assert likelihood.log_scale.exp().item() == pytest.approx((x - 0.5).square().mean().sqrt().item(), rel=1e-3)
+    assert likelihood.log_scale.exp().item() == pytest.approx(
+        (x - 0.5).square().mean().sqrt().item(), rel=1e-3
+    )
 
 
 def trial(seed: int, key: str, value: float) -> dict:

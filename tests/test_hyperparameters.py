@@ -4,10 +4,24 @@ from typing import Literal
 
 import pytest
 
-from vaezoo.hyperparameters import Count, Fraction, HyperparameterError, Positive, hyperparameters, resolve
+from vaezoo.hyperparameters import (
+    Count,
+    Fraction,
+    HyperparameterError,
+    Positive,
+    hyperparameters,
+    resolve,
+)
 
 
-def variant(spec, beta: Positive = 4.0, k: Count = 8, kind: Literal["a", "b"] = "a", warm: Fraction = 0.5, on: bool = False):
+def variant(
+    spec,
+    beta: Positive = 4.0,
+    k: Count = 8,
+    kind: Literal["a", "b"] = "a",
+    warm: Fraction = 0.5,
+    on: bool = False,
+):
     """A variant."""
 
 

@@ -1,4 +1,6 @@
-"""Parts that are put together work, or are refused with a reason before any training; docs/matrix.md says which."""
+"""Parts that are put together work, or are refused with a reason before any training;
+docs/matrix.md says which.
+"""
 
 import re
 from pathlib import Path
@@ -6,10 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from vaezoo import registry
-from vaezoo.check import SPECS
+from vaezoo.author.check import SPECS
+from vaezoo.author.matrix import DOCUMENT, attempt, document, markdown, pairs
 from vaezoo.core import Unsupported
-from vaezoo.matrix import DOCUMENT, attempt, document, markdown, pairs
+from vaezoo.registry import registry
 
 KNOWN = registry.load()
 PAGE = (Path(__file__).parent.parent / "docs" / "matrix.md").read_text(encoding="utf-8")
@@ -18,7 +20,9 @@ PAGE = (Path(__file__).parent.parent / "docs" / "matrix.md").read_text(encoding=
 @pytest.mark.parametrize("kind", ["image", "sequence"])
 def test_every_posterior_with_every_prior_works_or_says_why_not(kind):
     cells = list(pairs(KNOWN, "encoder", "prior", kind))
-    assert not [cell for cell in cells if cell.answer == "failed"], markdown(cells, "encoder", "prior")
+    assert not [cell for cell in cells if cell.answer == "failed"], markdown(
+        cells, "encoder", "prior"
+    )
     assert all(cell.reason for cell in cells if cell.answer != "bound")
 
 
@@ -36,7 +40,9 @@ def test_a_vamp_prior_over_a_flow_without_an_inverse_is_refused_with_that_reason
     assert "its own draws" in reason
 
 
-@pytest.mark.parametrize("parts", [{"prior": "gmm"}, {"prior": "normal", "likelihood": "continuous_bernoulli"}])
+@pytest.mark.parametrize(
+    "parts", [{"prior": "gmm"}, {"prior": "normal", "likelihood": "continuous_bernoulli"}]
+)
 def test_sylvester_flows_go_with_other_priors_losses_and_likelihoods(parts):
     mix = KNOWN.variants["mix"]
     spec = SPECS["grey image"] if "likelihood" in parts else SPECS["image"]

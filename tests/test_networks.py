@@ -10,7 +10,16 @@ from tests.conftest import CONV, IMAGE, SEQUENCE, VECTOR, rows_of
 from vaezoo.core import Spec, Unsupported
 from vaezoo.distributions import to_length
 from vaezoo.likelihoods import HEADS
-from vaezoo.networks import Read, Write, from_steps, frozen, mlp, reverse_steps, step_mask, to_steps
+from vaezoo.networks import (
+    Read,
+    Write,
+    from_steps,
+    frozen,
+    mlp,
+    reverse_steps,
+    step_mask,
+    to_steps,
+)
 
 
 @pytest.mark.parametrize("likelihood", list(HEADS))
@@ -35,7 +44,9 @@ def test_every_pair_writes_every_likelihood_or_says_why_not(shape, network, like
 def test_every_weight_gets_a_gradient_through_the_pair(spec):
     read, write = Read(spec, spec.latent), Write(spec)
     write(read(rows_of(spec, 3))[None]).log_prob(rows_of(spec, 3)).sum().backward()
-    assert all(p.grad is not None and p.grad.abs().sum() > 0 for m in (read, write) for p in m.parameters())
+    assert all(
+        p.grad is not None and p.grad.abs().sum() > 0 for m in (read, write) for p in m.parameters()
+    )
 
 
 @pytest.mark.parametrize("network", ["rnn", "mlp"])
@@ -47,7 +58,9 @@ def test_features_do_not_change_when_padding_is_lengthened(network):
 
 def test_features_of_a_row_do_not_depend_on_the_rows_beside_it():
     read, x = Read(SEQUENCE, 4), rows_of(SEQUENCE, 6)
-    torch.testing.assert_close(torch.cat([read(row[None]) for row in x]), read(x), rtol=0, atol=1e-6)
+    torch.testing.assert_close(
+        torch.cat([read(row[None]) for row in x]), read(x), rtol=0, atol=1e-6
+    )
 
 
 def test_mask_ends_at_the_last_step_with_an_entry():
@@ -68,7 +81,9 @@ def test_an_image_read_as_rows_comes_back_as_it_was():
     spec = Spec((3, 5, 4))
     x = torch.rand(2, 3, 5, 4)
     torch.testing.assert_close(from_steps(to_steps(x, spec)[None], spec)[0], x)
-    assert torch.equal(to_steps(x, spec)[:, 1], x[:, :, 1].flatten(1))  # step 1 is row 1 of every channel
+    assert torch.equal(
+        to_steps(x, spec)[:, 1], x[:, :, 1].flatten(1)
+    )  # step 1 is row 1 of every channel
 
 
 def test_weights_start_in_the_written_range():

@@ -1,4 +1,6 @@
-"""What pip installs: the wheel holds plugins and suites, and a stranger's package is benched beside ours."""
+"""What pip installs: the wheel holds plugins and suites, and a stranger's package is benched beside
+ours.
+"""
 
 import os
 import shutil
@@ -25,7 +27,9 @@ def pip(*words: str) -> None:
 def wheel(tmp_path_factory) -> Path:
     """vaezoo's wheel, built from a copy of the tree so that nothing is left in it."""
     copy, out = tmp_path_factory.mktemp("tree") / "vaezoo", tmp_path_factory.mktemp("wheel")
-    ignored = shutil.ignore_patterns(".git", ".venv", "*.egg-info", "results", "runs", "build", "__pycache__", ".*_cache")
+    ignored = shutil.ignore_patterns(
+        ".git", ".venv", "*.egg-info", "results", "runs", "build", "__pycache__", ".*_cache"
+    )
     shutil.copytree(ROOT, copy, ignore=ignored)
     pip("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(out), str(copy))
     return next(out.glob("vaezoo-*.whl"))
@@ -33,27 +37,47 @@ def wheel(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def clean(wheel, tmp_path_factory) -> Path:
-    """A virtual environment with vaezoo's wheel and the example package; the other libraries are those that are here."""
+    """A virtual environment with vaezoo's wheel and the example package; the other libraries are
+    those that are here.
+    """
     folder = tmp_path_factory.mktemp("clean")
     venv.create(folder, with_pip=False, symlinks=True)
     site = next(folder.glob("lib/python*/site-packages"))
     example = tmp_path_factory.mktemp("example") / "vaezoo-laplace"
     shutil.copytree(ROOT / "examples" / "vaezoo-laplace", example)
-    pip("install", "--no-deps", "--no-build-isolation", "--target", str(site), str(wheel), str(example))
+    pip(
+        "install",
+        "--no-deps",
+        "--no-build-isolation",
+        "--target",
+        str(site),
+        str(wheel),
+        str(example),
+    )
     (site / "libraries.pth").write_text(HERE + "\n")
     return folder
 
 
 def vaezoo(clean: Path, *words: str) -> str:
     command = [str(clean / "bin" / "python"), "-m", "vaezoo", *words]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=clean, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        cwd=clean,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 
 def test_the_wheel_holds_every_module_plugin_and_suite(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
-    for source, package in (("vaezoo", "vaezoo"), ("plugins", "vaezoo_plugins"), ("benchmarks/suites", "vaezoo_suites")):
+    for source, package in (
+        ("vaezoo", "vaezoo"),
+        ("plugins", "vaezoo_plugins"),
+        ("benchmarks/suites", "vaezoo_suites"),
+    ):
         for path in (ROOT / source).rglob("*"):
             if path.suffix in (".py", ".toml", ".json"):
                 assert f"{package}/{path.relative_to(ROOT / source)}" in names

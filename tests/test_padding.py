@@ -1,4 +1,6 @@
-"""Padding is no data: longer padding, or other rows in the batch, change no loss, code, likelihood or reconstruction."""
+"""Padding is no data: longer padding, or other rows in the batch, change no loss, code, likelihood
+or reconstruction.
+"""
 
 import math
 from dataclasses import replace
@@ -64,14 +66,17 @@ def test_longer_padding_changes_no_loss_and_no_likelihood(build):
     model, other = longer(build)
     with at_centre():
         short, long = model.infer(padded()), other.infer(padded(12))
-        torch.testing.assert_close(model(padded())["loss"], other(padded(12))["loss"], rtol=0, atol=1e-10)
+        torch.testing.assert_close(
+            model(padded())["loss"], other(padded(12))["loss"], rtol=0, atol=1e-10
+        )
     for name in ("log_px", "kl"):
         torch.testing.assert_close(getattr(short, name), getattr(long, name), rtol=0, atol=1e-10)
 
 
 @pytest.mark.parametrize("build", BUILDERS)
 def test_longer_padding_changes_no_importance_weight(build):
-    # The noise of a step is drawn at that step, so that one seed gives the same draws whatever follows.
+    # The noise of a step is drawn at that step, so that one seed gives the same draws whatever
+    # follows.
     model, other = longer(build)
     with seeded("draws"):
         short = model.infer(padded(), None, 3)
@@ -86,9 +91,13 @@ def test_longer_padding_changes_no_code_and_no_reconstruction(build):
     with at_centre():
         short, long = model.infer(padded()), other.infer(padded(12))
     for row, length in enumerate(LENGTHS):
-        torch.testing.assert_close(short.px.mean[0, row, :length], long.px.mean[0, row, :length], rtol=0, atol=1e-10)
+        torch.testing.assert_close(
+            short.px.mean[0, row, :length], long.px.mean[0, row, :length], rtol=0, atol=1e-10
+        )
         if short.latents[-1].stepwise:
-            torch.testing.assert_close(short.latents[-1].z[0, row, :length], long.latents[-1].z[0, row, :length])
+            torch.testing.assert_close(
+                short.latents[-1].z[0, row, :length], long.latents[-1].z[0, row, :length]
+            )
         else:
             torch.testing.assert_close(short.z[0, row], long.z[0, row])
 
@@ -99,8 +108,12 @@ def test_other_rows_of_the_batch_change_nothing(build):
     with at_centre():
         together = model.infer(x)
         alone = [model.infer(row[None]) for row in x]
-    torch.testing.assert_close(together.log_px, torch.cat([t.log_px for t in alone], 1), rtol=0, atol=1e-10)
-    torch.testing.assert_close(together.log_w, torch.cat([t.log_w for t in alone], 1), rtol=0, atol=1e-10)
+    torch.testing.assert_close(
+        together.log_px, torch.cat([t.log_px for t in alone], 1), rtol=0, atol=1e-10
+    )
+    torch.testing.assert_close(
+        together.log_w, torch.cat([t.log_w for t in alone], 1), rtol=0, atol=1e-10
+    )
 
 
 @pytest.mark.parametrize("build", BUILDERS)
@@ -117,4 +130,6 @@ def test_gradients_are_the_same_under_longer_padding(build):
 def test_a_sequence_may_be_shorter_than_the_longest(build):
     model, x = made(build, SPEC), padded()[1:, :5]
     with at_centre():
-        torch.testing.assert_close(model.infer(x).log_px, model.infer(padded()[1:]).log_px, rtol=0, atol=1e-10)
+        torch.testing.assert_close(
+            model.infer(x).log_px, model.infer(padded()[1:]).log_px, rtol=0, atol=1e-10
+        )

@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 import torch
 
-from vaezoo import registry
 from vaezoo.core import VAE, Spec, Unsupported
 from vaezoo.hooks import Part
 from vaezoo.hyperparameters import HyperparameterError
-from vaezoo.loading import PluginError
 from vaezoo.losses import ELBO
-from vaezoo.mix import Mix
 from vaezoo.networks import Gaussian, StandardNormal, Write
+from vaezoo.registry import registry
+from vaezoo.registry.loading import PluginError
+from vaezoo.registry.mix import Mix
 
 SPEC = Spec((1, 8, 8), latent=3, hidden=8)
 
@@ -52,23 +52,41 @@ BROKEN = {
     "exits": ("import sys; sys.exit(3)", "calls exit(3)"),
     "syntax": ("def f(:", "SyntaxError"),
     "custom": ("class Odd(BaseException): pass\nraise Odd('very odd')", "Odd: very odd"),
-    "lacks": ("import no_such_package_at_all", "needs the package 'no_such_package_at_all', which is not installed"),
+    "lacks": (
+        "import no_such_package_at_all",
+        "needs the package 'no_such_package_at_all', which is not installed",
+    ),
     "newer": ("from vaezoo.core import FromTheFuture", "is written for another version of vaezoo"),
     "misspelt": (
         "from vaezoo.hooks import hookimpl\n@hookimpl\ndef vaezoo_varants(): return []",
         "no hook is called 'vaezoo_varants'; did you mean 'vaezoo_variants'",
     ),
-    "argument": ("from vaezoo.hooks import hookimpl\n@hookimpl\ndef vaezoo_variants(spec): return []", "spec"),
-    "unmarked": ("def vaezoo_variants(): return []", "vaezoo_variants is not marked with @hookimpl"),
+    "argument": (
+        "from vaezoo.hooks import hookimpl\n@hookimpl\ndef vaezoo_variants(spec): return []",
+        "spec",
+    ),
+    "unmarked": (
+        "def vaezoo_variants(): return []",
+        "vaezoo_variants is not marked with @hookimpl",
+    ),
     "empty": ("x = 1", "brings nothing"),
     "nolist": (HOOKS + "return 3", "vaezoo_variants() must return a list, not int"),
     "none": (HOOKS + "pass", "vaezoo_variants() must return a list, not NoneType"),
     "nofunction": (HOOKS + "return ['vae']", "a variant is a function"),
     "anonymous": (HOOKS + "return [lambda spec: None]", "'<lambda>' is no name"),
     "nospec": (HOOKS + "\n        def odd(x): ...\n        return [odd]", "must be called spec"),
-    "annotation": (HOOKS + "\n        def odd(spec, k: 'NoSuchType' = 1): ...\n        return [odd]", "NoSuchType"),
-    "reserved": (HOOKS + "\n        def mix(spec): ...\n        return [mix]", "no variant can be called 'mix'"),
-    "hookraises": (HOOKS + "raise RuntimeError('not today')", "vaezoo_variants(): RuntimeError: not today"),
+    "annotation": (
+        HOOKS + "\n        def odd(spec, k: 'NoSuchType' = 1): ...\n        return [odd]",
+        "NoSuchType",
+    ),
+    "reserved": (
+        HOOKS + "\n        def mix(spec): ...\n        return [mix]",
+        "no variant can be called 'mix'",
+    ),
+    "hookraises": (
+        HOOKS + "raise RuntimeError('not today')",
+        "vaezoo_variants(): RuntimeError: not today",
+    ),
     "hookexits": (HOOKS + "raise SystemExit", "vaezoo_variants(): calls exit()"),
     "nopart": (
         "from vaezoo.hooks import hookimpl, Part\n@hookimpl\ndef vaezoo_parts(): return [Part('p', dict)]",
@@ -110,8 +128,12 @@ def test_a_strict_load_refuses_a_problem(tmp_path: Path, monkeypatch: pytest.Mon
     assert registry.load(tmp_path, strict=False).variants
 
 
-def test_a_plugin_that_hangs_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    stubborn = "import time\nwhile True:\n    try:\n        time.sleep(60)\n    except Exception: pass\n"
+def test_a_plugin_that_hangs_is_left_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stubborn = (
+        "import time\nwhile True:\n    try:\n        time.sleep(60)\n    except Exception: pass\n"
+    )
     write(tmp_path, hangs=stubborn, later=GOOD.format(name="later"))
     monkeypatch.setenv("VAEZOO_PLUGIN_TIMEOUT", "0.3")
     start = time.perf_counter()
@@ -122,7 +144,9 @@ def test_a_plugin_that_hangs_is_left_behind(tmp_path: Path, monkeypatch: pytest.
 
 
 @pytest.mark.parametrize("text", ["soon", "-1", "nan", "0"])
-def test_a_bad_time_limit_is_said(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bad_time_limit_is_said(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("VAEZOO_PLUGIN_TIMEOUT", text)
     with pytest.raises(PluginError, match="VAEZOO_PLUGIN_TIMEOUT must be a positive number"):
         registry.load(tmp_path)
@@ -134,7 +158,9 @@ def test_the_users_interrupt_passes(tmp_path: Path) -> None:
         registry.load(tmp_path)
 
 
-def test_what_a_plugin_prints_is_caught_and_reported(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_what_a_plugin_prints_is_caught_and_reported(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     write(tmp_path, loud=GOOD.format(name="loud") + "\nprint('hello\\nworld')")
     loaded = registry.load(tmp_path)
     assert causes(loaded, "loud") == ["import: prints 'hello world'"]
@@ -143,7 +169,9 @@ def test_what_a_plugin_prints_is_caught_and_reported(tmp_path: Path, capfd: pyte
 
 
 def test_a_plugin_that_reseeds_is_reported_and_the_state_put_back(tmp_path: Path) -> None:
-    seeds = "import random, numpy, torch\nrandom.seed(0); numpy.random.seed(0); torch.manual_seed(0)\n"
+    seeds = (
+        "import random, numpy, torch\nrandom.seed(0); numpy.random.seed(0); torch.manual_seed(0)\n"
+    )
     write(tmp_path, seeds=seeds + GOOD.format(name="seeds"))
     before = random.getstate(), np.random.get_state()[1].tolist(), torch.random.get_rng_state()
     loaded = registry.load(tmp_path)
@@ -154,11 +182,18 @@ def test_a_plugin_that_reseeds_is_reported_and_the_state_put_back(tmp_path: Path
 
 
 def test_a_name_that_is_taken_stays_with_the_first(tmp_path: Path) -> None:
-    write(tmp_path, thief=GOOD.format(name="vae"), one=GOOD.format(name="twice"), two=GOOD.format(name="twice"))
+    write(
+        tmp_path,
+        thief=GOOD.format(name="vae"),
+        one=GOOD.format(name="twice"),
+        two=GOOD.format(name="twice"),
+    )
     loaded = registry.load(tmp_path)
     assert loaded.variants["vae"].plugin.distribution == "vaezoo"
     assert Path(loaded.variants["twice"].plugin.file).stem == "one"
-    assert re.search(r"the variant 'vae' is already brought by .*vanilla\.py", causes(loaded, "thief")[0])
+    assert re.search(
+        r"the variant 'vae' is already brought by .*vanilla\.py", causes(loaded, "thief")[0]
+    )
     assert "already brought by" in causes(loaded, "two")[0]
 
 
@@ -190,17 +225,27 @@ def test_an_installed_package_is_walked_and_another_version_refused(tmp_path: Pa
     _distribution(tmp_path, "outdated", "outdated", "vaezoo>=99")
     show = "r = load(); print('strange' in r.variants, 'outdated' in r.variants); [print(p) for p in r.problems]"
     code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from vaezoo.registry import load; {show}"
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    said = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout
     assert said.startswith("True False\n")
-    assert re.search(r"^stranger 1\.0: .*bad\.py: import: ZeroDivisionError: division by zero$", said, re.MULTILINE)
-    assert re.search(r"^outdated 1\.0: outdated: wants vaezoo>=99, and this is vaezoo", said, re.MULTILINE)
+    assert re.search(
+        r"^stranger 1\.0: .*bad\.py: import: ZeroDivisionError: division by zero$",
+        said,
+        re.MULTILINE,
+    )
+    assert re.search(
+        r"^outdated 1\.0: outdated: wants vaezoo>=99, and this is vaezoo", said, re.MULTILINE
+    )
     assert "_private" not in said
 
 
 def _distribution(folder: Path, name: str, module: str, requires: str) -> None:
     info = folder / f"{name}-1.0.dist-info"
     info.mkdir()
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\nRequires-Dist: {requires}\n")
+    (info / "METADATA").write_text(
+        f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\nRequires-Dist: {requires}\n"
+    )
     (info / "entry_points.txt").write_text(f"[vaezoo]\n{name} = {module}\n")
 
 
@@ -211,7 +256,11 @@ def test_a_variant_knows_its_words_and_its_recipe(tmp_path: Path) -> None:
     assert variant.tags == {"mine"}
     model = variant(SPEC, beta="3")
     assert model.recipe is not None
-    assert (model.recipe.variant, model.recipe.hyperparameters, model.recipe.spec) == ("wordy", {"beta": 3.0}, SPEC)
+    assert (model.recipe.variant, model.recipe.hyperparameters, model.recipe.spec) == (
+        "wordy",
+        {"beta": 3.0},
+        SPEC,
+    )
     assert model.recipe.source_hash == variant.plugin.source_hash
     with pytest.raises(HyperparameterError, match="beta is float > 0"):
         variant(SPEC, beta=-1)
@@ -303,7 +352,12 @@ def a_mix() -> Mix:
         "prior": {"normal": StandardNormal, "shared": shared},
         "loss": {"elbo": ELBO},
     }
-    return Mix({kind: {name: Part(name, build) for name, build in of.items()} for kind, of in parts.items()})
+    return Mix(
+        {
+            kind: {name: Part(name, build) for name, build in of.items()}
+            for kind, of in parts.items()
+        }
+    )
 
 
 def test_mix_builds_parts_in_the_order_in_which_they_need_each_other() -> None:
@@ -318,22 +372,32 @@ def test_mix_builds_parts_in_the_order_in_which_they_need_each_other() -> None:
 
 def test_mix_says_when_parts_need_each_other_in_a_circle() -> None:
     mixed = a_mix()
-    with pytest.raises(Unsupported, match="encoder needy needs the prior, prior shared needs the encoder"):
+    with pytest.raises(
+        Unsupported, match="encoder needy needs the prior, prior shared needs the encoder"
+    ):
         mixed.build(SPEC, mixed.resolve({"encoder": "needy", "prior": "shared"}))
 
 
 def test_a_mixed_models_hash_depends_on_the_files_of_its_parts() -> None:
     mix = registry.load().variants["mix"]
-    hashes = {mix.plugin_for(mix.resolve(given)).source_hash for given in ({}, {"prior": "gmm"}, {"encoder": "iaf"})}
+    hashes = {
+        mix.plugin_for(mix.resolve(given)).source_hash
+        for given in ({}, {"prior": "gmm"}, {"encoder": "iaf"})
+    }
     assert len(hashes) == 3
 
 
 def test_mix_trains_another_variants_model_by_another_loss():
     known = registry.load()
     (choice,) = known.choose_variants("mix[model=vrnn,loss=iwae,loss.k=3]")
-    model = choice.variant(Spec((7, 5), latent=3, hidden=8, network="rnn", has_gaps=True), **choice.hyperparameters)
+    model = choice.variant(
+        Spec((7, 5), latent=3, hidden=8, network="rnn", has_gaps=True), **choice.hyperparameters
+    )
     assert (type(model).__name__, model.loss.k) == ("VRNN", 3)
-    assert choice.plugin.source_hash != known.choose_variants("mix[model=srnn,loss=iwae]")[0].plugin.source_hash
+    assert (
+        choice.plugin.source_hash
+        != known.choose_variants("mix[model=srnn,loss=iwae]")[0].plugin.source_hash
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,6 @@
-"""Samplers that are fitted after training: what they learn, whom they refuse, and what the decoder makes of their draws."""
+"""Samplers that are fitted after training: what they learn, whom they refuse, and what the decoder
+makes of their draws.
+"""
 
 import math
 
@@ -6,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from vaezoo import registry
 from vaezoo.core import Spec, Unsupported
+from vaezoo.registry import registry
 from vaezoo.samplers import PRIOR, Sampler, decode, draw_codes, own_prior
 
 KNOWN = registry.load()
@@ -26,7 +28,9 @@ def fitted(name: str, z: Tensor, **values: object) -> Sampler:
 
 
 def two_clumps() -> Tensor:
-    """(N, 2): half of the rows around (-3, 0), half around (3, 0), the coordinates correlated within each."""
+    """(N, 2): half of the rows around (-3, 0), half around (3, 0), the coordinates correlated
+    within each.
+    """
     g = torch.Generator().manual_seed(1)
     e = torch.randn(N, 2, generator=g) @ torch.tensor([[0.5, 0.4], [0.0, 0.3]])
     return e + torch.tensor([3.0, 0.0]) * torch.where(torch.arange(N) % 2 == 0, 1.0, -1.0)[:, None]
@@ -70,7 +74,9 @@ def test_one_gaussian_fills_the_gap_between_two_clumps_and_the_others_do_not(dra
     if name == "gaussian":
         assert in_the_gap > 0.33
     else:
-        assert in_the_gap < (0.28 if name == "vae" else 0.08)  # a continuous map of N(0, I) joins the two
+        assert in_the_gap < (
+            0.28 if name == "vae" else 0.08
+        )  # a continuous map of N(0, I) joins the two
 
 
 def test_a_gaussian_fills_as_much_of_the_gap_as_its_formula_says():
@@ -120,7 +126,9 @@ def test_codes_are_those_of_the_encoder_and_the_decoder_reads_them(variant):
 
 
 def test_draws_of_the_posterior_have_its_spread():
-    """The aggregate posterior, not the means: for an untrained encoder the spread is that of q(z|x) and of its means."""
+    """The aggregate posterior, not the means: for an untrained encoder the spread is that of q(z|x)
+    and of its means.
+    """
     model, x = KNOWN.variants["vae"](IMAGE).eval(), (torch.rand(N, 1, 8, 8) > 0.5).float()
     with torch.no_grad():
         q = model.encoder(x)
@@ -130,9 +138,14 @@ def test_draws_of_the_posterior_have_its_spread():
 
 
 def test_a_prior_that_is_fitted_after_training_is_said_to_be():
-    words = {name: own_prior(KNOWN.variants[name](IMAGE)) for name in ("vae", "vamp", "rae_l2", "two_stage", "vq")}
+    words = {
+        name: own_prior(KNOWN.variants[name](IMAGE))
+        for name in ("vae", "vamp", "rae_l2", "two_stage", "vq")
+    }
     assert words["vae"] == words["vamp"] == PRIOR
-    assert {words[name] for name in ("rae_l2", "two_stage", "vq")} == {"prior, itself fitted after training"}
+    assert {words[name] for name in ("rae_l2", "two_stage", "vq")} == {
+        "prior, itself fitted after training"
+    }
 
 
 def test_unknown_samplers_and_hyperparameters_are_one_sentence():

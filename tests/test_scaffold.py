@@ -2,9 +2,9 @@
 
 import pytest
 
-from vaezoo.check import check
-from vaezoo.registry import load
-from vaezoo.scaffold import NewError, new_variant
+from vaezoo.author.check import check
+from vaezoo.author.scaffold import NewError, new_variant
+from vaezoo.registry.registry import load
 
 
 def test_a_new_file_keeps_the_contract(tmp_path):

@@ -6,8 +6,12 @@ from vaezoo.seeds import generator_for, seed_for, seeded
 
 
 def test_a_seed_is_a_function_of_the_words_and_of_their_order():
-    assert seed_for("digits", 0, "order") == 3501364480045183895  # pinned: results on disk were made with it
-    assert len({seed_for("a", "b"), seed_for("b", "a"), seed_for("ab"), seed_for("a", "b", "")}) == 4
+    assert (
+        seed_for("digits", 0, "order") == 3501364480045183895
+    )  # pinned: results on disk were made with it
+    assert (
+        len({seed_for("a", "b"), seed_for("b", "a"), seed_for("ab"), seed_for("a", "b", "")}) == 4
+    )
 
 
 def test_a_seeded_block_is_repeatable_and_leaves_the_outside_alone():
@@ -19,4 +23,7 @@ def test_a_seeded_block_is_repeatable_and_leaves_the_outside_alone():
     with seeded("x"):
         assert torch.equal(torch.rand(2), first)
     assert torch.equal(torch.rand(2), outside)
-    assert not torch.equal(torch.rand(2, generator=generator_for("x", 1)), torch.rand(2, generator=generator_for("x", 2)))
+    assert not torch.equal(
+        torch.rand(2, generator=generator_for("x", 1)),
+        torch.rand(2, generator=generator_for("x", 2)),
+    )

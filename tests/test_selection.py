@@ -7,9 +7,9 @@ import pytest
 from vaezoo.core import Model, Spec
 from vaezoo.hooks import tags
 from vaezoo.hyperparameters import Count, Fraction, Positive
-from vaezoo.loading import Plugin
-from vaezoo.recipes import Function, Variant
-from vaezoo.selection import SelectionError, choose_variants
+from vaezoo.registry.entries import Function, Variant
+from vaezoo.registry.loading import Plugin
+from vaezoo.registry.selection import SelectionError, choose_variants
 
 PLUGIN = Plugin("d", "1", "m", "f", "h")
 
@@ -20,7 +20,11 @@ def vae(spec: Spec) -> Model: ...  # type: ignore[empty-body]
 
 @tags("recurrent")
 def vrnn(
-    spec: Spec, particles: Count = 1, name: str = "a", until: float | None = 1.0, sizes: tuple[int, ...] = (1,)
+    spec: Spec,
+    particles: Count = 1,
+    name: str = "a",
+    until: float | None = 1.0,
+    sizes: tuple[int, ...] = (1,),
 ) -> Model: ...  # type: ignore[empty-body]
 
 
@@ -34,7 +38,10 @@ def beta(spec: Spec, beta: Positive = 4.0, dropout: Fraction = 0.0) -> Model: ..
 def told(spec: Spec, target: Positive) -> Model: ...  # type: ignore[empty-body]
 
 
-ALL = {f.__name__: Variant(f.__name__, Function(f), PLUGIN, in_all=f is not told) for f in (beta, seq_gan, told, vae, vrnn)}
+ALL = {
+    f.__name__: Variant(f.__name__, Function(f), PLUGIN, in_all=f is not told)
+    for f in (beta, seq_gan, told, vae, vrnn)
+}
 
 
 def labels(text: str) -> list[str]:
@@ -60,7 +67,10 @@ def labels(text: str) -> list[str]:
         ("beta[beta=1,4,8]", ["beta[beta=1.0]", "beta[beta=4.0]", "beta[beta=8.0]"]),
         ("beta,beta[beta=4]", ["beta"]),
         ("beta[beta=4],beta", ["beta[beta=4.0]"]),
-        ("beta[beta=1,dropout=0,0.5]", ["beta[beta=1.0,dropout=0.0]", "beta[beta=1.0,dropout=0.5]"]),
+        (
+            "beta[beta=1,dropout=0,0.5]",
+            ["beta[beta=1.0,dropout=0.0]", "beta[beta=1.0,dropout=0.5]"],
+        ),
         (
             "beta[dropout=0,1,beta=1,2]",
             [f"beta[dropout={d},beta={b}]" for d in ("0.0", "1.0") for b in ("1.0", "2.0")],
@@ -78,7 +88,15 @@ def test_a_selection_names_these_rows_in_this_order(text: str, expected: list[st
 
 
 @pytest.mark.parametrize(
-    "text", ["beta[beta=1e-3,4]", "vrnn[name='x,y']", 'vrnn[name="it\'s"]', "vrnn[sizes=(1,2)]", "vrnn[until=none]", "vae"]
+    "text",
+    [
+        "beta[beta=1e-3,4]",
+        "vrnn[name='x,y']",
+        'vrnn[name="it\'s"]',
+        "vrnn[sizes=(1,2)]",
+        "vrnn[until=none]",
+        "vae",
+    ],
 )
 def test_a_label_names_the_row_again(text: str) -> None:
     for choice in choose_variants(text, ALL):

@@ -1,4 +1,6 @@
-"""The trainer: bit-equal repeats, no look at the test split, early stopping, divergence with its step and term."""
+"""The trainer: bit-equal repeats, no look at the test split, early stopping, divergence with its
+step and term.
+"""
 
 import copy
 import math
@@ -29,7 +31,10 @@ def vae(loss: Loss | None = None) -> VAE:
 
 
 def equal(a: torch.nn.Module, b: torch.nn.Module) -> bool:
-    return all(torch.equal(p, q) for p, q in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
+    return all(
+        torch.equal(p, q)
+        for p, q in zip(a.state_dict().values(), b.state_dict().values(), strict=True)
+    )
 
 
 def test_one_seed_trained_twice_is_bit_equal():
@@ -40,7 +45,9 @@ def test_one_seed_trained_twice_is_bit_equal():
     assert equal(one, two)
     assert not equal(one, other)
     for row, same in zip(rows, again, strict=True):
-        assert {k: v for k, v in row.items() if k != "seconds"} == {k: v for k, v in same.items() if k != "seconds"}
+        assert {k: v for k, v in row.items() if k != "seconds"} == {
+            k: v for k, v in same.items() if k != "seconds"
+        }
 
 
 def test_training_leaves_the_global_generator_as_it_was():
@@ -61,7 +68,9 @@ def test_the_loss_falls_and_the_test_split_is_not_looked_at():
 
 
 class Scripted(Loss):
-    """A validation loss read from a list, one entry an epoch; in training, something every parameter has a part in."""
+    """A validation loss read from a list, one entry an epoch; in training, something every
+    parameter has a part in.
+    """
 
     def __init__(self, values):
         super().__init__()
@@ -106,7 +115,9 @@ def test_validation_uses_the_loss_as_it_stands_at_the_end_whatever_the_epoch():
 
     fit(vae(Watches()), bits(), epochs=2)
     assert {progress for training, progress in seen if not training} == {1.0}
-    assert [progress for training, progress in seen if training] == pytest.approx([0, 1 / 6, 1 / 3, 1 / 2, 2 / 3, 5 / 6])
+    assert [progress for training, progress in seen if training] == pytest.approx(
+        [0, 1 / 6, 1 / 3, 1 / 2, 2 / 3, 5 / 6]
+    )
 
 
 def test_dynamic_data_is_binarised_anew_in_every_epoch_and_the_same_for_every_variant():
@@ -125,7 +136,9 @@ def test_dynamic_data_is_binarised_anew_in_every_epoch_and_the_same_for_every_va
         fit(vae(loss), grey, epochs=2)
     first, second = (torch.cat(seen[id(loss)]) for loss in losses)
     assert set(first.unique().tolist()) == {0.0, 1.0}
-    assert not torch.equal(first[:128].sum((1, 2, 3)).sort()[0], first[128:].sum((1, 2, 3)).sort()[0])
+    assert not torch.equal(
+        first[:128].sum((1, 2, 3)).sort()[0], first[128:].sum((1, 2, 3)).sort()[0]
+    )
     assert torch.equal(first, second)
 
 
@@ -134,11 +147,18 @@ def test_a_part_can_learn_at_its_own_rate():
     still.lr = {"decoder": 0.0}
     before = copy.deepcopy(still.state_dict())
     fit(still, bits(), epochs=1)
-    moved = {name.split(".")[0] for name, value in still.state_dict().items() if not torch.equal(value, before[name])}
+    moved = {
+        name.split(".")[0]
+        for name, value in still.state_dict().items()
+        if not torch.equal(value, before[name])
+    }
     assert moved == {"encoder"}
 
 
-@pytest.mark.parametrize(("key", "value"), [("epochs", 0), ("batch", -1), ("learning_rate", math.nan), ("patience", "many")])
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("epochs", 0), ("batch", -1), ("learning_rate", math.nan), ("patience", "many")],
+)
 def test_a_budget_out_of_range_is_refused(key, value):
     with pytest.raises(ValueError, match=key):
         Budget(**{key: value})

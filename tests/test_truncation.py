@@ -1,4 +1,6 @@
-"""Truncated back-propagation: a sequence read in pieces has the loss of the whole, and no gradient crosses a border."""
+"""Truncated back-propagation: a sequence read in pieces has the loss of the whole, and no gradient
+crosses a border.
+"""
 
 import math
 from dataclasses import replace
@@ -7,17 +9,18 @@ import pytest
 import torch
 from torch import Tensor
 
-from vaezoo import registry
 from vaezoo.core import Model, Spec, Unsupported
 from vaezoo.data.data import Card, Data
+from vaezoo.registry import registry
 from vaezoo.seeds import seeded
 from vaezoo.stepwise import Carry, carried
-from vaezoo.training import fit
+from vaezoo.training.training import fit
 
 VARIANTS = registry.load().variants
 SPEC = Spec((9, 3), n_train=12, has_gaps=True, latent=2, hidden=8, network="rnn")
 LENGTHS = torch.tensor([6, 2, 9, 4, 3, 5, 2, 8, 7, 1, 4, 6])
-# The q of these sees no step outside the piece, so that pieces and whole have one bound; the others' q sees its piece alone.
+# The q of these sees no step outside the piece, so that pieces and whole have one bound; the
+# others' q sees its piece alone.
 EXACT = ["vrnn", "rnn", "frames"]
 STEPS = [*EXACT, "storn", "srnn", "dkf", "dmm", "rvae"]
 
@@ -68,7 +71,9 @@ def test_particles_are_carried_too():
     with carried(carry):
         model.loss.filter(model, x[:, 4:])
         assert torch.equal(model.begin(3, 12, x), state)
-        assert torch.equal(model.begin(4, 12, x), state[[0, 1, 2, 0]])  # another loss may ask for another number
+        assert torch.equal(
+            model.begin(4, 12, x), state[[0, 1, 2, 0]]
+        )  # another loss may ask for another number
     assert not torch.equal(carry.state, state)
 
 
@@ -92,7 +97,9 @@ def test_gradients_are_those_of_a_recurrence_whose_state_is_detached_at_the_bord
             torch.testing.assert_close(found[name], p.grad, rtol=0, atol=1e-10)
     whole = made("rnn")
     whole(x)["loss"].backward()
-    assert (whole.rnn.weight_hh_l0.grad - found["rnn.weight_hh_l0"]).abs().max() > 1e-4  # longer dependencies do differ
+    assert (
+        whole.rnn.weight_hh_l0.grad - found["rnn.weight_hh_l0"]
+    ).abs().max() > 1e-4  # longer dependencies do differ
 
 
 @pytest.mark.parametrize("name", STEPS)
@@ -113,8 +120,11 @@ def test_training_in_pieces_reports_the_loss_of_a_sequence_and_lowers_it(name):
     history = fit(model, music(), epochs=30, batch=12, learning_rate=0.02, truncate=4)
     first, last = history.rows[0], history.rows[-1]
     assert last["train_loss"] < first["train_loss"]
-    # of one sequence of 4.75 steps in the mean, not of a piece: 3 bits a step cost 2.1 nats before anything is learned
-    assert first["train_loss"] == pytest.approx(first["validation_loss"] * 57 / 12 / (24 / 5), rel=0.25)
+    # of one sequence of 4.75 steps in the mean, not of a piece: 3 bits a step cost 2.1 nats before
+    # anything is learned
+    assert first["train_loss"] == pytest.approx(
+        first["validation_loss"] * 57 / 12 / (24 / 5), rel=0.25
+    )
 
 
 def test_without_learning_the_terms_are_those_of_whole_sequences():
@@ -139,4 +149,9 @@ def test_images_are_not_cut():
     spec = Spec((1, 8, 4), n_train=4, latent=2, hidden=8)
     x = torch.zeros(4, 1, 8, 4)
     with pytest.raises(Unsupported, match="no state"):
-        fit(VARIANTS["vrnn"](spec), replace(music(), spec=spec, train=x, validation=x, test=x), epochs=1, truncate=4)
+        fit(
+            VARIANTS["vrnn"](spec),
+            replace(music(), spec=spec, train=x, validation=x, test=x),
+            epochs=1,
+            truncate=4,
+        )

@@ -1,4 +1,6 @@
-"""What our variants keep beyond the contract that `vaezoo check` asks of everyone's: a new variant adds no test here."""
+"""What our variants keep beyond the contract that `vaezoo check` asks of everyone's: a new variant
+adds no test here.
+"""
 
 import inspect
 
@@ -6,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from vaezoo import registry
-from vaezoo.check import SPECS, Case
+from vaezoo.author.check import SPECS, Case
 from vaezoo.core import Model
 from vaezoo.distributions import at_centre
+from vaezoo.registry import registry
 from vaezoo.seeds import seeded
 from vaezoo.testing import contract
 
@@ -30,7 +32,9 @@ def taken(name: str) -> list[tuple[Model, Tensor, Tensor | None]]:
 def test_docstring_says_what_is_new_gives_the_objective_and_cites_the_paper(name: str) -> None:
     first, *rest = [part for part in VARIANTS[name].doc.split("\n\n") if part.strip()]
     assert first.strip().endswith("."), f"{name}: the first line is a sentence"
-    assert any(part.strip().startswith("Paper:") for part in rest), f"{name}: no paragraph begins with Paper:"
+    assert any(part.strip().startswith("Paper:") for part in rest), (
+        f"{name}: no paragraph begins with Paper:"
+    )
     assert len(rest) >= 2, f"{name}: no paragraph with the objective"
 
 

@@ -2,9 +2,10 @@
 
     encoder(x, c) -> q(z|x)    decoder(z, c) -> p(x|z)    prior(c) -> p(z)    loss(model, x, c, progress) -> terms
 
-x is (B, *spec.shape), NaN where a sequence is padded or an entry is missing. z is (K, B, *event): K draws first.
-A log density is (K, B), in nats. c is a condition (B, C) or None. progress runs from 0 to 1 over the training.
-What training changes is a parameter or a buffer, never a Python attribute: many seeds may share one object.
+x is (B, *spec.shape), NaN where a sequence is padded or an entry is missing. z is (K, B, *event): K
+draws first. A log density is (K, B), in nats. c is a condition (B, C) or None. progress runs from 0
+to 1 over the training. What training changes is a parameter or a buffer, never a Python attribute:
+many seeds may share one object.
 """
 
 import math
@@ -24,20 +25,26 @@ Terms = dict[str, Tensor]  # scalars; "loss" is the one that is minimised
 
 
 class Unsupported(ValueError):
-    """A variant cannot be built for this data, or a loss for this model. The runner records the reason and goes on."""
+    """A variant cannot be built for this data, or a loss for this model. The runner records the
+    reason and goes on.
+    """
 
 
 @dataclass(frozen=True)
 class Spec:
     """What a variant may know of its data and its size before it sees either."""
 
-    shape: tuple[int, ...]  # of one x: (D,) a vector, (C, H, W) an image, (T, C) a sequence of at most T steps
+    shape: tuple[
+        int, ...
+    ]  # of one x: (D,) a vector, (C, H, W) an image, (T, C) a sequence of at most T steps
     likelihood: str = "bernoulli"  # a name of `likelihoods.HEADS`
     n_train: int = 1  # rows of the training split
     classes: int = 0  # labels that the data carries; 0 for none
     condition: int = 0  # width of the c that the networks read; 0 for none, see `conditioned`
     has_gaps: bool = False  # whether x may hold NaN: padding, missing entries
-    is_dynamic: bool = False  # whether training rows are drawn anew in every minibatch, see `data.Data`
+    is_dynamic: bool = (
+        False  # whether training rows are drawn anew in every minibatch, see `data.Data`
+    )
     levels: int = 256  # values a grey pixel can take, for the discrete likelihoods
     latent: int = 8  # dimensions of z
     hidden: int = 128  # width of the hidden layers
@@ -83,7 +90,8 @@ class Encoder(nn.Module):
     """q(z|x)."""
 
     no_density = ""  # why q(z|x) has no density, in a few words; empty where it has one
-    space = "real"  # where its codes live: "real", "sphere", "ball", "simplex" …; the prior must live there too
+    # where its codes live: "real", "sphere", "ball", "simplex" …; the prior must live there too
+    space = "real"
     width = 0  # numbers in one code, for the decoder to agree with; 0 where it does not say
     scores_any_code = True  # whether q(z|x) knows its density at every z, not only at its own draws
 
@@ -112,7 +120,9 @@ class Prior(nn.Module):
         """p(z|c), a batch that broadcasts against (K, B)."""
 
     def fit(self, z: Tensor) -> None:
-        """Called once after training with the codes (N, *event) of the training set. Most priors have nothing to do."""
+        """Called once after training with the codes (N, *event) of the training set. Most priors
+        have nothing to do.
+        """
 
 
 class Loss(nn.Module):
@@ -122,10 +132,14 @@ class Loss(nn.Module):
 
     @abstractmethod
     def forward(self, model: "Model", x: Tensor, c: Tensor | None, progress: float) -> Terms:
-        """The terms of one minibatch in nats per x: "loss", and "monitor" where early stopping must watch another."""
+        """The terms of one minibatch in nats per x: "loss", and "monitor" where early stopping must
+        watch another.
+        """
 
     def check(self, model: "Model") -> None:
-        """Called when a variant is built. Raises: Unsupported where this loss is not right for the model."""
+        """Called when a variant is built. Raises: Unsupported where this loss is not right for the
+        model.
+        """
 
 
 @dataclass(frozen=True)
@@ -149,7 +163,9 @@ class Latent:
 
     @property
     def kl_is_exact(self) -> bool:
-        """Whether `kl` is the closed form (of a stepwise latent: in closed form at each step, given the drawn path)."""
+        """Whether `kl` is the closed form (of a stepwise latent: in closed form at each step, given
+        the drawn path).
+        """
         return self._closed_kl is not None
 
     @property
@@ -189,7 +205,9 @@ class Trace:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a model was made, so that it can be made again: what a checkpoint holds beside the weights."""
+    """How a model was made, so that it can be made again: what a checkpoint holds beside the
+    weights.
+    """
 
     variant: str
     hyperparameters: Mapping[str, Any]  # all of them, resolved
@@ -205,7 +223,9 @@ class Model(nn.Module):
     recipe: Recipe | None = None  # set where the model was made by a registered variant
     unstackable = ""  # why seeds cannot be stacked under torch.func.vmap; empty where they can
 
-    def __init__(self, loss: Loss, lr: Mapping[str, float] | None = None, no_density: str = "") -> None:
+    def __init__(
+        self, loss: Loss, lr: Mapping[str, float] | None = None, no_density: str = ""
+    ) -> None:
         super().__init__()
         self.loss = loss
         self.lr = dict(lr or {})  # learning-rate factor by part, such as {"loss": 0.5}
@@ -222,7 +242,9 @@ class Model(nn.Module):
 
     @abstractmethod
     def sample(self, n: int, c: Tensor | None = None, mean: bool = False) -> Tensor:
-        """n joint draws of x, (n, *shape); with `mean`, the means of p(x|z) in place of the last draw."""
+        """n joint draws of x, (n, *shape); with `mean`, the means of p(x|z) in place of the last
+        draw.
+        """
 
     def fit_prior(self, x: Tensor, c: Tensor | None = None) -> None:
         """Called once after training with the training set. Most models have nothing to do."""
@@ -249,10 +271,17 @@ class VAE(Model):
     """Four parts put together. A loss that treats parts apart asks for this class."""
 
     def __init__(
-        self, encoder: Encoder, decoder: Decoder, prior: Prior, loss: Loss, lr: Mapping[str, float] | None = None
+        self,
+        encoder: Encoder,
+        decoder: Decoder,
+        prior: Prior,
+        loss: Loss,
+        lr: Mapping[str, float] | None = None,
     ) -> None:
         super().__init__(loss, lr, encoder.no_density)
-        self.encoder, self.decoder, self.prior = encoder, decoder, prior
+        self.encoder = encoder
+        self.decoder = decoder
+        self.prior = prior
         _must_agree(encoder, decoder, prior)
         loss.check(self)
 
@@ -275,7 +304,9 @@ class VAE(Model):
 
 
 def _must_agree(encoder: Encoder, decoder: Decoder, prior: Prior) -> None:
-    """Raises: Unsupported where posterior and prior live in different spaces, or the decoder reads another width."""
+    """Raises: Unsupported where posterior and prior live in different spaces, or the decoder reads
+    another width.
+    """
     if encoder.space != prior.space:
         raise Unsupported(
             f"the posterior's codes live in the space {encoder.space!r}, the prior's in {prior.space!r}; "
@@ -288,7 +319,9 @@ def _must_agree(encoder: Encoder, decoder: Decoder, prior: Prior) -> None:
 
 
 def _chunks(x: Tensor, c: Tensor | None, size: int = 1000) -> list[tuple[Tensor, Tensor | None]]:
-    return [(x[i : i + size], None if c is None else c[i : i + size]) for i in range(0, len(x), size)]
+    return [
+        (x[i : i + size], None if c is None else c[i : i + size]) for i in range(0, len(x), size)
+    ]
 
 
 def require_parts(model: Model, who: str) -> VAE:
@@ -297,7 +330,9 @@ def require_parts(model: Model, who: str) -> VAE:
     Raises: Unsupported for a model whose parts share networks.
     """
     if not isinstance(model, VAE):
-        raise Unsupported(f"{who} treats encoder, decoder and prior apart; {type(model).__name__} has no such parts")
+        raise Unsupported(
+            f"{who} treats encoder, decoder and prior apart; {type(model).__name__} has no such parts"
+        )
     return model
 
 

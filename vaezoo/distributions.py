@@ -1,10 +1,12 @@
-"""Distributions as this package needs them: drawn together with their log density, and safe under `torch.func.vmap`.
+"""Distributions as this package needs them: drawn together with their log density, and safe under
+`torch.func.vmap`.
 
-K draws, B rows, then one event: a tensor of draws is (K, B, *event), a log density is (K, B), in nats.
+K draws, B rows, then one event: a tensor of draws is (K, B, *event), a log density is (K, B), in
+nats.
 
-torch's own distributions are used where they will do. `Normal.rsample` will not: it fills an empty tensor in place,
-which vmap refuses under randomness="different". Arguments are not validated here: under stacked training one seed's
-NaN would end all seeds, and the trainer looks for NaN anyway.
+torch's own distributions are used where they will do. `Normal.rsample` will not: it fills an empty
+tensor in place, which vmap refuses under randomness="different". Arguments are not validated here:
+under stacked training one seed's NaN would end all seeds, and the trainer looks for NaN anyway.
 """
 
 import math
@@ -28,7 +30,9 @@ class Normal(D.Normal):
 
     def rsample(self, sample_shape: Any = ()) -> Tensor:
         shape = self._extended_shape(torch.Size(sample_shape))
-        return self.loc + self.scale * torch.randn(shape, dtype=self.loc.dtype, device=self.loc.device)
+        return self.loc + self.scale * torch.randn(
+            shape, dtype=self.loc.dtype, device=self.loc.device
+        )
 
     def sample(self, sample_shape: Any = ()) -> Tensor:
         with torch.no_grad():
@@ -36,11 +40,17 @@ class Normal(D.Normal):
 
     def log_prob(self, value: Tensor) -> Tensor:
         # scale is always a tensor here, so torch's branch for a Python number is not needed
-        return -0.5 * ((value - self.loc) / self.scale).square() - self.scale.log() - 0.5 * math.log(2 * math.pi)
+        return (
+            -0.5 * ((value - self.loc) / self.scale).square()
+            - self.scale.log()
+            - 0.5 * math.log(2 * math.pi)
+        )
 
 
 class Bernoulli(D.Bernoulli):
-    """torch's Bernoulli, whose draw is NaN where its parameter is, as of a path that has left all bounds."""
+    """torch's Bernoulli, whose draw is NaN where its parameter is, as of a path that has left all
+    bounds.
+    """
 
     def sample(self, sample_shape: Any = ()) -> Tensor:
         p = self.probs.detach().expand(self._extended_shape(torch.Size(sample_shape)))
@@ -48,16 +58,20 @@ class Bernoulli(D.Bernoulli):
 
 
 class ContinuousBernoulli(D.ContinuousBernoulli):
-    """torch's continuous Bernoulli, with a mean and a normaliser that stay finite for extreme logits."""
+    """torch's continuous Bernoulli, with a mean and a normaliser that stay finite for extreme
+    logits.
+    """
 
     def __init__(self, logits: Tensor) -> None:
         super().__init__(logits=logits.clamp(-15, 15), validate_args=False)
 
 
 class DiscretisedLogistic(Distribution):
-    """Logistic(loc, scale) gathered into `levels` equal cells of [0, 1]; the outer cells take the tails.
+    """Logistic(loc, scale) gathered into `levels` equal cells of [0, 1]; the outer cells take the
+    tails.
 
-    x takes the values 0, 1/(levels-1), …, 1. Kingma et al. 2016, arXiv:1606.04934, appendix C (there on 256 levels).
+    x takes the values 0, 1/(levels-1), …, 1. Kingma et al. 2016, arXiv:1606.04934, appendix C
+    (there on 256 levels).
     """
 
     arg_constraints: dict = {}
@@ -73,14 +87,22 @@ class DiscretisedLogistic(Distribution):
 
     def log_prob(self, value: Tensor) -> Tensor:
         half = 0.5 / (self.levels - 1)
-        upper, lower = (value + half - self.loc) / self.scale, (value - half - self.loc) / self.scale
+        upper = (value + half - self.loc) / self.scale
+        lower = (value - half - self.loc) / self.scale
         # log(σ(u) - σ(l)) = log σ(u) + log σ(-l) + log(1 - e^{l-u}), exact and without cancellation
         inside = F.logsigmoid(upper) + F.logsigmoid(-lower) + torch.log(-torch.expm1(lower - upper))
-        outer_low, outer_high = F.logsigmoid(upper), F.logsigmoid(-lower)
-        return torch.where(value < half, outer_low, torch.where(value > 1 - half, outer_high, inside))
+        outer_low = F.logsigmoid(upper)
+        outer_high = F.logsigmoid(-lower)
+        return torch.where(
+            value < half, outer_low, torch.where(value > 1 - half, outer_high, inside)
+        )
 
     def sample(self, sample_shape: Any = ()) -> Tensor:
-        u = torch.rand(self._extended_shape(torch.Size(sample_shape)), dtype=self.loc.dtype, device=self.loc.device)
+        u = torch.rand(
+            self._extended_shape(torch.Size(sample_shape)),
+            dtype=self.loc.dtype,
+            device=self.loc.device,
+        )
         x = self.loc + self.scale * torch.logit(u, eps=1e-6)
         return (x.clamp(0, 1) * (self.levels - 1)).round().detach() / (self.levels - 1)
 
@@ -92,7 +114,9 @@ class Levels(Distribution):
 
     def __init__(self, logits: Tensor) -> None:
         self.log_p = logits.log_softmax(-1)
-        self.values = torch.linspace(0, 1, logits.shape[-1], dtype=logits.dtype, device=logits.device)
+        self.values = torch.linspace(
+            0, 1, logits.shape[-1], dtype=logits.dtype, device=logits.device
+        )
         super().__init__(logits.shape[:-1], validate_args=False)
 
     @property
@@ -110,10 +134,12 @@ class Levels(Distribution):
 
 
 class Observed(Distribution):
-    """Independent `base` over the last `event_dims` axes, of which an entry of x that is NaN does not count.
+    """Independent `base` over the last `event_dims` axes, of which an entry of x that is NaN does
+    not count.
 
-    NaN marks padding and missing entries. Nothing can read it by accident: a network that does gives NaN, and the
-    trial ends as `diverged`. A sequence x may be shorter or longer than the T of `base`; steps beyond it must be padding.
+    NaN marks padding and missing entries. Nothing can read it by accident: a network that does
+    gives NaN, and the trial ends as `diverged`. A sequence x may be shorter or longer than the T of
+    `base`; steps beyond it must be padding.
     """
 
     arg_constraints: dict = {}
@@ -121,7 +147,9 @@ class Observed(Distribution):
     def __init__(self, base: Distribution, event_dims: int, has_gaps: bool) -> None:
         cut = len(base.batch_shape) - event_dims
         super().__init__(base.batch_shape[:cut], base.batch_shape[cut:], validate_args=False)
-        self.base, self.event_dims, self.has_gaps = base, event_dims, has_gaps
+        self.base = base
+        self.event_dims = event_dims
+        self.has_gaps = has_gaps
 
     @property
     def mean(self) -> Tensor:
@@ -134,7 +162,9 @@ class Observed(Distribution):
         if self.event_dims == 2:
             value = to_length(value, self.event_shape[0])
         seen = ~value.isnan()
-        log_p = self.base.log_prob(torch.where(seen, value, 0.0))  # NaN would poison the gradient even where it is masked
+        log_p = self.base.log_prob(
+            torch.where(seen, value, 0.0)
+        )  # NaN would poison the gradient even where it is masked
         return torch.where(seen, log_p, 0.0)
 
     def log_prob(self, value: Tensor) -> Tensor:
@@ -152,13 +182,16 @@ def to_length(x: Tensor, steps: int) -> Tensor:
 
 
 class Steps(Distribution):
-    """Independent Normals over an event (T, D), of which only the steps where `mask` (B, T) holds count."""
+    """Independent Normals over an event (T, D), of which only the steps where `mask` (B, T) holds
+    count.
+    """
 
     arg_constraints: dict = {}
 
     def __init__(self, loc: Tensor, scale: Tensor, mask: Tensor | None = None) -> None:
         super().__init__(loc.shape[:-2], loc.shape[-2:], validate_args=False)
-        self.each, self.mask = Normal(loc, scale, validate_args=False), mask
+        self.each = Normal(loc, scale, validate_args=False)
+        self.mask = mask
 
     @property
     def mean(self) -> Tensor:
@@ -195,7 +228,9 @@ def _kl_steps(q: Steps, p: Steps) -> Tensor:
 
 
 class Drawable(Distribution):
-    """A distribution that gives the log density of its own draws, though perhaps not of any other point."""
+    """A distribution that gives the log density of its own draws, though perhaps not of any other
+    point.
+    """
 
     arg_constraints: dict = {}
 
@@ -220,7 +255,9 @@ class Drawable(Distribution):
 
 
 class Point(Drawable):
-    """All mass at z: no density. Its log q is taken as 0, and whoever uses it must say that there is no bound."""
+    """All mass at z: no density. Its log q is taken as 0, and whoever uses it must say that there
+    is no bound.
+    """
 
     def __init__(self, z: Tensor, event_dims: int = 1) -> None:
         super().__init__(z.shape[: z.ndim - event_dims], z.shape[z.ndim - event_dims :])
@@ -237,16 +274,21 @@ class Point(Drawable):
 class Pushed(Drawable):
     """z = f(e), e ~ base, where f gives z and log |det ∂z/∂e|.
 
-    f needs no inverse. With one, which gives e and the same log-determinant from z, the density of any z is known.
+    f needs no inverse. With one, which gives e and the same log-determinant from z, the density of
+    any z is known.
     """
 
     def __init__(self, base: Distribution, f: Push, inverse: Push | None = None) -> None:
         super().__init__(base.batch_shape, base.event_shape)
-        self.base, self.f, self.inverse = base, f, inverse
+        self.base = base
+        self.f = f
+        self.inverse = inverse
 
     def log_prob(self, value: Tensor) -> Tensor:
         if self.inverse is None:
-            raise NotImplementedError("this flow has no inverse: it knows the density of its own draws alone")
+            raise NotImplementedError(
+                "this flow has no inverse: it knows the density of its own draws alone"
+            )
         e, log_det = self.inverse(value)
         return self.base.log_prob(e) - log_det
 
@@ -267,12 +309,16 @@ def normal(loc: Tensor, scale: Tensor, event_dims: int = 1) -> D.Independent:
 
 def bernoulli(logits: Tensor, event_dims: int = 1) -> D.Independent:
     """Bernoulli(sigmoid(logits)), independent over the last `event_dims` axes."""
-    return D.Independent(Bernoulli(logits=logits, validate_args=False), event_dims, validate_args=False)
+    return D.Independent(
+        Bernoulli(logits=logits, validate_args=False), event_dims, validate_args=False
+    )
 
 
 def mixture(logits: Tensor, parts: Distribution) -> D.MixtureSameFamily:
     """Σ softmax(logits)_m parts_m, where m is the last batch axis of `parts`."""
-    return D.MixtureSameFamily(D.Categorical(logits=logits, validate_args=False), parts, validate_args=False)
+    return D.MixtureSameFamily(
+        D.Categorical(logits=logits, validate_args=False), parts, validate_args=False
+    )
 
 
 def draw(q: Distribution, shape: tuple[int, ...] = ()) -> tuple[Tensor, Tensor]:
@@ -283,7 +329,8 @@ def draw(q: Distribution, shape: tuple[int, ...] = ()) -> tuple[Tensor, Tensor]:
     if _at_centre.get():
         z = q.centre() if isinstance(q, Drawable) else q.mean
         z = z.expand(*shape, *z.shape)
-        # A Drawable may not know the density of a given point: nothing that asks for centres reads log q.
+        # A Drawable may not know the density of a given point: nothing that asks for centres reads
+        # log q.
         return z, z.new_zeros(z.shape[: z.ndim - len(q.event_shape)])
     if isinstance(q, Drawable):
         return q.draw(shape)
@@ -292,16 +339,24 @@ def draw(q: Distribution, shape: tuple[int, ...] = ()) -> tuple[Tensor, Tensor]:
 
 
 def noise(*shape: int, like: Tensor) -> Tensor:
-    """e ~ N(0, I) of this shape, on the device and in the type of `like`; zeros inside `at_centre()`.
+    """e ~ N(0, I) of this shape, on the device and in the type of `like`; zeros inside
+    `at_centre()`.
 
-    For a model that draws step by step, where a distribution object at every step would be the cost.
+    For a model that draws step by step, where a distribution object at every step would be the
+    cost.
     """
-    return like.new_zeros(shape) if _at_centre.get() else torch.randn(shape, dtype=like.dtype, device=like.device)
+    return (
+        like.new_zeros(shape)
+        if _at_centre.get()
+        else torch.randn(shape, dtype=like.dtype, device=like.device)
+    )
 
 
 @contextmanager
 def at_centre() -> Iterator[None]:
-    """Inside the block `draw` gives the centre of q instead of a random point: codes and reconstructions without noise."""
+    """Inside the block `draw` gives the centre of q instead of a random point: codes and
+    reconstructions without noise.
+    """
     token = _at_centre.set(True)
     try:
         yield

@@ -1,4 +1,5 @@
-"""What a plugin imports to say what it brings: the four hooks, and the small records that they return.
+"""What a plugin imports to say what it brings: the four hooks, and the small records that they
+return.
 
 @hookimpl
 def vaezoo_variants():
@@ -34,10 +35,12 @@ def tags(*names: str) -> Callable[[F], F]:
 
 @dataclass(frozen=True)
 class Part:
-    """An encoder, a decoder, a prior or a loss by name, for `mix` to compose; or a sampler, for `bench --sampler`.
+    """An encoder, a decoder, a prior or a loss by name, for `mix` to compose; or a sampler, for
+    `bench --sampler`.
 
-    `build` is its class, or a function annotated with what it returns. It is called with its hyperparameters and with
-    those of `spec`, `encoder`, `decoder` and `prior` that it has arguments for.
+    `build` is its class, or a function annotated with what it returns. It is called with its
+    hyperparameters and with those of `spec`, `encoder`, `decoder` and `prior` that it has arguments
+    for.
     """
 
     name: str
@@ -49,7 +52,11 @@ class Part:
         from .core import Decoder, Encoder, Loss, Prior
         from .samplers import Sampler
 
-        made = self.build if isinstance(self.build, type) else inspect.signature(self.build, eval_str=True).return_annotation
+        made = (
+            self.build
+            if isinstance(self.build, type)
+            else inspect.signature(self.build, eval_str=True).return_annotation
+        )
         for kind in (Encoder, Decoder, Prior, Loss, Sampler):
             if isinstance(made, type) and issubclass(made, kind):
                 return kind.__name__.lower()
@@ -70,14 +77,18 @@ class Column:
 
     def __post_init__(self) -> None:
         if self.better not in ("lower", "higher", ""):
-            raise ValueError(f"column {self.name!r}: better is 'lower', 'higher' or '', not {self.better!r}")
+            raise ValueError(
+                f"column {self.name!r}: better is 'lower', 'higher' or '', not {self.better!r}"
+            )
 
 
 @dataclass(frozen=True)
 class Metric:
-    """Numbers computed from a trained model: `measure(evaluation)` gives one float for each column, or NaN.
+    """Numbers computed from a trained model: `measure(evaluation)` gives one float for each column,
+    or NaN.
 
-    A column that does not apply is left out of the answer; its reason goes to `evaluation.say(column, reason)`.
+    A column that does not apply is left out of the answer; its reason goes to
+    `evaluation.say(column, reason)`.
     """
 
     name: str
@@ -94,7 +105,9 @@ class Hooks:
 
     @hookspec
     def vaezoo_variants(self) -> list[Callable[..., Any]]:  # type: ignore[empty-body]
-        """Variants: functions `(spec, **hyperparameters) -> Model`; the function's name is the variant's."""
+        """Variants: functions `(spec, **hyperparameters) -> Model`; the function's name is the
+        variant's.
+        """
 
     @hookspec
     def vaezoo_parts(self) -> list[Part]:  # type: ignore[empty-body]
@@ -102,7 +115,9 @@ class Hooks:
 
     @hookspec
     def vaezoo_datasets(self) -> list[Callable[..., Data]]:  # type: ignore[empty-body]
-        """Data sets: functions `(**options) -> Data`; an argument called `files` is given the `Files` to read from."""
+        """Data sets: functions `(**options) -> Data`; an argument called `files` is given the
+        `Files` to read from.
+        """
 
     @hookspec
     def vaezoo_metrics(self) -> list[Metric]:  # type: ignore[empty-body]

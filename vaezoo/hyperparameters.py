@@ -1,6 +1,8 @@
-"""Hyperparameters: the keyword arguments of a variant, a part or a data set, typed and range-checked by pydantic.
+"""Hyperparameters: the keyword arguments of a variant, a part or a data set, typed and
+range-checked by pydantic.
 
-An annotation says the range, the default is the paper's. Text from the command line is turned into the annotated type.
+An annotation says the range, the default is the paper's. Text from the command line is turned into
+the annotated type.
 """
 
 import inspect
@@ -41,9 +43,18 @@ class Hyperparameter:
     def range(self) -> str:
         """The type and the range in words, such as "float > 0"."""
         kind = getattr(self.annotation, "__origin__", self.annotation)
-        limits = [m for field in getattr(self.annotation, "__metadata__", ()) for m in getattr(field, "metadata", ())]
+        limits = [
+            m
+            for field in getattr(self.annotation, "__metadata__", ())
+            for m in getattr(field, "metadata", ())
+        ]
         words = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}
-        bounds = [f"{sign} {getattr(m, key)}" for m in limits for key, sign in words.items() if hasattr(m, key)]
+        bounds = [
+            f"{sign} {getattr(m, key)}"
+            for m in limits
+            for key, sign in words.items()
+            if hasattr(m, key)
+        ]
         name = getattr(kind, "__name__", str(kind))
         if name == "Literal":
             return " | ".join(map(str, self.annotation.__args__))
@@ -61,7 +72,8 @@ def hyperparameters(build: Callable[..., Any]) -> dict[str, Hyperparameter]:
 
 
 def resolve(build: Callable[..., Any], given: Mapping[str, Any], who: str) -> dict[str, Any]:
-    """All hyperparameters of `build`, the given ones checked and converted, the others at their defaults.
+    """All hyperparameters of `build`, the given ones checked and converted, the others at their
+    defaults.
 
     Raises: HyperparameterError, one sentence that names the key, the value and what is possible.
     """
@@ -71,7 +83,9 @@ def resolve(build: Callable[..., Any], given: Mapping[str, Any], who: str) -> di
             raise HyperparameterError(
                 f"{who} has no hyperparameter {key!r}{did_you_mean(key, known)}; it has {listed(known)}"
             )
-    fields: dict[str, Any] = {h.name: (h.annotation, ... if h.required else h.default) for h in known.values()}
+    fields: dict[str, Any] = {
+        h.name: (h.annotation, ... if h.required else h.default) for h in known.values()
+    }
     config = ConfigDict(extra="forbid", arbitrary_types_allowed=True, protected_namespaces=())
     model = create_model("Hyperparameters", __config__=config, **fields)
     try:

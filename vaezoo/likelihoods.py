@@ -1,6 +1,8 @@
-"""The heads that turn a network's raw numbers into p(x|z): one class a likelihood, and the table of their names.
+"""The heads that turn a network's raw numbers into p(x|z): one class a likelihood, and the table of
+their names.
 
-A network gives `raw` (K, B, *shape) for a head that asks one number of every entry, (K, B, *shape, n) for one that asks n.
+A network gives `raw` (K, B, *shape) for a head that asks one number of every entry, (K, B, *shape,
+n) for one that asks n.
 """
 
 from abc import abstractmethod
@@ -10,7 +12,14 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from .core import Spec, Unsupported
-from .distributions import Bernoulli, ContinuousBernoulli, DiscretisedLogistic, Levels, Normal, Observed
+from .distributions import (
+    Bernoulli,
+    ContinuousBernoulli,
+    DiscretisedLogistic,
+    Levels,
+    Normal,
+    Observed,
+)
 
 
 class Likelihood(nn.Module):
@@ -21,7 +30,8 @@ class Likelihood(nn.Module):
 
     def __init__(self, spec: Spec) -> None:
         super().__init__()
-        self.event_dims, self.has_gaps = len(spec.shape), spec.has_gaps
+        self.event_dims = len(spec.shape)
+        self.has_gaps = spec.has_gaps
 
     @staticmethod
     def numbers(spec: Spec) -> int:
@@ -49,8 +59,9 @@ class BernoulliHead(Likelihood):
 class NormalHead(Likelihood):
     """N(raw, σ²) with one learned σ for all entries.
 
-    A unit variance on [0, 1] pixels would leave R so flat that KL crushes the codes; σ is a parameter for that reason
-    (Rybkin et al. 2021, arXiv:2006.13202, §3). It starts at 1/e, between the scale of pixels and of standardised data.
+    A unit variance on [0, 1] pixels would leave R so flat that KL crushes the codes; σ is a
+    parameter for that reason (Rybkin et al. 2021, arXiv:2006.13202, §3). It starts at 1/e, between
+    the scale of pixels and of standardised data.
     """
 
     support = "the real numbers"
@@ -64,7 +75,9 @@ class NormalHead(Likelihood):
 
 
 class ContinuousBernoulliHead(Likelihood):
-    """The Bernoulli with its normaliser on [0, 1] (Loaiza-Ganem & Cunningham 2019, arXiv:1907.06845, eq. 7)."""
+    """The Bernoulli with its normaliser on [0, 1] (Loaiza-Ganem & Cunningham 2019,
+    arXiv:1907.06845, eq. 7).
+    """
 
     support = "[0, 1]"
 
@@ -73,14 +86,17 @@ class ContinuousBernoulliHead(Likelihood):
 
 
 class LogisticHead(Likelihood):
-    """A logistic with mean raw + 1/2 and one learned scale, gathered into the levels of a pixel (Kingma et al. 2016)."""
+    """A logistic with mean raw + 1/2 and one learned scale, gathered into the levels of a pixel
+    (Kingma et al. 2016).
+    """
 
     support = "the levels 0, 1/(levels-1), …, 1"
     is_discrete = True
 
     def __init__(self, spec: Spec) -> None:
         super().__init__(spec)
-        self.levels, self.log_scale = spec.levels, nn.Parameter(torch.tensor(-2.0))
+        self.levels = spec.levels
+        self.log_scale = nn.Parameter(torch.tensor(-2.0))
 
     def each(self, raw: Tensor) -> Distribution:
         return DiscretisedLogistic(raw + 0.5, self.log_scale.exp(), self.levels)
@@ -115,5 +131,7 @@ def head(spec: Spec) -> Likelihood:
     Raises: Unsupported for an unknown name.
     """
     if spec.likelihood not in HEADS:
-        raise Unsupported(f"no likelihood is called {spec.likelihood!r}; there are {', '.join(HEADS)}")
+        raise Unsupported(
+            f"no likelihood is called {spec.likelihood!r}; there are {', '.join(HEADS)}"
+        )
     return HEADS[spec.likelihood](spec)

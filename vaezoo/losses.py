@@ -1,6 +1,7 @@
 """The evidence lower bound, which most losses refine.
 
-R = -E_q log p(x|z) and KL = KL(q(z|x) ‖ p(z)) are means over the batch of sums over the event, in nats per x.
+R = -E_q log p(x|z) and KL = KL(q(z|x) ‖ p(z)) are means over the batch of sums over the event, in
+nats per x.
 """
 
 from collections.abc import Callable
@@ -12,19 +13,26 @@ from .core import VAE, Latent, Loss, Model, Terms, Unsupported, require_parts
 
 
 def require_density(loss: Loss, model: Model) -> None:
-    """Raises: Unsupported where the model's posterior has no density, so that no bound can be computed."""
+    """Raises: Unsupported where the model's posterior has no density, so that no bound can be
+    computed.
+    """
     if model.no_density:
-        raise Unsupported(f"{type(loss).__name__} is a bound on log p(x), and this model has none: {model.no_density}")
+        raise Unsupported(
+            f"{type(loss).__name__} is a bound on log p(x), and this model has none: {model.no_density}"
+        )
 
 
 def require_separate_parts(model: Model, who: str) -> VAE:
-    """The model as a `VAE` whose encoder shares no network with its decoder or prior, so that each can be frozen alone.
+    """The model as a `VAE` whose encoder shares no network with its decoder or prior, so that each
+    can be frozen alone.
 
     Raises: Unsupported for any other model.
     """
     vae = require_parts(model, who)
     if set(vae.encoder.modules()) & {*vae.decoder.modules(), *vae.prior.modules()}:
-        raise Unsupported(f"{who} trains the encoder apart from the rest; this model's prior or decoder contains it")
+        raise Unsupported(
+            f"{who} trains the encoder apart from the rest; this model's prior or decoder contains it"
+        )
     return vae
 
 
@@ -33,7 +41,8 @@ class ELBO(Loss):
 
     def __init__(self, beta: float = 1.0, k: int = 1) -> None:
         super().__init__()
-        self.beta, self.k = beta, k
+        self.beta = beta
+        self.k = k
 
     def check(self, model: Model) -> None:
         require_density(self, model)
@@ -47,7 +56,9 @@ class ELBO(Loss):
 
 
 class WarmUp(ELBO):
-    """R + β KL, with β rising linearly from 0 to 1 over the first part `until` of the training (Bowman et al. 2016)."""
+    """R + β KL, with β rising linearly from 0 to 1 over the first part `until` of the training
+    (Bowman et al. 2016).
+    """
 
     def __init__(self, until: float = 0.3) -> None:
         super().__init__()
@@ -59,7 +70,9 @@ class WarmUp(ELBO):
 
 
 def aggregate(latent: Latent) -> tuple[Tensor, Tensor]:
-    """(B, D) and (B, D): one draw of the aggregate posterior for every row, and as many of the prior, events flattened."""
+    """(B, D) and (B, D): one draw of the aggregate posterior for every row, and as many of the
+    prior, events flattened.
+    """
     rows = latent.z.shape[1]
     z = latent.p.sample(torch.Size(() if latent.p.batch_shape.numel() == rows else (rows,)))
     return latent.z[0].flatten(1), z.reshape(rows, -1)

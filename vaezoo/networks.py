@@ -1,10 +1,12 @@
 """The networks that every variant shares, so that variants differ in nothing else.
 
-`Read` turns x into features, `Write` turns z into p(x|z). Each comes as a pair for vectors and small images (mlp), for
-images of 28×28 and more (conv), and for sequences (rnn); `spec.network` says which, for all variants alike.
+`Read` turns x into features, `Write` turns z into p(x|z). Each comes as a pair for vectors and
+small images (mlp), for images of 28×28 and more (conv), and for sequences (rnn); `spec.network`
+says which, for all variants alike.
 
-Weights start as PyTorch leaves them: uniform in ±1/√fan_in, weights and biases, for linear and convolutional layers
-(He et al. 2015 with a = √5), and ±1/√hidden for recurrent ones. Activations are SiLU.
+Weights start as PyTorch leaves them: uniform in ±1/√fan_in, weights and biases, for linear and
+convolutional layers (He et al. 2015 with a = √5), and ±1/√hidden for recurrent ones. Activations
+are SiLU.
 """
 
 from collections.abc import Iterator
@@ -35,10 +37,14 @@ def join(h: Tensor, c: Tensor | None, condition: int) -> Tensor:
     if not condition:
         return h
     if c is None:
-        raise Unsupported(f"reads labels: it needs a condition c of width {condition} for every row, and none was given")
+        raise Unsupported(
+            f"reads labels: it needs a condition c of width {condition} for every row, and none was given"
+        )
     if c.ndim < 2 or c.shape[-1] != condition or c.shape[-2] not in (1, h.shape[-2]):
         found = tuple(c.shape)
-        raise Unsupported(f"reads labels: c must have shape {(h.shape[-2], condition)}, one-hot rows, and it has {found}")
+        raise Unsupported(
+            f"reads labels: c must have shape {(h.shape[-2], condition)}, one-hot rows, and it has {found}"
+        )
     return torch.cat([h, c.expand(*h.shape[:-1], c.shape[-1])], -1)
 
 
@@ -56,7 +62,9 @@ def from_steps(h: Tensor, spec: Spec) -> Tensor:
 
 
 def step_mask(x: Tensor) -> Tensor:
-    """Which steps of x (B, T, C) are there: (B, T), true up to the last step with any entry that is not NaN."""
+    """Which steps of x (B, T, C) are there: (B, T), true up to the last step with any entry that is
+    not NaN.
+    """
     seen = ~x.isnan().all(-1)
     return seen.flip(1).cumsum(1).flip(1) > 0
 
@@ -74,7 +82,8 @@ class Read(nn.Module):
     def __init__(self, spec: Spec, out: int) -> None:
         super().__init__()
         self.spec = spec
-        self.body, width = _BODIES[spec.network][0](spec), spec.hidden
+        self.body = _BODIES[spec.network][0](spec)
+        width = spec.hidden
         self.out = mlp(width + spec.condition, width, out)
 
     def forward(self, x: Tensor, c: Tensor | None = None) -> Tensor:
@@ -89,7 +98,8 @@ class Write(Decoder):
         self.spec = spec
         self.width = inputs or spec.latent
         self.into = nn.Linear(self.width + spec.condition, spec.hidden)
-        self.body, self.likelihood = _BODIES[spec.network][1](spec), head(spec)
+        self.body = _BODIES[spec.network][1](spec)
+        self.likelihood = head(spec)
 
     def raw(self, z: Tensor, c: Tensor | None = None) -> Tensor:
         """The numbers that the likelihood reads, (K, B, *shape[, n])."""
@@ -100,11 +110,14 @@ class Write(Decoder):
 
 
 class _ReadFlat(nn.Module):
-    """(B, *shape) -> (B, hidden). A gap reads as 0; a sequence is cut or padded to the spec's length."""
+    """(B, *shape) -> (B, hidden). A gap reads as 0; a sequence is cut or padded to the spec's
+    length.
+    """
 
     def __init__(self, spec: Spec) -> None:
         super().__init__()
-        self.spec, self.net = spec, nn.Linear(spec.size, spec.hidden)
+        self.spec = spec
+        self.net = nn.Linear(spec.size, spec.hidden)
 
     def forward(self, x: Tensor) -> Tensor:
         if self.spec.is_sequence:
@@ -129,7 +142,8 @@ class _ReadConv(nn.Module):
 
     def __init__(self, spec: Spec) -> None:
         super().__init__()
-        self.spec, (channels, height, width) = spec, _conv_shape(spec)
+        self.spec = spec
+        (channels, height, width) = _conv_shape(spec)
         self.net = nn.Sequential(
             nn.Conv2d(channels, 16, 4, 2, 1), nn.SiLU(), nn.Conv2d(16, 32, 4, 2, 1), nn.SiLU(), nn.Flatten(),
             nn.Linear(32 * (height // 4) * (width // 4), spec.hidden),
@@ -160,7 +174,9 @@ class _WriteConv(nn.Module):
 
 def _conv_shape(spec: Spec) -> tuple[int, int, int]:
     if not spec.is_image or min(spec.shape[1:]) < 8:
-        raise Unsupported(f"network=conv needs images of 8×8 or more; this data has shape {spec.shape}")
+        raise Unsupported(
+            f"network=conv needs images of 8×8 or more; this data has shape {spec.shape}"
+        )
     channels, height, width = spec.shape
     return channels, height, width
 
@@ -170,24 +186,30 @@ class _ReadSteps(nn.Module):
 
     def __init__(self, spec: Spec) -> None:
         super().__init__()
-        self.spec, self.net = spec, nn.GRU(spec.as_steps[1], spec.hidden, batch_first=True)
+        self.spec = spec
+        self.net = nn.GRU(spec.as_steps[1], spec.hidden, batch_first=True)
 
     def forward(self, x: Tensor) -> Tensor:
         x = to_steps(x, self.spec)
         if not self.spec.has_gaps:
             return self.net(x)[0][:, -1]
         mask = step_mask(x)
-        h, _ = self.net(without_gaps(x, self.spec))  # padding comes after the steps that count, so it touches none of them
+        h, _ = self.net(
+            without_gaps(x, self.spec)
+        )  # padding comes after the steps that count, so it touches none of them
         last = (mask.sum(1) - 1).clamp_min(0)
         return torch.take_along_dim(h, last[:, None, None].expand(-1, 1, h.shape[-1]), 1).squeeze(1)
 
 
 class _WriteSteps(nn.Module):
-    """(K, B, hidden) -> raw (K, B, *shape[, n]): h starts a GRU and drives every step of it (Fabius 2014)."""
+    """(K, B, hidden) -> raw (K, B, *shape[, n]): h starts a GRU and drives every step of it (Fabius
+    2014).
+    """
 
     def __init__(self, spec: Spec) -> None:
         super().__init__()
-        self.spec, (self.steps, channels) = spec, spec.as_steps
+        self.spec = spec
+        (self.steps, channels) = spec.as_steps
         self.numbers = HEADS[spec.likelihood].numbers(spec)
         self.rnn = nn.GRU(spec.hidden, spec.hidden, batch_first=True)
         self.out = nn.Linear(spec.hidden, channels * self.numbers)
@@ -196,7 +218,9 @@ class _WriteSteps(nn.Module):
         flat = h.flatten(0, 1)
         states, _ = self.rnn(flat[:, None].expand(-1, self.steps, -1), torch.tanh(flat)[None])
         raw = self.out(states).unflatten(0, h.shape[:2])
-        return from_steps(raw if self.numbers == 1 else raw.unflatten(-1, (-1, self.numbers)), self.spec)
+        return from_steps(
+            raw if self.numbers == 1 else raw.unflatten(-1, (-1, self.numbers)), self.spec
+        )
 
 
 _BODIES: dict[str, tuple[type[nn.Module], type[nn.Module]]] = {
@@ -208,13 +232,17 @@ NETWORKS = tuple(_BODIES)
 
 
 def raw_shape(spec: Spec) -> tuple[int, ...]:
-    """The shape of one x's raw numbers: spec.shape, with a last axis where the head asks several numbers an entry."""
+    """The shape of one x's raw numbers: spec.shape, with a last axis where the head asks several
+    numbers an entry.
+    """
     numbers = HEADS[spec.likelihood].numbers(spec)
     return spec.shape if numbers == 1 else (*spec.shape, numbers)
 
 
 def without_gaps(x: Tensor, spec: Spec) -> Tensor:
-    """x with 0 in place of NaN, for a network to read (zero imputation: Mattei & Frellsen 2019, arXiv:1812.02633, §2)."""
+    """x with 0 in place of NaN, for a network to read (zero imputation: Mattei & Frellsen 2019,
+    arXiv:1812.02633, §2).
+    """
     return torch.where(x.isnan(), 0.0, x) if spec.has_gaps else x
 
 
@@ -263,11 +291,19 @@ class StandardNormal(Prior):
 
 @contextmanager
 def frozen(*modules: nn.Module) -> Iterator[None]:
-    """Inside the block no gradient reaches the parameters of these modules; it still flows through them.
+    """Inside the block no gradient reaches the parameters of these modules; it still flows through
+    them.
 
-    So one backward pass serves two players: each term of the loss is blind to the other player's parameters.
+    So one backward pass serves two players: each term of the loss is blind to the other player's
+    parameters.
     """
-    slots = [(m, n, p) for top in modules for m in top.modules() for n, p in m._parameters.items() if p is not None]
+    slots = [
+        (m, n, p)
+        for top in modules
+        for m in top.modules()
+        for n, p in m._parameters.items()
+        if p is not None
+    ]
     try:
         for m, n, p in slots:
             m._parameters[n] = p.detach()  # type: ignore[assignment]
@@ -280,7 +316,7 @@ def frozen(*modules: nn.Module) -> Iterator[None]:
 def frozen_but_head(decoder: Decoder) -> AbstractContextManager[None]:
     """Inside the block only the scale of the decoder's likelihood learns.
 
-    For a decoder whose means are trained by something else than log p(x|z): the scale is then still a maximum likelihood
-    estimate, so that p(x|z) is an honest density around those means.
+    For a decoder whose means are trained by something else than log p(x|z): the scale is then still
+    a maximum likelihood estimate, so that p(x|z) is an honest density around those means.
     """
     return frozen(*(part for part in decoder.children() if not isinstance(part, Likelihood)))

@@ -1,7 +1,8 @@
-"""The recurrences that models of sequences are made of. B rows, T steps, F features in, H numbers of state.
+"""The recurrences that models of sequences are made of. B rows, T steps, F features in, H numbers
+of state.
 
-Padding stands behind the steps that are there, so that a recurrence from the start never meets it; one from the end starts
-at each row's own last step.
+Padding stands behind the steps that are there, so that a recurrence from the start never meets it;
+one from the end starts at each row's own last step.
 """
 
 from typing import cast
@@ -19,7 +20,9 @@ def before(x: Tensor) -> Tensor:
 
 
 def from_the_end(rnn: nn.GRU, x: Tensor, mask: Tensor | None) -> Tensor:
-    """(B, T, F) -> (B, T, H): the state at each step of an RNN that starts at each row's last step and runs back."""
+    """(B, T, F) -> (B, T, H): the state at each step of an RNN that starts at each row's last step
+    and runs back.
+    """
     if mask is None:
         return rnn(x.flip(1))[0].flip(1)
     return reverse_steps(rnn(reverse_steps(x, mask))[0], mask)
@@ -38,31 +41,42 @@ class BothEnds(nn.Module):
 
 def gru_step(rnn: nn.GRU, x: Tensor, state: Tensor) -> Tensor:
     """One step of a one-layer GRU: (…, F) and (…, H) -> (…, H)."""
-    weights = [cast(Tensor, getattr(rnn, f"{name}_l0")) for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
+    weights = [
+        cast(Tensor, getattr(rnn, f"{name}_l0"))
+        for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+    ]
     flat = torch.gru_cell(x.flatten(0, -2), state.flatten(0, -2), *weights)
     return flat.unflatten(0, state.shape[:-1])
 
 
 class Gates(nn.Module):
-    """A GRU step whose input comes in two parts, so that the one known beforehand is computed for all steps at once.
+    """A GRU step whose input comes in two parts, so that the one known beforehand is computed for
+    all steps at once.
 
-    r, u = σ(W_x x + W_z z + U s),  n = tanh(W_x x + W_z z + r (U s)),  s' = (1 - u) n + u s   (Cho et al. 2014, 1406.1078)
+    r, u = σ(W_x x + W_z z + U s),  n = tanh(W_x x + W_z z + r (U s)),  s' = (1 - u) n + u s   (Cho
+    et al. 2014, 1406.1078)
     """
 
     def __init__(self, seen: int, drawn: int, state: int) -> None:
         super().__init__()
         # One recurrent layer initialises all three as PyTorch does: ±1/√state.
         cell = nn.GRUCell(seen + drawn, state)
-        w_seen, w_drawn = (nn.Parameter(w.detach().clone()) for w in cell.weight_ih.split([seen, drawn], 1))
-        self.w_seen, self.w_drawn = w_seen if seen else None, w_drawn
-        self.b_input, self.w_state, self.b_state = cell.bias_ih, cell.weight_hh, cell.bias_hh
+        w_seen, w_drawn = (
+            nn.Parameter(w.detach().clone()) for w in cell.weight_ih.split([seen, drawn], 1)
+        )
+        self.w_seen = w_seen if seen else None
+        self.w_drawn = w_drawn
+        self.b_input = cell.bias_ih
+        self.w_state = cell.weight_hh
+        self.b_state = cell.bias_hh
 
     def known(self, seen: Tensor) -> Tensor:
         """(…, seen) -> (…, 3 S): the part of the gates that does not depend on z."""
         return self.b_input if self.w_seen is None else F.linear(seen, self.w_seen, self.b_input)
 
     def forward(self, state: Tensor, known: Tensor, drawn: Tensor) -> Tensor:
-        ahead, back = known + F.linear(drawn, self.w_drawn), F.linear(state, self.w_state, self.b_state)
+        ahead = known + F.linear(drawn, self.w_drawn)
+        back = F.linear(state, self.w_state, self.b_state)
         size = self.w_state.shape[1]
         r, u = torch.sigmoid(ahead[..., : 2 * size] + back[..., : 2 * size]).chunk(2, -1)
         n = torch.tanh(ahead[..., 2 * size :] + r * back[..., 2 * size :])

@@ -1,8 +1,10 @@
-"""Where the codes of samples come from: the model's own prior, or a density that is fitted to codes after training.
+"""Where the codes of samples come from: the model's own prior, or a density that is fitted to codes
+after training.
 
-A sampler is a part that a plugin registers: `Part("mixture", Mixture)`, chosen by `bench --sampler prior,mixture`. It is
-fitted to one draw of q(z|x) for every training row, that is to the aggregate posterior, which is what the decoder has
-learned to read (Ghosh et al. 2020, arXiv:1903.12436, §4). Likelihoods stay those of the model's own prior.
+A sampler is a part that a plugin registers: `Part("mixture", Mixture)`, chosen by `bench --sampler
+prior,mixture`. It is fitted to one draw of q(z|x) for every training row, that is to the aggregate
+posterior, which is what the decoder has learned to read (Ghosh et al. 2020, arXiv:1903.12436, §4).
+Likelihoods stay those of the model's own prior.
 """
 
 from abc import ABC, abstractmethod
@@ -40,7 +42,8 @@ def own_prior(model: Model) -> str:
 def draw_codes(model: Model, rows: Iterable[tuple[Tensor, Tensor | None]]) -> Tensor:
     """(N, D): one draw of q(z|x) for every row.
 
-    Raises: Unsupported for a model whose codes are not one vector of real numbers that the decoder alone reads.
+    Raises: Unsupported for a model whose codes are not one vector of real numbers that the decoder
+    alone reads.
     """
     vae = _one_real_code(model)
     return torch.cat([_vectors(vae, x, c) for x, c in rows])
@@ -56,16 +59,22 @@ def decode(model: Model, z: Tensor, c: Tensor | None, mean: bool) -> Tensor:
 def _one_real_code(model: Model) -> VAE:
     vae = require_parts(model, WHO)
     if type(vae).sample is not VAE.sample:
-        raise Unsupported(f"{WHO} hands codes to the decoder; {type(model).__name__} draws samples in a way of its own")
+        raise Unsupported(
+            f"{WHO} hands codes to the decoder; {type(model).__name__} draws samples in a way of its own"
+        )
     if vae.encoder.space != "real":
-        raise Unsupported(f"{WHO} is a density of real numbers; these codes live in the space {vae.encoder.space!r}")
+        raise Unsupported(
+            f"{WHO} is a density of real numbers; these codes live in the space {vae.encoder.space!r}"
+        )
     return vae
 
 
 def _vectors(vae: VAE, x: Tensor, c: Tensor | None) -> Tensor:
     latents = vae.infer(x, c).latents
     if len(latents) != 1 or latents[0].stepwise or latents[0].z.ndim != 3:
-        raise Unsupported(f"{WHO} takes one code a row, a vector; this model has several, or one for every step")
+        raise Unsupported(
+            f"{WHO} takes one code a row, a vector; this model has several, or one for every step"
+        )
     return latents[0].z[0]
 
 

@@ -1,4 +1,6 @@
-"""Seeds by name: every random stream is derived from words by SHA-256, so that adding a variant changes no other trial."""
+"""Seeds by name: every random stream is derived from words by SHA-256, so that adding a variant
+changes no other trial.
+"""
 
 import hashlib
 from collections.abc import Iterator
@@ -20,7 +22,9 @@ def generator_for(*names: object) -> torch.Generator:
 
 @contextmanager
 def seeded(*names: object) -> Iterator[None]:
-    """Inside the block torch's global generators are seeded by `seed_for`; afterwards they are as they were."""
+    """Inside the block torch's global generators are seeded by `seed_for`; afterwards they are as
+    they were.
+    """
     with torch.random.fork_rng():
         torch.manual_seed(seed_for(*names))
         yield

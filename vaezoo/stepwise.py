@@ -1,8 +1,9 @@
 """The base of models with a latent at every time step.
 
-K draws, B rows, T steps, then channels. x is (B, *shape) as everywhere; a model of this kind sees it as steps (B, T, C):
-a sequence as it is, an image as its rows in time. Each step has its own q, p and likelihood; all that does not depend on
-z is computed for the whole sequence at once, before the loop or after it, because the loop over T is the cost.
+K draws, B rows, T steps, then channels. x is (B, *shape) as everywhere; a model of this kind sees
+it as steps (B, T, C): a sequence as it is, an image as its rows in time. Each step has its own q, p
+and likelihood; all that does not depend on z is computed for the whole sequence at once, before the
+loop or after it, because the loop over T is the cost.
 """
 
 from abc import abstractmethod
@@ -40,13 +41,17 @@ def moments(raw: Tensor) -> Moments:
 
 
 def as_steps(x: Tensor, spec: Spec) -> tuple[Tensor, Tensor, Tensor | None]:
-    """x (B, *shape) as steps (B, T, C), the same with 0 for gaps, and which steps are there (B, T), None where all are."""
+    """x (B, *shape) as steps (B, T, C), the same with 0 for gaps, and which steps are there (B, T),
+    None where all are.
+    """
     steps = to_steps(x, spec)
     return steps, without_gaps(steps, spec), step_mask(steps) if spec.has_gaps else None
 
 
 def noise_of_steps(like: Tensor) -> Tensor:
-    """N(0, I) of the shape (K, B, T, D), drawn step by step, so that longer padding changes no draw of an earlier step."""
+    """N(0, I) of the shape (K, B, T, D), drawn step by step, so that longer padding changes no draw
+    of an earlier step.
+    """
     k, rows, steps, width = like.shape
     return torch.stack([noise(k, rows, width, like=like) for _ in range(steps)], 2)
 
@@ -56,12 +61,16 @@ class StepsLikelihood(nn.Module):
 
     def __init__(self, spec: Spec) -> None:
         super().__init__()
-        self.spec, self.head = spec, head(spec)
-        self.numbers, channels = HEADS[spec.likelihood].numbers(spec), spec.as_steps[1]
+        self.spec = spec
+        self.head = head(spec)
+        self.numbers = HEADS[spec.likelihood].numbers(spec)
+        channels = spec.as_steps[1]
         self.raw_channels = channels * self.numbers  # raw numbers that one x_t asks for
 
     def forward(self, raw: Tensor) -> Observed:
-        """p(x) over the event spec.shape, or over as many steps as there are, from raw (K, B, T, raw_channels)."""
+        """p(x) over the event spec.shape, or over as many steps as there are, from raw (K, B, T,
+        raw_channels).
+        """
         return self.head(from_steps(self._entries(raw), self.spec))
 
     def of_step(self, raw: Tensor) -> Observed:
@@ -73,7 +82,9 @@ class StepsLikelihood(nn.Module):
 
 
 class Carry:
-    """The state with which a long sequence, read piece by piece, goes on; no gradient goes back through it."""
+    """The state with which a long sequence, read piece by piece, goes on; no gradient goes back
+    through it.
+    """
 
     state: Tensor | None = None  # (K, B, S), None at the first piece
     after: Tensor | None = None  # what the last passage through the piece ended with
@@ -84,7 +95,9 @@ _carry: ContextVar[Carry | None] = ContextVar("carry", default=None)
 
 @contextmanager
 def carried(carry: Carry) -> Iterator[None]:
-    """Inside the block models with steps go on from `carry`; behind it, `carry` is where they ended."""
+    """Inside the block models with steps go on from `carry`; behind it, `carry` is where they
+    ended.
+    """
     token = _carry.set(carry)
     try:
         yield
@@ -103,18 +116,22 @@ class Sight(NamedTuple):
 
 
 class Stepwise(Model):
-    """Π_t p(z_t|s_t) p(x_t|z_t, s_t) with q = Π_t q(z_t|s_t, x), where the state s_t (K, B, S) sums up the past.
+    """Π_t p(z_t|s_t) p(x_t|z_t, s_t) with q = Π_t q(z_t|s_t, x), where the state s_t (K, B, S) sums
+    up the past.
 
-    The T latents make one latent of event (T, D), whose q and p are read along the drawn path: log p(z) and log q(z) are
-    exact, and Σ_t KL(q_t ‖ p_t) estimates the KL without bias. Steps at padding never count.
+    The T latents make one latent of event (T, D), whose q and p are read along the drawn path: log
+    p(z) and log q(z) are exact, and Σ_t KL(q_t ‖ p_t) estimates the KL without bias. Steps at
+    padding never count.
 
-    The five methods work on one step (K, B, ·) and on all steps at once (K, B, T, ·): they act on the last axis alone.
+    The five methods work on one step (K, B, ·) and on all steps at once (K, B, T, ·): they act on
+    the last axis alone.
     """
 
     def __init__(self, spec: Spec, state: int, loss: Loss | None = None) -> None:
         loss = loss or ELBO()
         super().__init__(loss)
-        self.spec, self.state_size = spec, state
+        self.spec = spec
+        self.state_size = state
         self.steps, self.channels = spec.as_steps
         self.likelihood = StepsLikelihood(spec)
         self.raw_channels = self.likelihood.raw_channels
@@ -122,7 +139,9 @@ class Stepwise(Model):
 
     @abstractmethod
     def features(self, x: Tensor, inputs: Tensor, mask: Tensor | None) -> Tensor:
-        """(B, T, F): what q of each step sees of x (B, T, C), in which gaps are 0, and of what `inputs` made of it."""
+        """(B, T, F): what q of each step sees of x (B, T, C), in which gaps are 0, and of what
+        `inputs` made of it.
+        """
 
     @abstractmethod
     def p(self, state: Tensor) -> Moments:
@@ -141,7 +160,9 @@ class Stepwise(Model):
         """s_t+1 from s_t, what `inputs` gave for x_t, and z_t."""
 
     def inputs(self, x: Tensor, state: Tensor | None = None) -> Tensor:
-        """(B, T, I): what the state sees of each step of x (B, T, C); from the start, or after `state` (1, B, S)."""
+        """(B, T, I): what the state sees of each step of x (B, T, C); from the start, or after
+        `state` (1, B, S).
+        """
         return x
 
     def start(self, k: int, rows: int, like: Tensor) -> Tensor:
@@ -149,7 +170,9 @@ class Stepwise(Model):
         return like.new_zeros(k, rows, self.state_size)
 
     def begin(self, k: int, rows: int, like: Tensor) -> Tensor:
-        """The state before the first step at hand, (K, B, S): `start`, or inside `carried` the end of the piece before."""
+        """The state before the first step at hand, (K, B, S): `start`, or inside `carried` the end
+        of the piece before.
+        """
         carry = _carry.get()
         if carry is None or carry.state is None:
             return self.start(k, rows, like)
@@ -165,23 +188,31 @@ class Stepwise(Model):
         """x (B, *shape) as the steps see it."""
         steps, full, mask = as_steps(x, self.spec)
         carry = _carry.get()
-        inputs = self.inputs(full, None if carry is None or carry.state is None else carry.state[:1])
+        inputs = self.inputs(
+            full, None if carry is None or carry.state is None else carry.state[:1]
+        )
         return Sight(steps, mask, self.features(full, inputs, mask), inputs)
 
     def infer(self, x: Tensor, c: Tensor | None = None, k: int = 1) -> Trace:
         seen = self.sight(x)
         states, z, q = self.path(seen, k)
-        steps_q, steps_p = Steps(*q, seen.mask), Steps(*self.p(states), seen.mask)
+        steps_q = Steps(*q, seen.mask)
+        steps_p = Steps(*self.p(states), seen.mask)
         return Trace(
-            x, self.likelihood(self.emit(states, z)), (Latent(z, steps_q.log_prob(z), steps_q, steps_p, stepwise=True),)
+            x,
+            self.likelihood(self.emit(states, z)),
+            (Latent(z, steps_q.log_prob(z), steps_q, steps_p, stepwise=True),),
         )
 
     def path(self, seen: Sight, k: int) -> tuple[Tensor, Tensor, Moments]:
         """The states, draws and moments of q along k drawn paths, (K, B, T, ·) each."""
-        state, trail = self.begin(k, len(seen.x), seen.features), []
+        state = self.begin(k, len(seen.x), seen.features)
+        trail = []
         for feature, inputs in zip(seen.features.unbind(1), seen.inputs.unbind(1), strict=True):
             q = self.q(state, feature)
-            z = q.loc + q.scale * noise(*q.loc.shape, like=q.loc)  # step by step, so that longer padding changes no draw
+            z = q.loc + q.scale * noise(
+                *q.loc.shape, like=q.loc
+            )  # step by step, so that longer padding changes no draw
             trail.append((state, z, *q))
             state = self.advance(state, inputs, z)
         self.end(state)
@@ -211,7 +242,8 @@ class Stepwise(Model):
 
         With `mean`, the mean of every p(x_t|z_t, s_t) along such a draw.
         """
-        state, xs = self.start(1, n, next(self.parameters())), []
+        state = self.start(1, n, next(self.parameters()))
+        xs = []
         for _ in range(self.steps):
             p = self.p(state)
             z = p.loc + p.scale * torch.randn_like(p.loc)
@@ -223,7 +255,9 @@ class Stepwise(Model):
 
 
 class Parallel(Stepwise):
-    """A model whose q(z_t|x) knows nothing of the states: all z are drawn at once, and no loop over the steps is needed."""
+    """A model whose q(z_t|x) knows nothing of the states: all z are drawn at once, and no loop over
+    the steps is needed.
+    """
 
     @abstractmethod
     def states(self, first: Tensor, seen: Sight, z: Tensor) -> Tensor:

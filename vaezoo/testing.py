@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from .check import FAST, RULES, SPECS, Case, Rule, builds
-from .registry import load
+from .author.check import FAST, RULES, SPECS, Case, Rule, builds
+from .registry.registry import load
 
 
 def contract(
@@ -21,13 +21,17 @@ def contract(
 ) -> Callable[..., None]:
     """A parametrised test: every rule for every variant on every kind of small data."""
     variants = load(plugins_dir).variants
-    cases = [(name, kind, rule) for name in names for kind in (FAST if fast else SPECS) for rule in RULES]
+    cases = [
+        (name, kind, rule) for name in names for kind in (FAST if fast else SPECS) for rule in RULES
+    ]
 
     @cache  # a case is the same for all rules, its refusal too
     def case_of(name: str, kind: str) -> Case:
         return Case(variants[name], kind, hyperparameters)
 
-    @pytest.mark.parametrize(("name", "kind", "rule"), cases, ids=[f"{n}-{k}-{r.__name__}" for n, k, r in cases])
+    @pytest.mark.parametrize(
+        ("name", "kind", "rule"), cases, ids=[f"{n}-{k}-{r.__name__}" for n, k, r in cases]
+    )
     def test(name: str, kind: str, rule: Rule) -> None:
         case = case_of(name, kind)
         if rule is not builds and case.refusal:

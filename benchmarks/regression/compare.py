@@ -4,8 +4,8 @@
     vaezoo bench --variants all --datasets digits --seeds 1 --epochs 3 --out after       (the new code)
     python benchmarks/regression/compare.py before after
 
-A trial is known by its variant, data set and seed, so that runs of different protocols can be compared. What takes
-time (seconds) is left out. The exit code is 1 where anything differs.
+A trial is known by its variant, data set and seed, so that runs of different protocols can be
+compared. What takes time (seconds) is left out. The exit code is 1 where anything differs.
 """
 
 import hashlib
@@ -17,7 +17,9 @@ from safetensors import safe_open
 
 
 def weights_of(path: Path) -> str:
-    """SHA-256 over the names, shapes and bytes of all tensors of a checkpoint; "" where there is none."""
+    """SHA-256 over the names, shapes and bytes of all tensors of a checkpoint; "" where there is
+    none.
+    """
     if not path.is_file():
         return ""
     digest = hashlib.sha256()
@@ -30,7 +32,9 @@ def weights_of(path: Path) -> str:
 
 
 def facts_of(folder: Path) -> dict[str, object]:
-    """What must not move: the status, the weights, every metric and the reason of every missing one."""
+    """What must not move: the status, the weights, every metric and the reason of every missing
+    one.
+    """
     record = json.loads((folder / "trial.json").read_text(encoding="utf-8"))
     facts = {"status": record["status"], "reason": record.get("reason", "")}
     facts["weights"] = weights_of(folder / "model.safetensors")
@@ -54,12 +58,14 @@ def trials_of(out: Path) -> dict[tuple[str, str, int], dict[str, object]]:
 
 def differences(before: Path, after: Path) -> list[str]:
     """One line for every fact that is not the same in both runs."""
-    old, new = trials_of(before), trials_of(after)
+    old = trials_of(before)
+    new = trials_of(after)
     lines = [f"{name}: only in {before}" for name in old.keys() - new.keys()]
     lines += [f"{name}: only in {after}" for name in new.keys() - old.keys()]
     for name in old.keys() & new.keys():
         for fact in sorted(old[name].keys() | new[name].keys()):
-            was, now = old[name].get(fact), new[name].get(fact)
+            was = old[name].get(fact)
+            now = new[name].get(fact)
             if was != now:
                 lines.append(f"{name}: {fact}: {was} -> {now}")
     return sorted(lines)

@@ -1,4 +1,5 @@
-"""Training steps of models with a latent at every step: latents drawn at once, and a compiled step, beside the plain loop.
+"""Training steps of models with a latent at every step: latents drawn at once, and a compiled step,
+beside the plain loop.
 
 Run with `make speed`. A claim is the ratio of two medians of one run.
 """
@@ -8,7 +9,7 @@ import torch
 from torch import Tensor
 
 from vaezoo.core import Spec
-from vaezoo.registry import load
+from vaezoo.registry.registry import load
 from vaezoo.stepwise import Moments, Sight, Stepwise
 
 torch.set_num_threads(1)
@@ -27,14 +28,17 @@ def step_of(model: Stepwise, x: Tensor) -> None:
 
 
 def rows() -> Tensor:
-    return torch.bernoulli(torch.full((32, *SPEC.shape), 0.05), generator=torch.Generator().manual_seed(0))
+    return torch.bernoulli(
+        torch.full((32, *SPEC.shape), 0.05), generator=torch.Generator().manual_seed(0)
+    )
 
 
 @pytest.mark.parametrize("how", ["loop", "at once"])
 @pytest.mark.parametrize("name", ["storn", "dkf", "frames"])
 def test_latents_drawn_at_once(benchmark, monkeypatch, name, how):
     benchmark.group = f"a training step of {name}, 32 sequences of 64 steps"
-    model, x = model_of(name), rows()
+    model = model_of(name)
+    x = rows()
     if how == "loop":
         monkeypatch.setattr(model, "path", lambda seen, k: Stepwise.path(model, seen, k))
     benchmark.pedantic(step_of, (model, x), **ROUNDS)
@@ -45,7 +49,8 @@ def test_latents_drawn_at_once(benchmark, monkeypatch, name, how):
 @pytest.mark.parametrize("name", ["vrnn", "srnn", "dmm"])
 def test_a_compiled_step(benchmark, monkeypatch, name, how):
     benchmark.group = f"a training step of {name}, 32 sequences of 64 steps"
-    model, x = model_of(name), rows()
+    model = model_of(name)
+    x = rows()
 
     def step(state: Tensor, feature: Tensor, inputs: Tensor, e: Tensor) -> tuple[Tensor, ...]:
         q = model.q(state, feature)
@@ -55,9 +60,12 @@ def test_a_compiled_step(benchmark, monkeypatch, name, how):
     compiled = torch.compile(step)
 
     def path(seen: Sight, k: int) -> tuple[Tensor, Tensor, Moments]:
-        state, trail = model.begin(k, len(seen.x), seen.features), []
+        state = model.begin(k, len(seen.x), seen.features)
+        trail = []
         for feature, inputs in zip(seen.features.unbind(1), seen.inputs.unbind(1), strict=True):
-            z, loc, scale, after = compiled(state, feature, inputs, torch.randn(k, len(seen.x), SPEC.latent))
+            z, loc, scale, after = compiled(
+                state, feature, inputs, torch.randn(k, len(seen.x), SPEC.latent)
+            )
             trail.append((state, z, loc, scale))
             state = after
         states, z, loc, scale = (torch.stack(each, 2) for each in zip(*trail, strict=True))

@@ -1,6 +1,8 @@
-"""One epoch of our trainer beside a bare hand-written loop over the same model, data and batch size.
+"""One epoch of our trainer beside a bare hand-written loop over the same model, data and batch
+size.
 
-Run with `make speed`. A claim is the ratio of two medians of one run: ours divided by the bare loop's.
+Run with `make speed`. A claim is the ratio of two medians of one run: ours divided by the bare
+loop's.
 """
 
 import pytest
@@ -12,7 +14,7 @@ from vaezoo.core import VAE, Spec
 from vaezoo.data.data import Card, Data
 from vaezoo.losses import ELBO
 from vaezoo.networks import Gaussian, StandardNormal, Write
-from vaezoo.training import fit
+from vaezoo.training.training import fit
 
 torch.set_num_threads(1)
 SIZES = {
@@ -31,8 +33,12 @@ class Bare(nn.Module):
 
     def __init__(self, spec: Spec) -> None:
         super().__init__()
-        d, h, z = spec.size, spec.hidden, spec.latent
-        self.read = nn.Sequential(nn.Linear(d, h), nn.SiLU(), nn.Linear(h, h), nn.SiLU(), nn.Linear(h, 2 * z))
+        d = spec.size
+        h = spec.hidden
+        z = spec.latent
+        self.read = nn.Sequential(
+            nn.Linear(d, h), nn.SiLU(), nn.Linear(h, h), nn.SiLU(), nn.Linear(h, 2 * z)
+        )
         self.write = nn.Sequential(
             nn.Linear(z, h), nn.SiLU(), nn.Linear(h, h), nn.SiLU(), nn.Linear(h, d)
         )  # fmt: skip
@@ -59,15 +65,25 @@ def bare_loop(spec: Spec, x: Tensor, epochs: int) -> None:
 
 
 def ours(spec: Spec, data: Data, epochs: int) -> None:
-    fit(VAE(Gaussian(spec), Write(spec), StandardNormal(spec), ELBO()), data, epochs=epochs, batch=128)
+    fit(
+        VAE(Gaussian(spec), Write(spec), StandardNormal(spec), ELBO()),
+        data,
+        epochs=epochs,
+        batch=128,
+    )
 
 
 @pytest.mark.parametrize("size", list(SIZES))
 @pytest.mark.parametrize("who", ["bare", "vaezoo"])
 def test_an_epoch(benchmark, size, who):
-    spec, epochs = SIZES[size], EPOCHS[size]
+    spec = SIZES[size]
+    epochs = EPOCHS[size]
     benchmark.group = f"{epochs} epochs of {size}"
     x = rows(spec)
     data = Data(size, spec, x, x[:128], x[:1], Card("noise", "made here", "none", "none"))
-    run = (lambda: bare_loop(spec, x, epochs)) if who == "bare" else (lambda: ours(spec, data, epochs))
+    run = (
+        (lambda: bare_loop(spec, x, epochs))
+        if who == "bare"
+        else (lambda: ours(spec, data, epochs))
+    )
     benchmark.pedantic(run, rounds=7, warmup_rounds=1)

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from vaezoo import registry
 from vaezoo.bench.plan import Plan, make_plan
-from vaezoo.bench.processes import Source
 from vaezoo.bench.runner import Summary, run
+from vaezoo.bench.workers.processes import Source
+from vaezoo.registry import registry
 
 TINY = '''
 import torch
@@ -99,13 +99,17 @@ def _write(folder: Path, name: str, step: str = "pass", build: str = "pass") -> 
 
 @pytest.fixture
 def write_variant(plugins: Path) -> Write:
-    """`write_variant(name, step, build)`: a plugin whose variant runs `step` at every step and `build` when it is built."""
+    """`write_variant(name, step, build)`: a plugin whose variant runs `step` at every step and
+    `build` when it is built.
+    """
     return partial(_write, plugins)
 
 
 @pytest.fixture
 def plugins(tmp_path: Path) -> Path:
-    """A plugins folder with the data set `tiny`, the metric `quick` and the variants `good` and `other`."""
+    """A plugins folder with the data set `tiny`, the metric `quick` and the variants `good` and
+    `other`.
+    """
     return _fill(tmp_path / "plugins")
 
 
@@ -124,17 +128,33 @@ def plan(plugins: Path) -> MakePlan:
     return partial(_plan, plugins)
 
 
-def _plan(plugins: Path, variants: str = "good", seeds: object = "1", sets: dict | None = None, **more: object) -> Plan:
+def _plan(
+    plugins: Path,
+    variants: str = "good",
+    seeds: object = "1",
+    sets: dict | None = None,
+    **more: object,
+) -> Plan:
     source = Source(str(plugins), (), True)
     return make_plan(
-        registry.load(plugins), variants, "tiny", seeds, sets or {}, source=source, **{"metrics": ("quick",), **more}
+        registry.load(plugins),
+        variants,
+        "tiny",
+        seeds,
+        sets or {},
+        source=source,
+        **{"metrics": ("quick",), **more},
     )
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, Path, Summary]:
-    """A run that several tests read and none changes: two variants, two seeds, two samplers, and a metric that fails."""
+    """A run that several tests read and none changes: two variants, two seeds, two samplers, and a
+    metric that fails.
+    """
     folder = tmp_path_factory.mktemp("finished")
     metrics = ("quick", "looks", "breaks")
-    made = _plan(_fill(folder / "plugins"), "good,other", "2", metrics=metrics, samplers="gaussian,prior")
+    made = _plan(
+        _fill(folder / "plugins"), "good,other", "2", metrics=metrics, samplers="gaussian,prior"
+    )
     return made, folder / "out", run(made, folder / "out", jobs=2)

@@ -1,16 +1,18 @@
-"""Forecasts and samples by class: what is saved of a trained model, where there is none, and what is drawn of it."""
+"""Forecasts and samples by class: what is saved of a trained model, where there is none, and what
+is drawn of it.
+"""
 
 import numpy as np
 import pytest
 import torch
 from safetensors.numpy import load_file
 
-from vaezoo import registry
-from vaezoo.bench import material
-from vaezoo.bench.figures.classes import _blocks, _scatters
-from vaezoo.bench.figures.forecasts import Forecast, _lines, _rolls
+from vaezoo.bench.report.figures.classes import _blocks, _scatters
+from vaezoo.bench.report.figures.forecasts import Forecast, _lines, _rolls
+from vaezoo.bench.workers import material
 from vaezoo.core import Spec
 from vaezoo.data.data import Card, Data
+from vaezoo.registry import registry
 from vaezoo.seeds import seeded
 
 VARIANTS = registry.load().variants
@@ -29,7 +31,11 @@ def sequences(likelihood="bernoulli", has_gaps=True):
     """Rows of 4 to 20 steps, where there are gaps; 11 is the median."""
     spec = Spec((20, 3), likelihood, has_gaps=has_gaps, latent=2, hidden=8, network="rnn")
     with seeded("rows"):
-        x = torch.bernoulli(torch.full((30, 20, 3), 0.4)) if likelihood == "bernoulli" else torch.randn(30, 20, 3)
+        x = (
+            torch.bernoulli(torch.full((30, 20, 3), 0.4))
+            if likelihood == "bernoulli"
+            else torch.randn(30, 20, 3)
+        )
     for i in range(15 * has_gaps):
         x[2 * i, 4 + i % 8 :] = torch.nan
         x[2 * i + 1, 12 + i % 8 :] = torch.nan
@@ -48,7 +54,10 @@ def test_a_forecast_is_made_of_rows_that_are_long_enough(name, tmp_path):
     found = saved(name, sequences(), tmp_path)
     truth, mean = found["forecast_truth"], found["forecast_mean"]
     assert truth.shape[0] == mean.shape[0] == material.FORECASTS
-    assert (truth.shape[1], mean.shape[1]) == (11, 6)  # the median length, the half that is not seen
+    assert (truth.shape[1], mean.shape[1]) == (
+        11,
+        6,
+    )  # the median length, the half that is not seen
     assert np.isfinite(truth).all()
     assert "forecast_quantiles" not in found  # 0/1 data
 
@@ -62,7 +71,8 @@ def test_a_forecast_of_real_numbers_has_quantiles_in_their_order(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "data"), [("vae", sequences(has_gaps=False)), ("dsae", sequences()), ("vae", labelled((1, 8, 8)))]
+    ("name", "data"),
+    [("vae", sequences(has_gaps=False)), ("dsae", sequences()), ("vae", labelled((1, 8, 8)))],
 )
 def test_material_that_does_not_apply_is_missing_and_the_rest_is_there(name, data, tmp_path):
     assert set(saved(name, data, tmp_path)) == {"x", "reconstruction", "samples"}
@@ -73,7 +83,12 @@ def test_a_figure_that_fails_costs_its_own_material_only(tmp_path, capsys):
         model = VARIANTS["vae"](sequences().spec)
     model.sample = lambda *_, **__: [][0]
     material.save_material(model, sequences(), tmp_path, "cpu")
-    assert set(load_file(tmp_path / "figures.safetensors")) == {"x", "reconstruction", "forecast_truth", "forecast_mean"}
+    assert set(load_file(tmp_path / "figures.safetensors")) == {
+        "x",
+        "reconstruction",
+        "forecast_truth",
+        "forecast_mean",
+    }
     assert "IndexError" in capsys.readouterr().err
 
 

@@ -1,15 +1,19 @@
-"""What a figure of sequences shows, before it is drawn, and that grids of any length leave no empty bands."""
+"""What a figure of sequences shows, before it is drawn, and that grids of any length leave no empty
+bands.
+"""
 
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from vaezoo.bench.figures.charts import panels
-from vaezoo.bench.figures.strips import strips, trimmed, where_seen
+from vaezoo.bench.report.figures.charts import panels
+from vaezoo.bench.report.figures.strips import strips, trimmed, where_seen
 
 
 def rolls() -> np.ndarray:
-    """Two rolls of 10 steps and 20 channels that sound in channels 5 to 8, the first for 6 steps, the second for 4."""
+    """Two rolls of 10 steps and 20 channels that sound in channels 5 to 8, the first for 6 steps,
+    the second for 4.
+    """
     x = np.zeros((2, 10, 20), np.float32)
     x[:, :, 5], x[:, 2, 8] = 1, 1
     x[0, 6:], x[1, 4:] = np.nan, np.nan
@@ -51,10 +55,15 @@ def test_lines_share_one_scale_and_are_not_cut():
 
 @pytest.mark.parametrize("rows", [1, 12])
 def test_a_grid_fills_its_figure_whatever_its_length(rows):
-    """Above the panels there is room for a title alone, below them for ticks and a label, in inches."""
+    """Above the panels there is room for a title alone, below them for ticks and a label, in
+    inches.
+    """
     curve = [([1.0, 2.0], [3.0, 2.0], 2)]
     images = np.random.default_rng(0).random((8, 1, 8, 8))
-    for figure in (strips([(str(i), images) for i in range(rows)], "title"), panels([("vae", curve)] * 4 * rows)):
+    for figure in (
+        strips([(str(i), images) for i in range(rows)], "title"),
+        panels([("vae", curve)] * 4 * rows),
+    ):
         FigureCanvasAgg(figure).draw()
         places = [ax.get_position() for ax in figure.axes]
         whole = figure.get_tightbbox()

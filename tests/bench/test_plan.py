@@ -4,9 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from vaezoo.bench.plan import PlanError, Trial, parse_seeds, split_settings
+from vaezoo.bench.plan import PlanError, parse_seeds
 from vaezoo.bench.suites import SuiteError, load_suite, read, suites
+from vaezoo.bench.trial import Trial
 from vaezoo.hyperparameters import HyperparameterError
+from vaezoo.training.settings import split_settings
 
 TRIAL = Trial(
     variant="good",
@@ -33,7 +35,14 @@ CHANGES = {
     "stacking": 4,
     "metrics": ("quick",),
     "importance_samples": 5,
-    "samplers": ({"name": "mixture", "label": "mixture", "hyperparameters": {"components": 10}, "source_hash": "a"},),
+    "samplers": (
+        {
+            "name": "mixture",
+            "label": "mixture",
+            "hyperparameters": {"components": 10},
+            "source_hash": "a",
+        },
+    ),
     "name": "other",
 }
 
@@ -45,7 +54,7 @@ def test_key_changes_with_every_ingredient(field):
 
 def test_key_changes_with_the_protocol(monkeypatch):
     before = TRIAL.key
-    monkeypatch.setattr("vaezoo.bench.plan.PROTOCOL", 999)
+    monkeypatch.setattr("vaezoo.bench.trial.PROTOCOL", 999)
     assert replace(TRIAL).key != before
 
 
@@ -92,7 +101,9 @@ def test_bad_settings_are_one_sentence(sets, words):
         split_settings(sets)
 
 
-@pytest.mark.parametrize(("text", "seeds"), [("3", (0, 1, 2)), ("0,5", (0, 5)), ("7,", (7,)), ([4, 2], (4, 2))])
+@pytest.mark.parametrize(
+    ("text", "seeds"), [("3", (0, 1, 2)), ("0,5", (0, 5)), ("7,", (7,)), ([4, 2], (4, 2))]
+)
 def test_seeds_are_a_count_or_a_list(text, seeds):
     assert parse_seeds(text) == seeds
 
@@ -117,8 +128,8 @@ def test_unsupported_is_planned_as_skipped_and_a_crashing_builder_is_not(plan, w
 
 
 def test_unknown_metric_is_refused(plan, plugins):
-    from vaezoo import registry
     from vaezoo.bench.plan import make_plan
+    from vaezoo.registry import registry
 
     with pytest.raises(PlanError, match="'quick'"):
         make_plan(registry.load(plugins), "good", "tiny", metrics=("quik",))
@@ -154,6 +165,6 @@ def test_k_and_samplers_reach_the_trial_and_the_record(plan):
 
 
 def test_k_is_the_same_without_asking_in_a_plan_and_in_evaluate(plan):
-    from vaezoo.evaluation.likelihood import DRAWS
+    from vaezoo.evaluation.metrics.likelihood import DRAWS
 
     assert plan().trials[0].importance_samples == DRAWS

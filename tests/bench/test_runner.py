@@ -1,4 +1,6 @@
-"""Runs: whatever a trial does costs only that trial, and a run that was killed goes on where it stopped."""
+"""Runs: whatever a trial does costs only that trial, and a run that was killed goes on where it
+stopped.
+"""
 
 import csv
 import json
@@ -11,21 +13,26 @@ import time
 
 import pytest
 
-from vaezoo.bench.report import read_tables, report
+from vaezoo.bench.report.report import read_tables, report
+from vaezoo.bench.report.tables import as_text
 from vaezoo.bench.runner import run
 from vaezoo.bench.store import Store, StoreError
-from vaezoo.bench.tables import as_text
 
 
 def statuses(out):
-    return {record["variant"]: (record["status"], record.get("reason", "")) for record in Store(out).records()}
+    return {
+        record["variant"]: (record["status"], record.get("reason", ""))
+        for record in Store(out).records()
+    }
 
 
 def without_seconds(out):
     """The tables' bytes, the training times left out: they differ between any two runs."""
     lines = (out / "elbo.csv").read_text().splitlines()
     at = lines[0].split(",").index("train_seconds")
-    return [line.split(",")[:at] for line in lines], (out / "reconstruction.csv").read_text().count("\n")
+    return [line.split(",")[:at] for line in lines], (out / "reconstruction.csv").read_text().count(
+        "\n"
+    )
 
 
 def test_run_leaves_whole_trials_and_three_tables(finished):
@@ -35,7 +42,9 @@ def test_run_leaves_whole_trials_and_three_tables(finished):
     assert names == {
         "trial.json", "history.csv", "model.safetensors", "figures.safetensors", "log.txt", "MANIFEST.sha256",
     }  # fmt: skip
-    assert {f"{t}.{s}" for t in ("elbo", "reconstruction", "fid") for s in ("csv", "md", "tex")} < set(os.listdir(out))
+    assert {
+        f"{t}.{s}" for t in ("elbo", "reconstruction", "fid") for s in ("csv", "md", "tex")
+    } < set(os.listdir(out))
     assert not list(out.glob("**/.*")), "nothing half done is left"
 
 
@@ -65,8 +74,13 @@ def test_second_run_trains_nothing_and_gives_the_same_bytes(finished):
     again = run(made, out, jobs=2)
     after = {path.relative_to(out): path.read_bytes() for path in out.rglob("*") if path.is_file()}
     assert (again.trained, again.reused) == (0, 4)
-    assert {name for name in before if before[name] != after[name]} <= {type(next(iter(before)))("run.json")}
-    first, second = (json.loads(files[next(n for n in files if n.name == "run.json")]) for files in (before, after))
+    assert {name for name in before if before[name] != after[name]} <= {
+        type(next(iter(before)))("run.json")
+    }
+    first, second = (
+        json.loads(files[next(n for n in files if n.name == "run.json")])
+        for files in (before, after)
+    )
     assert {key for key in first if first[key] != second[key]} <= {"timestamps"}
 
 
@@ -91,7 +105,9 @@ def test_every_misbehaviour_costs_only_its_own_trial(plan, write_variant, tmp_pa
     assert "exit code 0" in found["leaves"][1]
     assert "signal 11" in found["crashes"][1]
     assert "loss was not finite at step" in found["nan"][1]
-    log = next(path for path in (out / "trials").glob("*/log.txt") if b"raw bytes" in path.read_bytes())
+    log = next(
+        path for path in (out / "trials").glob("*/log.txt") if b"raw bytes" in path.read_bytes()
+    )
     assert b"hello from C" in log.read_bytes()
     assert all(name in (out / "elbo.md").read_text() for name in names.split(","))
 
@@ -109,7 +125,10 @@ def test_a_hang_is_a_timeout_and_is_tried_again_by_the_next_run(plan, write_vari
 
 def test_retries_try_a_failed_trial_again(plan, write_variant, tmp_path):
     mark = tmp_path / "mark"
-    write_variant("flaky", step=f"mark = {str(mark)!r}; os.path.exists(mark) or (open(mark, 'w').close(), 1 / 0)")
+    write_variant(
+        "flaky",
+        step=f"mark = {str(mark)!r}; os.path.exists(mark) or (open(mark, 'w').close(), 1 / 0)",
+    )
     assert run(plan("flaky"), tmp_path / "out", retries=1, figures=False).exit_code == 0
 
 
@@ -143,7 +162,9 @@ def started(plugins, write_variant, tmp_path):
     script, out = tmp_path / "script.py", tmp_path / "out"
     script.write_text(SCRIPT)
     process = subprocess.Popen(
-        [sys.executable, str(script), str(plugins), str(out)], stderr=subprocess.PIPE, env=os.environ | {"SLOW": "1"}
+        [sys.executable, str(script), str(plugins), str(out)],
+        stderr=subprocess.PIPE,
+        env=os.environ | {"SLOW": "1"},
     )
     deadline = time.monotonic() + 90
     while not list((out / "trials").glob("[0-9a-f]*")):
@@ -164,16 +185,24 @@ def test_killed_run_goes_on_and_gives_the_tables_of_one_that_was_not(started, pl
     assert 0 < len(finished) < 4
     resumed = run(made, out, jobs=2, figures=False)
     assert resumed.reused >= len(finished)
-    assert {path.name: path.stat().st_mtime_ns for path in (out / "trials").glob("*") if path.name in finished} == finished
+    assert {
+        path.name: path.stat().st_mtime_ns
+        for path in (out / "trials").glob("*")
+        if path.name in finished
+    } == finished
     run(made, tmp_path / "whole", jobs=2, figures=False)
     assert without_seconds(out) == without_seconds(tmp_path / "whole")
-    kept = {name: (out / name).read_bytes() for name in ("elbo.csv", "elbo.md", "elbo.tex", "reconstruction.tex", "fid.md")}
+    kept = {
+        name: (out / name).read_bytes()
+        for name in ("elbo.csv", "elbo.md", "elbo.tex", "reconstruction.tex", "fid.md")
+    }
     report(out, figures=False)
     assert kept == {name: (out / name).read_bytes() for name in kept}
 
 
 @pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
+    ("number", "code"),
+    [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)],
 )
 def test_signal_keeps_what_is_finished_and_writes_tables(started, number, code):
     process, out = started
@@ -206,7 +235,9 @@ def test_damaged_trial_is_recognised_and_trained_again(finished, tmp_path):
 
 def test_out_that_cannot_be_written_is_one_sentence_before_training(plan, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match=r"cannot write in .*file.*: (it is a file|a part of its path is a file)"):
+    with pytest.raises(
+        StoreError, match=r"cannot write in .*file.*: (it is a file|a part of its path is a file)"
+    ):
         run(plan("good"), tmp_path / "file")
     with pytest.raises(StoreError, match="cannot write in /proc"):
         run(plan("good"), "/proc/out")

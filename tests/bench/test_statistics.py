@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from vaezoo.bench import statistics as S
+from vaezoo.bench.report import statistics as S
 
 VALUES = [-91.2, -90.7, -92.4, -90.1, -91.9]
 
@@ -15,7 +15,9 @@ VALUES = [-91.2, -90.7, -92.4, -90.1, -91.9]
 def test_interval_is_students():
     found = S.interval(VALUES)
     low, high = stats.t.interval(0.95, 4, np.mean(VALUES), stats.sem(VALUES))
-    assert (found.mean - found.ci95, found.mean + found.ci95) == pytest.approx((low, high), rel=1e-12)
+    assert (found.mean - found.ci95, found.mean + found.ci95) == pytest.approx(
+        (low, high), rel=1e-12
+    )
     assert found.std == pytest.approx(np.std(VALUES, ddof=1), rel=1e-12)
 
 
@@ -35,7 +37,9 @@ def test_interval_covers_the_mean_95_times_in_100_with_three_seeds():
 @pytest.mark.parametrize("n", [3, 6, 9])
 def test_permutation_test_is_scipys(n):
     d = np.random.default_rng(n).normal(0.7, 1, n)
-    expected = stats.permutation_test((d,), np.mean, permutation_type="samples", n_resamples=np.inf).pvalue
+    expected = stats.permutation_test(
+        (d,), np.mean, permutation_type="samples", n_resamples=np.inf
+    ).pvalue
     assert S.paired_permutation(d) == pytest.approx(expected, rel=1e-12)
 
 
@@ -49,7 +53,9 @@ def test_smallest_p_is_reached_where_every_seed_agrees():
 
 
 def test_holm_is_that_of_the_paper():
-    assert S.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])  # Holm 1979, by hand
+    assert S.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx(
+        [0.03, 0.06, 0.06, 0.02]
+    )  # Holm 1979, by hand
 
 
 def test_paired_t_of_equal_samples_is_one():
@@ -114,17 +120,24 @@ def test_friedman_and_ranks_are_scipys():
 
 @pytest.mark.parametrize(("k", "q"), [(2, 1.960), (5, 2.728), (10, 3.164)])
 def test_critical_difference_has_demsars_quantiles(k, q):
-    assert S.critical_difference(k, 14) == pytest.approx(q * math.sqrt(k * (k + 1) / (6 * 14)), rel=1e-3)
+    assert S.critical_difference(k, 14) == pytest.approx(
+        q * math.sqrt(k * (k + 1) / (6 * 14)), rel=1e-3
+    )
 
 
 def test_exact_enumeration_is_all_sign_patterns():
     d = [0.5, -0.2, 1.1]
-    sums = [sum(s * x for s, x in zip(signs, d, strict=True)) for signs in itertools.product((1, -1), repeat=3)]
+    sums = [
+        sum(s * x for s, x in zip(signs, d, strict=True))
+        for signs in itertools.product((1, -1), repeat=3)
+    ]
     assert S.paired_permutation(d) == np.mean([abs(s) >= abs(sum(d)) - 1e-12 for s in sums])
 
 
 def test_moderated_t_is_right_5_times_in_100_where_there_is_no_difference():
-    """3 differences a row, variances that differ from row to row by a scaled inverse χ² of 6 degrees; z = 4."""
+    """3 differences a row, variances that differ from row to row by a scaled inverse χ² of 6
+    degrees; z = 4.
+    """
     rng = np.random.default_rng(1)
     n = 4000
     scale = np.sqrt(6 / rng.chisquare(6, n))
@@ -137,11 +150,15 @@ def test_moderated_t_of_equal_variances_is_the_z_test_of_the_pooled_one():
     rng = np.random.default_rng(2)
     d = rng.normal(0.5, 2.0, size=(20_000, 3))
     z = d.mean(1) / (2 / math.sqrt(3))
-    np.testing.assert_allclose(S.moderated_t(d[:20_000].tolist())[:50], 2 * stats.norm.sf(np.abs(z))[:50], rtol=0.1)
+    np.testing.assert_allclose(
+        S.moderated_t(d[:20_000].tolist())[:50], 2 * stats.norm.sf(np.abs(z))[:50], rtol=0.1
+    )
 
 
 def test_among_many_rows_a_far_worse_one_is_not_bold_with_three_seeds():
-    """What Holm over many rows takes from a t-test with two degrees of freedom, the other rows' variances give back."""
+    """What Holm over many rows takes from a t-test with two degrees of freedom, the other rows'
+    variances give back.
+    """
     rng = np.random.default_rng(3)
     rows = {f"near{i}": dict(enumerate(23 + 0.1 * rng.normal(size=3))) for i in range(40)}
     rows |= {f"far{i}": dict(enumerate(25 + 0.3 * rng.normal(size=3))) for i in range(20)}

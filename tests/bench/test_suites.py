@@ -1,11 +1,14 @@
-"""The suites that come with vaezoo: each is read, and all that it names is there; one is planned as the benchmark would."""
+"""The suites that come with vaezoo: each is read, and all that it names is there; one is planned as
+the benchmark would.
+"""
 
 import pytest
 
-from vaezoo import registry
-from vaezoo.bench.plan import make_plan, parse_seeds, split_settings, swept
+from vaezoo.bench.plan import make_plan, parse_seeds, swept
 from vaezoo.bench.suites import suites
 from vaezoo.hyperparameters import HyperparameterError
+from vaezoo.registry import registry
+from vaezoo.training.settings import split_settings
 
 SUITES = suites()
 

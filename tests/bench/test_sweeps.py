@@ -2,15 +2,28 @@
 
 from dataclasses import replace
 
-from vaezoo.bench.rows import rows_of
-from vaezoo.bench.sweeps import draw, sweeps
+from vaezoo.bench.report.rows import rows_of
+from vaezoo.bench.report.sweeps import draw, sweeps
 
-FACTS = {"device": "cpu", "precision": "float32", "threads": 1, "stacking": 1, "protocol": 1, "metrics": []}
+FACTS = {
+    "device": "cpu",
+    "precision": "float32",
+    "threads": 1,
+    "stacking": 1,
+    "protocol": 1,
+    "metrics": [],
+}
 
 
-def record(key: str, name: str = "vae", dataset: str = "digits", seed: int = 0, nll: float = 1.0, **facts) -> dict:
+def record(
+    key: str, name: str = "vae", dataset: str = "digits", seed: int = 0, nll: float = 1.0, **facts
+) -> dict:
     """A finished trial, as trial.json has it."""
-    spec = {"latent": facts.get("latent", 8), "n_train": facts.get("n_train", 1200), "likelihood": "bernoulli"}
+    spec = {
+        "latent": facts.get("latent", 8),
+        "n_train": facts.get("n_train", 1200),
+        "likelihood": "bernoulli",
+    }
     arguments = {k: v for k, v in facts.items() if k not in spec}
     label = name + (f"[{','.join(f'{k}={v}' for k, v in arguments.items())}]" if arguments else "")
     ingredients = FACTS | {
@@ -19,13 +32,22 @@ def record(key: str, name: str = "vae", dataset: str = "digits", seed: int = 0, 
         "data": {"name": dataset, "hashes": {"train": str(spec["n_train"])}},
     }  # fmt: skip
     columns = [{"name": "nll", "unit": "nats", "better": "lower", "table": "elbo", "digits": 2}]
-    facts = {"status": "done", "metrics": {"nll": nll}, "columns": columns, "reasons": {}, "settings": {}}
+    facts = {
+        "status": "done",
+        "metrics": {"nll": nll},
+        "columns": columns,
+        "reasons": {},
+        "settings": {},
+    }
     return {"key": key, "variant": label, "dataset": dataset, "ingredients": ingredients} | facts
 
 
 def test_a_dial_makes_one_line_a_variant_with_its_values_in_order():
     records = [
-        record(f"{v}{n}{s}", v, seed=s, latent=n, nll=n + s) for v in ("vae", "beta") for n in (16, 1, 4) for s in (0, 1)
+        record(f"{v}{n}{s}", v, seed=s, latent=n, nll=n + s)
+        for v in ("vae", "beta")
+        for n in (16, 1, 4)
+        for s in (0, 1)
     ]
     (sweep,) = sweeps(rows_of(records))
     assert (sweep.quantity, sweep.dataset) == ("latent", "digits")
@@ -52,13 +74,19 @@ def test_a_hyperparameter_is_a_sweep_and_two_points_are_none():
 
 def test_a_number_among_the_options_of_a_data_set_is_a_sweep_and_a_word_is_a_figure_of_its_own():
     records = [
-        record(f"{share}{how}", dataset=f"holes[of=digits,missing={share},mechanism={how}]", nll=share)
+        record(
+            f"{share}{how}", dataset=f"holes[of=digits,missing={share},mechanism={how}]", nll=share
+        )
         for share in (0.5, 0.1, 0.3)
         for how in ("mcar", "mnar")
     ]
     found = sweeps(rows_of(records))
     assert [(s.quantity, s.dataset, s.name) for s in found] == [
-        ("missing", f"holes[of=digits,mechanism={how}]", f"sweep-missing-holes[of=digits,mechanism={how}]")
+        (
+            "missing",
+            f"holes[of=digits,mechanism={how}]",
+            f"sweep-missing-holes[of=digits,mechanism={how}]",
+        )
         for how in ("mcar", "mnar")
     ]
     assert [[value for value, _ in s.lines["vae"]] for s in found] == [[0.1, 0.3, 0.5]] * 2
@@ -67,12 +95,16 @@ def test_a_number_among_the_options_of_a_data_set_is_a_sweep_and_a_word_is_a_fig
 def test_an_option_called_like_a_hyperparameter_is_not_taken_for_it():
     records = [record(f"{a}", "odd", f"tossed[missing={a}]", missing=7) for a in (1, 2, 3)]
     (sweep,) = sweeps(rows_of(records))
-    assert {name: [value for value, _ in line] for name, line in sweep.lines.items()} == {"odd[missing=7]": [1, 2, 3]}
+    assert {name: [value for value, _ in line] for name, line in sweep.lines.items()} == {
+        "odd[missing=7]": [1, 2, 3]
+    }
     assert sweep.dataset == "tossed"
 
 
 def test_lines_of_one_variant_are_told_apart_by_what_is_not_varied():
-    records = [record(f"{n}-{a}", "m2", labels=n, alpha=a) for n in (10, 50, 100) for a in (0.1, 1.0)]
+    records = [
+        record(f"{n}-{a}", "m2", labels=n, alpha=a) for n in (10, 50, 100) for a in (0.1, 1.0)
+    ]
     (sweep,) = sweeps(rows_of(records))
     assert set(sweep.lines) == {"m2[alpha=0.1]", "m2[alpha=1.0]"}
 
@@ -94,7 +126,9 @@ def test_control_rows_of_imputation_are_grey_lines_and_others_are_not_drawn():
 
 
 def test_the_values_of_two_dials_at_once_make_lines_apart():
-    records = [record(f"{n}-{b}", "beta", latent=n, beta=b) for n in (1, 2, 4) for b in (1.0, 4.0, 16.0)]
+    records = [
+        record(f"{n}-{b}", "beta", latent=n, beta=b) for n in (1, 2, 4) for b in (1.0, 4.0, 16.0)
+    ]
     found = {sweep.quantity: sweep for sweep in sweeps(rows_of(records))}
     assert set(found) == {"latent", "beta"}
     assert [len(sweep.lines) for sweep in found.values()] == [3, 3]
@@ -108,11 +142,17 @@ def test_distances_of_samples_are_drawn_where_one_extractor_made_them():
         made = [record(str(n), dataset=f"digits[rows={n}]", n_train=n) for n in (50, 100, 200)]
         for one, extractor in zip(made, extractors, strict=True):
             one["metrics"]["fid"], one["settings"] = 1.0, {"extractor_sha256": extractor}
-            one["columns"] = [*one["columns"], {"name": "fid", "unit": "", "better": "lower", "table": "fid", "digits": 3}]
+            one["columns"] = [
+                *one["columns"],
+                {"name": "fid", "unit": "", "better": "lower", "table": "fid", "digits": 3},
+            ]
         return made
 
     titles = [
         {ax.get_title() for ax in next(draw(rows_of(fids(extractors))))[1].axes}
         for extractors in (["a", "a", "a"], ["a", "b", "b"])
     ]
-    assert [("fid" in shown, "nll (nats)" in shown) for shown in titles] == [(True, True), (False, True)]
+    assert [("fid" in shown, "nll (nats)" in shown) for shown in titles] == [
+        (True, True),
+        (False, True),
+    ]

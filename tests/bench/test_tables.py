@@ -3,15 +3,25 @@
 from dataclasses import asdict
 from typing import Any
 
-from vaezoo.bench.rows import rows_of
-from vaezoo.bench.tables import as_csv, as_markdown, as_tex, tables_of
-from vaezoo.evaluation.outliers import vaezoo_metrics
+from vaezoo.bench.report.rows import rows_of
+from vaezoo.bench.report.tables import as_csv, as_markdown, as_tex, tables_of
+from vaezoo.evaluation.metrics.outliers import vaezoo_metrics
 
 
 def trial(variant: str, seed: int, nll: float, **settings: str) -> dict[str, Any]:
     """A finished trial, as trial.json holds it."""
-    plugin = {"distribution": "vaezoo", "version": "0.1.0", "module": variant, "source_hash": variant}
-    ingredients = {"seed": seed, "plugin": plugin, "name": variant, "spec": {"likelihood": "bernoulli"}}
+    plugin = {
+        "distribution": "vaezoo",
+        "version": "0.1.0",
+        "module": variant,
+        "source_hash": variant,
+    }
+    ingredients = {
+        "seed": seed,
+        "plugin": plugin,
+        "name": variant,
+        "spec": {"likelihood": "bernoulli"},
+    }
     return {
         "key": f"{variant}-{seed}", "variant": variant, "dataset": "digits", "status": "done", "settings": settings,
         "ingredients": ingredients, "metrics": {"elbo": -nll, "nll": nll}, "reasons": {"kl": "no density"}, "columns": [],
@@ -49,10 +59,15 @@ def test_every_form_holds_the_same_mean():
 def test_a_table_of_outliers_says_once_that_its_numbers_are_areas():
     columns = [asdict(column) for metric in vaezoo_metrics() for column in metric.columns]
     one = trial("vae", 0, 23.0)
-    one |= {"columns": columns, "metrics": {c["name"]: 0.75 for c in columns if "noise" in c["name"]}}
+    one |= {
+        "columns": columns,
+        "metrics": {c["name"]: 0.75 for c in columns if "noise" in c["name"]},
+    }
     made = {t.name: t for t in tables_of(rows_of([one]))}["outliers"]
     text = as_markdown(made)
     assert "## Outliers (area under the ROC curve): digits" in text
-    assert "| variant | n | log px noise ↑ | waic noise ↑ | ess noise ↑ | typicality noise ↑ |" in text
+    assert (
+        "| variant | n | log px noise ↑ | waic noise ↑ | ess noise ↑ | typicality noise ↑ |" in text
+    )
     assert "auroc" not in text
     assert "auroc_ess_noise_mean" in as_csv(made)

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 import torch
 
-from vaezoo.data.arrays import arrays
 from vaezoo.data.files import BadData, MissingData
+from vaezoo.data.sources.arrays import arrays
 
 RNG = np.random.default_rng(0)
 VECTORS = RNG.normal(size=(40, 3))
@@ -14,7 +14,9 @@ VECTORS = RNG.normal(size=(40, 3))
 
 @pytest.fixture
 def save(tmp_path):
-    """Saves an array as .npy, a dictionary as .npz, a list as unnamed .npz, a table or text as .csv; gives the path."""
+    """Saves an array as .npy, a dictionary as .npz, a list as unnamed .npz, a table or text as
+    .csv; gives the path.
+    """
 
     def save(what, name="data"):
         path = tmp_path / name
@@ -63,7 +65,9 @@ def test_images_of_bytes_are_scaled_to_the_unit_interval(save):
     assert data.train.min() >= 0
     assert data.train.max() <= 1
     together = torch.cat([data.train, data.validation, data.test]).squeeze(1)
-    assert torch.equal((together * 255).round().double().sum(0), torch.from_numpy(pixels).double().sum(0))
+    assert torch.equal(
+        (together * 255).round().double().sum(0), torch.from_numpy(pixels).double().sum(0)
+    )
     assert "value/255" in data.card.processing
 
 
@@ -79,13 +83,20 @@ def test_large_images_are_read_by_convolutions(save):
 
 def test_given_splits_and_labels_are_kept(save):
     path = save(
-        {"train": VECTORS, "test": VECTORS[:5], "train_labels": np.arange(40) % 4 * 10, "test_labels": np.full(5, 30)}
+        {
+            "train": VECTORS,
+            "test": VECTORS[:5],
+            "train_labels": np.arange(40) % 4 * 10,
+            "test_labels": np.full(5, 30),
+        }
     )
     data = arrays(path)
     assert (len(data.train), len(data.validation), len(data.test)) == (34, 6, 5)
     assert data.spec.classes == 4
     assert data.labels["test"].tolist() == [3] * 5
-    assert data.duplicates == sum(any((row == other).all() for other in data.train) for row in data.test)
+    assert data.duplicates == sum(
+        any((row == other).all() for other in data.train) for row in data.test
+    )
 
 
 def test_three_given_splits_are_not_touched(save):
@@ -106,7 +117,9 @@ def test_sequences_of_different_lengths_are_padded(save):
     assert data.spec.shape == (5, 2)
     assert data.spec.has_gaps
     assert data.spec.network == "rnn"
-    lengths = torch.cat([(~data.split(s)[..., 0].isnan()).sum(1) for s in ("train", "validation", "test")])
+    lengths = torch.cat(
+        [(~data.split(s)[..., 0].isnan()).sum(1) for s in ("train", "validation", "test")]
+    )
     assert sorted(lengths.tolist()) == [1, 2, 3, 4, 5, 5]
 
 
@@ -122,7 +135,9 @@ def test_a_long_table_gives_a_sequence_an_id_in_the_order_of_time(save):
 
 def test_times_are_ordered_as_dates_and_not_as_text(save):
     rows = [("2024-10-01", 2), ("2024-09-30T23:59", 1), ("2024-10-01T00:01", 3)]
-    data = arrays(save("id,time,a\n" + "".join(f"{i},{time},{a}\n" for i in range(9) for time, a in rows)))
+    data = arrays(
+        save("id,time,a\n" + "".join(f"{i},{time},{a}\n" for i in range(9) for time, a in rows))
+    )
     assert torch.equal(data.test[0, :, 0], torch.tensor([1.0, 2, 3]))
 
 
@@ -150,7 +165,9 @@ def test_declared_gaps_are_kept_as_nan(save):
 
 
 def test_standardising_uses_the_training_rows_alone(save):
-    data = arrays(save({"train": VECTORS, "validation": VECTORS * 9, "test": VECTORS + 5}), standardise=True)
+    data = arrays(
+        save({"train": VECTORS, "validation": VECTORS * 9, "test": VECTORS + 5}), standardise=True
+    )
     assert data.train.mean(0).abs().max() < 1e-6
     assert (data.train.std(0, correction=0) - 1).abs().max() < 1e-6
     assert data.validation.std() > 5

@@ -2,7 +2,7 @@
 
 import torch
 
-from vaezoo.data.digits import digits
+from vaezoo.data.sources.digits import digits
 from vaezoo.data.splits import few
 
 

@@ -1,4 +1,6 @@
-"""Files are found, fetched and refused for the right reasons; the downloads are real, from a server on this machine."""
+"""Files are found, fetched and refused for the right reasons; the downloads are real, from a server
+on this machine.
+"""
 
 import functools
 import gzip
@@ -34,7 +36,9 @@ def server(tmp_path):
         def log_message(self, *_):
             pass
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=folder)) as httpd:
+    with http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(Handler, directory=folder)
+    ) as httpd:
         thread = threading.Thread(target=httpd.serve_forever, daemon=True)
         thread.start()
         yield folder, f"http://127.0.0.1:{httpd.server_address[1]}"
@@ -49,20 +53,31 @@ def put(folder, name, content=CONTENT):
 
 
 @pytest.mark.parametrize(
-    ("stored", "content"), [("a/b.gz", gzip.compress(CONTENT, 1)), ("a/b.gz", gzip.compress(CONTENT, 9)), ("a/b", CONTENT)]
+    ("stored", "content"),
+    [
+        ("a/b.gz", gzip.compress(CONTENT, 1)),
+        ("a/b.gz", gzip.compress(CONTENT, 9)),
+        ("a/b", CONTENT),
+    ],
 )
-def test_the_hash_is_of_the_decompressed_bytes_however_a_mirror_packed_them(tmp_path, cache, stored, content):
+def test_the_hash_is_of_the_decompressed_bytes_however_a_mirror_packed_them(
+    tmp_path, cache, stored, content
+):
     put(tmp_path, stored, content)
     assert Files([tmp_path], offline=True, cache=cache).read("a/b.gz", sha256=SHA) == CONTENT
 
 
-def test_a_given_folder_comes_before_the_environment_and_that_before_the_cache(tmp_path, cache, monkeypatch):
+def test_a_given_folder_comes_before_the_environment_and_that_before_the_cache(
+    tmp_path, cache, monkeypatch
+):
     monkeypatch.setenv("VAEZOO_DATA", str(tmp_path / "environment"))
     files = Files([tmp_path / "given"], offline=True, cache=cache)
     assert files.folders == (tmp_path / "given", tmp_path / "environment", cache)
     put(cache, "f")
     assert files.read("f", sha256=SHA) == CONTENT
-    put(tmp_path / "environment", "f", b"wrong")  # now the environment's file is the one that is read
+    put(
+        tmp_path / "environment", "f", b"wrong"
+    )  # now the environment's file is the one that is read
     with pytest.raises(CorruptData, match="environment"):
         files.read("f", sha256=SHA)
     put(tmp_path / "given", "f")
@@ -97,7 +112,12 @@ def test_one_error_names_all_missing_files_with_hash_address_and_place(tmp_path,
 def test_a_file_is_fetched_into_the_cache_and_then_read_without_a_network(server, cache):
     folder, address = server
     put(folder, "f.gz", gzip.compress(CONTENT))
-    assert Files(cache=cache).read("sub/f.gz", sha256=SHA, urls=[f"{address}/gone.gz", f"{address}/f.gz"]) == CONTENT
+    assert (
+        Files(cache=cache).read(
+            "sub/f.gz", sha256=SHA, urls=[f"{address}/gone.gz", f"{address}/f.gz"]
+        )
+        == CONTENT
+    )
     assert [p.name for p in cache.rglob("*") if p.is_file()] == ["f.gz"]
     assert Files(offline=True, cache=cache).read("sub/f.gz", sha256=SHA) == CONTENT
 
@@ -105,7 +125,9 @@ def test_a_file_is_fetched_into_the_cache_and_then_read_without_a_network(server
 def test_a_download_of_wrong_hash_is_refused_and_leaves_nothing_in_the_cache(server, cache):
     folder, address = server
     put(folder, "f", b"an error page of the mirror")
-    with pytest.raises(MissingData, match=r"(?s)failed: .*SHA-256 is [0-9a-f]{64}, expected " + SHA):
+    with pytest.raises(
+        MissingData, match=r"(?s)failed: .*SHA-256 is [0-9a-f]{64}, expected " + SHA
+    ):
         Files(cache=cache).read("f", sha256=SHA, urls=[f"{address}/f"])
     assert not list(cache.iterdir())
 

@@ -12,7 +12,12 @@ from vaezoo.data.formats import idx, mat, npy, npz
 
 
 def idx_bytes(array: np.ndarray) -> bytes:
-    return b"\0\0\x08" + bytes([array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape) + array.tobytes()
+    return (
+        b"\0\0\x08"
+        + bytes([array.ndim])
+        + struct.pack(f">{array.ndim}I", *array.shape)
+        + array.tobytes()
+    )
 
 
 def saved(save, *arrays, **named) -> bytes:
@@ -45,7 +50,9 @@ def test_a_bad_idx_file_is_refused(content, words):
         idx(content, "f")
 
 
-@pytest.mark.parametrize("content", [b"", b"no mat file at all", saved(scipy.io.savemat, {"a": X})[:150]])
+@pytest.mark.parametrize(
+    "content", [b"", b"no mat file at all", saved(scipy.io.savemat, {"a": X})[:150]]
+)
 def test_a_bad_mat_file_is_refused(content):
     with pytest.raises(CorruptData, match="no MATLAB file"):
         mat(content, "f")

@@ -1,11 +1,13 @@
-"""The filter, its likelihood and the smoother against the dense joint Gaussian of all states and observations."""
+"""The filter, its likelihood and the smoother against the dense joint Gaussian of all states and
+observations.
+"""
 
 import pytest
 import torch
 from torch.distributions import MultivariateNormal
 
 from vaezoo.data.kalman import LinearGaussian, kalman_filter, log_likelihood, smoother
-from vaezoo.data.lgssm import lgssm, state_space
+from vaezoo.data.sources.lgssm import lgssm, state_space
 
 STEPS, STATES, CHANNELS = 5, 2, 3
 
@@ -43,13 +45,17 @@ def x(model):
 
 
 def dense(model):
-    """Mean and covariance of (z_1 … z_T, x_1 … x_T), from one big linear map of the noises; and the size of z_1 … z_T."""
+    """Mean and covariance of (z_1 … z_T, x_1 … x_T), from one big linear map of the noises; and the
+    size of z_1 … z_T.
+    """
     n, t = STATES, STEPS
     means, lift = [model.mean], torch.zeros(t * n, t * n, dtype=torch.float64)
     noise = torch.block_diag(model.covariance, *[model.transition_noise] * (t - 1))
     for i in range(t):
         for j in range(i + 1):
-            lift[i * n : (i + 1) * n, j * n : (j + 1) * n] = torch.linalg.matrix_power(model.transition, i - j)
+            lift[i * n : (i + 1) * n, j * n : (j + 1) * n] = torch.linalg.matrix_power(
+                model.transition, i - j
+            )
     for _ in range(t - 1):
         means.append(model.transition @ means[-1])
     h = torch.block_diag(*[model.observation] * t)
@@ -66,7 +72,9 @@ def conditioned(mean, covariance, n_states, row):
     hidden = torch.arange(n_states)
     gain = covariance[hidden][:, seen] @ torch.linalg.inv(covariance[seen][:, seen])
     residual = row[seen - n_states] - mean[seen]
-    return mean[hidden] + gain @ residual, covariance[hidden][:, hidden] - gain @ covariance[seen][:, hidden]
+    return mean[hidden] + gain @ residual, covariance[hidden][:, hidden] - gain @ covariance[seen][
+        :, hidden
+    ]
 
 
 def test_the_log_likelihood_is_that_of_the_dense_gaussian(model, x):
@@ -103,7 +111,9 @@ def test_the_filter_knows_the_past_only(model, x):
 
 def test_padding_changes_no_likelihood(model, x):
     longer = torch.cat([x, torch.full((len(x), 3, CHANNELS), torch.nan)], 1)
-    torch.testing.assert_close(log_likelihood(longer, model), log_likelihood(x, model), atol=1e-12, rtol=0)
+    torch.testing.assert_close(
+        log_likelihood(longer, model), log_likelihood(x, model), atol=1e-12, rtol=0
+    )
 
 
 def test_lgssm_is_stationary_with_the_variance_its_card_says():

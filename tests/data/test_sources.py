@@ -1,4 +1,6 @@
-"""Every built-in data set keeps its promises; the real files are read bit for bit where they are at hand."""
+"""Every built-in data set keeps its promises; the real files are read bit for bit where they are at
+hand.
+"""
 
 import gzip
 import hashlib
@@ -20,35 +22,49 @@ import torch
 
 import vaezoo.data
 from vaezoo.core import Spec
-from vaezoo.data.bouncing_ball import bouncing_ball
 from vaezoo.data.card import card_of
 from vaezoo.data.data import SPLITS, supports
-from vaezoo.data.digits import digits
 from vaezoo.data.files import CorruptData, File, Files, MissingData
-from vaezoo.data.freyfaces import faces, freyfaces
-from vaezoo.data.gaussian import gaussian
-from vaezoo.data.lgssm import lgssm
-from vaezoo.data.mnist import FASHION, fashion, mnist, mnist_grey, mnist_static, read
-from vaezoo.data.pinwheel import log_density, pinwheel
-from vaezoo.data.polyphonic import FILES, jsb, music, sequences
-from vaezoo.data.slds import slds
-from vaezoo.data.sprites import FACTORS, render, sprites
+from vaezoo.data.sources.bouncing_ball import bouncing_ball
+from vaezoo.data.sources.digits import digits
+from vaezoo.data.sources.freyfaces import faces, freyfaces
+from vaezoo.data.sources.gaussian import gaussian
+from vaezoo.data.sources.lgssm import lgssm
+from vaezoo.data.sources.mnist import FASHION, fashion, mnist, mnist_grey, mnist_static, read
+from vaezoo.data.sources.pinwheel import log_density, pinwheel
+from vaezoo.data.sources.polyphonic import FILES, jsb, music, sequences
+from vaezoo.data.sources.slds import slds
+from vaezoo.data.sources.sprites import FACTORS, render, sprites
 from vaezoo.likelihoods import HEADS
 from vaezoo.networks import Read, Write
-from vaezoo.training import Budget
+from vaezoo.training.budget import Budget
 
 from .test_formats import idx_bytes
 
 REAL = Path(os.environ.get("VAEZOO_DATA") or Path(__file__).parents[3] / "shared" / "data")
-needs_files = pytest.mark.skipif(not (REAL / "mnist").is_dir(), reason="the real files are not here; set VAEZOO_DATA")
+needs_files = pytest.mark.skipif(
+    not (REAL / "mnist").is_dir(), reason="the real files are not here; set VAEZOO_DATA"
+)
 
 
 def built_in():
-    modules = [importlib.import_module(f"vaezoo.data.{m.name}") for m in pkgutil.iter_modules(vaezoo.data.__path__)]
-    return [f for module in modules if hasattr(module, "vaezoo_datasets") for f in module.vaezoo_datasets()]
+    modules = [
+        importlib.import_module(f"vaezoo.data.sources.{m.name}")
+        for m in pkgutil.iter_modules(vaezoo.data.sources.__path__)
+    ]
+    return [
+        f
+        for module in modules
+        if hasattr(module, "vaezoo_datasets")
+        for f in module.vaezoo_datasets()
+    ]
 
 
-MADE = {f.__name__: f for f in built_in() if "files" not in inspect.signature(f).parameters and f.__name__ != "arrays"}
+MADE = {
+    f.__name__: f
+    for f in built_in()
+    if "files" not in inspect.signature(f).parameters and f.__name__ != "arrays"
+}
 SMALL = {"digits": {}, "sprites": {}}  # these two have no option `rows`
 
 
@@ -76,11 +92,18 @@ def must_keep_its_promises(data):
             assert ((x == 0) | (x == 1) | x.isnan()).all()
         for labels in (data.labels, data.factors):
             assert not labels or len(labels[split]) == len(x)
-    assert data.spec.classes == (0 if not data.labels else int(max(y.max() for y in data.labels.values())) + 1)
+    assert data.spec.classes == (
+        0 if not data.labels else int(max(y.max() for y in data.labels.values())) + 1
+    )
     Budget(**data.budget)
     assert data.spec.likelihood in HEADS
     q = Read(data.spec, 2)(data.train[:3])
-    assert Write(data.spec)(torch.zeros(1, 3, data.spec.latent)).log_prob(data.test[:3]).isfinite().all()
+    assert (
+        Write(data.spec)(torch.zeros(1, 3, data.spec.latent))
+        .log_prob(data.test[:3])
+        .isfinite()
+        .all()
+    )
     assert q.isfinite().all()
 
 
@@ -122,7 +145,9 @@ def test_digits_are_the_same_on_every_machine():
     data = digits()
     assert [len(data.split(s)) for s in SPLITS] == [1200, 297, 300]
     assert data.split_hash == "b1758efb208fb6c65cec61a25786a7964bebc33d321b262b568b5c1158bf6e27"
-    assert data.hashes["train"] == "a18dce0410365765f25bb5615d9ebff03af41867b333598c52925b77b0cfd0ba"
+    assert (
+        data.hashes["train"] == "a18dce0410365765f25bb5615d9ebff03af41867b333598c52925b77b0cfd0ba"
+    )
 
 
 def test_digits_hold_every_class_in_its_share():
@@ -139,7 +164,9 @@ def test_gaussian_has_the_covariance_whose_density_it_gives():
     data = gaussian(dimensions=5, rank=2, rows=20_000)
     x = data.train.double()
     fitted = torch.distributions.MultivariateNormal(x.mean(0), x.T.cov()).log_prob(x).mean()
-    gain = 2 * 20_000 * (fitted - data.exact(data.train).mean())  # Wilks: χ² of 5 means + 15 covariances
+    gain = (
+        2 * 20_000 * (fitted - data.exact(data.train).mean())
+    )  # Wilks: χ² of 5 means + 15 covariances
     assert 0 < gain < 20 + 5 * math.sqrt(2 * 20)  # n = 20,000, five standard deviations
 
 
@@ -161,7 +188,9 @@ def test_the_pinwheel_is_drawn_from_its_density():
     log_p = data.exact(torch.cartesian_prod(axis, axis))
     negative_entropy = (log_p.exp() * log_p).sum() * 0.01**2
     found = data.exact(data.train)
-    assert abs(found.mean() - negative_entropy) < 4.5 * found.std() / 20_000**0.5  # n = 20,000, z = 4.5
+    assert (
+        abs(found.mean() - negative_entropy) < 4.5 * found.std() / 20_000**0.5
+    )  # n = 20,000, z = 4.5
 
 
 def test_sprites_are_the_whole_grid_of_factors_each_image_once():
@@ -174,7 +203,9 @@ def test_sprites_are_the_whole_grid_of_factors_each_image_once():
 
 
 def test_a_sprite_moves_and_grows_with_its_factors():
-    small, large, right, low = render(torch.tensor([[1, 0, 0, 2, 2], [1, 3, 0, 2, 2], [1, 0, 0, 5, 2], [1, 0, 0, 2, 5]]))
+    small, large, right, low = render(
+        torch.tensor([[1, 0, 0, 2, 2], [1, 3, 0, 2, 2], [1, 0, 0, 5, 2], [1, 0, 0, 2, 5]])
+    )
 
     def centre(image):
         rows, columns = image[0].nonzero().double().mean(0)
@@ -249,7 +280,9 @@ def test_fashion_names_its_four_files_when_they_are_missing(tmp_path, monkeypatc
     monkeypatch.delenv("VAEZOO_DATA", raising=False)
     with pytest.raises(MissingData) as caught:
         fashion(Files(offline=True, cache=tmp_path))
-    assert all(file.name in str(caught.value) and file.sha256 in str(caught.value) for file in FASHION)
+    assert all(
+        file.name in str(caught.value) and file.sha256 in str(caught.value) for file in FASHION
+    )
 
 
 def rolls(*lengths, width=88):
@@ -275,17 +308,30 @@ def test_piano_rolls_are_padded_to_the_longest_of_all_splits(tmp_path):
     assert whole.spec.shape == (7, 88)
     assert (~whole.test[..., 0].isnan()).sum(1).tolist() == [2, 4, 1]
     cut = music("y", file, Files([tmp_path], offline=True), 3, 2, 8)
-    assert (cut.name, cut.spec.shape, len(cut.train), len(cut.validation)) == ("y[steps=3]", (3, 88), 3, 3)
-    assert torch.equal(cut.validation[~cut.validation.isnan()], whole.validation[~whole.validation.isnan()])
+    assert (cut.name, cut.spec.shape, len(cut.train), len(cut.validation)) == (
+        "y[steps=3]",
+        (3, 88),
+        3,
+        3,
+    )
+    assert torch.equal(
+        cut.validation[~cut.validation.isnan()], whole.validation[~whole.validation.isnan()]
+    )
 
 
 @pytest.mark.parametrize(
     ("content", "words"),
     [
         (mat_bytes(traindata=rolls(3)), "no variable validdata or testdata"),
-        (mat_bytes(traindata=rolls(3), validdata=rolls(2, width=87), testdata=rolls(2)), r"shape \(2, 87\)"),
+        (
+            mat_bytes(traindata=rolls(3), validdata=rolls(2, width=87), testdata=rolls(2)),
+            r"shape \(2, 87\)",
+        ),
         (mat_bytes(traindata=rolls(3), validdata=rolls(2, 0), testdata=rolls(2)), "expected"),
-        (mat_bytes(traindata=rolls(3) * 2, validdata=rolls(2), testdata=rolls(2)), "neither 0 nor 1"),
+        (
+            mat_bytes(traindata=rolls(3) * 2, validdata=rolls(2), testdata=rolls(2)),
+            "neither 0 nor 1",
+        ),
         (mat_bytes(traindata=1.0, validdata=rolls(2), testdata=rolls(2)), "expected"),
     ],
 )
@@ -323,7 +369,18 @@ def test_real_mnist_has_the_mean_and_the_labels_that_everyone_knows(files):
     )  # float32 pixels; the mean in every MNIST example: 0.1307
     assert all_training.std() == pytest.approx(0.3081078, abs=1e-6)
     assert data.labels["train"][:10].tolist() == [5, 0, 4, 1, 9, 2, 1, 3, 1, 4]
-    assert data.labels["test"].bincount().tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
+    assert data.labels["test"].bincount().tolist() == [
+        980,
+        1135,
+        1032,
+        1010,
+        982,
+        892,
+        958,
+        1028,
+        974,
+        1009,
+    ]
 
 
 @needs_files
@@ -332,7 +389,9 @@ def test_dynamic_mnist_trains_on_probabilities_and_is_judged_on_bits(files):
     must_keep_its_promises(data)
     assert data.spec.is_dynamic
     assert len(data.train.unique()) == 256
-    first, second = (data.binarised(data.train[:500], torch.Generator().manual_seed(s)) for s in (0, 1))
+    first, second = (
+        data.binarised(data.train[:500], torch.Generator().manual_seed(s)) for s in (0, 1)
+    )
     assert set(first.unique().tolist()) == {0.0, 1.0}
     assert not torch.equal(first, second)
 
@@ -371,7 +430,9 @@ def test_a_data_set_as_large_as_mnist_fits_the_spec_of_every_grey_likelihood(fil
 
 
 def test_grey_pixels_have_no_cross_entropy_and_bits_no_density_on_the_interval_but_a_mass():
-    """Binary cross-entropy on grey pixels reported as a density is a fault seen elsewhere: it is refused."""
+    """Binary cross-entropy on grey pixels reported as a density is a fault seen elsewhere: it is
+    refused.
+    """
     grey = torch.linspace(0, 1, 64).reshape(1, 1, 8, 8)
     assert not supports("bernoulli", grey, 64)
     assert supports("continuous_bernoulli", grey, 64)

@@ -18,7 +18,11 @@ def digits(labelled: bool = True, n_test: int = 300) -> Data:
     bunch = load_digits()
     x = torch.tensor(bunch.images[:, None] > 7.5).float()
     y = torch.tensor(bunch.target)
-    cuts = {"train": slice(0, 1300), "validation": slice(1300, 1490), "test": slice(1490, 1490 + n_test)}
+    cuts = {
+        "train": slice(0, 1300),
+        "validation": slice(1300, 1490),
+        "test": slice(1490, 1490 + n_test),
+    }
     spec = Spec((1, 8, 8), n_train=1300, classes=10 if labelled else 0, latent=4, hidden=32)
     labels = {name: y[cut] for name, cut in cuts.items()} if labelled else {}
     return Data("toy-digits", spec, *(x[cut] for cut in cuts.values()), CARD, labels)

@@ -1,4 +1,6 @@
-"""Annealed importance sampling against quadrature, and its bounds from both sides on the model's own draws."""
+"""Annealed importance sampling against quadrature, and its bounds from both sides on the model's
+own draws.
+"""
 
 import pytest
 import torch

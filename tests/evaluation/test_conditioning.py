@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from vaezoo import registry
 from vaezoo.core import Spec
 from vaezoo.evaluation.conditioning import infers_by_label, samples_by_label
+from vaezoo.registry import registry
 from vaezoo.seeds import seeded
 
 

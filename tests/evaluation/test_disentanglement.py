@@ -1,4 +1,6 @@
-"""Scores of disentanglement: high on the true factors, near 0 on noise, and blind to the order of the units."""
+"""Scores of disentanglement: high on the true factors, near 0 on noise, and blind to the order of
+the units.
+"""
 
 from dataclasses import replace
 
@@ -7,7 +9,15 @@ import pytest
 import torch
 
 from vaezoo.evaluation import evaluate
-from vaezoo.evaluation.disentanglement import dci, factor_vae_score, information, mig, modularity, sap, vaezoo_metrics
+from vaezoo.evaluation.metrics.disentanglement import (
+    dci,
+    factor_vae_score,
+    information,
+    mig,
+    modularity,
+    sap,
+    vaezoo_metrics,
+)
 
 from .conftest import digits, gaussian_vae
 
@@ -16,7 +26,11 @@ GRID = np.array(np.meshgrid(*[np.arange(4)] * 5, indexing="ij")).reshape(5, -1).
 
 def scores(codes: np.ndarray) -> dict[str, float]:
     shared, entropy = information(codes, GRID)
-    answer = {"mig": mig(shared, entropy), "sap": sap(codes, GRID), "modularity": modularity(shared)}
+    answer = {
+        "mig": mig(shared, entropy),
+        "sap": sap(codes, GRID),
+        "modularity": modularity(shared),
+    }
     return answer | dci(codes, GRID, 0) | {"factor_vae_score": factor_vae_score(codes, GRID, 0)}
 
 
@@ -38,7 +52,14 @@ def test_a_rotation_of_two_factors_is_worse_than_the_factors() -> None:
     codes = GRID.astype(float)
     codes[:, :2] = codes[:, :2] @ np.array([[1, 1], [-1, 1]]) / np.sqrt(2)
     turned, straight = scores(codes), scores(GRID.astype(float))
-    for name in ("mig", "sap", "modularity", "dci_disentanglement", "dci_completeness", "factor_vae_score"):
+    for name in (
+        "mig",
+        "sap",
+        "modularity",
+        "dci_disentanglement",
+        "dci_completeness",
+        "factor_vae_score",
+    ):
         assert turned[name] < straight[name] - 0.05, name
 
 
@@ -63,5 +84,8 @@ def test_data_without_factors_say_so(data) -> None:
     answer = evaluate(gaussian_vae(data.spec), data, metrics=vaezoo_metrics())
     assert not answer
     assert answer.reasons["mig"] == "the data has no known factors"
-    told = replace(digits(), factors={"train": torch.stack([data.labels["train"], data.labels["train"] % 2], 1)})
+    told = replace(
+        digits(),
+        factors={"train": torch.stack([data.labels["train"], data.labels["train"] % 2], 1)},
+    )
     assert 0 <= evaluate(gaussian_vae(data.spec), told, metrics=vaezoo_metrics())["mig"] < 0.5

@@ -30,7 +30,12 @@ def test_frechet_is_that_of_torchmetrics_and_of_the_matrix_square_root() -> None
     theirs = _compute_fid(x.mean(0), x.T.cov(), y.mean(0), y.T.cov())
     assert frechet(x, y) == pytest.approx(float(theirs), rel=1e-9)
     root = np.real(linalg.sqrtm((x.T.cov() @ y.T.cov()).numpy()))
-    by_definition = (x.mean(0) - y.mean(0)).square().sum() + x.T.cov().trace() + y.T.cov().trace() - 2 * np.trace(root)
+    by_definition = (
+        (x.mean(0) - y.mean(0)).square().sum()
+        + x.T.cov().trace()
+        + y.T.cov().trace()
+        - 2 * np.trace(root)
+    )
     assert frechet(x, y) == pytest.approx(float(by_definition), rel=1e-9)
 
 
@@ -51,9 +56,16 @@ def test_kernel_distance_is_that_of_torchmetrics_but_for_the_paired_cross_terms(
     assert kernel_distance(x, y)[0] == pytest.approx(expected, rel=1e-9)
 
 
-def test_kernel_distance_has_mean_zero_on_one_distribution_and_its_error_is_no_smaller_than_its_spread() -> None:
+def test_kernel_distance_has_mean_zero_on_one_distribution_and_its_error_is_no_smaller_than_its_spread() -> (
+    None
+):
     answers = torch.tensor(
-        [kernel_distance(*(torch.randn(2, 40, 3, generator=torch.Generator().manual_seed(s)).double())) for s in range(300)]
+        [
+            kernel_distance(
+                *(torch.randn(2, 40, 3, generator=torch.Generator().manual_seed(s)).double())
+            )
+            for s in range(300)
+        ]
     )
     spread = answers[:, 0].std()
     assert abs(answers[:, 0].mean()) < 4 * spread / math.sqrt(300)  # n = 300, z = 4
@@ -66,7 +78,9 @@ def test_kernel_distances_error_is_right_where_the_distributions_differ() -> Non
         return kernel_distance(x, y + 0.8)
 
     answers = torch.tensor([one(s) for s in range(300)])
-    assert float(answers[:, 1].mean() / answers[:, 0].std()) == pytest.approx(1, abs=0.2)  # a deviation from 300: ± 4 %
+    assert float(answers[:, 1].mean() / answers[:, 0].std()) == pytest.approx(
+        1, abs=0.2
+    )  # a deviation from 300: ± 4 %
 
 
 def test_neighbourhoods_are_those_of_brute_force() -> None:

@@ -1,4 +1,6 @@
-"""What `evaluate` promises as a whole: repeatable, without traces on the model, and a reason for all that is left out."""
+"""What `evaluate` promises as a whole: repeatable, without traces on the model, and a reason for
+all that is left out.
+"""
 
 import math
 from dataclasses import replace
@@ -7,12 +9,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from vaezoo.api import dataset
 from vaezoo.core import VAE, Model, Unsupported
 from vaezoo.evaluation import builtin_metrics, controls, evaluate
 from vaezoo.hooks import Column, Metric
 from vaezoo.losses import ELBO
 from vaezoo.networks import Deterministic, Gaussian, StandardNormal, Write
+from vaezoo.use import dataset
 
 from .conftest import digits, gaussian_vae
 
@@ -45,7 +47,10 @@ def test_model_and_random_stream_are_as_they_were(data, model, cache) -> None:
 def test_every_column_has_a_number_or_a_reason(data, cache) -> None:
     columns = {column.name for metric in builtin_metrics() for column in metric.columns}
     spec = data.spec
-    for model in (gaussian_vae(spec), VAE(Deterministic(spec), Write(spec), StandardNormal(spec), Zero())):
+    for model in (
+        gaussian_vae(spec),
+        VAE(Deterministic(spec), Write(spec), StandardNormal(spec), Zero()),
+    ):
         answer = evaluate(model, data, cache=cache)
         assert set(answer) | set(answer.reasons) == columns
         assert not set(answer) & set(answer.reasons)
@@ -62,7 +67,9 @@ def test_a_deterministic_encoder_has_no_bound_but_a_reconstruction(data, cache) 
 def test_a_density_does_not_stand_beside_a_probability_mass(data, cache) -> None:
     spec = replace(data.spec, likelihood="normal")
     answer = evaluate(gaussian_vae(spec), data, cache=cache)
-    assert answer.reasons["elbo"] == "its p(x|z) is a density, the other rows' is a probability mass"
+    assert (
+        answer.reasons["elbo"] == "its p(x|z) is a density, the other rows' is a probability mass"
+    )
     assert "reconstruction_nll" not in answer
     assert "mse" in answer
 
@@ -87,7 +94,9 @@ def test_samples_that_are_not_finite_are_a_reason_not_a_number(data, model, cach
             return super().sample(n, c, mean) / 0 * 0
 
     broken = Broken(model.encoder, model.decoder, model.prior, model.loss)
-    assert evaluate(broken, data, cache=cache).reasons["fid"] == "the model's samples are not finite"
+    assert (
+        evaluate(broken, data, cache=cache).reasons["fid"] == "the model's samples are not finite"
+    )
 
 
 def test_a_metric_that_cannot_be_had_gives_its_reason_and_the_rest_go_on(data, model) -> None:
@@ -107,7 +116,12 @@ def test_a_metric_that_cannot_be_had_gives_its_reason_and_the_rest_go_on(data, m
 
 def test_control_rows_are_in_the_order_that_they_must_be(data, cache) -> None:
     rows = controls(data, cache=cache)
-    assert list(rows) == ["test vs train (floor)", "copy of the training set", "Gaussian noise", "independent pixels"]
+    assert list(rows) == [
+        "test vs train (floor)",
+        "copy of the training set",
+        "Gaussian noise",
+        "independent pixels",
+    ]
     fid = {name: row["fid"] for name, row in rows.items()}
     assert fid["test vs train (floor)"] < fid["independent pixels"] < fid["Gaussian noise"]
     rates = (data.train.sum(0) + 1) / (len(data.train) + 2)
@@ -121,8 +135,14 @@ def test_what_is_known_and_what_is_published_stands_in_rows_of_its_own(cache) ->
     lgssm = replace(dataset("lgssm[rows=200]"), published=published)
     rows = controls(lgssm, cache=cache)
     known = lgssm.exact(lgssm.test)
-    assert rows["exact log p(x)"]["elbo"] == -rows["exact log p(x)"]["nll"] == pytest.approx(float(known.mean()))
-    assert rows["exact log p(x)"]["nll_per_step"] == pytest.approx(-float(known.mean()) / lgssm.spec.shape[0])
+    assert (
+        rows["exact log p(x)"]["elbo"]
+        == -rows["exact log p(x)"]["nll"]
+        == pytest.approx(float(known.mean()))
+    )
+    assert rows["exact log p(x)"]["nll_per_step"] == pytest.approx(
+        -float(known.mean()) / lgssm.spec.shape[0]
+    )
     assert rows["exact log p(x)"]["nll"] < rows["independent pixels"]["nll"]
     assert rows["published: somebody 2020"] == published["published: somebody 2020"]
 
@@ -136,16 +156,25 @@ def test_a_metric_that_raises_costs_only_its_own_columns(data, model, cache) -> 
     answer = evaluate(model, data, metrics=[bad, good], cache=cache)
     assert answer == {"one": 1.0}
     assert answer.reasons["a"] == answer.reasons["b"]
-    assert answer.reasons["a"].startswith("broken failed: KeyError: 'no such thing' (test_evaluate.py:")
+    assert answer.reasons["a"].startswith(
+        "broken failed: KeyError: 'no such thing' (test_evaluate.py:"
+    )
 
 
 def test_a_metric_that_answers_nothing_is_one_that_fails(data, model, cache) -> None:
-    answer = evaluate(model, data, metrics=[Metric("mute", (Column("a", "", ""),), lambda evaluation: None)], cache=cache)
+    answer = evaluate(
+        model,
+        data,
+        metrics=[Metric("mute", (Column("a", "", ""),), lambda evaluation: None)],
+        cache=cache,
+    )
     assert "mute failed: AttributeError" in answer.reasons["a"]
 
 
 def test_k_is_100_unless_asked_for(data, model, cache) -> None:
     likelihood = [metric for metric in builtin_metrics() if metric.name == "likelihood"]
-    assert evaluate(model, data, metrics=likelihood, cache=cache).settings["importance_samples"] == 100
+    assert (
+        evaluate(model, data, metrics=likelihood, cache=cache).settings["importance_samples"] == 100
+    )
     asked = evaluate(model, data, metrics=likelihood, cache=cache, importance_samples=7)
     assert asked.settings["importance_samples"] == 7

@@ -33,7 +33,9 @@ def test_other_data_give_other_weights(data, tmp_path: Path) -> None:
     assert extractor_for(data, tmp_path).hash != extractor_for(other, tmp_path).hash
 
 
-def test_a_second_reading_comes_from_the_cache(data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_second_reading_comes_from_the_cache(
+    data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first = extractor_for(data, tmp_path)
     kept = first.real("test")
     monkeypatch.setattr(features, "_made", lambda *_: pytest.fail("trained again"))
@@ -59,7 +61,9 @@ def test_a_folder_that_cannot_be_written_to_costs_only_time(data, tmp_path: Path
     assert extractor_for(data, tmp_path).hash == extractor_for(data, tmp_path / "b").hash
 
 
-def test_the_classifier_has_learnt_the_digits(data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_classifier_has_learnt_the_digits(
+    data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Features of the trained network tell classes apart better than those of the random one."""
     from sklearn.neighbors import NearestCentroid
 

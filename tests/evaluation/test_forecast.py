@@ -5,9 +5,9 @@ import math
 import pytest
 import torch
 
-from vaezoo import registry
 from vaezoo.core import Spec
 from vaezoo.evaluation.prediction import PATHS, forecast, predictions, quantiles
+from vaezoo.registry import registry
 from vaezoo.seeds import seeded
 
 from .test_sequence import AR1, SIGMA, A, ar1
@@ -17,7 +17,9 @@ ROWS, START, STOP = 4000, 8, 14
 
 @pytest.fixture(scope="module")
 def bands():
-    """Futures x (ROWS, steps) of AR(1) and the three quantiles (3, ROWS, steps) of what its own model forecasts."""
+    """Futures x (ROWS, steps) of AR(1) and the three quantiles (3, ROWS, steps) of what its own
+    model forecasts.
+    """
     x = ar1(ROWS, "forecast")
     with torch.no_grad(), seeded("forecast"):
         draws = forecast(AR1(), x, None, START, STOP).draws
@@ -26,19 +28,25 @@ def bands():
 
 
 def test_quantiles_of_a_forecast_are_those_of_the_known_normal(bands):
-    """Under the true F the r-th smallest of 99 draws is Beta(r, 100 - r), of mean r/100: so is F at each quantile."""
+    """Under the true F the r-th smallest of 99 draws is Beta(r, 100 - r), of mean r/100: so is F at
+    each quantile.
+    """
     x, found = bands
     for ahead in range(STOP - START):
         scale = SIGMA * math.sqrt(sum(A ** (2 * i) for i in range(ahead + 1)))
         exact = torch.distributions.Normal(A ** (ahead + 1) * x[:, START - 1], scale)
         for p, quantile in zip((0.05, 0.5, 0.95), found[:, :, ahead], strict=True):
-            deviation = math.sqrt(p * (1 - p) / (PATHS + 2) / ROWS)  # of the mean of ROWS draws of that Beta
+            deviation = math.sqrt(
+                p * (1 - p) / (PATHS + 2) / ROWS
+            )  # of the mean of ROWS draws of that Beta
             assert abs(float(exact.cdf(quantile).double().mean()) - p) < 4 * deviation  # z = 4
 
 
 def test_nine_in_ten_of_the_real_futures_lie_in_the_band(bands):
     x, (low, _, high) = bands
-    inside = ((x[:, START:STOP] > low) & (x[:, START:STOP] < high)).double().mean(0)  # of ROWS independent rows, by horizon
+    inside = (
+        ((x[:, START:STOP] > low) & (x[:, START:STOP] < high)).double().mean(0)
+    )  # of ROWS independent rows, by horizon
     assert (inside - 0.9).abs().max() < 4 * math.sqrt(0.9 * 0.1 / ROWS)  # z = 4
 
 
@@ -47,7 +55,9 @@ def test_the_band_of_any_continuous_draws_holds_nine_in_ten_further_ones():
     with seeded("band"):
         draws, further = torch.randn(PATHS, n).exp(), torch.randn(n).exp()
     low, _, high = quantiles(draws)
-    assert abs(float(((low < further) & (further < high)).double().mean()) - 0.9) < 4 * math.sqrt(0.9 * 0.1 / n)  # z = 4
+    assert abs(float(((low < further) & (further < high)).double().mean()) - 0.9) < 4 * math.sqrt(
+        0.9 * 0.1 / n
+    )  # z = 4
 
 
 def bits(name):

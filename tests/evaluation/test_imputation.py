@@ -9,11 +9,11 @@ from click.testing import CliRunner
 from sklearn.metrics import root_mean_squared_error
 
 import vaezoo
-from vaezoo import checkpoint
 from vaezoo.cli import vaezoo as command_line
 from vaezoo.core import Spec
 from vaezoo.evaluation import controls, evaluate
-from vaezoo.evaluation.imputation import error, impute, vaezoo_metrics
+from vaezoo.evaluation.metrics.imputation import error, impute, vaezoo_metrics
+from vaezoo.training import checkpoint
 
 from .conftest import digits, gaussian_vae
 
@@ -55,7 +55,11 @@ def test_weights_are_those_of_the_observed_entries(holes) -> None:
 
 
 def test_a_trained_model_is_better_than_both_controls(holes, cache) -> None:
-    rows = {name: row["imputation_rmse"] for name, row in controls(holes, cache=cache).items() if "imputation_rmse" in row}
+    rows = {
+        name: row["imputation_rmse"]
+        for name, row in controls(holes, cache=cache).items()
+        if "imputation_rmse" in row
+    }
     assert set(rows) == {"means of the entries", "5 nearest neighbours"}
     assert rows["5 nearest neighbours"] < rows["means of the entries"]
     means = holes.train.nanmean(0).expand_as(holes.test)
@@ -89,14 +93,26 @@ def test_command_fills_a_file_and_says_what_is_wrong_in_one_sentence(holes, tmp_
     np.save(tmp_path / "x.npy", holes.test[:20].numpy())
     np.save(tmp_path / "other.npy", np.zeros((3, 5)))
     for name in ("y.npy", "y.npz"):
-        result = run("impute", tmp_path / "m.safetensors", tmp_path / "x.npy", "-o", tmp_path / name, "-k", 3)
+        result = run(
+            "impute", tmp_path / "m.safetensors", tmp_path / "x.npy", "-o", tmp_path / name, "-k", 3
+        )
         assert result.exit_code == 0, result.output
         assert f"{int(holes.test[:20].isnan().sum())} of 1280 entries were filled" in result.output
     filled, again = np.load(tmp_path / "y.npy"), np.load(tmp_path / "y.npz")["x"]
     assert np.array_equal(filled, again)  # the same seed
     assert not np.isnan(filled).any()
-    for model, file, words in (("m", "other", "rows of shape"), ("whole", "x", "complete data"), ("m", "none", "no file")):
-        result = run("impute", tmp_path / f"{model}.safetensors", tmp_path / f"{file}.npy", "-o", tmp_path / "z.npz")
+    for model, file, words in (
+        ("m", "other", "rows of shape"),
+        ("whole", "x", "complete data"),
+        ("m", "none", "no file"),
+    ):
+        result = run(
+            "impute",
+            tmp_path / f"{model}.safetensors",
+            tmp_path / f"{file}.npy",
+            "-o",
+            tmp_path / "z.npz",
+        )
         assert result.exit_code == 2
         assert words in result.stderr
         assert len(result.stderr.strip().splitlines()) == 1

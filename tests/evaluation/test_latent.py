@@ -8,7 +8,7 @@ import torch
 from vaezoo.core import VAE, Encoder
 from vaezoo.distributions import normal
 from vaezoo.evaluation import evaluate
-from vaezoo.evaluation.latent import mixture_log_prob, vaezoo_metrics
+from vaezoo.evaluation.metrics.representation import mixture_log_prob, vaezoo_metrics
 
 from .conftest import digits, gaussian_vae
 
@@ -17,8 +17,12 @@ def test_mixture_is_the_mean_density_over_all_rows() -> None:
     torch.manual_seed(0)
     loc, scale = torch.randn(7, 3).double(), torch.rand(7, 3).double() + 0.5
     z = torch.randn(4, 3).double()
-    by_hand = [sum(normal(loc[j], scale[j]).log_prob(z[i]).exp() for j in range(7)) / 7 for i in range(4)]
-    torch.testing.assert_close(mixture_log_prob(normal(loc, scale), z).exp(), torch.stack(by_hand), rtol=0, atol=1e-12)
+    by_hand = [
+        sum(normal(loc[j], scale[j]).log_prob(z[i]).exp() for j in range(7)) / 7 for i in range(4)
+    ]
+    torch.testing.assert_close(
+        mixture_log_prob(normal(loc, scale), z).exp(), torch.stack(by_hand), rtol=0, atol=1e-12
+    )
 
 
 def test_codes_that_ignore_x_hold_no_information(data) -> None:

@@ -9,8 +9,13 @@ from torch import Tensor
 
 from vaezoo.core import VAE, Encoder, Spec
 from vaezoo.distributions import normal
-from vaezoo.evaluation import elbo_of, evaluate, importance_log_likelihood, quadrature_log_likelihood
-from vaezoo.evaluation.likelihood import estimate, estimate_all
+from vaezoo.evaluation import (
+    elbo_of,
+    evaluate,
+    importance_log_likelihood,
+    quadrature_log_likelihood,
+)
+from vaezoo.evaluation.metrics.likelihood import estimate, estimate_all
 from vaezoo.losses import ELBO
 from vaezoo.networks import Gaussian, StandardNormal, Write
 
@@ -42,14 +47,23 @@ def rows() -> Tensor:
 
 
 def test_quadrature_gives_the_evidence_of_a_linear_gaussian_model() -> None:
-    w, x = torch.tensor([[0.7], [-1.3]], dtype=torch.float64), torch.randn(5, 2, dtype=torch.float64)
+    w, x = (
+        torch.tensor([[0.7], [-1.3]], dtype=torch.float64),
+        torch.randn(5, 2, dtype=torch.float64),
+    )
 
     def log_joint(z: Tensor) -> Tensor:
-        return normal(z @ w.T, torch.tensor(0.5).double()).log_prob(x) + normal(torch.zeros(1), torch.ones(1)).log_prob(z)
+        return normal(z @ w.T, torch.tensor(0.5).double()).log_prob(x) + normal(
+            torch.zeros(1), torch.ones(1)
+        ).log_prob(z)
 
     covariance = w @ w.T + 0.25 * torch.eye(2)
-    evidence = torch.distributions.MultivariateNormal(torch.zeros(2).double(), covariance).log_prob(x)
-    torch.testing.assert_close(quadrature_log_likelihood(log_joint, 1), evidence, rtol=0, atol=1e-10)
+    evidence = torch.distributions.MultivariateNormal(torch.zeros(2).double(), covariance).log_prob(
+        x
+    )
+    torch.testing.assert_close(
+        quadrature_log_likelihood(log_joint, 1), evidence, rtol=0, atol=1e-10
+    )
 
 
 def test_importance_sampling_rises_from_the_bound_to_the_exact_log_likelihood(rows: Tensor) -> None:
@@ -60,14 +74,18 @@ def test_importance_sampling_rises_from_the_bound_to_the_exact_log_likelihood(ro
     bound = elbo_of(model, rows, k=20_000).mean()
     assert bound < values[2] < truth + 0.02
     assert values[1] < values[3]
-    assert abs(values[3] - truth) < 0.03  # at K = 20,000 the weights' deviation leaves far less than this
+    assert (
+        abs(values[3] - truth) < 0.03
+    )  # at K = 20,000 the weights' deviation leaves far less than this
     assert truth - bound > 0.1  # so the test could fail
 
 
 def test_importance_sampling_is_exact_for_any_k_when_q_is_the_posterior() -> None:
     class Exact(Encoder):
         def forward(self, x: Tensor, c: Tensor | None = None):
-            return normal(0.8 * x, torch.full_like(x, math.sqrt(0.2)))  # of x ~ N(z, 1/4), z ~ N(0, 1)
+            return normal(
+                0.8 * x, torch.full_like(x, math.sqrt(0.2))
+            )  # of x ~ N(z, 1/4), z ~ N(0, 1)
 
     class Identity(Write):
         def forward(self, z: Tensor, c: Tensor | None = None):
@@ -76,9 +94,13 @@ def test_importance_sampling_is_exact_for_any_k_when_q_is_the_posterior() -> Non
     spec = Spec((3,), likelihood="normal", latent=3)
     model = VAE(Exact(), Identity(spec), StandardNormal(spec), ELBO()).double()
     x = torch.randn(7, 3, dtype=torch.float64)
-    evidence = normal(torch.zeros(3).double(), torch.full((3,), math.sqrt(1.25), dtype=torch.float64)).log_prob(x)
+    evidence = normal(
+        torch.zeros(3).double(), torch.full((3,), math.sqrt(1.25), dtype=torch.float64)
+    ).log_prob(x)
     for k in (1, 7):
-        torch.testing.assert_close(importance_log_likelihood(model, x, k=k), evidence, rtol=0, atol=1e-10)
+        torch.testing.assert_close(
+            importance_log_likelihood(model, x, k=k), evidence, rtol=0, atol=1e-10
+        )
 
 
 def test_pieces_of_draws_give_what_all_draws_at_once_give(rows: Tensor) -> None:
@@ -89,8 +111,12 @@ def test_pieces_of_draws_give_what_all_draws_at_once_give(rows: Tensor) -> None:
     torch.manual_seed(5)
     traces = [model.infer(rows, None, n) for n in (7, 7, 7, 7, 2)]
     log_w = torch.cat([t.log_w for t in traces])
-    torch.testing.assert_close(pieces.log_likelihood, log_w.logsumexp(0) - math.log(30), rtol=0, atol=1e-10)
-    torch.testing.assert_close(pieces.log_px, torch.cat([t.log_px for t in traces]).mean(0), rtol=0, atol=1e-10)
+    torch.testing.assert_close(
+        pieces.log_likelihood, log_w.logsumexp(0) - math.log(30), rtol=0, atol=1e-10
+    )
+    torch.testing.assert_close(
+        pieces.log_px, torch.cat([t.log_px for t in traces]).mean(0), rtol=0, atol=1e-10
+    )
     torch.testing.assert_close(pieces.kl, traces[0].kl, rtol=0, atol=1e-10)
 
 
@@ -110,7 +136,9 @@ def test_memory_grows_neither_with_draws_nor_with_rows() -> None:
     assert largest <= 2**14
 
 
-def test_bound_is_minus_the_sum_of_its_halves_and_below_the_log_likelihood(data, model, cache) -> None:
+def test_bound_is_minus_the_sum_of_its_halves_and_below_the_log_likelihood(
+    data, model, cache
+) -> None:
     answer = evaluate(model, data, cache=cache)
     assert answer["elbo"] == pytest.approx(-answer["kl"] - answer["reconstruction_nll"], abs=1e-4)
     assert -answer["nll"] > answer["elbo"]
@@ -122,7 +150,9 @@ def test_active_units_counts_the_units_that_move(data, cache) -> None:
     model = gaussian_vae(data.spec)
     last = model.encoder.net.out[-1]
     with torch.no_grad():
-        last.weight[:4] *= torch.tensor([10.0, 10.0, 0.0, 1e-3])[:, None]  # two move, one is dead, one nearly
+        last.weight[:4] *= torch.tensor([10.0, 10.0, 0.0, 1e-3])[
+            :, None
+        ]  # two move, one is dead, one nearly
     assert evaluate(model, data, cache=cache)["active_units"] == 2
 
 

@@ -1,4 +1,6 @@
-"""Modes that draws reach: known counts for a perfect generator, for one that has collapsed, and for noise."""
+"""Modes that draws reach: known counts for a perfect generator, for one that has collapsed, and for
+noise.
+"""
 
 import math
 
@@ -7,11 +9,11 @@ import torch
 
 from vaezoo.core import Model
 from vaezoo.data.data import Data
-from vaezoo.data.digits import digits
-from vaezoo.data.ring import ring
-from vaezoo.data.stacked_digits import numbers, stacked_digits
+from vaezoo.data.sources.digits import digits
+from vaezoo.data.sources.ring import ring
+from vaezoo.data.sources.stacked_digits import numbers, stacked_digits
 from vaezoo.evaluation.context import Evaluation, measure
-from vaezoo.evaluation.modes import divergence, vaezoo_metrics
+from vaezoo.evaluation.metrics.modes import divergence, vaezoo_metrics
 from vaezoo.losses import ELBO
 from vaezoo.seeds import seeded
 
@@ -38,9 +40,13 @@ def test_a_perfect_generator_reaches_every_mode_of_the_ring():
     data = ring()
     answer = found(data.train, data)
     assert answer["modes_found"] == 8
-    assert answer["mode_kl"] < 0.01  # 7/(2 · 2500) = 0.0014 in expectation over the draws, and as much from the rows
+    assert (
+        answer["mode_kl"] < 0.01
+    )  # 7/(2 · 2500) = 0.0014 in expectation over the draws, and as much from the rows
     share = 1 - math.exp(-(3**2) / 2)  # within 3 deviations in the plane
-    assert abs(answer["high_quality"] - share) < 4 * math.sqrt(share * (1 - share) * (1 / 2500 + 1 / 4000))
+    assert abs(answer["high_quality"] - share) < 4 * math.sqrt(
+        share * (1 - share) * (1 / 2500 + 1 / 4000)
+    )
 
 
 def test_a_collapsed_generator_reaches_one_mode():
@@ -67,7 +73,9 @@ def test_the_divergence_is_that_of_the_definition():
 def test_the_density_of_the_ring_sums_to_1():
     axis = torch.linspace(-1.6, 1.6, 801, dtype=torch.float64)
     grid = torch.cartesian_prod(axis, axis)
-    assert float(ring().exact(grid).exp().sum() * (axis[1] - axis[0]) ** 2) == pytest.approx(1, abs=1e-8)
+    assert float(ring().exact(grid).exp().sum() * (axis[1] - axis[0]) ** 2) == pytest.approx(
+        1, abs=1e-8
+    )
 
 
 def test_a_stacked_digit_is_read_channel_by_channel():
@@ -83,7 +91,11 @@ def test_a_stacked_digit_is_read_channel_by_channel():
 def test_stacked_digits_have_a_thousand_modes_and_a_collapsed_model_finds_one():
     data = stacked_digits()
     assert data.modes.of(data.train).unique().numel() == 1000
-    assert found(data.train[:1], data) == {"modes_found": 1, "mode_kl": pytest.approx(math.log(1000)), "high_quality": 1}
+    assert found(data.train[:1], data) == {
+        "modes_found": 1,
+        "mode_kl": pytest.approx(math.log(1000)),
+        "high_quality": 1,
+    }
 
 
 def test_data_without_known_modes_says_so():

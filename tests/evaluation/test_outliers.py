@@ -12,7 +12,17 @@ import vaezoo
 from vaezoo.core import Spec
 from vaezoo.data.data import Data
 from vaezoo.evaluation import evaluate, importance_log_likelihood
-from vaezoo.evaluation.outliers import COLUMNS, KINDS, SCORES, auroc, framed, outliers_for, scores, vaezoo_metrics, waic
+from vaezoo.evaluation.metrics.outliers import (
+    COLUMNS,
+    KINDS,
+    SCORES,
+    auroc,
+    framed,
+    outliers_for,
+    scores,
+    vaezoo_metrics,
+    waic,
+)
 from vaezoo.seeds import generator_for
 
 from .conftest import CARD, digits, gaussian_vae
@@ -20,9 +30,14 @@ from .conftest import CARD, digits, gaussian_vae
 
 def test_area_is_that_of_scikit_learn_ties_included() -> None:
     g = torch.Generator().manual_seed(0)
-    inside, outside = torch.randint(0, 6, (40,), generator=g).float(), torch.randint(-2, 4, (70,), generator=g).float()
+    inside, outside = (
+        torch.randint(0, 6, (40,), generator=g).float(),
+        torch.randint(-2, 4, (70,), generator=g).float(),
+    )
     truth = torch.cat([torch.ones(40), torch.zeros(70)])
-    assert auroc(inside, outside) == pytest.approx(roc_auc_score(truth, torch.cat([inside, outside])), abs=1e-12)
+    assert auroc(inside, outside) == pytest.approx(
+        roc_auc_score(truth, torch.cat([inside, outside])), abs=1e-12
+    )
     assert auroc(inside, inside) == 0.5
     assert auroc(inside + 100, outside) == 1
 
@@ -34,7 +49,9 @@ def test_effective_sample_size_is_that_of_the_weights(model, data) -> None:
         w = model.infer(x, None, 9).log_w.double().exp()
         torch.manual_seed(0)
         found = scores(model, x, None, 9, 2**18)
-    torch.testing.assert_close(found.ess.double(), w.sum(0).square() / w.square().sum(0) / 9, rtol=1e-4, atol=0)
+    torch.testing.assert_close(
+        found.ess.double(), w.sum(0).square() / w.square().sum(0) / 9, rtol=1e-4, atol=0
+    )
     torch.testing.assert_close(found.log_px.double(), w.mean(0).log(), rtol=1e-5, atol=0)
 
 
@@ -46,7 +63,9 @@ def test_waic_is_the_mean_less_the_variance_over_weights(data) -> None:
         torch.manual_seed(1)
         found = waic(list(model.members(3)), x, None, 2**18)
         torch.manual_seed(1)
-        log_px = torch.stack([importance_log_likelihood(member, x, None, 16) for member in model.members(3)])
+        log_px = torch.stack(
+            [importance_log_likelihood(member, x, None, 16) for member in model.members(3)]
+        )
     torch.testing.assert_close(found, log_px.mean(0) - log_px.var(0))
 
 
@@ -62,13 +81,19 @@ def test_noise_has_the_rates_of_the_pixels_and_shapes_are_small_pictures(data) -
     assert (made["shapes"].flatten(1).sum(1) > 0).float().mean() > 0.95
 
 
-def test_the_true_density_of_a_gaussian_tells_its_rows_from_noise_of_equal_moments_as_it_should() -> None:
-    """The score that the tables print, for a model that is the truth, against the same computed with the exact density."""
+def test_the_true_density_of_a_gaussian_tells_its_rows_from_noise_of_equal_moments_as_it_should() -> (
+    None
+):
+    """The score that the tables print, for a model that is the truth, against the same computed
+    with the exact density.
+    """
     data = vaezoo.dataset("gaussian")
     noise = outliers_for(data, data.test[:200], 0, generator_for("x"))["noise"]
     assert data.exact is not None
     assert auroc(data.exact(data.test[:200]), data.exact(noise)) > 0.99
-    same = MultivariateNormal(noise.mean(0), noise.T.cov() + 1e-3 * torch.eye(16)).log_prob  # knows no correlation
+    same = MultivariateNormal(
+        noise.mean(0), noise.T.cov() + 1e-3 * torch.eye(16)
+    ).log_prob  # knows no correlation
     assert auroc(same(data.test[:200]), same(noise)) < 0.6
 
 
@@ -84,7 +109,9 @@ def picture(height: int, width: int, likelihood: str = "bernoulli") -> Data:
     [(28, 28, slice(0, 28), slice(4, 24)), (8, 8, slice(0, 8), slice(1, 7)), (28, 20, slice(0, 28), slice(0, 20)),
      (40, 20, slice(6, 34), slice(0, 20)), (28, 60, slice(0, 28), slice(20, 40))],
 )  # fmt: skip
-def test_framed_noise_has_the_proportions_of_a_frey_face_in_an_empty_picture(height, width, rows, columns) -> None:
+def test_framed_noise_has_the_proportions_of_a_frey_face_in_an_empty_picture(
+    height, width, rows, columns
+) -> None:
     data = picture(height, width)
     made = framed(data, 600, generator_for("frame"))
     inside = torch.zeros(height, width, dtype=torch.bool)
@@ -93,7 +120,8 @@ def test_framed_noise_has_the_proportions_of_a_frey_face_in_an_empty_picture(hei
     share, entries = data.train.mean(), made[:, 0, inside]
     assert set(entries.unique().tolist()) == {0.0, 1.0}
     assert (entries.mean() - share).abs() < 4 * math.sqrt(share * (1 - share) / entries.numel())
-    # every pixel has the one rate of them all, n = 600 each, so that nothing of the data shines through
+    # every pixel has the one rate of them all, n = 600 each, so that nothing of the data shines
+    # through
     z = (entries.mean(0) - share) / math.sqrt(share * (1 - share) / 600)
     assert z.abs().max() < 4.5
 
@@ -116,7 +144,9 @@ def test_every_column_has_an_area_or_a_reason(data, model, cache) -> None:
     assert answer.settings == {"outliers": "shapes, frame, noise", "outlier_rows": 200}
     assert answer == evaluate(model, data, metrics=vaezoo_metrics(), cache=cache)
     torch.manual_seed(0)
-    assert set(evaluate(ensemble(data.spec), data, metrics=vaezoo_metrics(), cache=cache)) == set(COLUMNS)
+    assert set(evaluate(ensemble(data.spec), data, metrics=vaezoo_metrics(), cache=cache)) == set(
+        COLUMNS
+    )
 
 
 def test_vectors_and_gaps_are_taken() -> None:
@@ -124,7 +154,9 @@ def test_vectors_and_gaps_are_taken() -> None:
         data = vaezoo.dataset(name)
         answer = evaluate(gaussian_vae(data.spec), data, metrics=vaezoo_metrics())
         kinds = KINDS if data.spec.is_image else ("noise",)
-        assert set(answer) == {f"auroc_{score}_{kind}" for score in SCORES if score != "waic" for kind in kinds}
+        assert set(answer) == {
+            f"auroc_{score}_{kind}" for score in SCORES if score != "waic" for kind in kinds
+        }
         assert set(answer) | set(answer.reasons) == set(COLUMNS)
         assert data.spec.is_image or answer.reasons["auroc_waic_shapes"] == "not an image"
     x = digits().test[:20].clone()

@@ -1,14 +1,16 @@
-"""Rows are taken in pieces of like length: every row once, no more numbers than allowed, answers in the rows' own order."""
+"""Rows are taken in pieces of like length: every row once, no more numbers than allowed, answers in
+the rows' own order.
+"""
 
 import math
 
 import torch
 from torch import Tensor
 
-from vaezoo import registry
 from vaezoo.core import Spec
-from vaezoo.evaluation.likelihood import estimate_all
+from vaezoo.evaluation.metrics.likelihood import estimate_all
 from vaezoo.evaluation.pieces import balanced
+from vaezoo.registry import registry
 from vaezoo.seeds import seeded
 
 LENGTHS = torch.tensor([9, 1, 5, 9, 2, 7, 3, 5, 8, 4])
@@ -44,8 +46,14 @@ def test_images_are_all_of_one_size():
 
 def test_estimates_come_back_in_the_order_of_the_rows_whatever_the_pieces():
     with seeded("weights"):  # its estimate has no noise, so that pieces can be compared
-        model = registry.load().variants["rnn"](Spec((9, 3), has_gaps=True, latent=2, hidden=8, network="rnn")).double()
+        model = (
+            registry.load()
+            .variants["rnn"](Spec((9, 3), has_gaps=True, latent=2, hidden=8, network="rnn"))
+            .double()
+        )
     x = sequences().double()
     alone = torch.cat([estimate_all(model, row[None], None, 3, 10_000).log_likelihood for row in x])
     for entries in (1, 60, 10_000):
-        torch.testing.assert_close(estimate_all(model, x, None, 3, entries).log_likelihood, alone, rtol=0, atol=1e-10)
+        torch.testing.assert_close(
+            estimate_all(model, x, None, 3, entries).log_likelihood, alone, rtol=0, atol=1e-10
+        )

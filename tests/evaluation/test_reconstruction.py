@@ -4,14 +4,19 @@ import math
 
 import pytest
 import torch
-from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
+from torchmetrics.functional.image import (
+    peak_signal_noise_ratio,
+    structural_similarity_index_measure,
+)
 
 from vaezoo.distributions import at_centre
 from vaezoo.evaluation import evaluate
-from vaezoo.evaluation.reconstruction import psnr, ssim, window_for
+from vaezoo.evaluation.metrics.reconstruction import psnr, ssim, window_for
 
 
-@pytest.mark.parametrize(("shape", "window"), [((1, 28, 28), 11), ((3, 16, 12), 11), ((1, 8, 8), 11), ((1, 5, 4), 7)])
+@pytest.mark.parametrize(
+    ("shape", "window"), [((1, 28, 28), 11), ((3, 16, 12), 11), ((1, 8, 8), 11), ((1, 5, 4), 7)]
+)
 def test_ssim_is_that_of_torchmetrics(shape: tuple[int, ...], window: int) -> None:
     assert window_for(shape) == window
     g = torch.Generator().manual_seed(0)
@@ -19,7 +24,11 @@ def test_ssim_is_that_of_torchmetrics(shape: tuple[int, ...], window: int) -> No
     y = (x + 0.2 * torch.randn(x.shape, generator=g, dtype=torch.float64)).clamp(0, 1)
     # torchmetrics knows no smaller window than 11 for this sigma
     hand = _by_hand(x, y, window)
-    theirs = hand if window < 11 else structural_similarity_index_measure(y, x, data_range=1.0, reduction="none")
+    theirs = (
+        hand
+        if window < 11
+        else structural_similarity_index_measure(y, x, data_range=1.0, reduction="none")
+    )
     if x.shape[1] == 1:
         torch.testing.assert_close(ssim(x, y, window), hand, rtol=0, atol=1e-10)
     torch.testing.assert_close(ssim(x, y, window), theirs, rtol=0, atol=1e-10)
@@ -39,8 +48,16 @@ def _by_hand(x: torch.Tensor, y: torch.Tensor, size: int) -> torch.Tensor:
             for j in range(a.shape[1] - size + 1):
                 p, q = a[i : i + size, j : j + size], b[i : i + size, j : j + size]
                 mp, mq = (w * p).sum(), (w * q).sum()
-                vp, vq, cov = (w * (p - mp) ** 2).sum(), (w * (q - mq) ** 2).sum(), (w * (p - mp) * (q - mq)).sum()
-                local.append((2 * mp * mq + 1e-4) * (2 * cov + 9e-4) / ((mp**2 + mq**2 + 1e-4) * (vp + vq + 9e-4)))
+                vp, vq, cov = (
+                    (w * (p - mp) ** 2).sum(),
+                    (w * (q - mq) ** 2).sum(),
+                    (w * (p - mp) * (q - mq)).sum(),
+                )
+                local.append(
+                    (2 * mp * mq + 1e-4)
+                    * (2 * cov + 9e-4)
+                    / ((mp**2 + mq**2 + 1e-4) * (vp + vq + 9e-4))
+                )
         answers.append(torch.stack(local).mean())
     return torch.stack(answers)
 
@@ -56,5 +73,7 @@ def test_errors_are_those_of_the_mean_at_the_posteriors_centre(data, model, cach
     with at_centre(), torch.no_grad():
         mean = model.infer(data.test).px.mean[0]
     assert answer["mse"] == pytest.approx(float((mean - data.test).square().mean()), rel=1e-5)
-    assert answer["psnr"] == pytest.approx(float(peak_signal_noise_ratio(mean, data.test, data_range=1.0)), rel=1e-5)
+    assert answer["psnr"] == pytest.approx(
+        float(peak_signal_noise_ratio(mean, data.test, data_range=1.0)), rel=1e-5
+    )
     assert "ssim_window" not in answer.settings  # said only where it is not 11

@@ -1,4 +1,6 @@
-"""Sequence metrics against known answers: an AR(1) process that its own model predicts, a perfect generator, and noise."""
+"""Sequence metrics against known answers: an AR(1) process that its own model predicts, a perfect
+generator, and noise.
+"""
 
 import math
 
@@ -6,14 +8,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from vaezoo import registry
 from vaezoo.core import Spec, Unsupported
 from vaezoo.data.data import Card, Data
 from vaezoo.evaluation import judges
 from vaezoo.evaluation.context import Evaluation, measure
-from vaezoo.evaluation.likelihood import per_step
+from vaezoo.evaluation.metrics.likelihood import per_step
+from vaezoo.evaluation.metrics.sequence import filtered, vaezoo_metrics
 from vaezoo.evaluation.prediction import predictions
-from vaezoo.evaluation.sequence import filtered, vaezoo_metrics
+from vaezoo.registry import registry
 from vaezoo.seeds import seeded
 from vaezoo.stepwise import Moments, Stepwise
 
@@ -51,7 +53,14 @@ def ar1(n: int, *seed: object) -> Tensor:
 
 
 def data(n: int = 400) -> Data:
-    return Data("ar1", SPEC, ar1(n, "train"), ar1(50), ar1(n, "test"), Card("AR(1)", "made here", "none", "none"))
+    return Data(
+        "ar1",
+        SPEC,
+        ar1(n, "train"),
+        ar1(50),
+        ar1(n, "test"),
+        Card("AR(1)", "made here", "none", "none"),
+    )
 
 
 def test_one_step_error_of_an_ar1_process_is_the_deviation_of_its_innovations():
@@ -70,7 +79,9 @@ def test_free_running_error_of_an_ar1_process_grows_as_its_variance():
             variance + (variance - SIGMA**2) / k
         )  # the k paths' own noise, but for the last step, of which the mean is taken
         found = float((x[:, 8 + ahead] - free[:, ahead, :]).square().mean())
-        assert abs(found - expected) < 4 * expected * math.sqrt(2 / 4000)  # a χ² of 4000 degrees, z = 4
+        assert abs(found - expected) < 4 * expected * math.sqrt(
+            2 / 4000
+        )  # a χ² of 4000 degrees, z = 4
 
 
 def test_the_filter_gives_the_exact_log_likelihood_where_no_latent_is_read():
@@ -81,14 +92,21 @@ def test_the_filter_gives_the_exact_log_likelihood_where_no_latent_is_read():
     with torch.no_grad():
         found = filtered(evaluation)
     assert found["filter_nll"] == pytest.approx(exact, abs=1e-4)
-    assert found["filter_nll_per_step"] == found["filter_nll_mean_per_step"] == pytest.approx(exact / 20, abs=1e-5)
+    assert (
+        found["filter_nll_per_step"]
+        == found["filter_nll_mean_per_step"]
+        == pytest.approx(exact / 20, abs=1e-5)
+    )
 
 
 def test_the_two_means_over_steps_differ_where_lengths_do():
     x = torch.zeros(2, 4, 1)
     x[1, 1:] = math.nan
     found = per_step("nll", torch.tensor([8.0, 1.0]), x)  # 2 a step for four steps, 1 for one
-    assert found == {"nll_per_step": pytest.approx(9 / 5), "nll_mean_per_step": pytest.approx(3 / 2)}
+    assert found == {
+        "nll_per_step": pytest.approx(9 / 5),
+        "nll_mean_per_step": pytest.approx(3 / 2),
+    }
 
 
 def test_a_perfect_generator_cannot_be_told_from_the_data():
@@ -139,8 +157,12 @@ def test_every_column_has_a_number_or_a_reason(name):
     columns = {c.name for metric in vaezoo_metrics() for c in metric.columns}
     assert columns == set(found) | set(found.reasons)
     assert all(math.isfinite(value) for value in found.values())
-    assert found["one_step_error"] == pytest.approx(0.49, abs=0.1)  # fair-ish bits, an untrained model
-    assert measure(Evaluation(model, rows), vaezoo_metrics()[:2]).items() <= found.items()  # the same every time
+    assert found["one_step_error"] == pytest.approx(
+        0.49, abs=0.1
+    )  # fair-ish bits, an untrained model
+    assert (
+        measure(Evaluation(model, rows), vaezoo_metrics()[:2]).items() <= found.items()
+    )  # the same every time
 
 
 def test_padding_and_later_steps_do_not_reach_a_prediction():
@@ -162,7 +184,10 @@ def test_padding_and_later_steps_do_not_reach_a_prediction():
 def test_an_image_is_no_sequence():
     spec = Spec((1, 8, 8), latent=2, hidden=8)
     x = torch.zeros(10, 1, 8, 8)
-    found = measure(Evaluation(VARIANTS["vae"](spec), Data("i", spec, x, x, x, Card("", "", "", ""))), vaezoo_metrics())
+    found = measure(
+        Evaluation(VARIANTS["vae"](spec), Data("i", spec, x, x, x, Card("", "", "", ""))),
+        vaezoo_metrics(),
+    )
     assert not found
     assert set(found.reasons.values()) == {"not a sequence"}
 

@@ -1,9 +1,10 @@
-"""Which test proves what of which variant: the marker `certifies`, and the file that `vaezoo show` reads.
+"""Which test proves what of which variant: the marker `certifies`, and the file that `vaezoo show`
+reads.
 
     @pytest.mark.certifies("iwae", claim="the bound rises with k and tends to log p(x)")
 
-stands on a test, or on a case of a parametrised one. `make certificates` runs the tests and writes the file; what is
-written depends on the tests alone, so that a second run gives the same bytes.
+stands on a test, or on a case of a parametrised one. `make certificates` runs the tests and writes
+the file; what is written depends on the tests alone, so that a second run gives the same bytes.
 """
 
 import importlib
@@ -14,7 +15,7 @@ from types import FunctionType
 from typing import Any, NamedTuple
 
 HERE = Path(__file__).parent
-FILE = HERE.parent.parent / "vaezoo" / "certificates.json"
+FILE = HERE.parent.parent / "vaezoo" / "author" / "certificates.json"
 
 
 class Certificate(NamedTuple):
@@ -22,7 +23,9 @@ class Certificate(NamedTuple):
 
     variant: str
     claim: str
-    test: str  # "tests/exact/test_kl.py::test_name", all cases of a parametrised test under one name
+    test: (
+        str  # "tests/exact/test_kl.py::test_name", all cases of a parametrised test under one name
+    )
 
 
 def certificates_of(marks: Iterable[Any], test: str) -> Iterator[Certificate]:

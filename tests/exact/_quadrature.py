@@ -1,4 +1,6 @@
-"""log p(x) of a model with a latent of one or two dimensions, by brute force; no code of vaezoo's estimators is used."""
+"""log p(x) of a model with a latent of one or two dimensions, by brute force; no code of vaezoo's
+estimators is used.
+"""
 
 import math
 
@@ -15,11 +17,15 @@ from vaezoo.networks import StandardNormal
 def grid(dims: int, reach: float = 8.0, points: int = 401) -> tuple[Tensor, float]:
     """(points ** dims, dims) in float64, and the volume of one cell."""
     axis = torch.linspace(-reach, reach, points, dtype=torch.float64)
-    return torch.cartesian_prod(*[axis] * dims).reshape(-1, dims), (2 * reach / (points - 1)) ** dims
+    return torch.cartesian_prod(*[axis] * dims).reshape(-1, dims), (
+        2 * reach / (points - 1)
+    ) ** dims
 
 
 def log_integral(log_f: Tensor, cell: float) -> Tensor:
-    """log ∫ f over the first axis; the trapezium rule is exact to machine precision for f that dies out at the ends."""
+    """log ∫ f over the first axis; the trapezium rule is exact to machine precision for f that dies
+    out at the ends.
+    """
     return log_f.logsumexp(0) + math.log(cell)
 
 
@@ -69,7 +75,9 @@ def tiny(loss: Loss | None = None, size: int = 5, seed: int = 0) -> tuple[VAE, T
 
 
 def widen(out: nn.Sequential) -> None:
-    """Makes the posterior that an encoder's last layers give N(0, 1.2²) for every x, so that importance weights are even."""
+    """Makes the posterior that an encoder's last layers give N(0, 1.2²) for every x, so that
+    importance weights are even.
+    """
     last = out[-1]
     assert isinstance(last, nn.Linear)
     with torch.no_grad():
@@ -78,7 +86,9 @@ def widen(out: nn.Sequential) -> None:
 
 
 def trained(loss: Loss, steps: int = 300) -> tuple[VAE, Tensor]:
-    """`tiny`, after some steps on the ELBO: its posterior is near the true one, though not equal to it."""
+    """`tiny`, after some steps on the ELBO: its posterior is near the true one, though not equal to
+    it.
+    """
     model, x = tiny()
     optimiser = torch.optim.Adam(model.parameters(), 0.01)
     for _ in range(steps):

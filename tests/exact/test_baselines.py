@@ -22,7 +22,9 @@ def test_the_probabilities_of_all_sequences_under_rnn_sum_to_1():
     x = every_sequence(3, 2)
     with seeded("weights"):
         model = rnn(Spec((3, 2), hidden=8)).double()
-    torch.testing.assert_close(model.infer(x).log_w.exp().sum(), torch.tensor(1.0, dtype=torch.float64), rtol=0, atol=1e-10)
+    torch.testing.assert_close(
+        model.infer(x).log_w.exp().sum(), torch.tensor(1.0, dtype=torch.float64), rtol=0, atol=1e-10
+    )
 
 
 @pytest.mark.certifies("rnn", claim="bound and importance weights are log p(x)")
@@ -55,7 +57,9 @@ def test_frames_treat_the_steps_of_a_sequence_as_rows():
     x = torch.bernoulli(torch.full((5, 4, 3), 0.5, dtype=torch.float64))
     q, p = model.infer(x).latents[0].q, model.infer(x).px
     shuffled = model.infer(x[:, [2, 0, 3, 1]])
-    torch.testing.assert_close(shuffled.latents[0].q.mean, q.mean[:, :, [2, 0, 3, 1]], rtol=0, atol=1e-12)
+    torch.testing.assert_close(
+        shuffled.latents[0].q.mean, q.mean[:, :, [2, 0, 3, 1]], rtol=0, atol=1e-12
+    )
     assert p.mean.shape == (1, 5, 4, 3)
     alone = [model.infer(x[:, t : t + 1]).kl for t in range(4)]
     torch.testing.assert_close(torch.stack(alone).sum(0), model.infer(x).kl, rtol=0, atol=1e-12)

@@ -1,4 +1,6 @@
-"""Random weights: the KL by quadrature, the conjugate posterior of linear regression, and averages over the weights."""
+"""Random weights: the KL by quadrature, the conjugate posterior of linear regression, and averages
+over the weights.
+"""
 
 import math
 from typing import Any
@@ -35,8 +37,13 @@ def test_kl_of_the_weights_is_that_of_quadrature() -> None:
     layer = uncertain(3, 2)
     pairs = ((layer.weight, layer.log_scale_weight), (layer.bias, layer.log_scale_bias))
     p = normal(torch.zeros(1).double(), torch.full((1,), 1.5).double())
-    loc, log_scale = (torch.cat([one.flatten() for one in kind]) for kind in zip(*pairs, strict=True))
-    each = [quadrature.kl(normal(m[None], s.exp()[None]), p) for m, s in zip(loc, log_scale, strict=True)]
+    loc, log_scale = (
+        torch.cat([one.flatten() for one in kind]) for kind in zip(*pairs, strict=True)
+    )
+    each = [
+        quadrature.kl(normal(m[None], s.exp()[None]), p)
+        for m, s in zip(loc, log_scale, strict=True)
+    ]
     torch.testing.assert_close(layer.kl, torch.stack(each).sum(), atol=1e-9, rtol=0)
 
 
@@ -84,12 +91,23 @@ class Line(Decoder):
 
 
 @pytest.mark.certifies(
-    "bayes", claim="the conjugate posterior of linear regression: means equal, variances 1/diag of precision"
+    "bayes",
+    claim="the conjugate posterior of linear regression: means equal, variances 1/diag of precision",
 )
 def test_training_finds_the_mean_field_posterior_of_linear_regression() -> None:
     torch.manual_seed(1)
-    z = torch.randn(ROWS, 2).double() @ torch.tensor([[1.0, 0.5], [0.0, 1.0]]).double()  # correlated inputs
-    x = torch.cat([z, z @ torch.tensor([[0.7], [-1.2]]).double() + 0.4 + NOISE * torch.randn(ROWS, 1).double()], 1)
+    z = (
+        torch.randn(ROWS, 2).double() @ torch.tensor([[1.0, 0.5], [0.0, 1.0]]).double()
+    )  # correlated inputs
+    x = torch.cat(
+        [
+            z,
+            z @ torch.tensor([[0.7], [-1.2]]).double()
+            + 0.4
+            + NOISE * torch.randn(ROWS, 1).double(),
+        ],
+        1,
+    )
     loss = WeightsKL(ROWS)
     loss.k = 100
     model = RandomWeights(Known(), Line(), StandardNormal(Spec((3,), latent=2)).double(), loss)
@@ -118,8 +136,12 @@ def test_draws_average_the_density_over_the_weights() -> None:
     torch.manual_seed(0)
     with torch.no_grad():
         p = Normal(layer(z.expand(200_000, 3)), NOISE).log_prob(torch.tensor(y)).exp()
-        variance = (z.square() @ (2 * layer.log_scale_weight).exp().T + (2 * layer.log_scale_bias).exp()) + NOISE**2
-        exact = Normal(z @ layer.weight.T + layer.bias, variance.sqrt()).log_prob(torch.tensor(y)).exp()
+        variance = (
+            z.square() @ (2 * layer.log_scale_weight).exp().T + (2 * layer.log_scale_bias).exp()
+        ) + NOISE**2
+        exact = (
+            Normal(z @ layer.weight.T + layer.bias, variance.sqrt()).log_prob(torch.tensor(y)).exp()
+        )
     assert abs(p.mean() - exact) < 4 * p.std() / math.sqrt(len(p))
 
 
@@ -135,7 +157,9 @@ def test_outputs_under_fixed_weights_have_the_moments_of_local_draws() -> None:
     assert ((local.var(0) / drawn.var(0) - 1).abs() < 4.5 * math.sqrt(4 / 4000)).all()
 
 
-@pytest.mark.certifies("dropout", claim="masks stay on in evaluation and have mean 1; a member keeps one mask")
+@pytest.mark.certifies(
+    "dropout", claim="masks stay on in evaluation and have mean 1; a member keeps one mask"
+)
 def test_masks_stay_on_in_evaluation_and_members_keep_theirs() -> None:
     torch.manual_seed(0)
     model, z = dropout(IMAGE, rate=0.3).eval(), torch.zeros(1, 3, IMAGE.latent)
@@ -149,7 +173,9 @@ def test_masks_stay_on_in_evaluation_and_members_keep_theirs() -> None:
         assert torch.equal(model.decoder(z).mean, model.decoder(z).mean)
 
 
-@pytest.mark.certifies("ensemble", claim="p(x) is the mean of the members' densities, by quadrature")
+@pytest.mark.certifies(
+    "ensemble", claim="p(x) is the mean of the members' densities, by quadrature"
+)
 def test_density_of_an_ensemble_is_the_mean_of_its_members() -> None:
     torch.manual_seed(0)
     model = ensemble(Spec((4,), latent=2, hidden=8), members=3).double().eval()
@@ -158,10 +184,14 @@ def test_density_of_an_ensemble_is_the_mean_of_its_members() -> None:
         quadrature.widen(model.readers[i].out)
     x = torch.tensor([[0.0, 0, 0, 0], [1, 1, 0, 1]]).double()
     with torch.no_grad():
-        exact = torch.stack([quadrature.log_p(member, x) for member in model.members(3)]).logsumexp(0) - math.log(3)
+        exact = torch.stack([quadrature.log_p(member, x) for member in model.members(3)]).logsumexp(
+            0
+        ) - math.log(3)
         torch.manual_seed(1)
         found = importance_log_likelihood(model, x, None, 20_000)
-        single = torch.stack([model.infer(x, None, 1).log_w[0] for _ in range(4000)])  # each a member by chance
+        single = torch.stack(
+            [model.infer(x, None, 1).log_w[0] for _ in range(4000)]
+        )  # each a member by chance
     torch.testing.assert_close(found, exact, atol=0.01, rtol=0)
     alone = single.exp()
     assert ((alone.mean(0) - exact.exp()).abs() < 4.5 * alone.std(0) / math.sqrt(4000)).all()
@@ -172,4 +202,6 @@ def test_loss_of_an_ensemble_is_the_sum_of_its_members() -> None:
     torch.manual_seed(0)
     model, x = ensemble(IMAGE, members=4), rows_of(IMAGE, 6)
     with at_centre():
-        torch.testing.assert_close(model(x)["loss"], sum(member(x)["loss"] for member in model.members(4)))
+        torch.testing.assert_close(
+            model(x)["loss"], sum(member(x)["loss"] for member in model.members(4))
+        )

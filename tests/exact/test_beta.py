@@ -1,4 +1,6 @@
-"""A rate under a weight: the loss against quadrature, and what its weight does to the optimum of a known model."""
+"""A rate under a weight: the loss against quadrature, and what its weight does to the optimum of a
+known model.
+"""
 
 import math
 
@@ -28,7 +30,9 @@ def test_mean_loss_is_the_integral_of_r_plus_beta_kl() -> None:
         distortion = -(weight * model.decoder(z[:, None]).log_prob(x)).sum(0)
         rate = (weight * (q.log_prob(z[:, None]) - model.prior().log_prob(z[:, None]))).sum(0)
         each = -model.infer(x, k=40_000).log_px + 3 * model.infer(x).kl
-    assert ((each.mean(0) - distortion - 3 * rate).abs() < 4.5 * each.std(0) / math.sqrt(len(each))).all()
+    assert (
+        (each.mean(0) - distortion - 3 * rate).abs() < 4.5 * each.std(0) / math.sqrt(len(each))
+    ).all()
 
 
 class Free(Encoder):
@@ -36,7 +40,10 @@ class Free(Encoder):
 
     def __init__(self) -> None:
         super().__init__()
-        self.gain, self.log_scale = nn.Parameter(torch.tensor(0.1)), nn.Parameter(torch.tensor(-1.0))
+        self.gain, self.log_scale = (
+            nn.Parameter(torch.tensor(0.1)),
+            nn.Parameter(torch.tensor(-1.0)),
+        )
 
     def forward(self, x, c=None):
         return normal(self.gain * x, self.log_scale.exp())
@@ -50,9 +57,13 @@ class Unit(Decoder):
 
 
 @pytest.mark.parametrize("weight", [0.5, 1.0, 4.0])
-@pytest.mark.certifies("beta", claim="the best posterior of a Gaussian model is the known one, N(x/(1+β), β/(1+β))")
+@pytest.mark.certifies(
+    "beta", claim="the best posterior of a Gaussian model is the known one, N(x/(1+β), β/(1+β))"
+)
 def test_the_best_posterior_is_the_likelihood_tempered_by_beta(weight: float) -> None:
-    """q ∝ p(z) p(x|z)^{1/β}: of N(z, 1) and N(0, 1) it has the precision 1 + 1/β and the mean x / (1 + β)."""
+    """q ∝ p(z) p(x|z)^{1/β}: of N(z, 1) and N(0, 1) it has the precision 1 + 1/β and the mean x /
+    (1 + β).
+    """
     torch.manual_seed(0)
     model = VAE(Free(), Unit(), StandardNormal(Spec((1,), latent=1)), ELBO(weight)).double()
     x = torch.tensor([[-1.0], [1.0]], dtype=torch.float64)
@@ -74,7 +85,9 @@ def test_the_best_posterior_is_the_likelihood_tempered_by_beta(weight: float) ->
     for _ in range(5):
         optimiser.step(closure)
     assert model.encoder.gain.item() == pytest.approx(1 / (1 + weight), abs=1e-4)
-    assert model.encoder.log_scale.exp().item() ** 2 == pytest.approx(weight / (1 + weight), abs=1e-4)
+    assert model.encoder.log_scale.exp().item() ** 2 == pytest.approx(
+        weight / (1 + weight), abs=1e-4
+    )
     drawn = model(x.repeat(200_000, 1))  # the loss of the library has this objective for its mean
     constant = 0.5 * math.log(2 * math.pi)
     assert drawn["loss"].item() == pytest.approx(objective().item() + constant, abs=0.02)
@@ -87,7 +100,9 @@ def test_beta_of_one_is_the_elbo_and_of_zero_the_distortion() -> None:
         torch.testing.assert_close(terms["loss"], terms["distortion"] + weight * terms["rate"])
 
 
-@pytest.mark.certifies("annealed", claim="the loss is R + γ |KL - C| with C rising linearly to its end")
+@pytest.mark.certifies(
+    "annealed", claim="the loss is R + γ |KL - C| with C rising linearly to its end"
+)
 def test_capacity_rises_linearly_and_both_sides_of_it_are_penalised() -> None:
     torch.manual_seed(0)
     model, x = annealed(SPEC, gamma=7.0, capacity=5.0), torch.ones(4, 6)
@@ -103,10 +118,17 @@ def test_capacity_rises_linearly_and_both_sides_of_it_are_penalised() -> None:
 @pytest.mark.certifies("annealed", claim="its gradient pulls the rate to C from both sides")
 def test_the_rate_is_pulled_to_the_capacity_from_both_sides() -> None:
     x = torch.ones(4, 6).double()
-    for progress, sign in ((0.0, 1.0), (1.0, -1.0)):  # C = 0 is below an untrained rate, C = 50 above it
+    for progress, sign in (
+        (0.0, 1.0),
+        (1.0, -1.0),
+    ):  # C = 0 is below an untrained rate, C = 50 above it
         torch.manual_seed(0)
         model = annealed(SPEC, gamma=7.0, capacity=50.0).double()
         torch.manual_seed(1)
         terms = model(x, None, progress)
-        expected = quadrature.gradient(model, terms["distortion"] + sign * 7 * terms["rate"], model.encoder)
-        torch.testing.assert_close(quadrature.gradient(model, terms["loss"], model.encoder), expected)
+        expected = quadrature.gradient(
+            model, terms["distortion"] + sign * 7 * terms["rate"], model.encoder
+        )
+        torch.testing.assert_close(
+            quadrature.gradient(model, terms["loss"], model.encoder), expected
+        )

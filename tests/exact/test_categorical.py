@@ -7,7 +7,15 @@ from dataclasses import replace
 import pytest
 import torch
 from torch.func import vmap
-from vaezoo_plugins.categorical import Categorical, Classes, Equal, Relaxed, UniformClasses, gumbel, joint
+from vaezoo_plugins.categorical import (
+    Categorical,
+    Classes,
+    Equal,
+    Relaxed,
+    UniformClasses,
+    gumbel,
+    joint,
+)
 
 from tests.conftest import IMAGE, VECTOR, rows_of
 from vaezoo.core import VAE, Unsupported
@@ -33,7 +41,9 @@ def enumerated(model: VAE, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]
 
 def test_probabilities_of_all_codes_sum_to_one() -> None:
     q = Classes(torch.randn(5, 3, 4).double())
-    torch.testing.assert_close(q.log_prob(all_codes(3, 4)[:, None]).exp().sum(0), torch.ones(5).double())
+    torch.testing.assert_close(
+        q.log_prob(all_codes(3, 4)[:, None]).exp().sum(0), torch.ones(5).double()
+    )
 
 
 @pytest.mark.certifies("gumbel", "joint", claim="the KL of the classes is the sum over all codes")
@@ -46,7 +56,9 @@ def test_divergence_is_the_sum_over_all_codes() -> None:
 
 @pytest.mark.parametrize("relaxed", [False, True])
 def test_classes_of_draws_have_their_probabilities(relaxed) -> None:
-    """n = 40,000; the largest entry of a relaxed draw is a draw of the class at any temperature; z-score below 4.5."""
+    """n = 40,000; the largest entry of a relaxed draw is a draw of the class at any temperature;
+    z-score below 4.5.
+    """
     torch.manual_seed(0)
     logits, n = torch.randn(2, 3).double(), 40_000
     q = Relaxed(logits, torch.tensor(0.7).double()) if relaxed else Classes(logits)
@@ -68,10 +80,13 @@ def test_the_mean_of_p_over_q_is_one_in_evaluation() -> None:
 
 
 @pytest.mark.certifies(
-    "gumbel", claim="the discrete bound is that of the sum over all codes, below log p(x), which importance sampling meets"
+    "gumbel",
+    claim="the discrete bound is that of the sum over all codes, below log p(x), which importance sampling meets",
 )
 def test_the_discrete_bound_is_that_of_enumeration_and_below_the_likelihood() -> None:
-    """The mean of 20,000 one-draw bounds, z-score below 4.5; importance sampling approaches log p(x)."""
+    """The mean of 20,000 one-draw bounds, z-score below 4.5; importance sampling approaches log
+    p(x).
+    """
     torch.manual_seed(2)
     model, x = gumbel(VECTOR, groups=3, classes=4).double().eval(), rows_of(VECTOR, 4).double()
     log_p, elbo = enumerated(model, x)
@@ -111,9 +126,13 @@ def test_the_temperature_falls_in_training_only() -> None:
     assert math.isclose(model.encoder.temperature, 0.5, rel_tol=1e-6)
 
 
-@pytest.mark.certifies("gumbel", "joint", claim="the relaxed gradient tends to the exact one as the temperature falls")
+@pytest.mark.certifies(
+    "gumbel", "joint", claim="the relaxed gradient tends to the exact one as the temperature falls"
+)
 def test_relaxed_gradient_approaches_the_exact_one_as_the_temperature_falls() -> None:
-    """d/dlogits of E f(z) with f linear in z is exact only as τ -> 0; its error must shrink. n = 100,000."""
+    """d/dlogits of E f(z) with f linear in z is exact only as τ -> 0; its error must shrink. n =
+    100,000.
+    """
     torch.manual_seed(5)
     value, errors = torch.tensor([1.0, -2.0, 0.5]).double(), []
     for temperature in (2.0, 0.1):
@@ -146,7 +165,10 @@ def test_joint_bound_is_that_of_its_two_codes() -> None:
 @pytest.mark.certifies("joint", claim="the loss is R + γ |KL - C| for each of the two codes")
 def test_joint_penalises_the_distance_to_the_capacities() -> None:
     torch.manual_seed(7)
-    model, x = joint(IMAGE, classes=5, gamma=7.0, continuous=3.0, discrete=9.0, until=0.5), rows_of(IMAGE, 4)
+    model, x = (
+        joint(IMAGE, classes=5, gamma=7.0, continuous=3.0, discrete=9.0, until=0.5),
+        rows_of(IMAGE, 4),
+    )
     terms = model(x, progress=0.25)
     kl_c, kl_z = terms["rate_classes"], terms["rate"] - terms["rate_classes"]
     expected = terms["distortion"] + 7 * ((kl_z - 1.5).abs() + (kl_c - math.log(5) / 2).abs())

@@ -1,4 +1,6 @@
-"""A label in every part: p(x|c) against enumeration, and the KL to a prior of its own for every label."""
+"""A label in every part: p(x|c) against enumeration, and the KL to a prior of its own for every
+label.
+"""
 
 import pytest
 import torch

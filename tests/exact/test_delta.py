@@ -20,7 +20,9 @@ def test_the_mean_kl_of_any_batch_is_above_the_bound(scale) -> None:
     for n in (2, 3, 50):
         x = scale * rows_of(VECTOR, n, seed=n).double()
         m = model.encoder.net(x).chunk(2, -1)[0]
-        share = m.var(0, correction=0) / (m.var(0, correction=0) + 1e-5)  # what the ε of the normalisation takes away
+        share = m.var(0, correction=0) / (
+            m.var(0, correction=0) + 1e-5
+        )  # what the ε of the normalisation takes away
         bound = 0.5 * (0.36 * share + model.encoder.shift**2).sum()
         assert model.infer(x).kl.mean() >= bound - 1e-9
 
@@ -43,7 +45,9 @@ def test_running_moments_change_in_training_only_and_are_used_in_evaluation() ->
         encoder(x)
         reference(encoder.net(x)[:, :4])
     torch.testing.assert_close(encoder.mean, reference.running_mean)
-    torch.testing.assert_close(encoder.variance, reference.running_var, rtol=0.03, atol=0)  # torch's is the unbiased one
+    torch.testing.assert_close(
+        encoder.variance, reference.running_var, rtol=0.03, atol=0
+    )  # torch's is the unbiased one
     encoder.eval()
     before = encoder.mean.clone()
     torch.testing.assert_close(encoder(x).mean[:1], encoder(x[:1]).mean)
@@ -53,7 +57,9 @@ def test_running_moments_change_in_training_only_and_are_used_in_evaluation() ->
 def test_batch_normalisation_works_under_stacked_seeds() -> None:
     models = [BatchNormalised(VECTOR), BatchNormalised(VECTOR)]
     x, (params, buffers) = rows_of(VECTOR, 20), stack_module_state(models)
-    means = vmap(lambda p, b: functional_call(models[0], (p, b), (x,)).mean, randomness="different")(params, buffers)
+    means = vmap(
+        lambda p, b: functional_call(models[0], (p, b), (x,)).mean, randomness="different"
+    )(params, buffers)
     torch.testing.assert_close(means, torch.stack([m(x).mean for m in models]))
 
 
@@ -82,7 +88,9 @@ def test_delta_is_reached_by_the_widest_posterior_at_the_origin() -> None:
         for p in model.encoder.parameters():
             p.zero_()
         model.encoder.net.out[-1].bias[4:] = 100
-    torch.testing.assert_close(model.infer(rows_of(VECTOR, 3).double()).kl, torch.full((3,), 2.0).double())
+    torch.testing.assert_close(
+        model.infer(rows_of(VECTOR, 3).double()).kl, torch.full((3,), 2.0).double()
+    )
 
 
 @pytest.mark.parametrize("variant", [bn, delta])

@@ -16,11 +16,16 @@ from vaezoo.seeds import seeded
 
 from . import _quadrature as quadrature
 
-ROWS, BATCHES = 500, 80  # one gradient is the mean over 500 copies of the data; 80 of them give mean and variance
+ROWS, BATCHES = (
+    500,
+    80,
+)  # one gradient is the mean over 500 copies of the data; 80 of them give mean and variance
 
 
 class SampledELBO(ELBO):
-    """The ELBO with log q(z) - log p(z) in place of the closed form: what STL takes the score out of."""
+    """The ELBO with log q(z) - log p(z) in place of the closed form: what STL takes the score out
+    of.
+    """
 
     def forward(self, model, x, c, progress):
         return {"loss": -model.infer(x, c).log_w.mean()}
@@ -33,7 +38,9 @@ def gradients(loss: Loss, part: str) -> Tensor:
     x = x.repeat(ROWS, 1)
     with seeded("gradients", type(loss).__name__):
         losses = (model(x)["loss"] for _ in range(BATCHES))
-        return torch.stack([quadrature.gradient(model, value, getattr(model, part)) for value in losses])
+        return torch.stack(
+            [quadrature.gradient(model, value, getattr(model, part)) for value in losses]
+        )
 
 
 def largest_z(a: Tensor, b: Tensor) -> float:
@@ -42,15 +49,25 @@ def largest_z(a: Tensor, b: Tensor) -> float:
     return ((a.mean(0) - b.mean(0)).abs() / error.clamp_min(1e-12)).max().item()
 
 
-@pytest.mark.certifies("stl", "dreg", claim="the encoder's gradient has the mean of the naive estimator's and less variance")
-@pytest.mark.parametrize(("naive", "better"), [(SampledELBO(), StickTheLanding()), (Importance(8), DReG(8))])
+@pytest.mark.certifies(
+    "stl",
+    "dreg",
+    claim="the encoder's gradient has the mean of the naive estimator's and less variance",
+)
+@pytest.mark.parametrize(
+    ("naive", "better"), [(SampledELBO(), StickTheLanding()), (Importance(8), DReG(8))]
+)
 def test_encoder_gradient_has_the_same_mean_and_less_variance(naive: Loss, better: Loss) -> None:
     a, b = gradients(naive, "encoder"), gradients(better, "encoder")
-    assert largest_z(a, b) < 4.5  # 24 parameters: a true difference of 0 gives this once in 6,000 runs
+    assert (
+        largest_z(a, b) < 4.5
+    )  # 24 parameters: a true difference of 0 gives this once in 6,000 runs
     assert b.var(0).sum() < 0.7 * a.var(0).sum()
 
 
-@pytest.mark.certifies("dreg", claim="the decoder's gradient is that of the importance-weighted bound")
+@pytest.mark.certifies(
+    "dreg", claim="the decoder's gradient is that of the importance-weighted bound"
+)
 def test_dreg_decoder_gradient_is_that_of_the_importance_weighted_bound() -> None:
     both = []
     for loss in (DReG(8), Importance(8)):
@@ -61,7 +78,9 @@ def test_dreg_decoder_gradient_is_that_of_the_importance_weighted_bound() -> Non
     torch.testing.assert_close(both[0], both[1], atol=1e-12, rtol=0)
 
 
-@pytest.mark.certifies("dreg", claim="the encoder's gradient is the path gradient weighed by the squared weights")
+@pytest.mark.certifies(
+    "dreg", claim="the encoder's gradient is the path gradient weighed by the squared weights"
+)
 def test_dreg_encoder_gradient_is_the_square_weighted_path_gradient() -> None:
     model, x = quadrature.tiny(DReG(8))
     with seeded(2):
@@ -82,12 +101,17 @@ def test_dreg_encoder_gradient_is_the_square_weighted_path_gradient() -> None:
 
 @pytest.mark.certifies("stl", claim="every draw's gradient is 0 where q is the true posterior")
 def test_stl_gradient_vanishes_where_the_posterior_is_true() -> None:
-    """A linear Gaussian model whose q is exact: every single draw gives the encoder a gradient of 0."""
+    """A linear Gaussian model whose q is exact: every single draw gives the encoder a gradient of
+    0.
+    """
 
     class Exact(Encoder):
         def __init__(self) -> None:
             super().__init__()
-            self.gain, self.log_scale = nn.Parameter(torch.tensor(0.5)), nn.Parameter(torch.tensor(0.5).log() / 2)
+            self.gain, self.log_scale = (
+                nn.Parameter(torch.tensor(0.5)),
+                nn.Parameter(torch.tensor(0.5).log() / 2),
+            )
 
         def forward(self, x, c=None):
             return normal(self.gain * x, self.log_scale.exp())

@@ -1,4 +1,6 @@
-"""FactorVAE: one backward pass for two players, and the critic's total correlation against the closed form."""
+"""FactorVAE: one backward pass for two players, and the critic's total correlation against the
+closed form.
+"""
 
 import math
 
@@ -15,7 +17,9 @@ from . import _quadrature as quadrature
 SPEC = Spec((6,), latent=2, hidden=32)
 
 
-@pytest.mark.certifies("factor", claim="one backward pass gives each player the gradient of its own loss")
+@pytest.mark.certifies(
+    "factor", claim="one backward pass gives each player the gradient of its own loss"
+)
 def test_one_backward_pass_gives_each_player_its_own_gradient() -> None:
     torch.manual_seed(0)
     model = factor(SPEC).double()
@@ -30,7 +34,10 @@ def test_one_backward_pass_gives_each_player_its_own_gradient() -> None:
     critic = model.loss.cross_entropy(joint.detach(), shuffled)
     for part, own in [(model.encoder, objective), (model.decoder, objective), (model.loss, critic)]:
         torch.testing.assert_close(
-            quadrature.gradient(model, both, part), quadrature.gradient(model, own, part), atol=1e-12, rtol=0
+            quadrature.gradient(model, both, part),
+            quadrature.gradient(model, own, part),
+            atol=1e-12,
+            rtol=0,
         )
 
 
@@ -47,7 +54,9 @@ def test_shuffling_keeps_each_dimension_and_breaks_their_dependence() -> None:
     shuffled = shuffle_each_dimension(z)
     assert torch.equal(shuffled.sort(0).values, z.sort(0).values)
     correlation = torch.corrcoef(shuffled.T)
-    assert (correlation - torch.eye(3)).abs().max() < 4.5 / 4000**0.5  # z-score 4.5 of a correlation of 0
+    assert (
+        correlation - torch.eye(3)
+    ).abs().max() < 4.5 / 4000**0.5  # z-score 4.5 of a correlation of 0
 
 
 def test_halves_of_an_odd_batch_and_of_one_row_are_never_empty() -> None:
@@ -56,7 +65,9 @@ def test_halves_of_an_odd_batch_and_of_one_row_are_never_empty() -> None:
         assert len(a) == len(b) == (rows + 1) // 2
 
 
-@pytest.mark.certifies("factor", claim="a trained critic reads the total correlation of a Gaussian, -½ log(1 - ρ²)")
+@pytest.mark.certifies(
+    "factor", claim="a trained critic reads the total correlation of a Gaussian, -½ log(1 - ρ²)"
+)
 def test_trained_critic_reads_the_total_correlation_of_a_gaussian() -> None:
     """TC of two standard normals with correlation ρ is -½ log(1 - ρ²): 0.51 nats for ρ = 0.8."""
     torch.manual_seed(0)

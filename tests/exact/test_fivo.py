@@ -36,7 +36,11 @@ def untrained(spec: Spec = SPEC) -> DMM:
 def chain() -> DMM:
     """The same with a proposal that has learned a little, and is wider than it should be."""
     model = untrained()
-    proposal = [*model.posterior.parameters(), *model.combine.parameters(), *model.backwards.parameters()]
+    proposal = [
+        *model.posterior.parameters(),
+        *model.combine.parameters(),
+        *model.backwards.parameters(),
+    ]
     optimiser = torch.optim.Adam(proposal, 0.01)
     with seeded("proposal"):
         for _ in range(100):
@@ -49,11 +53,15 @@ def chain() -> DMM:
 
 
 def exact(model: DMM, x: Tensor) -> Tensor:
-    """log p(x) of the linear model, (B,), as one Gaussian: z = L w with w independent, x = C z + b + noise."""
+    """log p(x) of the linear model, (B,), as one Gaussian: z = L w with w independent, x = C z + b
+    + noise.
+    """
     a, b = model.transit.linear.weight, model.transit.linear.bias
     first, q = moments(model.first), model.transition(torch.zeros(D).double()).scale
     powers = [torch.linalg.matrix_power(a, i) for i in range(T)]
-    lower = torch.cat([torch.cat([powers[t - s] if s <= t else 0 * a for s in range(T)], 1) for t in range(T)])
+    lower = torch.cat(
+        [torch.cat([powers[t - s] if s <= t else 0 * a for s in range(T)], 1) for t in range(T)]
+    )
     mean = lower @ torch.cat([first.loc, *[b] * (T - 1)])
     spread = lower @ torch.diag(torch.cat([first.scale, *[q] * (T - 1)]).square()) @ lower.T
     emit = torch.block_diag(*[model.write.weight] * T)
@@ -75,7 +83,9 @@ def estimates(model: DMM, x: Tensor, runs: int, particles: int, threshold: float
     return log_p.unflatten(0, (runs, -1))
 
 
-@pytest.mark.certifies("dmm", claim="with particles, the filter's estimate of the likelihood has no bias")
+@pytest.mark.certifies(
+    "dmm", claim="with particles, the filter's estimate of the likelihood has no bias"
+)
 @pytest.mark.parametrize("threshold", [0.0, 0.5, 1.0])
 def test_likelihood_estimate_has_no_bias(threshold):
     # E p̂(x) = p(x) whether or not paths are resampled: n = 20,000 runs, z = 4
@@ -89,12 +99,16 @@ def test_likelihood_estimate_has_no_bias(threshold):
 def test_many_particles_come_near_the_exact_likelihood():
     model = chain()
     x = data(model, 4)
-    torch.testing.assert_close(estimates(model, x, 20, 500, 0.5).mean(0), exact(model, x).detach(), rtol=0, atol=0.05)
+    torch.testing.assert_close(
+        estimates(model, x, 20, 500, 0.5).mean(0), exact(model, x).detach(), rtol=0, atol=0.05
+    )
 
 
 def test_resampling_makes_the_bound_of_a_poor_proposal_tighter():
-    # FIVO against IWAE: means over 50 x and 100 runs of K = 8 particles each, z = 4. It is no law for every proposal: one
-    # that looks ahead may lose by resampling, since the weights so far do not know what it has seen.
+    # FIVO against IWAE: means over 50 x and 100 runs of K = 8 particles each, z = 4. It is no law
+    # for every proposal: one
+    # that looks ahead may lose by resampling, since the weights so far do not know what it has
+    # seen.
     model = untrained().requires_grad_(False)
     x = data(model, 50)
     fivo, iwae = estimates(model, x, 100, 8, 0.5).mean(0), estimates(model, x, 100, 8, 0.0).mean(0)
@@ -103,13 +117,17 @@ def test_resampling_makes_the_bound_of_a_poor_proposal_tighter():
     assert fivo.mean() < exact(model, x).mean()
 
 
-@pytest.mark.certifies("dmm", claim="with particles and no resampling the bound is the importance-weighted one")
+@pytest.mark.certifies(
+    "dmm", claim="with particles and no resampling the bound is the importance-weighted one"
+)
 def test_without_resampling_it_is_the_importance_weighted_bound():
     model, k = chain(), 5
     x = data(model, 4)
     with seeded("draws"):
         expected = model.infer(x, None, k).log_w.logsumexp(0) - math.log(k)
-    with seeded("draws"):  # the filter draws uniforms as well, so the seeds part ways: the noise is replayed instead
+    with seeded(
+        "draws"
+    ):  # the filter draws uniforms as well, so the seeds part ways: the noise is replayed instead
         seen, state, total = model.sight(x), model.start(k, 4, x), torch.zeros(k, 4).double()
         for t in range(T):
             log_alpha, state = model.step(seen, t, state)

@@ -1,4 +1,6 @@
-"""The flow prior: a density that integrates to one, log-determinants of autograd, and draws that follow it."""
+"""The flow prior: a density that integrates to one, log-determinants of autograd, and draws that
+follow it.
+"""
 
 import math
 from dataclasses import replace
@@ -41,7 +43,9 @@ def test_log_density_is_that_of_autograds_jacobian(kind, latent) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_draws_follow_the_density(kind) -> None:
-    """E_p[r/p] = 1 for a Gaussian r inside p; n = 50,000, z-score below 4. And draws return to their base by f."""
+    """E_p[r/p] = 1 for a Gaussian r inside p; n = 50,000, z-score below 4. And draws return to
+    their base by f.
+    """
     p, n = made(kind, 2)(), 50_000
     z = p.sample((n,))
     r = torch.distributions.Normal(z.mean(0), 0.6 * z.std(0))
@@ -59,7 +63,9 @@ def test_density_and_draws_work_under_stacked_seeds(kind) -> None:
         torch.nn.init.normal_(p, 0, 0.1)
     state, z = stack_module_state(priors), torch.randn(2, 4, 3).double()  # the codes of two seeds
 
-    class Both(torch.nn.Module):  # zuko runs its networks when the density is asked for, which must be inside
+    class Both(
+        torch.nn.Module
+    ):  # zuko runs its networks when the density is asked for, which must be inside
         def __init__(self):
             super().__init__()
             self.prior = priors[0]
@@ -73,7 +79,9 @@ def test_density_and_draws_work_under_stacked_seeds(kind) -> None:
         return functional_call(Both(), state, (z,))
 
     log_p, draws = vmap(both, randomness="different")(*state, z)
-    torch.testing.assert_close(log_p, torch.stack([p().log_prob(each) for p, each in zip(priors, z, strict=True)]))
+    torch.testing.assert_close(
+        log_p, torch.stack([p().log_prob(each) for p, each in zip(priors, z, strict=True)])
+    )
     assert draws.shape == (2, 2, 3)
 
 

@@ -1,4 +1,6 @@
-"""The four flow posteriors: log-determinants against autograd's Jacobian, densities against the Gaussian they start from."""
+"""The four flow posteriors: log-determinants against autograd's Jacobian, densities against the
+Gaussian they start from.
+"""
 
 import math
 from dataclasses import replace
@@ -34,7 +36,9 @@ def loud(model: torch.nn.Module) -> torch.nn.Module:
     return model
 
 
-@pytest.mark.certifies("planar", "sylvester", "householder", "iaf", claim="log |det| is that of autograd's Jacobian")
+@pytest.mark.certifies(
+    "planar", "sylvester", "householder", "iaf", claim="log |det| is that of autograd's Jacobian"
+)
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("latent", [1, 2, 5])
 def test_log_determinant_is_that_of_autograds_jacobian(variant, latent) -> None:
@@ -50,10 +54,18 @@ def test_log_determinant_is_that_of_autograds_jacobian(variant, latent) -> None:
             torch.testing.assert_close(log_det[0, b], expected, rtol=1e-10, atol=1e-10)
 
 
-@pytest.mark.certifies("planar", "sylvester", "householder", "iaf", claim="the density of its draws is right: E_q[p/q] = 1")
+@pytest.mark.certifies(
+    "planar",
+    "sylvester",
+    "householder",
+    "iaf",
+    claim="the density of its draws is right: E_q[p/q] = 1",
+)
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_the_mean_of_p_over_q_is_one(variant) -> None:
-    """A Gaussian of four fifths the width, far inside q's tails, for a small variance; z-score below 4, n = 200,000."""
+    """A Gaussian of four fifths the width, far inside q's tails, for a small variance; z-score
+    below 4, n = 200,000.
+    """
     torch.manual_seed(1)
     spec = replace(SPECS[1], latent=2)
     q = variant(spec).double().encoder(rows(spec, 1).double())
@@ -70,10 +82,14 @@ def test_householder_gives_the_gaussian_with_the_turned_covariance() -> None:
     spec = SPECS[1]
     q = flows.householder(spec).double().encoder(rows(spec, 3).double())
     z, log_q = draw(q, (7,))
-    turn = torch.autograd.functional.jacobian(lambda e: q.f(e[None, None].expand(1, 3, -1))[0][0], torch.zeros(5).double())
+    turn = torch.autograd.functional.jacobian(
+        lambda e: q.f(e[None, None].expand(1, 3, -1))[0][0], torch.zeros(5).double()
+    )
     base = q.base.base_dist
     covariance = turn @ base.scale.square().diag_embed() @ turn.mT
-    exact = torch.distributions.MultivariateNormal((turn @ base.loc[..., None]).squeeze(-1), covariance)
+    exact = torch.distributions.MultivariateNormal(
+        (turn @ base.loc[..., None]).squeeze(-1), covariance
+    )
     torch.testing.assert_close(log_q, exact.log_prob(z), rtol=1e-9, atol=1e-9)
 
 
@@ -105,7 +121,9 @@ def test_it_trains_and_samples_on_every_kind_of_data(variant, spec) -> None:
 
 @pytest.mark.parametrize("variant", [flows.householder, flows.iaf])
 @pytest.mark.parametrize("latent", [1, 2, 5])
-def test_a_flow_with_an_inverse_knows_the_density_of_its_own_draws_and_of_any_other_code(variant, latent) -> None:
+def test_a_flow_with_an_inverse_knows_the_density_of_its_own_draws_and_of_any_other_code(
+    variant, latent
+) -> None:
     torch.manual_seed(0)
     q = loud(variant(replace(SPECS[1], latent=latent)).double()).encoder(rows(SPECS[1], 4).double())
     z, log_q = draw(q, (3,))
@@ -120,7 +138,9 @@ def test_the_density_of_a_two_dimensional_iaf_integrates_to_one() -> None:
     q = flows.iaf(replace(SPECS[1], latent=2)).double().encoder(rows(SPECS[1], 1).double())
     axis = torch.linspace(-9, 9, 601, dtype=torch.double)
     density = q.log_prob(torch.cartesian_prod(axis, axis)[:, None]).exp().reshape(601, 601)
-    assert torch.trapezoid(torch.trapezoid(density, axis), axis).item() == pytest.approx(1, abs=1e-6)
+    assert torch.trapezoid(torch.trapezoid(density, axis), axis).item() == pytest.approx(
+        1, abs=1e-6
+    )
 
 
 @pytest.mark.parametrize("variant", [flows.planar, flows.sylvester])

@@ -28,10 +28,14 @@ def test_the_gradient_is_that_of_rate_and_weighed_constraint() -> None:
     by_hand = trace.kl.mean() + 2.5 * ((x - trace.px.mean[0]).square().sum(1).mean() - 6 * 0.09)
     torch.testing.assert_close(loss, by_hand)
     for part in (model.encoder, model.decoder):
-        torch.testing.assert_close(quadrature.gradient(model, loss, part), quadrature.gradient(model, by_hand, part))
+        torch.testing.assert_close(
+            quadrature.gradient(model, loss, part), quadrature.gradient(model, by_hand, part)
+        )
 
 
-@pytest.mark.certifies("geco", claim="λ follows its multiplicative update, step by step in Python's numbers")
+@pytest.mark.certifies(
+    "geco", claim="λ follows its multiplicative update, step by step in Python's numbers"
+)
 def test_lambda_rises_while_the_target_is_missed_and_falls_where_it_is_more_than_met() -> None:
     loss = GECO(speed=0.1, smooth=0.8)
     log_lambda, mean = 0.0, None
@@ -53,7 +57,10 @@ class Free(Encoder):
 
     def __init__(self) -> None:
         super().__init__()
-        self.gain, self.log_scale = nn.Parameter(torch.tensor(0.5)), nn.Parameter(torch.tensor(-1.0))
+        self.gain, self.log_scale = (
+            nn.Parameter(torch.tensor(0.5)),
+            nn.Parameter(torch.tensor(-1.0)),
+        )
 
     def forward(self, x, c=None):
         return normal(self.gain * x, self.log_scale.exp())
@@ -73,13 +80,21 @@ class Gain(Decoder):
 
 
 @pytest.mark.certifies(
-    "geco", claim="on a Gaussian it meets the target at the least rate that rate-distortion theory allows"
+    "geco",
+    claim="on a Gaussian it meets the target at the least rate that rate-distortion theory allows",
 )
 def test_a_gaussian_is_coded_at_the_rate_of_rate_distortion_theory() -> None:
-    """x ~ N(0, 1) reconstructed to a mean squared error D costs -½ log D nats at the least (Shannon 1959)."""
+    """x ~ N(0, 1) reconstructed to a mean squared error D costs -½ log D nats at the least (Shannon
+    1959).
+    """
     torch.manual_seed(0)
     target = 0.25
-    model = VAE(Free(), Gain(), StandardNormal(Spec((1,), "normal", latent=1)), GECO(math.sqrt(target), 0.02, 0.9))
+    model = VAE(
+        Free(),
+        Gain(),
+        StandardNormal(Spec((1,), "normal", latent=1)),
+        GECO(math.sqrt(target), 0.02, 0.9),
+    )
     optimiser = torch.optim.Adam(model.parameters(), 0.01)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, 1500)
     for _ in range(1500):

@@ -1,4 +1,6 @@
-"""Hamiltonian dynamics: reversible, of known volume, an unbiased estimate of p(x), and the plain VAE with no steps."""
+"""Hamiltonian dynamics: reversible, of known volume, an unbiased estimate of p(x), and the plain
+VAE with no steps.
+"""
 
 import math
 from dataclasses import replace
@@ -22,11 +24,15 @@ def test_the_volume_changes_by_the_tempering_alone() -> None:
 
     def pair(both: torch.Tensor) -> torch.Tensor:
         z, momentum = both.chunk(2)
-        return torch.cat([part[0, 0] for part in q.evolve(z.expand(1, 2, -1), momentum.expand(1, 2, -1))])
+        return torch.cat(
+            [part[0, 0] for part in q.evolve(z.expand(1, 2, -1), momentum.expand(1, 2, -1))]
+        )
 
     jacobian = torch.autograd.functional.jacobian(pair, torch.randn(8).double())
     expected = -4 * q.scales[0].log()  # D = 4 momenta scaled by 1/√T_0
-    torch.testing.assert_close(torch.linalg.slogdet(jacobian).logabsdet, expected.detach(), rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(
+        torch.linalg.slogdet(jacobian).logabsdet, expected.detach(), rtol=1e-10, atol=1e-10
+    )
 
 
 @pytest.mark.certifies("hvae", claim="leapfrog run backwards returns to its start")
@@ -58,12 +64,16 @@ def test_no_steps_is_the_plain_vae() -> None:
 
 @pytest.mark.certifies("hvae", claim="the weights have the mean p(x) of quadrature")
 def test_weights_have_the_mean_of_the_likelihood() -> None:
-    """E exp(log p(x, z) - log q) = p(x), by quadrature over two dimensions; n = 40,000, z-score below 4."""
+    """E exp(log p(x, z) - log q) = p(x), by quadrature over two dimensions; n = 40,000, z-score
+    below 4.
+    """
     torch.manual_seed(4)
     spec = replace(VECTOR, latent=2)
     model, x, n = hvae(spec, steps=3).double(), rows_of(spec, 3).double(), 40_000
     with torch.no_grad():
-        model.encoder.net.net.out[-1].bias[2:] += 1  # a start wider than the posterior, so that weights have no long tail
+        model.encoder.net.net.out[-1].bias[2:] += (
+            1  # a start wider than the posterior, so that weights have no long tail
+        )
     axis = torch.linspace(-8, 8, 401, dtype=torch.double)
     z = torch.cartesian_prod(axis, axis)[:, None].expand(-1, 3, -1)
     with torch.no_grad():
@@ -76,10 +86,15 @@ def test_weights_have_the_mean_of_the_likelihood() -> None:
 
 def test_dynamics_come_nearer_to_the_posterior_than_a_start_from_the_prior() -> None:
     torch.manual_seed(5)
-    model, x = hvae(VECTOR, steps=4, largest=0.3, hottest=0.01).double(), 2 * rows_of(VECTOR, 200).double()
+    model, x = (
+        hvae(VECTOR, steps=4, largest=0.3, hottest=0.01).double(),
+        2 * rows_of(VECTOR, 200).double(),
+    )
     with torch.no_grad():
         q = model.encoder(x)
-        target = model.decoder(q.start.mean[None]).log_prob(x) + model.prior().log_prob(q.start.mean)
+        target = model.decoder(q.start.mean[None]).log_prob(x) + model.prior().log_prob(
+            q.start.mean
+        )
         moved = model.decoder(q.mean[None]).log_prob(x) + model.prior().log_prob(q.mean)
     assert (moved > target).double().mean() > 0.9
 
@@ -89,7 +104,9 @@ def test_stacked_seeds_give_the_single_ones_centres() -> None:
     params, buffers = stack_module_state(models)
     with at_centre():
         single = torch.stack([m.infer(x).z for m in models])
-        stacked = vmap(lambda p, b: _codes(models[0], p, b, x), randomness="different")(params, buffers)
+        stacked = vmap(lambda p, b: _codes(models[0], p, b, x), randomness="different")(
+            params, buffers
+        )
     torch.testing.assert_close(stacked, single)
 
 

@@ -1,4 +1,6 @@
-"""Importance-weighted bounds against quadrature, and their gradients against autograd through log mean w."""
+"""Importance-weighted bounds against quadrature, and their gradients against autograd through log
+mean w.
+"""
 
 import math
 from itertools import pairwise
@@ -41,7 +43,8 @@ def test_iwae_bound_rises_with_k_and_converges_to_the_log_likelihood() -> None:
 
 
 @pytest.mark.certifies(
-    "iwae", claim="the gradient is that of autograd through log mean w: each draw by its normalised weight"
+    "iwae",
+    claim="the gradient is that of autograd through log mean w: each draw by its normalised weight",
 )
 def test_iwae_gradient_weighs_draws_by_their_normalised_weights() -> None:
     """Σ softmax(+log w) ∂ log w, the weights detached: a wrong sign would favour the worst draw."""
@@ -52,8 +55,12 @@ def test_iwae_gradient_weighs_draws_by_their_normalised_weights() -> None:
         log_w = model.infer(x, k=6).log_w
     by_hand = -(log_w.detach().softmax(0) * log_w).sum(0).mean()
     wrong = -((-log_w.detach()).softmax(0) * log_w).sum(0).mean()
-    torch.testing.assert_close(quadrature.gradient(model, loss), quadrature.gradient(model, by_hand), atol=1e-12, rtol=0)
-    assert not torch.allclose(quadrature.gradient(model, loss), quadrature.gradient(model, wrong), atol=1e-2)
+    torch.testing.assert_close(
+        quadrature.gradient(model, loss), quadrature.gradient(model, by_hand), atol=1e-12, rtol=0
+    )
+    assert not torch.allclose(
+        quadrature.gradient(model, loss), quadrature.gradient(model, wrong), atol=1e-2
+    )
 
 
 def test_iwae_loss_is_minus_the_log_of_the_mean_weight() -> None:
@@ -93,7 +100,10 @@ def test_piwae_gives_each_half_the_gradient_of_its_own_bound() -> None:
         inference = -bound(model.infer(x, k=6).log_w, 3)
     for part, own in [(model.encoder, inference), (model.decoder, generative)]:
         torch.testing.assert_close(
-            quadrature.gradient(model, loss, part), quadrature.gradient(model, own, part), atol=1e-12, rtol=0
+            quadrature.gradient(model, loss, part),
+            quadrature.gradient(model, own, part),
+            atol=1e-12,
+            rtol=0,
         )
 
 

@@ -1,4 +1,6 @@
-"""InfoVAE: maximum mean discrepancy of shifted Gaussians against its closed form, and its lack of bias."""
+"""InfoVAE: maximum mean discrepancy of shifted Gaussians against its closed form, and its lack of
+bias.
+"""
 
 import math
 
@@ -20,14 +22,20 @@ def closed_form(shift, d, width):
 @pytest.mark.parametrize("shift", [0.0, 1.0])
 def test_gaussian_mmd_is_unbiased_for_its_closed_form(shift):
     torch.manual_seed(0)
-    d, repeats, n = 3, 4000, 10  # the mean of 4000 estimates within 4 standard errors; a biased one is out by 2/n
+    d, repeats, n = (
+        3,
+        4000,
+        10,
+    )  # the mean of 4000 estimates within 4 standard errors; a biased one is out by 2/n
     values = torch.stack([
         gaussian_mmd(torch.randn(n, d, dtype=torch.float64), torch.randn(n, d, dtype=torch.float64) + shift)
         for _ in range(repeats)
     ])  # fmt: skip
     z = (values.mean() - closed_form(shift, d, width=d)) / (values.std() / repeats**0.5)
     assert abs(z) < 4
-    assert 2 / n * (1 - (d / (d + 2)) ** (d / 2)) > 10 * values.std() / repeats**0.5  # so a biased one would be seen
+    assert (
+        2 / n * (1 - (d / (d + 2)) ** (d / 2)) > 10 * values.std() / repeats**0.5
+    )  # so a biased one would be seen
 
 
 def test_mmd_is_the_double_loop():
@@ -47,7 +55,10 @@ def test_squared_distances_are_those_of_cdist():
 @pytest.mark.certifies("info", claim="α = 0, λ = 1 is the ELBO")
 def test_alpha_0_and_weight_1_give_the_plain_bound():
     torch.manual_seed(0)
-    model, x = info(Spec((1, 8, 8), latent=3, hidden=8), alpha=0.0, weight=1.0), torch.ones(6, 1, 8, 8)
+    model, x = (
+        info(Spec((1, 8, 8), latent=3, hidden=8), alpha=0.0, weight=1.0),
+        torch.ones(6, 1, 8, 8),
+    )
     terms = model(x)
     torch.testing.assert_close(terms["loss"], terms["distortion"] + terms["rate"])
 
@@ -55,7 +66,10 @@ def test_alpha_0_and_weight_1_give_the_plain_bound():
 @pytest.mark.certifies("info", claim="the weights of KL and MMD are those of equation 6")
 def test_the_weights_are_those_of_equation_6():
     torch.manual_seed(0)
-    model, x = info(Spec((1, 8, 8), latent=3, hidden=8), alpha=0.3, weight=5.0), torch.ones(6, 1, 8, 8)
+    model, x = (
+        info(Spec((1, 8, 8), latent=3, hidden=8), alpha=0.3, weight=5.0),
+        torch.ones(6, 1, 8, 8),
+    )
     t = model(x)
     torch.testing.assert_close(t["loss"], t["distortion"] + 0.7 * t["rate"] + 4.3 * t["mmd"])
 

@@ -25,7 +25,10 @@ def test_gaussian_kl_equals_its_integral() -> None:
 def test_gaussian_kl_sums_over_latent_dimensions() -> None:
     q, p = gaussian([0.4, -1.0], [0.7, 1.3]), gaussian([0.0, 0.2], [1.0, 0.9])
     torch.testing.assert_close(kl(q, p), quadrature.kl(q, p, 2), atol=1e-9, rtol=0)
-    each = [kl(gaussian([a], [b]), gaussian([c], [d])) for a, b, c, d in [(0.4, 0.7, 0.0, 1.0), (-1.0, 1.3, 0.2, 0.9)]]
+    each = [
+        kl(gaussian([a], [b]), gaussian([c], [d]))
+        for a, b, c, d in [(0.4, 0.7, 0.0, 1.0), (-1.0, 1.3, 0.2, 0.9)]
+    ]
     torch.testing.assert_close(kl(q, p), each[0] + each[1], atol=1e-12, rtol=0)
 
 

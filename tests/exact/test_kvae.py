@@ -1,4 +1,6 @@
-"""The filter and the smoother inside KVAE, against one joint Gaussian of all states and codes; and what it learns."""
+"""The filter and the smoother inside KVAE, against one joint Gaussian of all states and codes; and
+what it learns.
+"""
 
 import math
 from dataclasses import replace
@@ -29,9 +31,11 @@ def codes(n: int = 3, size: int = D) -> Tensor:
 
 
 def joint(model: StateSpace, a: Tensor) -> tuple[MultivariateNormal, Tensor, Tensor]:
-    """The Gaussian of a_1:T under the matrices that row `a` (T, D) meets, with mean and covariance of z given that row.
+    """The Gaussian of a_1:T under the matrices that row `a` (T, D) meets, with mean and covariance
+    of z given that row.
 
-    All states are a linear map of the noise w of every step: z_t = Σ_s A_t … A_s+1 w_s, where w_1 holds z_1.
+    All states are a linear map of the noise w of every step: z_t = Σ_s A_t … A_s+1 w_s, where w_1
+    holds z_1.
     """
     forward, emit, _ = model.matrices(torch.nn.functional.pad(a, (0, 0, 1, 0))[None, :-1])
     forward, emit = forward[0].expand(T, D, D), emit[0].expand(T, D, D)
@@ -82,7 +86,8 @@ def test_padding_does_not_move_the_smoother():
 
 
 def test_mixed_dynamics_are_a_density_over_codes():
-    # ∫∫ p(a_1, a_2) on a grid of 401² points: the mixture weights may depend on earlier codes only, or this is not 1
+    # ∫∫ p(a_1, a_2) on a grid of 401² points: the mixture weights may depend on earlier codes only,
+    # or this is not 1
     model = space(3, size=1)
     with torch.no_grad():
         model.raw_scales.fill_(0.5)
@@ -137,12 +142,14 @@ def test_states_come_back_with_their_covariance():
 
 
 def test_covariances_stay_positive_over_a_long_chain_in_float32():
-    # codes with far less noise than states, and states that grow: a filter in float32 finds no Cholesky factor here
+    # codes with far less noise than states, and states that grow: a filter in float32 finds no
+    # Cholesky factor here
     with seeded("long"):
         model = StateSpace(16, 8, 1)
     with torch.no_grad():
         model.transitions.copy_(
-            1.02 * torch.eye(16) + 0.05 * torch.randn(1, 16, 16, generator=torch.Generator().manual_seed(0))
+            1.02 * torch.eye(16)
+            + 0.05 * torch.randn(1, 16, 16, generator=torch.Generator().manual_seed(0))
         )
         model.raw_scales[1], model.raw_scales[2] = 1.0, -20.0
         found = model.filter(torch.randn(2, 160, 16, generator=torch.Generator().manual_seed(1)))

@@ -19,10 +19,14 @@ def log_normal(z: Tensor, loc: Tensor, scale: Tensor) -> Tensor:
     return (-0.5 * math.log(2 * math.pi) - scale.log() - (z - loc) ** 2 / (2 * scale**2)).sum(-1)
 
 
-@pytest.mark.certifies("ladder", claim="the posterior of a layer is the normalised product of evidence and prior")
+@pytest.mark.certifies(
+    "ladder", claim="the posterior of a layer is the normalised product of evidence and prior"
+)
 def test_product_is_the_normalised_product_of_two_gaussians() -> None:
     def gaussian(loc: float, scale: float) -> torch.distributions.Distribution:
-        return normal(torch.tensor([loc], dtype=torch.float64), torch.tensor([scale], dtype=torch.float64))
+        return normal(
+            torch.tensor([loc], dtype=torch.float64), torch.tensor([scale], dtype=torch.float64)
+        )
 
     a, b = gaussian(1.2, 0.6), gaussian(-0.4, 1.1)
     z, cell = quadrature.grid(1, 10.0, 4001)
@@ -32,7 +36,9 @@ def test_product_is_the_normalised_product_of_two_gaussians() -> None:
 
 
 def by_hand(trace: Trace, top: Tensor) -> Tensor:
-    """log p(x|z) + Σ log p(z_l|·) - log q(z_l|·), from means and scales; `top` is log p of the deepest latent."""
+    """log p(x|z) + Σ log p(z_l|·) - log q(z_l|·), from means and scales; `top` is log p of the
+    deepest latent.
+    """
     total = trace.log_px + top
     for i, latent in enumerate(trace.latents):
         q, p = latent.q.base_dist, getattr(latent.p, "base_dist", None)
@@ -58,19 +64,26 @@ def test_ladder_posterior_of_a_lower_layer_depends_on_the_draw_above() -> None:
     trace = model.infer(x, k=3)
     _, seen = model.likelihoods(x, None)
     p = trace.latents[1].p
-    expected = (seen.mean / seen.variance + p.mean / p.variance) / (1 / seen.variance + 1 / p.variance)
+    expected = (seen.mean / seen.variance + p.mean / p.variance) / (
+        1 / seen.variance + 1 / p.variance
+    )
     torch.testing.assert_close(trace.latents[1].q.mean, expected, atol=1e-10, rtol=0)
     assert (trace.latents[1].q.mean.std(0) > 1e-4).all()
 
 
-@pytest.mark.certifies("two_level", claim="log w is the sum of its layers' terms, with the mixture of posteriors on top")
+@pytest.mark.certifies(
+    "two_level",
+    claim="log w is the sum of its layers' terms, with the mixture of posteriors on top",
+)
 def test_two_level_log_w_is_its_terms_added_by_hand() -> None:
     torch.manual_seed(0)
     model = two_level(SPEC, components=3).double()
     trace = model.infer(torch.rand(4, 6).round().double(), k=5)
     loc, raw = model.deep(model.pseudo.sigmoid()).chunk(2, -1)
     scale = torch.nn.functional.softplus(raw) + 1e-3
-    top = torch.stack([log_normal(trace.z, loc[m], scale[m]) for m in range(3)]).logsumexp(0) - math.log(3)
+    top = torch.stack([log_normal(trace.z, loc[m], scale[m]) for m in range(3)]).logsumexp(
+        0
+    ) - math.log(3)
     torch.testing.assert_close(trace.log_w, by_hand(trace, top), atol=1e-10, rtol=0)
 
 

@@ -10,7 +10,9 @@ from vaezoo.core import Spec
 from vaezoo.distributions import normal
 
 SPEC = Spec((1, 8, 8), n_train=20, latent=3, hidden=8)
-X = torch.bernoulli(torch.full((10, 1, 8, 8), 0.5, dtype=torch.float64), generator=torch.Generator().manual_seed(0))
+X = torch.bernoulli(
+    torch.full((10, 1, 8, 8), 0.5, dtype=torch.float64), generator=torch.Generator().manual_seed(0)
+)
 
 
 def gradients(model, part):
@@ -19,10 +21,14 @@ def gradients(model, part):
     return torch.cat([p.grad.flatten() for p in getattr(model, part).parameters()])
 
 
-@pytest.mark.certifies("lagging", claim="the decoder learns at one step in inner + 1 and the encoder at every one")
+@pytest.mark.certifies(
+    "lagging", claim="the decoder learns at one step in inner + 1 and the encoder at every one"
+)
 def test_the_decoder_learns_at_one_step_in_inner_plus_1_and_the_encoder_at_every():
     torch.manual_seed(0)
-    model = lagging(SPEC, inner=2).double().eval()  # in evaluation nothing counts: the step is set by hand
+    model = (
+        lagging(SPEC, inner=2).double().eval()
+    )  # in evaluation nothing counts: the step is set by hand
     for step in range(6):
         model.loss.step.fill_(step)
         assert (gradients(model, "decoder").abs().sum() > 0) == (step % 3 == 0)
@@ -52,7 +58,16 @@ def test_the_loss_is_the_negative_elbo():
 
 def test_the_aggressive_phase_ends_after_the_first_epoch_whose_information_fell_and_never_returns():
     loss, states = Lagging(SPEC), []
-    for information in (1.0, 1.0, 2.0, 2.0, 3.0, 0.0, 9.0, 9.0):  # epochs of 2 steps: means 1, 2, 1.5, 9
+    for information in (
+        1.0,
+        1.0,
+        2.0,
+        2.0,
+        3.0,
+        0.0,
+        9.0,
+        9.0,
+    ):  # epochs of 2 steps: means 1, 2, 1.5, 9
         loss._observe(torch.tensor(information), 2)
         states.append(loss.aggressive.item())
     assert states == [1, 1, 1, 1, 1, 0, 0, 0]
@@ -67,7 +82,9 @@ def test_evaluation_changes_no_buffer():
     assert all(torch.equal(before[name], b) for name, b in model.named_buffers())
 
 
-@pytest.mark.certifies("lagging", claim="its I(x; z) is log B for posteriors far apart and 0 for equal ones")
+@pytest.mark.certifies(
+    "lagging", claim="its I(x; z) is log B for posteriors far apart and 0 for equal ones"
+)
 def test_mutual_information_is_log_b_for_posteriors_far_apart_and_0_for_equal_ones():
     far = normal(100.0 * torch.arange(8.0)[:, None], torch.ones(8, 1))
     equal = normal(torch.zeros(8, 1), torch.ones(8, 1))

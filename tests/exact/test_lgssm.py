@@ -1,7 +1,8 @@
-"""On linear-Gaussian chains log p(x) is known: no model may pass it, and a stepwise one must come near.
+"""On linear-Gaussian chains log p(x) is known: no model may pass it, and a stepwise one must come
+near.
 
-The chain is z_1 ~ N(0, P), z_t = A z_t-1 + N(0, Q), x_t = C z_t + N(0, R). Its x is one Gaussian of T C numbers, whose
-covariance is written down here without any filter.
+The chain is z_1 ~ N(0, P), z_t = A z_t-1 + N(0, Q), x_t = C z_t + N(0, R). Its x is one Gaussian of
+T C numbers, whose covariance is written down here without any filter.
 """
 
 import functools
@@ -19,12 +20,18 @@ from vaezoo_plugins.vrnn import vrnn
 from vaezoo.core import Model, Spec
 from vaezoo.data.data import Card, Data
 from vaezoo.seeds import seeded
-from vaezoo.training import fit
+from vaezoo.training.training import fit
 
 T, CHANNELS = 16, 3
-A = 0.95 * torch.tensor([[math.cos(0.5), -math.sin(0.5)], [math.sin(0.5), math.cos(0.5)]], dtype=torch.float64)
+A = 0.95 * torch.tensor(
+    [[math.cos(0.5), -math.sin(0.5)], [math.sin(0.5), math.cos(0.5)]], dtype=torch.float64
+)
 C = torch.tensor([[1.0, 0.0], [0.5, 0.5], [0.0, -1.0]], dtype=torch.float64)
-P, Q, R = torch.eye(2).double(), 0.0975 * torch.eye(2).double(), 0.04 * torch.eye(CHANNELS).double()  # P is stationary
+P, Q, R = (
+    torch.eye(2).double(),
+    0.0975 * torch.eye(2).double(),
+    0.04 * torch.eye(CHANNELS).double(),
+)  # P is stationary
 
 
 @functools.cache
@@ -33,10 +40,13 @@ def joint() -> MultivariateNormal:
     powers = [torch.linalg.matrix_power(A, i) for i in range(T)]
     noise = [P] + [Q] * (T - 1)
     # z_t = Σ_{s ≤ t} A^{t-s} w_s with independent w_s
-    lower = torch.cat([torch.cat([powers[t - s] if s <= t else 0 * A for s in range(T)], 1) for t in range(T)], 0)
+    lower = torch.cat(
+        [torch.cat([powers[t - s] if s <= t else 0 * A for s in range(T)], 1) for t in range(T)], 0
+    )
     emit = torch.block_diag(*[C] * T) @ lower
     return MultivariateNormal(
-        torch.zeros(T * CHANNELS).double(), emit @ torch.block_diag(*noise) @ emit.T + torch.block_diag(*[R] * T)
+        torch.zeros(T * CHANNELS).double(),
+        emit @ torch.block_diag(*noise) @ emit.T + torch.block_diag(*[R] * T),
     )
 
 
@@ -50,12 +60,19 @@ def chain(n: int = 2000) -> Data:
     with seeded("chain"):
         x = joint().sample((n + 1000,)).float().unflatten(1, (T, CHANNELS))
     spec = Spec((T, CHANNELS), "normal", n_train=n, latent=4, hidden=32)
-    return Data("chain", spec, x[:n], x[n : n + 500], x[n + 500 :], Card("", "", "", ""), exact=exact)
+    return Data(
+        "chain", spec, x[:n], x[n : n + 500], x[n + 500 :], Card("", "", "", ""), exact=exact
+    )
 
 
 def independent_normals(data: Data) -> Tensor:
     """log p(x) of the test rows under one Normal for every step and channel, (N,)."""
-    return torch.distributions.Normal(data.train.mean(0), data.train.std(0)).log_prob(data.test).flatten(1).sum(1)
+    return (
+        torch.distributions.Normal(data.train.mean(0), data.train.std(0))
+        .log_prob(data.test)
+        .flatten(1)
+        .sum(1)
+    )
 
 
 @functools.cache
@@ -75,7 +92,9 @@ def bounds(model: Model, x: Tensor, k: int) -> tuple[Tensor, Tensor]:
     return (trace.log_px - trace.kl).mean(0), trace.log_w.logsumexp(0) - math.log(k)
 
 
-@pytest.mark.certifies("vrnn", claim="on a linear-Gaussian chain it closes most of the gap to the exact log p(x)")
+@pytest.mark.certifies(
+    "vrnn", claim="on a linear-Gaussian chain it closes most of the gap to the exact log p(x)"
+)
 def test_vrnn_closes_most_of_the_gap_to_the_exact_likelihood():
     data, model = trained_vrnn()
     elbo, _ = bounds(model, data.test, 16)
@@ -83,7 +102,9 @@ def test_vrnn_closes_most_of_the_gap_to_the_exact_likelihood():
     assert (elbo.mean() - floor) / (known - floor) >= 0.8
 
 
-@pytest.mark.certifies("vrnn", claim="on a linear-Gaussian chain its bounds stay below the exact log p(x)")
+@pytest.mark.certifies(
+    "vrnn", claim="on a linear-Gaussian chain its bounds stay below the exact log p(x)"
+)
 def test_vrnn_stays_at_or_below_the_exact_likelihood():
     data, model = trained_vrnn()
     elbo, iwae = bounds(model, data.test, 64)
@@ -103,7 +124,9 @@ def linear_dmm(spec: Spec) -> Model:
 
 
 def linear_kvae(spec: Spec) -> Model:
-    """With codes as wide as x that start close to it: its noise then belongs to the state space, as in the data."""
+    """With codes as wide as x that start close to it: its noise then belongs to the state space, as
+    in the data.
+    """
     model = kvae(replace(spec, latent=CHANNELS), components=1, linear=True)
     torch.nn.init.constant_(model.likelihood.head.log_scale, -3.0)
     torch.nn.init.constant_(model.encode.raw_scale, -3.0)
@@ -111,7 +134,9 @@ def linear_kvae(spec: Spec) -> Model:
 
 
 @pytest.mark.certifies(
-    "dmm", "kvae", claim="the bound of the linear form comes within 2 % of log p(x) on a linear-Gaussian chain"
+    "dmm",
+    "kvae",
+    claim="the bound of the linear form comes within 2 % of log p(x) on a linear-Gaussian chain",
 )
 @pytest.mark.parametrize("build", [linear_dmm, linear_kvae])
 def test_linear_state_spaces_come_within_two_percent_of_the_exact_likelihood(build):
@@ -123,10 +148,16 @@ def test_linear_state_spaces_come_within_two_percent_of_the_exact_likelihood(bui
     elbo, iwae = bounds(model, data.test, 128)
     known = data.exact(data.test)
     assert known.mean() - elbo.mean() < 0.02 * known.mean().abs()
-    assert (known - iwae).mean() > -3 * (known - iwae).std() / math.sqrt(len(iwae))  # n = 500 test rows, z = 3
+    assert (known - iwae).mean() > -3 * (known - iwae).std() / math.sqrt(
+        len(iwae)
+    )  # n = 500 test rows, z = 3
 
 
 @pytest.mark.parametrize("t", [1, T])
 def test_the_joint_gaussian_has_the_chains_marginals(t: int):
-    cut = slice((t - 1) * CHANNELS, t * CHANNELS)  # P is stationary, so every step has the same marginal
-    torch.testing.assert_close(joint().covariance_matrix[cut, cut], C @ P @ C.T + R, rtol=1e-10, atol=1e-10)
+    cut = slice(
+        (t - 1) * CHANNELS, t * CHANNELS
+    )  # P is stationary, so every step has the same marginal
+    torch.testing.assert_close(
+        joint().covariance_matrix[cut, cut], C @ P @ C.T + R, rtol=1e-10, atol=1e-10
+    )

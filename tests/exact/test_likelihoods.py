@@ -1,4 +1,6 @@
-"""Likelihoods that variants bring: they sum or integrate to one, agree with SciPy, and are refused where not comparable."""
+"""Likelihoods that variants bring: they sum or integrate to one, agree with SciPy, and are refused
+where not comparable.
+"""
 
 import math
 from dataclasses import replace
@@ -46,11 +48,17 @@ def test_binary_cross_entropy_is_no_density_on_grey_pixels_and_the_model_does_no
     x, model = torch.rand(6, 1, 4, 4), cb(GREY)
     trace = model.infer(x)
     raw = trace.px.base.logits
-    cross_entropy = torch.nn.functional.binary_cross_entropy_with_logits(raw[0], x, reduction="none").sum((1, 2, 3))
-    assert (trace.log_px[0] + cross_entropy > 16 * math.log(2) - 1e-3).all()  # the normaliser is at least 2 an entry
+    cross_entropy = torch.nn.functional.binary_cross_entropy_with_logits(
+        raw[0], x, reduction="none"
+    ).sum((1, 2, 3))
+    assert (
+        trace.log_px[0] + cross_entropy > 16 * math.log(2) - 1e-3
+    ).all()  # the normaliser is at least 2 an entry
 
 
-@pytest.mark.certifies("logistic", claim="p(x|z) sums to 1 over the levels and is that of SciPy's logistic")
+@pytest.mark.certifies(
+    "logistic", claim="p(x|z) sums to 1 over the levels and is that of SciPy's logistic"
+)
 @pytest.mark.parametrize("levels", [2, 3, 16, 256])
 @pytest.mark.parametrize(("loc", "scale"), [(0.5, 0.1), (-0.4, 0.02), (1.7, 0.5), (0.2, 3.0)])
 def test_discretised_logistic_sums_to_1_and_is_that_of_scipy(levels, loc, scale):
@@ -116,7 +124,9 @@ def test_sigma_is_evaluated_with_the_running_variance_which_evaluation_leaves_al
     torch.manual_seed(2)
     distortion = model(x)["distortion"]
     torch.manual_seed(2)
-    expected = -stats.norm(model.infer(x).px.mean[0].detach(), variance.sqrt()).logpdf(x).sum(1).mean()
+    expected = (
+        -stats.norm(model.infer(x).px.mean[0].detach(), variance.sqrt()).logpdf(x).sum(1).mean()
+    )
     assert distortion.item() == pytest.approx(expected, rel=1e-9)
     assert torch.equal(model.decoder.likelihood.variance, variance)
 
@@ -136,7 +146,8 @@ def test_gamma_starts_at_the_variance_asked_for_and_learns_it():
 
 
 @pytest.mark.certifies(
-    "gamma", claim="log p(x|z) is SciPy's Normal with variance γ, whose slope is 0 at the mean squared error"
+    "gamma",
+    claim="log p(x|z) is SciPy's Normal with variance γ, whose slope is 0 at the mean squared error",
 )
 def test_gamma_is_at_rest_where_it_is_the_mean_squared_error():
     model, x = gamma(VECTOR, start=0.3).double(), rows(VECTOR)

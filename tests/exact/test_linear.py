@@ -14,11 +14,13 @@ from vaezoo_plugins.linear import linear
 from vaezoo.core import VAE, Spec
 from vaezoo.data.data import Card, Data
 from vaezoo.distributions import kl
-from vaezoo.training import fit
+from vaezoo.training.training import fit
 
 
 def ppca(x: Tensor, k: int) -> tuple[float, Tensor, float]:
-    """Mean log-likelihood at the optimum in nats per x, the weights (d, k) and σ², from the eigenvalues."""
+    """Mean log-likelihood at the optimum in nats per x, the weights (d, k) and σ², from the
+    eigenvalues.
+    """
     x = x.flatten(1).double()
     values, vectors = torch.linalg.eigh(torch.cov(x.T, correction=0))
     values, vectors, d = values.flip(0), vectors.flip(1), x.shape[1]
@@ -45,13 +47,19 @@ def data_of(x: Tensor, latent: int) -> Data:
 
 def gaussian(n: int, d: int) -> Tensor:
     g = torch.Generator().manual_seed(0)
-    x = torch.randn(n, 2, generator=g) @ torch.tensor([[2.0], [1.0]]).mul(torch.randn(2, d, generator=g))
+    x = torch.randn(n, 2, generator=g) @ torch.tensor([[2.0], [1.0]]).mul(
+        torch.randn(2, d, generator=g)
+    )
     return 3 + x + 0.5 * torch.randn(n, d, generator=g)
 
 
-@pytest.mark.certifies("linear", claim="at the optimum of probabilistic PCA the bound is its log-likelihood, to 1e-9")
+@pytest.mark.certifies(
+    "linear", claim="at the optimum of probabilistic PCA the bound is its log-likelihood, to 1e-9"
+)
 def test_bound_at_the_ppca_optimum_is_the_ppca_log_likelihood() -> None:
-    """With W = U (Λ - σ²)^½ and the true posterior, which is diagonal there, the bound is tight to rounding."""
+    """With W = U (Λ - σ²)^½ and the true posterior, which is diagonal there, the bound is tight to
+    rounding.
+    """
     x = gaussian(500, 6).double()
     log_p, weight, s2 = ppca(x, 2)
     model = linear(Spec((6,), "normal", 500, latent=2)).double().train()
@@ -60,7 +68,9 @@ def test_bound_at_the_ppca_optimum_is_the_ppca_log_likelihood() -> None:
     with torch.no_grad():
         model.decoder.weight.copy_(weight / model.decoder.scale)
         model.decoder.likelihood.log_scale.fill_(0.5 * math.log(s2))
-        model.encoder.weight.copy_(torch.linalg.solve(precision, weight.T) / s2 / model.encoder.scale)
+        model.encoder.weight.copy_(
+            torch.linalg.solve(precision, weight.T) / s2 / model.encoder.scale
+        )
         model.encoder.log_scale.copy_(-0.5 * precision.diagonal().log())
     assert exact_bound(model.eval(), x) == pytest.approx(log_p, abs=1e-9)
 

@@ -1,4 +1,6 @@
-"""Missing entries: the bound against the exact marginal of a Gaussian, imputation against the conditional mean."""
+"""Missing entries: the bound against the exact marginal of a Gaussian, imputation against the
+conditional mean.
+"""
 
 import math
 from dataclasses import replace
@@ -15,7 +17,7 @@ from tests.conftest import IMAGE, rows_of
 from vaezoo.core import VAE, Decoder, Encoder, Spec
 from vaezoo.data.files import BadData
 from vaezoo.distributions import Normal, Observed
-from vaezoo.evaluation.imputation import impute
+from vaezoo.evaluation.metrics.imputation import impute
 from vaezoo.networks import StandardNormal
 from vaezoo.seeds import seeded
 
@@ -25,7 +27,9 @@ SIGMA = 0.6
 
 def weights() -> tuple[Tensor, Tensor]:
     g = torch.Generator().manual_seed(0)
-    return torch.randn(5, 2, generator=g, dtype=torch.float64), torch.randn(5, generator=g, dtype=torch.float64)
+    return torch.randn(5, 2, generator=g, dtype=torch.float64), torch.randn(
+        5, generator=g, dtype=torch.float64
+    )
 
 
 class Linear(Decoder):
@@ -34,7 +38,9 @@ class Linear(Decoder):
     def forward(self, z: Tensor, c: Tensor | None = None) -> Observed:
         w, b = weights()
         loc = z @ w.T + b
-        return Observed(Normal(loc, torch.full_like(loc, SIGMA), validate_args=False), 1, has_gaps=True)
+        return Observed(
+            Normal(loc, torch.full_like(loc, SIGMA), validate_args=False), 1, has_gaps=True
+        )
 
 
 class Posterior(Encoder):
@@ -49,7 +55,10 @@ class Posterior(Encoder):
         seen = (~x.isnan()).double()
         precision = torch.eye(2).double() + torch.einsum("bi,ij,ik->bjk", seen, w, w) / SIGMA**2
         covariance = torch.linalg.inv(precision)
-        loc = torch.einsum("bjk,ik,bi->bj", covariance, w, torch.where(seen > 0, x - b, 0.0)) / SIGMA**2
+        loc = (
+            torch.einsum("bjk,ik,bi->bj", covariance, w, torch.where(seen > 0, x - b, 0.0))
+            / SIGMA**2
+        )
         return MultivariateNormal(loc, self.width**2 * covariance, validate_args=False)
 
 
@@ -80,7 +89,9 @@ def conditional(x: Tensor) -> tuple[Tensor, Tensor]:
     return log_p, filled
 
 
-@pytest.mark.certifies("missing", claim="with the exact posterior the bound is the marginal of the observed entries")
+@pytest.mark.certifies(
+    "missing", claim="with the exact posterior the bound is the marginal of the observed entries"
+)
 def test_bound_is_the_exact_marginal_of_the_observed_entries() -> None:
     x = rows()
     exact = torch.stack([conditional(row)[0] for row in x])
@@ -89,7 +100,9 @@ def test_bound_is_the_exact_marginal_of_the_observed_entries() -> None:
     torch.testing.assert_close(gaussian()(x)["loss"], -exact.mean(), atol=1e-9, rtol=0)
     torch.manual_seed(0)
     with torch.no_grad():
-        wide = [gaussian(1.5, k)(x.repeat(500, 1))["elbo" if k == 1 else "loss"].item() for k in (1, 50)]
+        wide = [
+            gaussian(1.5, k)(x.repeat(500, 1))["elbo" if k == 1 else "loss"].item() for k in (1, 50)
+        ]
     assert wide[0] < -wide[1] < exact.mean() + 0.01
     assert -wide[1] == pytest.approx(exact.mean().item(), abs=0.02)
 
@@ -109,7 +122,9 @@ def test_with_nothing_missing_it_is_iwae() -> None:
 @pytest.mark.certifies("missing", claim="imputation of a Gaussian is the conditional mean")
 @pytest.mark.parametrize("width", [1.0, 1.5])
 def test_imputation_approaches_the_conditional_mean(width: float) -> None:
-    """20,000 draws; the posterior deviation of an entry is below 2, and the weights of the wider q halve the draws: 5 z."""
+    """20,000 draws; the posterior deviation of an entry is below 2, and the weights of the wider q
+    halve the draws: 5 z.
+    """
     torch.manual_seed(0)
     x = rows()
     exact = torch.stack([conditional(row)[1] for row in x])
@@ -120,22 +135,33 @@ def test_imputation_approaches_the_conditional_mean(width: float) -> None:
 
 @pytest.mark.parametrize("mechanism", ["mcar", "mnar"])
 def test_holes_take_away_their_share_and_keep_the_truth(mechanism: str) -> None:
-    whole, data = vaezoo.dataset("digits"), vaezoo.dataset(f"holes[missing=0.4,mechanism={mechanism}]")
+    whole, data = (
+        vaezoo.dataset("digits"),
+        vaezoo.dataset(f"holes[missing=0.4,mechanism={mechanism}]"),
+    )
     assert data.spec.has_gaps
     for split in ("train", "validation", "test"):
         x, truth = data.split(split), data.truth[split]
         gone = x.isnan()
         assert torch.equal(truth, whole.split(split))
         assert torch.equal(x[~gone], truth[~gone])
-        assert gone.float().mean() == pytest.approx(0.4, abs=4 * math.sqrt(0.24 / gone.numel()) + 0.01)
-    ones, zeros = (data.train.isnan()[whole.train == value].float().mean().item() for value in (1, 0))
+        assert gone.float().mean() == pytest.approx(
+            0.4, abs=4 * math.sqrt(0.24 / gone.numel()) + 0.01
+        )
+    ones, zeros = (
+        data.train.isnan()[whole.train == value].float().mean().item() for value in (1, 0)
+    )
     assert (ones > zeros + 0.1) if mechanism == "mnar" else abs(ones - zeros) < 0.02
     assert torch.equal(vaezoo.dataset(data.name).train.isnan(), data.train.isnan())
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.7, 0.9])
-def test_what_is_missing_by_value_is_the_share_asked_for_and_leaves_some_of_every_value(share: float) -> None:
-    """Of the digits' bits 0.3 are 1: a chance in proportion would reach 1 for these at a share of 0.6, and none be seen."""
+def test_what_is_missing_by_value_is_the_share_asked_for_and_leaves_some_of_every_value(
+    share: float,
+) -> None:
+    """Of the digits' bits 0.3 are 1: a chance in proportion would reach 1 for these at a share of
+    0.6, and none be seen.
+    """
     whole, data = vaezoo.dataset("digits"), vaezoo.dataset("holes", missing=share, mechanism="mnar")
     gone = data.train.isnan()
     z = (gone.float().mean() - share) * math.sqrt(gone.numel() / (share * (1 - share)))
@@ -155,17 +181,22 @@ def test_no_row_loses_all_and_all_of_it_is_refused() -> None:
     z = ((left == 1).float().mean() - expected) / math.sqrt(expected * (1 - expected) / len(left))
     assert abs(z) < 4
     assert torch.equal(data.train[~data.train.isnan()], whole.train[~data.train.isnan()])
-    with pytest.raises(BadData, match=r"holes\[missing=1\] would take every entry away; missing= is a share below 1"):
+    with pytest.raises(
+        BadData,
+        match=r"holes\[missing=1\] would take every entry away; missing= is a share below 1",
+    ):
         vaezoo.dataset("holes", missing=1.0)
 
 
 def test_data_that_is_binarised_anew_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    from vaezoo import registry
+    from vaezoo.registry import registry
 
     data = vaezoo.dataset("digits")
     whole = replace(data, spec=replace(data.spec, is_dynamic=True))
-    monkeypatch.setattr(type(registry.load().choose_datasets("digits")[0]), "load", lambda self, files=None: whole)
-    from vaezoo.data.holes import holes
+    monkeypatch.setattr(
+        type(registry.load().choose_datasets("digits")[0]), "load", lambda self, files=None: whole
+    )
+    from vaezoo.data.sources.holes import holes
 
     with pytest.raises(BadData, match="static"):
         holes(None, of="digits")

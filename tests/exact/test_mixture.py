@@ -23,7 +23,9 @@ def made(latent: int = 3, components: int = 4) -> Mixture:
 def test_density_is_the_sum_over_components() -> None:
     prior, z = made(), torch.randn(5, 7, 3).double()
     total = torch.zeros(5, 7).double()
-    for weight, loc, scale in zip(prior.logits.softmax(0), prior.loc, prior.log_scale.exp(), strict=True):
+    for weight, loc, scale in zip(
+        prior.logits.softmax(0), prior.loc, prior.log_scale.exp(), strict=True
+    ):
         each = torch.exp(-0.5 * ((z - loc) / scale) ** 2) / (scale * math.sqrt(2 * math.pi))
         total += weight * each.prod(-1)
     torch.testing.assert_close(prior().log_prob(z), total.log(), rtol=1e-10, atol=1e-10)

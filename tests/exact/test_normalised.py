@@ -1,7 +1,9 @@
-"""A density is one: over all binary x the probabilities of every registered variant that claims a bound sum to 1.
+"""A density is one: over all binary x the probabilities of every registered variant that claims a
+bound sum to 1.
 
-p(x) is estimated by the importance weights that every table uses, so a term that is missing or doubled in any posterior,
-prior or likelihood, or in how they are put together, shows here. A new variant adds no test.
+p(x) is estimated by the importance weights that every table uses, so a term that is missing or
+doubled in any posterior, prior or likelihood, or in how they are put together, shows here. A new
+variant adds no test.
 """
 
 import math
@@ -10,13 +12,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from vaezoo import registry
 from vaezoo.core import Model, Spec, Unsupported
+from vaezoo.registry import registry
 from vaezoo.seeds import seeded
 
 VECTOR = Spec((4,), n_train=16, latent=2, hidden=6, classes=2)
-IMAGE = Spec((1, 4, 1), n_train=16, latent=2, hidden=6, classes=2)  # for those that read rows in time
-WIDE = {  # a rate that is asked for makes q narrower than p(z|x), and importance weights of a narrow q have a long tail
+IMAGE = Spec(
+    (1, 4, 1), n_train=16, latent=2, hidden=6, classes=2
+)  # for those that read rows in time
+# a rate that is asked for makes q narrower than p(z|x), and importance weights of a narrow q have a
+# long tail
+WIDE = {
     "annealed": {"gamma": 1.0, "capacity": 0.1},
     "delta": {"delta": 0.05},
     "joint": {"gamma": 1.0, "continuous": 0.1, "discrete": 0.1},
@@ -30,7 +36,9 @@ def every_x(spec: Spec) -> Tensor:
 
 
 def built(name: str) -> tuple[Model, Spec]:
-    """The variant on four bits; the test is skipped where it has no density on them, and gives the reason."""
+    """The variant on four bits; the test is skipped where it has no density on them, and gives the
+    reason.
+    """
     reason = ""
     for spec in (VECTOR, IMAGE):
         try:
@@ -52,7 +60,9 @@ def with_a_density() -> list:
         model = next((m for spec in (VECTOR, IMAGE) if (m := tried(variant, spec))), None)
         if model and not model.no_density:
             claim = "the probabilities of all x sum to 1"
-            cases.append(pytest.param(variant.name, marks=pytest.mark.certifies(variant.name, claim=claim)))
+            cases.append(
+                pytest.param(variant.name, marks=pytest.mark.certifies(variant.name, claim=claim))
+            )
     return cases
 
 
@@ -65,7 +75,9 @@ def tried(variant, spec: Spec) -> Model | None:
 
 @pytest.mark.parametrize("name", with_a_density())
 def test_probabilities_of_all_x_sum_to_one(name: str) -> None:
-    """10 groups of 1,000 draws give the sum's standard error; z-score below 5, and the error itself below 0.05."""
+    """10 groups of 1,000 draws give the sum's standard error; z-score below 5, and the error itself
+    below 0.05.
+    """
     model, spec = built(name)
     x = every_x(spec)
     with seeded("train", name):  # a little, so that posteriors leave the prior

@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 import torch
 from torchmetrics.functional.image import structural_similarity_index_measure as reference_ssim
-from vaezoo_plugins.perceptual import SCALE_WEIGHTS, log_cosh, logcosh, ms_ssim, msssim, n_scales, similarities, window
+from vaezoo_plugins.perceptual import (
+    SCALE_WEIGHTS,
+    log_cosh,
+    logcosh,
+    ms_ssim,
+    msssim,
+    n_scales,
+    similarities,
+    window,
+)
 
 from vaezoo.core import Spec, Unsupported
 
@@ -14,14 +23,20 @@ from vaezoo.core import Spec, Unsupported
 def images(side, n=4, channels=1):
     g = torch.Generator().manual_seed(0)
     x = torch.rand(n, channels, side, side, dtype=torch.float64, generator=g)
-    x = torch.nn.functional.avg_pool2d(x, 3, 1, 1)  # smooth, so that structure is positive at all scales
+    x = torch.nn.functional.avg_pool2d(
+        x, 3, 1, 1
+    )  # smooth, so that structure is positive at all scales
     return x, (0.8 * x + 0.2 * torch.rand(x.shape, dtype=torch.float64, generator=g)).clamp(0, 1)
 
 
 def reference(x, y):
-    """SSIM and its contrast by torchmetrics, means over the windows that lie inside the image, as in Wang et al. 2003."""
+    """SSIM and its contrast by torchmetrics, means over the windows that lie inside the image, as
+    in Wang et al. 2003.
+    """
     _, full = reference_ssim(x, y, data_range=1.0, reduction="none", return_full_image=True)
-    _, contrast = reference_ssim(x, y, data_range=1.0, reduction="none", return_contrast_sensitivity=True)
+    _, contrast = reference_ssim(
+        x, y, data_range=1.0, reduction="none", return_contrast_sensitivity=True
+    )
     return full[..., 5:-5, 5:-5].flatten(1).mean(1), contrast
 
 
@@ -64,13 +79,20 @@ def test_ms_ssim_is_1_for_equal_images_and_less_for_others_and_has_a_gradient(si
 def test_log_cosh_is_that_of_numpy_and_does_not_overflow():
     t = torch.linspace(-20, 20, 101, dtype=torch.float64)
     np.testing.assert_allclose(log_cosh(t), np.log(np.cosh(t.numpy())), atol=1e-12)
-    assert log_cosh(torch.tensor([1e4, -1e4], dtype=torch.float64)).tolist() == pytest.approx([1e4 - math.log(2)] * 2)
+    assert log_cosh(torch.tensor([1e4, -1e4], dtype=torch.float64)).tolist() == pytest.approx(
+        [1e4 - math.log(2)] * 2
+    )
 
 
-@pytest.mark.certifies("logcosh", claim="the loss is λ error + KL, the error a sum over the entries that are there")
+@pytest.mark.certifies(
+    "logcosh", claim="the loss is λ error + KL, the error a sum over the entries that are there"
+)
 def test_logcosh_sums_over_the_entries_that_are_there():
     spec = Spec((1, 8, 8), latent=2, hidden=8, has_gaps=True)
-    model, x = logcosh(spec, weight=3.0, steepness=2.0).double(), torch.ones(5, 1, 8, 8, dtype=torch.float64)
+    model, x = (
+        logcosh(spec, weight=3.0, steepness=2.0).double(),
+        torch.ones(5, 1, 8, 8, dtype=torch.float64),
+    )
     x[0, :, :4] = math.nan
     torch.manual_seed(1)
     terms = model(x)

@@ -1,11 +1,22 @@
-"""The Poincaré ball: its maps invert each other, its density integrates to one, its distances are those of arcosh."""
+"""The Poincaré ball: its maps invert each other, its density integrates to one, its distances are
+those of arcosh.
+"""
 
 import math
 from dataclasses import replace
 
 import pytest
 import torch
-from vaezoo_plugins.poincare import Gyroplanes, Wrapped, WrappedNormal, add, exp_map, factor, log_map, poincare
+from vaezoo_plugins.poincare import (
+    Gyroplanes,
+    Wrapped,
+    WrappedNormal,
+    add,
+    exp_map,
+    factor,
+    log_map,
+    poincare,
+)
 
 from tests.conftest import IMAGE, VECTOR, rows_of
 from vaezoo.core import VAE, Unsupported
@@ -18,11 +29,16 @@ CURVATURES = pytest.mark.parametrize("k", [0.3, 1.0, 2.5])
 
 def points(k: float, *shape: int) -> torch.Tensor:
     z = torch.randn(*shape).double()
-    return 0.8 / math.sqrt(k) * torch.rand(*shape[:-1], 1).double() * z / z.norm(dim=-1, keepdim=True)
+    return (
+        0.8 / math.sqrt(k) * torch.rand(*shape[:-1], 1).double() * z / z.norm(dim=-1, keepdim=True)
+    )
 
 
 def distance(a: torch.Tensor, b: torch.Tensor, k: float) -> torch.Tensor:
-    gap, below = (a - b).square().sum(-1), (1 - k * a.square().sum(-1)) * (1 - k * b.square().sum(-1))
+    gap, below = (
+        (a - b).square().sum(-1),
+        (1 - k * a.square().sum(-1)) * (1 - k * b.square().sum(-1)),
+    )
     return torch.acosh(1 + 2 * k * gap / below) / math.sqrt(k)
 
 
@@ -81,7 +97,9 @@ def test_density_is_that_of_autograds_jacobian(k, d) -> None:
 def test_the_mean_of_p_over_q_is_one() -> None:
     """n = 50,000, z-score below 4."""
     torch.manual_seed(3)
-    q = WrappedNormal(torch.tensor([[0.2, 0.1, -0.1]]).double(), torch.full((1, 3), 0.9).double(), 1.0)
+    q = WrappedNormal(
+        torch.tensor([[0.2, 0.1, -0.1]]).double(), torch.full((1, 3), 0.9).double(), 1.0
+    )
     p = WrappedNormal(torch.zeros(3).double(), torch.full((3,), 0.7).double(), 1.0)
     z, log_q = draw(q, (50_000,))
     w = (p.log_prob(z) - log_q).exp()
@@ -89,7 +107,9 @@ def test_the_mean_of_p_over_q_is_one() -> None:
 
 
 def test_gyroplane_distance_is_the_least_over_the_plane() -> None:
-    """The plane through exp_0(offset) = p along a⊥ is {p ⊕ t a⊥}; least arcosh distance over a fine grid of t."""
+    """The plane through exp_0(offset) = p along a⊥ is {p ⊕ t a⊥}; least arcosh distance over a fine
+    grid of t.
+    """
     torch.manual_seed(4)
     spec = replace(VECTOR, latent=2, hidden=3)
     decoder = Gyroplanes(spec, Wrapped(spec)).double()
@@ -99,7 +119,9 @@ def test_gyroplane_distance_is_the_least_over_the_plane() -> None:
     for h in range(3):
         a = decoder.direction[h].detach()
         along = torch.stack([-a[1], a[0]]) / a.norm()
-        plane = add(p[h].detach(), torch.linspace(-0.9999, 0.9999, 20_001).double()[:, None] * along, 1.0)
+        plane = add(
+            p[h].detach(), torch.linspace(-0.9999, 0.9999, 20_001).double()[:, None] * along, 1.0
+        )
         least = torch.stack([distance(plane, row, 1.0).min() for row in z[0]])
         torch.testing.assert_close(found[0, :, h].abs().detach(), least, rtol=1e-5, atol=1e-5)
 

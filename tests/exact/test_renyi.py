@@ -22,7 +22,9 @@ def test_the_bound_tends_to_the_elbo_as_alpha_tends_to_1():
     # the next term of the expansion is (1-α)/2 Var log w: twice as near, half the gap
     gaps = [renyi_bound(LOG_W, 1 - e) - LOG_W.mean(0) for e in (2e-3, 1e-3)]
     torch.testing.assert_close(gaps[1], 0.5e-3 * LOG_W.var(0, unbiased=False), rtol=1e-2, atol=0)
-    torch.testing.assert_close(gaps[0] / gaps[1], torch.full((4,), 2.0, dtype=torch.float64), rtol=1e-2, atol=0)
+    torch.testing.assert_close(
+        gaps[0] / gaps[1], torch.full((4,), 2.0, dtype=torch.float64), rtol=1e-2, atol=0
+    )
 
 
 def test_the_bound_falls_with_alpha_and_ends_at_the_largest_weight():

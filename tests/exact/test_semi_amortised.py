@@ -1,4 +1,6 @@
-"""Steps of variational inference on the encoder's answer: none is the plain VAE, more of them only help."""
+"""Steps of variational inference on the encoder's answer: none is the plain VAE, more of them only
+help.
+"""
 
 import math
 from dataclasses import replace
@@ -54,10 +56,14 @@ def test_one_step_is_plain_gradient_ascent_on_the_bound() -> None:
         q = model.encoder(x).base_dist
     torch.testing.assert_close(q.loc, loc + 0.1 * slope, rtol=1e-10, atol=1e-10)
     # the draw at the centre does not depend on σ, so its slope is that of -KL alone: 1 - σ²
-    torch.testing.assert_close(q.scale.log(), start.scale.log() + 0.1 * (1 - start.scale**2), rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(
+        q.scale.log(), start.scale.log() + 0.1 * (1 - start.scale**2), rtol=1e-10, atol=1e-10
+    )
 
 
-@pytest.mark.certifies("savae", claim="the gradient through the steps is that of central differences")
+@pytest.mark.certifies(
+    "savae", claim="the gradient through the steps is that of central differences"
+)
 def test_the_gradient_flows_through_the_steps_to_encoder_and_decoder() -> None:
     """Against central differences of the loss under common noise."""
     torch.manual_seed(4)
@@ -72,21 +78,29 @@ def test_the_gradient_flows_through_the_steps_to_encoder_and_decoder() -> None:
                 parameter[0] -= shift
         torch.manual_seed(5)
         (gradient,) = torch.autograd.grad(model(x)["loss"], parameter)
-        assert math.isclose(gradient[0].item(), (values[0] - values[1]) / 2e-5, rel_tol=1e-4, abs_tol=1e-7)
+        assert math.isclose(
+            gradient[0].item(), (values[0] - values[1]) / 2e-5, rel_tol=1e-4, abs_tol=1e-7
+        )
 
 
 @pytest.mark.certifies("savae", claim="the weights have the mean p(x) of quadrature")
 def test_weights_have_the_mean_of_the_likelihood() -> None:
-    """E exp(log p(x, z) - log q) = p(x), by quadrature over two dimensions; n = 40,000, z-score below 4."""
+    """E exp(log p(x, z) - log q) = p(x), by quadrature over two dimensions; n = 40,000, z-score
+    below 4.
+    """
     torch.manual_seed(6)
     spec, n = replace(VECTOR, latent=2), 40_000
     model, x = savae(spec, steps=5).double(), rows_of(spec, 3).double()
     with torch.no_grad():
-        model.encoder.net.out[-1].bias[2:] += 1  # a start wider than the posterior, so that weights have no long tail
+        model.encoder.net.out[-1].bias[2:] += (
+            1  # a start wider than the posterior, so that weights have no long tail
+        )
     axis = torch.linspace(-8, 8, 401, dtype=torch.double)
     z = torch.cartesian_prod(axis, axis)[:, None].expand(-1, 3, -1)
     with torch.no_grad():
-        exact = (model.decoder(z).log_prob(x) + model.prior().log_prob(z)).logsumexp(0) + 2 * (axis[1] - axis[0]).log()
+        exact = (model.decoder(z).log_prob(x) + model.prior().log_prob(z)).logsumexp(0) + 2 * (
+            axis[1] - axis[0]
+        ).log()
         w = (model.infer(x, k=n).log_w - exact).exp()
     assert w.std(0).max() < 5
     assert ((w.mean(0) - 1).abs() < 4 * w.std(0) / math.sqrt(n)).all()

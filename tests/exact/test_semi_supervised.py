@@ -31,7 +31,10 @@ def log_joint(model: M2, x: torch.Tensor) -> torch.Tensor:
     found = []
     for y in torch.eye(3).double():
         px = model.decoder(z[:, None].expand(-1, len(x), -1), y.expand(len(x), 3))
-        found.append(quadrature.log_integral(px.log_prob(x) + model.prior().log_prob(z[:, None]), cell) - math.log(3))
+        found.append(
+            quadrature.log_integral(px.log_prob(x) + model.prior().log_prob(z[:, None]), cell)
+            - math.log(3)
+        )
     return torch.stack(found)
 
 
@@ -57,7 +60,11 @@ def test_both_bounds_are_below_what_they_bound_and_u_is_the_expected_l_less_the_
         model.loss.share, model.loss.alpha = 1e-12, 0.0  # no row is labelled
         torch.manual_seed(1)
         found = model(x, c)["loss"]
-    rows = [sum(q[i, y] * l_of[y, i] for y in range(3)) - torch.distributions.Categorical(q[i]).entropy() for i in range(6)]
+    rows = [
+        sum(q[i, y] * l_of[y, i] for y in range(3))
+        - torch.distributions.Categorical(q[i]).entropy()
+        for i in range(6)
+    ]
     torch.testing.assert_close(found, torch.stack(rows).mean(), atol=1e-10, rtol=0)
     assert (-torch.stack(rows) < exact.logsumexp(0) + 1).all()
 
@@ -71,7 +78,9 @@ def test_where_all_rows_are_labelled_it_is_the_labelled_bound_and_a_cross_entrop
     torch.testing.assert_close(found, expected, atol=1e-10, rtol=0)
 
 
-@pytest.mark.certifies("m2", claim="about `labels` rows are labelled, whatever the order; no other label is read")
+@pytest.mark.certifies(
+    "m2", claim="about `labels` rows are labelled, whatever the order; no other label is read"
+)
 def test_only_the_labels_of_a_fixed_small_subset_are_read() -> None:
     data = vaezoo.dataset("digits")
     model = vaezoo.variants()["m2"](data.spec, labels=100)
@@ -80,7 +89,9 @@ def test_only_the_labels_of_a_fixed_small_subset_are_read() -> None:
     assert abs(labelled.sum() - 100) < 4 * math.sqrt(100)  # binomial
     order = torch.randperm(len(x))
     assert torch.equal(model.loss.is_labelled(x[order]), labelled[order])
-    assert torch.equal(torch.cat([model.loss.is_labelled(x[i : i + 1]) for i in range(50)]), labelled[:50])
+    assert torch.equal(
+        torch.cat([model.loss.is_labelled(x[i : i + 1]) for i in range(50)]), labelled[:50]
+    )
     torch.manual_seed(0)
     loss = model(x[:200], c[:200])["loss"]
     wrong = torch.where(labelled[:200, None], c[:200], c[:200].roll(1, -1))
@@ -92,17 +103,26 @@ def test_only_the_labels_of_a_fixed_small_subset_are_read() -> None:
 
 def test_data_that_is_drawn_anew_is_refused_because_in_the_end_every_label_would_be_read() -> None:
     spec = replace(SPEC, is_dynamic=True)
-    with pytest.raises(Unsupported, match=r"drawn anew in every minibatch.*take its static form, such as mnist_static"):
+    with pytest.raises(
+        Unsupported,
+        match=r"drawn anew in every minibatch.*take its static form, such as mnist_static",
+    ):
         m2(spec)
     torch.manual_seed(0)
     loss, chance = SemiSupervised(SPEC, 5, 0.1), torch.full((100, *SPEC.shape), 0.5)
     passes = [loss.is_labelled(torch.bernoulli(chance) + torch.rand(100, 3)) for _ in range(200)]
-    assert torch.stack(passes).any(0).all()  # why: of 100 rows, 5 of them labelled at a time, all have had their turn
+    assert (
+        torch.stack(passes).any(0).all()
+    )  # why: of 100 rows, 5 of them labelled at a time, all have had their turn
 
 
-@pytest.mark.certifies("m2", claim="unlabelled rows raise the accuracy over a classifier on the labelled ones alone")
+@pytest.mark.certifies(
+    "m2", claim="unlabelled rows raise the accuracy over a classifier on the labelled ones alone"
+)
 def test_unlabelled_rows_help_the_classifier() -> None:
-    """0.82 against 0.73 on two seeds, of 300 test rows; with α = 0.1 it takes 100 epochs to come as far."""
+    """0.82 against 0.73 on two seeds, of 300 test rows; with α = 0.1 it takes 100 epochs to come as
+    far.
+    """
     data = vaezoo.dataset("digits")
     model = vaezoo.variants()["m2"](data.spec, labels=100, alpha=1.0)
     labelled = model.loss.is_labelled(data.train)
@@ -116,5 +136,8 @@ def test_unlabelled_rows_help_the_classifier() -> None:
         adam.step()
     vaezoo.fit(model, data, epochs=40)
     right = {"alone": alone(data.test.flatten(1)), "m2": model.classify(data.test)}
-    accuracy = {name: (log_q.argmax(1) == data.labels["test"]).float().mean().item() for name, log_q in right.items()}
+    accuracy = {
+        name: (log_q.argmax(1) == data.labels["test"]).float().mean().item()
+        for name, log_q in right.items()
+    }
     assert accuracy["m2"] > accuracy["alone"] + 0.02, accuracy

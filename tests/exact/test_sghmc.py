@@ -1,4 +1,6 @@
-"""The chain over the weights draws from a known posterior, and the model averages over what it kept."""
+"""The chain over the weights draws from a known posterior, and the model averages over what it
+kept.
+"""
 
 import math
 
@@ -15,10 +17,14 @@ from . import _quadrature as quadrature
 CHAINS = 4000
 
 
-@pytest.mark.certifies("bvae", claim="SG-HMC draws from a known Gaussian posterior: mean and variance")
+@pytest.mark.certifies(
+    "bvae", claim="SG-HMC draws from a known Gaussian posterior: mean and variance"
+)
 @pytest.mark.parametrize("adapted", [False, True])
 def test_chain_has_the_mean_and_variance_of_a_gaussian_posterior(adapted: bool) -> None:
-    """4,000 chains of one weight each, n = 4,000; z-scores below 4. N R = ½ N λ (θ - m)², prior N(0, s²)."""
+    """4,000 chains of one weight each, n = 4,000; z-scores below 4. N R = ½ N λ (θ - m)², prior
+    N(0, s²).
+    """
     torch.manual_seed(0)
     n, curvature, centre, width = 50, 0.4, 1.0, 0.5
     start = torch.full((CHAINS,), -1.0, dtype=torch.float64)
@@ -51,7 +57,9 @@ def test_density_is_the_mean_over_the_kept_weights() -> None:
     chain.samples += 0.5 * torch.randn_like(chain.samples)
     x = torch.tensor([[0.0, 0, 0, 0], [1, 1, 0, 1]]).double()
     with torch.no_grad():
-        exact = torch.stack([quadrature.log_p(member, x) for member in model.members(8)]).logsumexp(0) - math.log(3)
+        exact = torch.stack([quadrature.log_p(member, x) for member in model.members(8)]).logsumexp(
+            0
+        ) - math.log(3)
         found = importance_log_likelihood(model, x, None, 20_000)
         alone = (
             torch.stack([model.infer(x, None, 2).log_w for _ in range(2000)]).flatten(0, 1).exp()

@@ -1,4 +1,6 @@
-"""Distributions on the sphere against scipy and quadrature: densities, moments, divergences and pathwise gradients."""
+"""Distributions on the sphere against scipy and quadrature: densities, moments, divergences and
+pathwise gradients.
+"""
 
 import math
 from dataclasses import replace
@@ -23,12 +25,16 @@ DIMENSIONS = pytest.mark.parametrize("d", [2, 3, 5, 8])
 
 
 def made(kind, d: int, kappa: float, mu: torch.Tensor | None = None):
-    mu = torch.nn.functional.normalize(torch.arange(1.0, d + 1).double() if mu is None else mu, dim=0)
+    mu = torch.nn.functional.normalize(
+        torch.arange(1.0, d + 1).double() if mu is None else mu, dim=0
+    )
     return kind(mu[None], torch.tensor([[kappa]]).double())
 
 
 def cosine_density(q, w: float) -> float:
-    """The density of w = μᵀz in the angle: f(w) sin^{D-2} t times the area of S^{D-2}, at t = arccos w."""
+    """The density of w = μᵀz in the angle: f(w) sin^{D-2} t times the area of S^{D-2}, at t =
+    arccos w.
+    """
     d = q.d
     other = torch.linalg.qr(torch.cat([q.mu.mT, torch.eye(d).double()[:, : d - 1]], 1))[0][:, 1]
     z = w * q.mu[0] + math.sqrt(max(0.0, 1 - w * w)) * other
@@ -37,10 +43,19 @@ def cosine_density(q, w: float) -> float:
 
 def mean_of(kind, d: int, kappa: float, f) -> float:
     """E f(w) by adaptive quadrature over the angle, normalised by scipy alone."""
-    shape = (lambda w: math.exp(kappa * (w - 1))) if kind is VonMisesFisher else (lambda w: ((1 + w) / 2) ** kappa)
+    shape = (
+        (lambda w: math.exp(kappa * (w - 1)))
+        if kind is VonMisesFisher
+        else (lambda w: ((1 + w) / 2) ** kappa)
+    )
 
     def over(g):
-        return quad(lambda t: g(math.cos(t)) * shape(math.cos(t)) * math.sin(t) ** (d - 2), 0, math.pi, epsabs=1e-13)[0]
+        return quad(
+            lambda t: g(math.cos(t)) * shape(math.cos(t)) * math.sin(t) ** (d - 2),
+            0,
+            math.pi,
+            epsabs=1e-13,
+        )[0]
 
     return over(f) / over(lambda w: 1.0)
 
@@ -52,7 +67,12 @@ def mean_of(kind, d: int, kappa: float, f) -> float:
 def test_density_integrates_to_one(kind, d, kappa) -> None:
     q = made(kind, d, kappa)
     area = math.exp(log_area(d - 1))
-    total, _ = quad(lambda t: cosine_density(q, math.cos(t)) * math.sin(t) ** (d - 2) * area, 0, math.pi, epsabs=1e-10)
+    total, _ = quad(
+        lambda t: cosine_density(q, math.cos(t)) * math.sin(t) ** (d - 2) * area,
+        0,
+        math.pi,
+        epsabs=1e-10,
+    )
     assert abs(total - 1) < 1e-7
 
 
@@ -112,16 +132,23 @@ def test_fisher_draws_have_uniform_distribution_values(d) -> None:
 @pytest.mark.parametrize("kappa", [0.5, 6.0, 80.0])
 def test_divergence_from_uniform_is_that_of_quadrature(kind, d, kappa) -> None:
     q, p = made(kind, d, kappa), Uniform(torch.zeros(d).double())
-    log_f = (lambda w: kappa * (w - 1)) if kind is VonMisesFisher else (lambda w: kappa * math.log((1 + w) / 2))
+    log_f = (
+        (lambda w: kappa * (w - 1))
+        if kind is VonMisesFisher
+        else (lambda w: kappa * math.log((1 + w) / 2))
+    )
     expected = mean_of(kind, d, kappa, log_f) + q.log_prob(q.mu).item() + log_area(d)
     assert abs(kl(q, p).item() - expected) < 1e-8
 
 
-@pytest.mark.certifies("vmf", "power", claim="the pathwise gradient for κ is the derivative of quadrature")
+@pytest.mark.certifies(
+    "vmf", "power", claim="the pathwise gradient for κ is the derivative of quadrature"
+)
 @BOTH
 @DIMENSIONS
 def test_gradient_for_the_concentration_is_the_derivative_of_quadrature(kind, d) -> None:
-    """d/dκ E f(w) for f = w² + w, by central differences of quadrature; n = 40,000, z-score below 5.
+    """d/dκ E f(w) for f = w² + w, by central differences of quadrature; n = 40,000, z-score below
+    5.
 
     The rejection sampler without its correction fails here for every d but 3.
     """
@@ -140,7 +167,9 @@ def test_gradient_for_the_concentration_is_the_derivative_of_quadrature(kind, d)
 @BOTH
 @DIMENSIONS
 def test_gradient_for_the_direction_is_the_derivative_of_the_exact_mean(kind, d) -> None:
-    """E (aᵀz)² = A + B (aᵀμ)², so its derivative along a tangent v is 2 B (aᵀμ)(aᵀv), B from E w²; n = 40,000."""
+    """E (aᵀz)² = A + B (aᵀμ)², so its derivative along a tangent v is 2 B (aᵀμ)(aᵀv), B from E w²;
+    n = 40,000.
+    """
     torch.manual_seed(4)
     n, kappa = 40_000, 3.0
     raw = torch.arange(1.0, d + 1).double().expand(n, d).clone().requires_grad_()

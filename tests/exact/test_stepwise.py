@@ -1,4 +1,6 @@
-"""Models with a latent at every step: densities against quadrature, joint draws, one density for every layout of x."""
+"""Models with a latent at every step: densities against quadrature, joint draws, one density for
+every layout of x.
+"""
 
 import math
 
@@ -68,12 +70,22 @@ def all_binary(spec: Spec) -> Tensor:
 
 
 @pytest.mark.certifies(
-    "dkf", "dmm", "dsae", "kvae", "rvae", "srnn", "storn", "vrae", "vrnn", claim="p(x) sums to 1 over all x"
+    "dkf",
+    "dmm",
+    "dsae",
+    "kvae",
+    "rvae",
+    "srnn",
+    "storn",
+    "vrae",
+    "vrnn",
+    claim="p(x) sums to 1 over all x",
 )
 @pytest.mark.parametrize("shape", [(2, 2), (2, 2, 1)])
 @pytest.mark.parametrize("build", BUILDERS)
 def test_probabilities_of_all_x_sum_to_one(build, shape):
-    # p(x) by importance sampling with k draws; Σ_x p̂(x) has mean 1, and its spread over 20 groups gives the error, z = 4
+    # p(x) by importance sampling with k draws; Σ_x p̂(x) has mean 1, and its spread over 20 groups
+    # gives the error, z = 4
     spec = Spec(shape, latent=1, hidden=6)
     model, x, k = trained(made(build, spec), 50), all_binary(spec), 2000
     with torch.no_grad(), seeded("draws"):
@@ -83,11 +95,21 @@ def test_probabilities_of_all_x_sum_to_one(build, shape):
 
 
 @pytest.mark.certifies(
-    "dkf", "dmm", "dsae", "kvae", "rvae", "srnn", "storn", "vrae", "vrnn", claim="draws have the frequencies of p(x)"
+    "dkf",
+    "dmm",
+    "dsae",
+    "kvae",
+    "rvae",
+    "srnn",
+    "storn",
+    "vrae",
+    "vrnn",
+    claim="draws have the frequencies of p(x)",
 )
 @pytest.mark.parametrize("build", BUILDERS)
 def test_draws_follow_the_density_that_infer_reports(build):
-    # The frequency of each of 16 x among n = 20,000 draws against its importance-sampled probability, z = 5: an x_t that
+    # The frequency of each of 16 x among n = 20,000 draws against its importance-sampled
+    # probability, z = 5: an x_t that
     # is returned but is not the one fed back would show here.
     spec = Spec((4, 1), latent=1, hidden=6)
     model, n = trained(made(build, spec), 100), 20_000
@@ -123,10 +145,14 @@ def test_an_image_has_the_likelihood_of_its_rows(build):
     rows.load_state_dict(model.state_dict())
     x = binary(IMAGE, 3)
     with at_centre():
-        torch.testing.assert_close(model.infer(x).log_px, rows.infer(to_steps(x, IMAGE)).log_px, rtol=1e-12, atol=1e-12)
+        torch.testing.assert_close(
+            model.infer(x).log_px, rows.infer(to_steps(x, IMAGE)).log_px, rtol=1e-12, atol=1e-12
+        )
 
 
-@pytest.mark.parametrize("likelihood", ["bernoulli", "normal", "continuous_bernoulli", "logistic", "categorical"])
+@pytest.mark.parametrize(
+    "likelihood", ["bernoulli", "normal", "continuous_bernoulli", "logistic", "categorical"]
+)
 @pytest.mark.parametrize("build", BUILDERS)
 def test_every_likelihood_serves_sequences_and_images(build, likelihood):
     for shape in ((5, 3), (1, 4, 3)):
@@ -155,7 +181,14 @@ def test_steps_of_the_filter_add_up_to_the_trace(build):
 
 
 @pytest.mark.certifies(
-    "dkf", "dmm", "dsae", "rvae", "srnn", "storn", "vrnn", claim="the KL of the steps is that of the draws"
+    "dkf",
+    "dmm",
+    "dsae",
+    "rvae",
+    "srnn",
+    "storn",
+    "vrnn",
+    claim="the KL of the steps is that of the draws",
 )
 @pytest.mark.parametrize("build", [b for b in BUILDERS if b not in (vrae, kvae, rnn)])
 def test_closed_kl_of_the_steps_agrees_with_the_draws(build):
@@ -181,15 +214,23 @@ def test_gates_are_a_gru_cell_whose_input_comes_in_two_parts():
     gates, cell = Gates(3, 2, 4).double(), torch.nn.GRUCell(5, 4).double()
     with torch.no_grad():
         cell.weight_ih.copy_(torch.cat([gates.w_seen, gates.w_drawn], 1))
-        cell.weight_hh.copy_(gates.w_state), cell.bias_ih.copy_(gates.b_input), cell.bias_hh.copy_(gates.b_state)
+        (
+            cell.weight_hh.copy_(gates.w_state),
+            cell.bias_ih.copy_(gates.b_input),
+            cell.bias_hh.copy_(gates.b_state),
+        )
     x, z, s = torch.randn(6, 3).double(), torch.randn(6, 2).double(), torch.randn(6, 4).double()
-    torch.testing.assert_close(gates(s, gates.known(x), z), cell(torch.cat([x, z], 1), s), rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(
+        gates(s, gates.known(x), z), cell(torch.cat([x, z], 1), s), rtol=1e-12, atol=1e-12
+    )
 
 
 def test_word_dropout_is_for_training_alone():
     model, x = vrae(CHAIN, word_dropout=1.0).double(), binary(CHAIN, 2)
     with at_centre():
-        assert torch.equal(model.train().infer(x).px.mean, model.infer(x).px.mean)  # every step withheld: no randomness left
+        assert torch.equal(
+            model.train().infer(x).px.mean, model.infer(x).px.mean
+        )  # every step withheld: no randomness left
         blind = model.infer(x).px.mean
         assert not torch.equal(blind, model.eval().infer(x).px.mean)
 

@@ -19,7 +19,9 @@ def _double():
 
 
 def population(n, rho, noise):
-    """One draw each of n posteriors N(μ_i, noise² I), whose aggregate is a 2-D Gaussian with correlation rho."""
+    """One draw each of n posteriors N(μ_i, noise² I), whose aggregate is a 2-D Gaussian with
+    correlation rho.
+    """
     cov = torch.tensor([[1, rho], [rho, 1]]) - noise**2 * torch.eye(2)
     q = normal(torch.randn(n, 2) @ torch.linalg.cholesky(cov).T, torch.full((n, 2), noise))
     z = q.rsample((1,))
@@ -29,10 +31,15 @@ def population(n, rho, noise):
 @pytest.mark.certifies("beta_tc", claim="the total correlation of a Gaussian is -½ log(1 - ρ²)")
 @pytest.mark.parametrize("sampling", ["weighted", "stratified"])
 def test_total_correlation_of_a_gaussian_meets_its_closed_form(sampling):
-    # n = 2000, three populations; the whole population is the minibatch, so log(N M) or the strata are all that N does
+    # n = 2000, three populations; the whole population is the minibatch, so log(N M) or the strata
+    # are all that N does
     rho, loss = 0.8, TotalCorrelation(Spec((2,), n_train=2000), sampling=sampling)
-    estimates = torch.stack([torch.stack(loss.decompose(population(2000, rho, 0.4))) for _ in range(3)]).mean(0)
-    bias = math.log(2000) if sampling == "weighted" else 0.0  # 1/(N M) where a mean over the population has 1/M
+    estimates = torch.stack(
+        [torch.stack(loss.decompose(population(2000, rho, 0.4))) for _ in range(3)]
+    ).mean(0)
+    bias = (
+        math.log(2000) if sampling == "weighted" else 0.0
+    )  # 1/(N M) where a mean over the population has 1/M
     closed = -0.5 * math.log(1 - rho**2)
     # one log N too many in q(z), two in Π q(z_j): one is left in each of the terms
     assert estimates[1] == pytest.approx(closed + bias, abs=0.03)
@@ -40,7 +47,8 @@ def test_total_correlation_of_a_gaussian_meets_its_closed_form(sampling):
 
 
 def test_stratified_weights_are_a_mixture_and_are_unbiased_for_the_aggregate():
-    # E over minibatches of Σ_j w_j q(z|x_j) = (1/N) Σ_n q(z|x_n), by enumerating all ordered minibatches of B = 3 from N = 5
+    # E over minibatches of Σ_j w_j q(z|x_j) = (1/N) Σ_n q(z|x_n), by enumerating all ordered
+    # minibatches of B = 3 from N = 5
     n, likelihoods = 5, torch.rand(5)
     w = log_weights(3, n, "stratified", likelihoods).exp()
     torch.testing.assert_close(w.sum(1), torch.ones(3))
@@ -56,7 +64,9 @@ def test_weighted_sampling_shifts_log_q_by_log_n():
     latent = population(50, 0.3, 0.5)
     small, large = (TotalCorrelation(Spec((2,), n_train=n)).decompose(latent) for n in (100, 1000))
     shift = math.log(10)
-    for got, expected in zip(large, (small[0] + shift, small[1] + shift, small[2] - 2 * shift), strict=True):
+    for got, expected in zip(
+        large, (small[0] + shift, small[1] + shift, small[2] - 2 * shift), strict=True
+    ):
         torch.testing.assert_close(got, expected)
 
 
@@ -64,9 +74,15 @@ def test_n_changes_the_stratified_estimate_and_a_whole_population_is_exact():
     latent = population(40, 0.3, 0.5)
     pairs = latent.q.base_dist.log_prob(latent.z[0][:, None])
     exact = (pairs.sum(-1).logsumexp(1) - math.log(40)).mean()
-    got = latent.log_q.mean() - TotalCorrelation(Spec((2,), n_train=40), sampling="stratified").decompose(latent)[0]
+    got = (
+        latent.log_q.mean()
+        - TotalCorrelation(Spec((2,), n_train=40), sampling="stratified").decompose(latent)[0]
+    )
     torch.testing.assert_close(got, exact)  # N = B: every posterior is there, each with weight 1/N
-    other = latent.log_q.mean() - TotalCorrelation(Spec((2,), n_train=4000), sampling="stratified").decompose(latent)[0]
+    other = (
+        latent.log_q.mean()
+        - TotalCorrelation(Spec((2,), n_train=4000), sampling="stratified").decompose(latent)[0]
+    )
     assert (other - got).abs() > 0.01
 
 

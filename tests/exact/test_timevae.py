@@ -19,7 +19,8 @@ def decoder(spec: Spec = SPEC, **dials) -> TimeDecoder:
 @pytest.mark.certifies("timevae", claim="the trend is a polynomial of its degree")
 @pytest.mark.parametrize("degree", [1, 2, 3])
 def test_the_trend_is_a_polynomial_of_its_degree_without_a_constant(degree):
-    # One season for all steps is a constant: differences of order degree + 1 vanish, those of order degree do not
+    # One season for all steps is a constant: differences of order degree + 1 vanish, those of order
+    # degree do not
     pattern = decoder(degree=degree, seasons=1).pattern(torch.randn(2, 5, 4).double())
     differences = pattern
     for _ in range(degree):
@@ -45,7 +46,9 @@ def test_the_rest_is_the_shared_decoder():
 @pytest.mark.parametrize("likelihood", ["bernoulli", "normal", "categorical"])
 @pytest.mark.parametrize("shape", [(6, 2), (2, 6, 3)])
 def test_it_serves_sequences_and_images(shape, likelihood):
-    spec = Spec(shape, likelihood, latent=2, hidden=8, levels=3, network="rnn" if len(shape) == 2 else "mlp")
+    spec = Spec(
+        shape, likelihood, latent=2, hidden=8, levels=3, network="rnn" if len(shape) == 2 else "mlp"
+    )
     model = timevae(spec)
     assert model.infer(torch.zeros(4, *shape), None, 3).log_w.shape == (3, 4)
     assert model.sample(5).shape == (5, *shape)

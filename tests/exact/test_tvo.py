@@ -1,4 +1,6 @@
-"""The thermodynamic objective on a model with one latent, where every expectation is an integral over a grid."""
+"""The thermodynamic objective on a model with one latent, where every expectation is an integral
+over a grid.
+"""
 
 from itertools import pairwise
 
@@ -36,7 +38,9 @@ THETA = torch.tensor([0.2, -0.3], dtype=torch.float64)
 LOG_EVIDENCE = (log_p(GRID).exp().sum() * (GRID[1] - GRID[0])).log()
 
 
-@pytest.mark.certifies("tvo", claim="the bound lies between ELBO and log p(x) and rises with the points, by quadrature")
+@pytest.mark.certifies(
+    "tvo", claim="the bound lies between ELBO and log p(x) and rises with the points, by quadrature"
+)
 def test_the_bound_lies_between_elbo_and_log_evidence_and_rises_with_the_points():
     values = [exact(partition(points, 0.05), THETA) for points in (1, 2, 4, 8, 16, 64)]
     log_q = normal_log(GRID, THETA[0], THETA[1].exp())
@@ -55,7 +59,10 @@ def test_partition_starts_at_0_ends_at_1_and_is_even_in_log_beta():
     assert betas[0] == 0
     assert betas[-1].item() == pytest.approx(1)
     torch.testing.assert_close(
-        betas[1:].log().diff(), torch.full((3,), torch.tensor(0.01).log().item() / -3).double(), rtol=1e-5, atol=0
+        betas[1:].log().diff(),
+        torch.full((3,), torch.tensor(0.01).log().item() / -3).double(),
+        rtol=1e-5,
+        atol=0,
     )
 
 
@@ -91,7 +98,10 @@ SPEC = Spec((1, 8, 8), latent=2, hidden=8)
 
 def test_one_interval_is_the_elbo_of_the_draws():
     torch.manual_seed(0)
-    model, x = tvo(SPEC, k=6, points=1, gradient="pathwise"), torch.bernoulli(torch.full((5, 1, 8, 8), 0.5))
+    model, x = (
+        tvo(SPEC, k=6, points=1, gradient="pathwise"),
+        torch.bernoulli(torch.full((5, 1, 8, 8), 0.5)),
+    )
     torch.manual_seed(1)
     loss = model(x)["loss"]
     torch.manual_seed(1)

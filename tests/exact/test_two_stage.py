@@ -1,4 +1,6 @@
-"""The second stage learns the codes' distribution, and the two stages' bounds are one bound on p(x)."""
+"""The second stage learns the codes' distribution, and the two stages' bounds are one bound on
+p(x).
+"""
 
 import math
 from dataclasses import replace
@@ -11,7 +13,9 @@ from tests.conftest import VECTOR, rows_of
 
 
 def codes_on_a_ring(model, n: int) -> torch.Tensor:
-    """Data for which the first stage's posteriors, by hand, are narrow and lie on a ring of radius 2."""
+    """Data for which the first stage's posteriors, by hand, are narrow and lie on a ring of radius
+    2.
+    """
     angle = torch.rand(n, 1) * 2 * math.pi
     return torch.cat([2 * angle.cos() + 1, 2 * angle.sin()], 1)
 
@@ -48,11 +52,19 @@ def test_fitting_tightens_the_bound_and_leaves_the_first_stage_alone() -> None:
     assert all(p.grad is None for p in model.second.parameters())
 
 
-@pytest.mark.certifies("two_stage", claim="the weights of both stages have the mean p(x) of quadrature")
+@pytest.mark.certifies(
+    "two_stage", claim="the weights of both stages have the mean p(x) of quadrature"
+)
 def test_weights_have_the_mean_of_the_likelihood() -> None:
-    """E exp(log_w) = ∫∫ p(u) p(z|u) p(x|z), z and u in one dimension each, by quadrature; n = 100,000, z-score below 4."""
+    """E exp(log_w) = ∫∫ p(u) p(z|u) p(x|z), z and u in one dimension each, by quadrature; n =
+    100,000, z-score below 4.
+    """
     torch.manual_seed(2)
-    model, x, n = two_stage(replace(VECTOR, latent=1)).double(), rows_of(VECTOR, 3).double(), 100_000
+    model, x, n = (
+        two_stage(replace(VECTOR, latent=1)).double(),
+        rows_of(VECTOR, 3).double(),
+        100_000,
+    )
     axis = torch.linspace(-10, 10, 801, dtype=torch.double)[:, None]
     step = (axis[1] - axis[0]).log()
     with torch.no_grad():

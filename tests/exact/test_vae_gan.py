@@ -36,7 +36,11 @@ def separately(model, x, beta, gamma, alpha):
     again, made = image(z.detach()), image(prior_z)
     nll = -model.decoder(z.detach()).log_prob(x).mean()
     decoder = gamma * distance(again) + alpha * nll - d(again).log().mean() - d(made).log().mean()
-    told = -d(x).log().mean() - (1 - d(again.detach())).log().mean() - (1 - d(made.detach())).log().mean()
+    told = (
+        -d(x).log().mean()
+        - (1 - d(again.detach())).log().mean()
+        - (1 - d(made.detach())).log().mean()
+    )
     return {"encoder": encoder, "decoder": decoder, "loss": told, "scale": (1 + alpha) * nll}
 
 

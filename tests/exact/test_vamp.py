@@ -1,4 +1,6 @@
-"""The VampPrior against a mixture computed term by term, and the exemplar prior against leaving each row out by hand."""
+"""The VampPrior against a mixture computed term by term, and the exemplar prior against leaving
+each row out by hand.
+"""
 
 import math
 
@@ -44,7 +46,9 @@ def test_exemplar_prior_leaves_each_row_out() -> None:
     trace = model.infer(x, k=3)
     means, scale = model.encoder(x).mean, model.prior.log_scale.exp()
     for i in range(5):
-        others = [log_normal(trace.z[:, i], means[j], scale.expand(2)).exp() for j in range(5) if j != i]
+        others = [
+            log_normal(trace.z[:, i], means[j], scale.expand(2)).exp() for j in range(5) if j != i
+        ]
         brute = torch.stack(others).mean(0).log()
         torch.testing.assert_close(trace.latents[0].log_p[:, i], brute, atol=1e-10, rtol=0)
 

@@ -1,4 +1,6 @@
-"""Vector quantisation: straight-through gradients, running means, restarts, and the prior over codes."""
+"""Vector quantisation: straight-through gradients, running means, restarts, and the prior over
+codes.
+"""
 
 import math
 
@@ -36,7 +38,9 @@ def test_each_slice_goes_to_the_nearest_vector() -> None:
 
 @pytest.mark.certifies("vq", claim="the codebook is the running mean of what is rounded to it")
 def test_codebook_follows_the_running_mean_of_what_is_rounded_to_it() -> None:
-    """N ← γN + (1-γ)n and m ← γm + (1-γ)Σe, step by step with Python numbers (van den Oord 2017, appendix A.1)."""
+    """N ← γN + (1-γ)n and m ← γm + (1-γ)Σe, step by step with Python numbers (van den Oord 2017,
+    appendix A.1).
+    """
     torch.manual_seed(0)
     book = Codebook(slots=1, size=3, width=1, decay=0.9, dead=0.0).double()
     counts, sums = [1.0] * 3, book.sums.flatten().tolist()
@@ -45,7 +49,11 @@ def test_codebook_follows_the_running_mean_of_what_is_rounded_to_it() -> None:
         index = torch.randint(0, 3, (8, 1))
         book.update(e, index)
         for m in range(3):
-            mine = [v for v, i in zip(e.flatten().tolist(), index.flatten().tolist(), strict=True) if i == m]
+            mine = [
+                v
+                for v, i in zip(e.flatten().tolist(), index.flatten().tolist(), strict=True)
+                if i == m
+            ]
             counts[m] = 0.9 * counts[m] + 0.1 * len(mine)
             sums[m] = 0.9 * sums[m] + 0.1 * sum(mine)
     means = [s / n for s, n in zip(sums, counts, strict=True)]
@@ -79,9 +87,13 @@ def test_prior_is_uniform_until_fitted_and_then_counts() -> None:
     model.prior.fit(codes)
     expected = [3 / 7 * 4 / 7, 3 / 7 * 4 / 7, 2 / 7 * 4 / 7]  # every count is raised by one
     torch.testing.assert_close(model.prior().log_prob(codes).exp(), torch.tensor(expected))
-    drawn = Codes(torch.arange(4.0)[:, None].expand(4, 2) + 0.0, model.prior.log_frequency).sample((20_000,))[:, 0, 0]
+    drawn = Codes(torch.arange(4.0)[:, None].expand(4, 2) + 0.0, model.prior.log_frequency).sample(
+        (20_000,)
+    )[:, 0, 0]
     shares = torch.bincount(drawn.long(), minlength=4) / 20_000
-    torch.testing.assert_close(shares, model.prior.log_frequency[0].exp(), atol=4.5 * (0.25 / 20_000) ** 0.5, rtol=0)
+    torch.testing.assert_close(
+        shares, model.prior.log_frequency[0].exp(), atol=4.5 * (0.25 / 20_000) ** 0.5, rtol=0
+    )
 
 
 def test_perplexity_counts_the_codes_in_use() -> None:

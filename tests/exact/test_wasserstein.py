@@ -1,4 +1,6 @@
-"""Wasserstein autoencoders: the three discrepancies against closed forms, and the two players of the adversarial one."""
+"""Wasserstein autoencoders: the three discrepancies against closed forms, and the two players of
+the adversarial one.
+"""
 
 import math
 
@@ -20,7 +22,11 @@ def imq_by_quadrature(shift):
     def expected(mean):  # E k(u - v), u - v ~ N(mean, 2)
         density = lambda t: math.exp(-((t - mean) ** 2) / 4) / math.sqrt(4 * math.pi)  # noqa: E731
         return quad(
-            lambda t: sum(2 * s / (2 * s + t * t) for s in SCALES) * density(t), -15, 15, points=[0.0], epsabs=1e-11
+            lambda t: sum(2 * s / (2 * s + t * t) for s in SCALES) * density(t),
+            -15,
+            15,
+            points=[0.0],
+            epsabs=1e-11,
         )[0]
 
     return 2 * (expected(0.0) - expected(shift))
@@ -41,7 +47,9 @@ def test_imq_mmd_is_unbiased_for_its_value_by_quadrature(shift):
 def test_sliced_distance_in_one_dimension_is_that_of_sorted_samples():
     a, b = torch.randn(50, 1, dtype=torch.float64), torch.randn(50, 1, dtype=torch.float64)
     expected = (a[:, 0].sort().values - b[:, 0].sort().values).square().mean()
-    torch.testing.assert_close(sliced_wasserstein(a, b, torch.tensor([[1.0], [-1.0]], dtype=torch.float64)), expected)
+    torch.testing.assert_close(
+        sliced_wasserstein(a, b, torch.tensor([[1.0], [-1.0]], dtype=torch.float64)), expected
+    )
 
 
 @pytest.mark.certifies("swae", claim="the sliced distance of a shift is its square over D")
@@ -50,7 +58,8 @@ def test_sliced_distance_of_a_shift_is_its_square_over_d_in_the_mean_and_its_gra
     d, shift = 4, torch.tensor([2.0, 0, 0, 0], dtype=torch.float64)
     a = torch.randn(30, d, dtype=torch.float64, requires_grad=True)
     directions = torch.nn.functional.normalize(torch.randn(20_000, d, dtype=torch.float64), dim=-1)
-    # W₂² of a shifted copy along θ is (θ·shift)², whose mean over the sphere is ‖shift‖²/d; sd of the mean < 0.01
+    # W₂² of a shifted copy along θ is (θ·shift)², whose mean over the sphere is ‖shift‖²/d; sd of
+    # the mean < 0.01
     distance = sliced_wasserstein(a, a.detach() + shift, directions)
     assert distance.item() == pytest.approx(4 / d, abs=0.05)
     distance.backward()
@@ -60,7 +69,10 @@ def test_sliced_distance_of_a_shift_is_its_square_over_d_in_the_mean_and_its_gra
 @pytest.mark.certifies("wae_gan", claim="each player gets the gradient of its own loss")
 def test_critic_sees_only_its_own_loss_and_the_encoder_only_its_own():
     torch.manual_seed(0)
-    model, x = wae_gan(SPEC, weight=3.0).double(), torch.bernoulli(torch.full((10, 1, 8, 8), 0.5)).double()
+    model, x = (
+        wae_gan(SPEC, weight=3.0).double(),
+        torch.bernoulli(torch.full((10, 1, 8, 8), 0.5)).double(),
+    )
     torch.manual_seed(1)
     model(x)["loss"].backward()
     joint = {name: p.grad.clone() for name, p in model.named_parameters()}
@@ -72,7 +84,9 @@ def test_critic_sees_only_its_own_loss_and_the_encoder_only_its_own():
     rest = -trace.log_px.mean() - 3.0 * probability(codes).log().mean()
     for player, loss in (("loss", critic), ("encoder", rest), ("decoder", rest)):
         own = [(n, p) for n, p in model.named_parameters() if n.startswith(player)]
-        for (name, _), g in zip(own, torch.autograd.grad(loss, [p for _, p in own], retain_graph=True), strict=True):
+        for (name, _), g in zip(
+            own, torch.autograd.grad(loss, [p for _, p in own], retain_graph=True), strict=True
+        ):
             torch.testing.assert_close(joint[name], g)
 
 

@@ -1,87 +1,28 @@
-"""What a run will do, worked out and checked before any training: the trials, their keys, and what is skipped and why.
+"""What a run will do, worked out and checked before any training: the trials, their keys, and what
+is skipped and why.
 
-A trial's key is the SHA-256 of the canonical JSON of its ingredients: two trials with one key would give the same
-numbers. Neither the label of a row nor the other trials of the run are among them.
+A trial's key is the SHA-256 of the canonical JSON of its ingredients: two trials with one key would
+give the same numbers. Neither the label of a row nor the other trials of the run are among them.
 """
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
-from functools import cached_property
+from dataclasses import asdict, dataclass, field
 from itertools import product
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import Field
-
-from ..hyperparameters import Count, HyperparameterError, did_you_mean, listed, resolve
-from ..likelihoods import HEADS
-from ..registry import Choice, DataChoice, Registry
+from ..hyperparameters import did_you_mean, listed
+from ..registry.registry import Choice, DataChoice, Registry
 from ..samplers import PRIOR
-from ..training import Budget
-from . import worker
-from .processes import Source, pool_of, result_of
-
-PROTOCOL = 1  # raised when numbers of old trials stop being comparable with new ones
-DRAWS = 100  # K unless another is asked for
-Json = dict[str, Any]
-OWN: Json = {"name": PRIOR, "label": PRIOR, "hyperparameters": {}, "source_hash": ""}
+from ..training.budget import Budget
+from ..training.settings import chosen_device, must_fit, split_settings
+from .trial import DRAWS, Json, Trial
+from .workers import worker
+from .workers.processes import Source, pool_of, result_of
 
 
 class PlanError(ValueError):
     """What was asked for cannot be planned."""
-
-
-def dials(
-    latent: Count = 8,
-    hidden: Count = 128,
-    network: Literal["mlp", "conv", "rnn"] = "mlp",
-    likelihood: Literal[tuple(HEADS)] = "bernoulli",  # type: ignore[valid-type]
-    levels: Annotated[int, Field(ge=2)] = 256,
-) -> None:
-    """The fields of a data set's spec that `--set` may change."""
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One variant × data set × seed × budget. All fields but `variant`, `dataset` and `skip` enter the key."""
-
-    variant: str  # the label of its row, such as "beta[beta=4.0]"
-    name: str
-    hyperparameters: Json
-    plugin: Json  # distribution, version, module, source_hash
-    dataset: str
-    data: Json  # name, hashes of the splits
-    spec: Json
-    seed: int
-    budget: Json
-    device: str = "cpu"
-    precision: str = "float32"
-    threads: int = 1
-    stacking: int = 1
-    metrics: tuple[str, ...] = ()  # empty for all
-    importance_samples: int = DRAWS  # K of the estimate of log p(x)
-    samplers: tuple[Json, ...] = (OWN,)  # name, label, hyperparameters, source_hash: the sample metrics of each
-    skip: str = ""  # why it cannot be trained
-
-    @property
-    def ingredients(self) -> Json:
-        """All that the numbers of this trial depend on."""
-        facts = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("variant", "dataset", "skip")}
-        return facts | {"protocol": PROTOCOL}
-
-    @cached_property
-    def key(self) -> str:
-        return hashlib.sha256(canonical(self.ingredients).encode()).hexdigest()
-
-    @property
-    def title(self) -> str:
-        return f"{self.variant} on {self.dataset}, seed {self.seed}"
-
-
-def canonical(value: Any) -> str:
-    """JSON with sorted keys and no spaces: one text for one value."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 @dataclass(frozen=True)
@@ -99,7 +40,7 @@ class Plan:
 
     def describe(self) -> str:
         """A table of what would be trained, for --dry-run."""
-        from .tables import Grid, grid_text
+        from .report.tables import Grid, grid_text
 
         rows: dict[tuple[str, str], list[Trial]] = {}
         for trial in self.trials:
@@ -129,30 +70,13 @@ def parse_seeds(text: str | Sequence[int]) -> tuple[int, ...]:
         try:
             numbers = [int(part) for part in text.split(",") if part.strip()]
         except ValueError:
-            raise PlanError(f"seeds are a count such as 3 or a list such as 0,1,2, not {text!r}") from None
+            raise PlanError(
+                f"seeds are a count such as 3 or a list such as 0,1,2, not {text!r}"
+            ) from None
         seeds = tuple(numbers) if "," in text else tuple(range(sum(numbers)))
     if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
         raise PlanError(f"seeds must be at least one, distinct and not negative; got {text!r}")
     return seeds
-
-
-def split_settings(sets: Mapping[str, Any]) -> tuple[Json, Json]:
-    """The `--set` pairs as (fields of the budget, fields of the spec), checked and converted.
-
-    Raises: HyperparameterError for an unknown key or a value out of range.
-    """
-    names_of_budget = [f.name for f in fields(Budget)]
-    names_of_spec = list(dials.__annotations__)[:-1]
-    known = dict.fromkeys(names_of_budget + names_of_spec)
-    for key in sets:
-        if key not in known:
-            raise HyperparameterError(f"there is no setting {key!r}{did_you_mean(key, known)}; --set takes {listed(known)}")
-    parts = []
-    for build, names in ((Budget, names_of_budget), (dials, names_of_spec)):
-        given = {key: value for key, value in sets.items() if key in names}
-        checked = resolve(build, given, "--set")
-        parts.append({key: checked[key] for key in given})
-    return parts[0], parts[1]
 
 
 def make_plan(
@@ -169,16 +93,17 @@ def make_plan(
     samplers: str = PRIOR,
     importance_samples: int = DRAWS,
 ) -> Plan:
-    """The plan of `variants` × `datasets` × `seeds`; data are loaded and variants built once, in processes of their own.
+    """The plan of `variants` × `datasets` × `seeds`; data are loaded and variants built once, in
+    processes of their own.
 
-    Raises: PlanError, HyperparameterError, or the registry's error for an unknown name, before anything is trained.
+    Raises: PlanError, HyperparameterError, or the registry's error for an unknown name, before
+    anything is trained.
     """
-    source, settings = source or Source(), [split_settings(one) for one in swept(sets or {})]
-    choices, data_choices, numbers = (
-        registry.choose_variants(variants),
-        registry.choose_datasets(datasets),
-        parse_seeds(seeds),
-    )
+    source = source or Source()
+    settings = [split_settings(one) for one in swept(sets or {})]
+    choices = registry.choose_variants(variants)
+    data_choices = registry.choose_datasets(datasets)
+    numbers = parse_seeds(seeds)
     columns = _columns(registry, metrics)
     facts = {choice.label: _load(choice, source) for choice in data_choices}
     how = {"importance_samples": importance_samples, "samplers": _samplers(registry, samplers)}
@@ -190,13 +115,20 @@ def make_plan(
         for choice in choices
     ]
     trials = _seeded(_with_skips(rows, source), numbers)
-    request: Json = {"variants": variants, "datasets": datasets, "seeds": list(numbers), "set": _asked(settings)}
+    request: Json = {
+        "variants": variants,
+        "datasets": datasets,
+        "seeds": list(numbers),
+        "set": _asked(settings),
+    }
     request |= {"samplers": samplers, "importance_samples": importance_samples}
     return Plan(trials, source, columns, request)
 
 
 def swept(sets: Mapping[str, Any]) -> list[Json]:
-    """The settings of each row: a list of values makes a row for each, several lists their Cartesian product."""
+    """The settings of each row: a list of values makes a row for each, several lists their
+    Cartesian product.
+    """
     values = [value if isinstance(value, list | tuple) else [value] for value in sets.values()]
     return [dict(zip(sets, one, strict=True)) for one in product(*values)]
 
@@ -212,7 +144,9 @@ def _columns(registry: Registry, metrics: Sequence[str]) -> tuple[Json, ...]:
     for name in metrics:
         if name not in registry.metrics:
             near = did_you_mean(name, registry.metrics)
-            raise PlanError(f"there is no metric {name!r}{near}; there are {listed(registry.metrics)}")
+            raise PlanError(
+                f"there is no metric {name!r}{near}; there are {listed(registry.metrics)}"
+            )
     chosen = [registry.metrics[name] for name in (metrics or sorted(registry.metrics))]
     return tuple(asdict(column) for metric in chosen for column in metric.columns)
 
@@ -220,7 +154,12 @@ def _columns(registry: Registry, metrics: Sequence[str]) -> tuple[Json, ...]:
 def _samplers(registry: Registry, text: str) -> tuple[Json, ...]:
     """The samplers, the model's own prior first where it is among them."""
     chosen = [
-        {"name": c.entry.name, "label": c.label, "hyperparameters": plain(c.values), "source_hash": c.entry.source_hash}
+        {
+            "name": c.entry.name,
+            "label": c.label,
+            "hyperparameters": plain(c.values),
+            "source_hash": c.entry.source_hash,
+        }
         for c in registry.choose_samplers(text)
     ]
     return tuple(sorted(chosen, key=lambda one: (one["name"] != PRIOR, one["label"])))
@@ -242,7 +181,10 @@ def _trial(choice: Choice, label: str, data: Json, budget: Json, spec: Json, sha
         variant=choice.label,
         name=choice.variant.name,
         hyperparameters=plain(choice.hyperparameters),
-        plugin={name: str(getattr(plugin, name)) for name in ("distribution", "version", "module", "source_hash")},
+        plugin={
+            name: str(getattr(plugin, name))
+            for name in ("distribution", "version", "module", "source_hash")
+        },
         dataset=label,
         data={"name": data["name"], "hashes": data["hashes"]},
         spec=data["spec"] | spec,
@@ -252,24 +194,20 @@ def _trial(choice: Choice, label: str, data: Json, budget: Json, spec: Json, sha
     )
 
 
-def must_fit(data: str, likelihood: str, fitting: Sequence[str]) -> None:
-    """Raises: PlanError for a likelihood that the data's values are none of."""
-    if likelihood not in fitting:
-        raise PlanError(
-            f"likelihood={likelihood} is for {HEADS[likelihood].support}, and {data} has other values; "
-            f"there it can be {', '.join(fitting)}"
-        )
-
-
 def _with_skips(rows: list[Trial], source: Source) -> list[Trial]:
     """The rows, those that say `Unsupported` when they are built marked with the reason."""
     from dataclasses import replace
 
     with pool_of(2) as pool:
-        futures = [pool.schedule(worker.why_not, args=[asdict(source), asdict(row)], timeout=60) for row in rows]
+        futures = [
+            pool.schedule(worker.why_not, args=[asdict(source), asdict(row)], timeout=60)
+            for row in rows
+        ]
         reasons = [result_of(future) for future in futures]
     # A builder that crashes is planned all the same: its trial fails with the cause.
-    return [replace(row, skip=reason.get("skip", "")) for row, reason in zip(rows, reasons, strict=True)]
+    return [
+        replace(row, skip=reason.get("skip", "")) for row, reason in zip(rows, reasons, strict=True)
+    ]
 
 
 def _seeded(rows: list[Trial], seeds: Sequence[int]) -> tuple[Trial, ...]:
@@ -283,17 +221,3 @@ def _seeded(rows: list[Trial], seeds: Sequence[int]) -> tuple[Trial, ...]:
 def plain(value: Any) -> Any:
     """The value as JSON would give it back."""
     return json.loads(json.dumps(value, default=str))
-
-
-def chosen_device(name: str) -> str:
-    """ "auto" -> "cuda" where there is one, else "cpu".
-
-    Raises: PlanError for a device that is not here.
-    """
-    import torch
-
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise PlanError("device cuda was asked for, and torch finds no CUDA here; use --device cpu or auto")
-    return name

@@ -1,4 +1,6 @@
-"""Progress on stderr: one bar for the run and one for each running trial on a terminal, else a line a finished trial."""
+"""Progress on stderr: one bar for the run and one for each running trial on a terminal, else a line
+a finished trial.
+"""
 
 import json
 import sys
@@ -7,8 +9,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from .plan import Trial
 from .store import PROGRESS, Json
+from .trial import Trial
 
 
 class Progress:
@@ -21,10 +23,16 @@ class Progress:
         self.count = self.total = 0
 
     def start(self, total: int, finished: int) -> None:
-        self.total, self.count = total, finished
+        self.total = total
+        self.count = finished
         if self.has_bars:
             self.whole = tqdm(
-                total=total, initial=finished, desc="trials", unit="trial", file=sys.stderr, dynamic_ncols=True
+                total=total,
+                initial=finished,
+                desc="trials",
+                unit="trial",
+                file=sys.stderr,
+                dynamic_ncols=True,
             )
 
     def show(self, running: list[tuple[Trial, Path]]) -> None:
@@ -39,7 +47,12 @@ class Progress:
         if trial.key not in self.bars:
             total = trial.budget["epochs"]
             self.bars[trial.key] = tqdm(
-                total=total, desc=f"  {trial.title}"[:48], unit="epoch", file=sys.stderr, leave=False, dynamic_ncols=True
+                total=total,
+                desc=f"  {trial.title}"[:48],
+                unit="epoch",
+                file=sys.stderr,
+                leave=False,
+                dynamic_ncols=True,
             )
         bar = self.bars[trial.key]
         if "epoch" in state:

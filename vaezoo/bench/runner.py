@@ -1,7 +1,9 @@
-"""The run: every trial of a plan in a process of its own, a few side by side; what happens to one costs only that one.
+"""The run: every trial of a plan in a process of its own, a few side by side; what happens to one
+costs only that one.
 
-The parent trains nothing. It schedules, reads the small progress files that trials write, and gives a trial that died a
-status: failed, timeout or oom. SIGINT and SIGTERM stop the children; what is finished stays, and a later run goes on.
+The parent trains nothing. It schedules, reads the small progress files that trials write, and gives
+a trial that died a status: failed, timeout or oom. SIGINT and SIGTERM stop the children; what is
+finished stays, and a later run goes on.
 """
 
 import os
@@ -18,33 +20,44 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from . import worker
-from .plan import PROTOCOL, Plan, Trial
-from .processes import pool_of, result_of
+from .plan import Plan
 from .progress import Progress
 from .store import PID, Json, Store, StoreError, explained, is_alive, to_json
+from .trial import PROTOCOL, Trial
+from .workers import worker
+from .workers.processes import pool_of, result_of
 
 POLL = 0.05  # seconds between two looks at the running trials
 GRACE = 3.0  # seconds that the answer of an ended process may be under way
-LEFT = {"status": "failed", "error": "the process ended with exit code 0 before the trial was finished"}
+LEFT = {
+    "status": "failed",
+    "error": "the process ended with exit code 0 before the trial was finished",
+}
 
 
 @dataclass
 class Summary:
-    """How a run ended. Exit code 0: every trial is done, or was skipped because its variant is `Unsupported` there."""
+    """How a run ended. Exit code 0: every trial is done, or was skipped because its variant is
+    `Unsupported` there.
+    """
 
     counts: Counter[str] = field(default_factory=Counter)  # status -> trials
     trained: int = 0  # in this run
     reused: int = 0  # finished in an earlier one
     stopped_by: int = 0  # signal
-    errors: list[str] = field(default_factory=list)  # one sentence each, what kept the run from going on
+    errors: list[str] = field(
+        default_factory=list
+    )  # one sentence each, what kept the run from going on
 
     @property
     def exit_code(self) -> int:
         """0 all well, 1 some trial did not end `done`, 130 or 143 after a signal."""
         if self.stopped_by:
             return 128 + self.stopped_by
-        return int(bool(self.errors) or any(n for status, n in self.counts.items() if status not in ("done", "skipped")))
+        return int(
+            bool(self.errors)
+            or any(n for status, n in self.counts.items() if status not in ("done", "skipped"))
+        )
 
     def __str__(self) -> str:
         parts = [f"{n} {status}" for status, n in sorted(self.counts.items()) if n]
@@ -80,7 +93,7 @@ def run(
 
 
 def _report(runner: "_Runner", figures: bool) -> None:
-    from .report import report
+    from .report.report import report
 
     try:
         report(runner.store.out, figures=figures)
@@ -89,10 +102,26 @@ def _report(runner: "_Runner", figures: bool) -> None:
 
 
 class _Runner:
-    def __init__(self, plan: Plan, store: Store, jobs: int, timeout: float | None, retries: int, progress: Progress) -> None:
-        self.plan, self.store, self.jobs, self.timeout, self.retries = plan, store, jobs, timeout, retries
-        self.progress, self.summary, self.stop = progress, Summary(), 0
-        self.gone: dict[str, float] = {}  # key -> when its process was first seen to have ended without an answer
+    def __init__(
+        self,
+        plan: Plan,
+        store: Store,
+        jobs: int,
+        timeout: float | None,
+        retries: int,
+        progress: Progress,
+    ) -> None:
+        self.plan = plan
+        self.store = store
+        self.jobs = jobs
+        self.timeout = timeout
+        self.retries = retries
+        self.progress = progress
+        self.summary = Summary()
+        self.stop = 0
+        self.gone: dict[
+            str, float
+        ] = {}  # key -> when its process was first seen to have ended without an answer
 
     def go(self) -> None:
         """All trials of the plan, those that are finished taken as they are."""
@@ -109,21 +138,35 @@ class _Runner:
             self.fail(explained(error, self.store.out))
         finally:
             self.progress.close()
-            statuses = [(self.store.read(trial.key) or {}).get("status", "not run") for trial in self.plan.trials]
-            self.summary.counts, self.summary.stopped_by = Counter(statuses), self.stop
+            statuses = [
+                (self.store.read(trial.key) or {}).get("status", "not run")
+                for trial in self.plan.trials
+            ]
+            self.summary.counts = Counter(statuses)
+            self.summary.stopped_by = self.stop
 
     def warm(self, trials: list[Trial]) -> None:
-        """What trials of one data set share, computed once. A trouble here is a note: trials compute it themselves."""
+        """What trials of one data set share, computed once. A trouble here is a note: trials
+        compute it themselves.
+        """
         judged = {"samples", "imputation"}  # what control rows stand beside
-        first = {control_name(trial): trial for trial in reversed(trials) if judged & set(trial.metrics or judged)}
+        first = {
+            control_name(trial): trial
+            for trial in reversed(trials)
+            if judged & set(trial.metrics or judged)
+        }
         for name, trial in first.items():
             if self.stop or (self.store.out / name).exists():
                 continue
             self.progress.say(f"preparing {trial.dataset}")
             with pool_of(1, threads=trial.threads) as pool:
-                answer = self.wait(pool.schedule(worker.warm, args=[asdict(self.plan.source), asdict(trial)]))
+                answer = self.wait(
+                    pool.schedule(worker.warm, args=[asdict(self.plan.source), asdict(trial)])
+                )
             if answer.get("controls"):
-                self.store.write(name, to_json({"dataset": trial.dataset, "rows": answer["controls"]}))
+                self.store.write(
+                    name, to_json({"dataset": trial.dataset, "rows": answer["controls"]})
+                )
             elif answer.get("error") and not self.stop:
                 self.progress.say(f"{trial.dataset}: no control rows ({answer['error']})")
 
@@ -144,10 +187,14 @@ class _Runner:
                     running[self.schedule(pool, trial)] = trial, attempt
                 for future in [future for future in running if future.done()]:
                     self.finish(*running.pop(future), result_of(future), left)
-                for future in [future for future, (trial, _) in running.items() if self.has_left(trial)]:
+                for future in [
+                    future for future, (trial, _) in running.items() if self.has_left(trial)
+                ]:
                     future.cancel()
                     self.finish(*running.pop(future), LEFT, left)
-                self.progress.show([(trial, self.store.building(trial.key)) for trial, _ in running.values()])
+                self.progress.show(
+                    [(trial, self.store.building(trial.key)) for trial, _ in running.values()]
+                )
                 time.sleep(POLL)
             if running:
                 pool.stop()
@@ -155,11 +202,19 @@ class _Runner:
     def schedule(self, pool: Any, trial: Trial) -> Any:
         folder = self.store.building(trial.key)
         shutil.rmtree(folder, ignore_errors=True)
-        arguments = [asdict(self.plan.source), asdict(trial), str(self.store.out), str(folder), self.shared(trial)]
+        arguments = [
+            asdict(self.plan.source),
+            asdict(trial),
+            str(self.store.out),
+            str(folder),
+            self.shared(trial),
+        ]
         return pool.schedule(worker.run_trial, args=arguments, timeout=self.timeout)
 
     def has_left(self, trial: Trial) -> bool:
-        """Whether the trial's process ended with exit code 0 and no answer, which pebble takes for a normal end."""
+        """Whether the trial's process ended with exit code 0 and no answer, which pebble takes for
+        a normal end.
+        """
         try:
             pid = (self.store.building(trial.key) / PID).read_text()
         except OSError:
@@ -169,10 +224,14 @@ class _Runner:
             return False
         return time.monotonic() - self.gone.setdefault(trial.key, time.monotonic()) > GRACE
 
-    def finish(self, trial: Trial, attempt: int, answer: Json, left: deque[tuple[Trial, int]]) -> None:
+    def finish(
+        self, trial: Trial, attempt: int, answer: Json, left: deque[tuple[Trial, int]]
+    ) -> None:
         """The trial's status: what it wrote itself, else what its process died of."""
         if "full" in answer:
-            self.fail(f"cannot write in {self.store.out}: {answer['full']}; finished trials are kept, run it again to go on")
+            self.fail(
+                f"cannot write in {self.store.out}: {answer['full']}; finished trials are kept, run it again to go on"
+            )
             return
         if "error" in answer and not self.store.is_finished(trial.key):
             if answer["status"] == "timeout":
@@ -189,7 +248,11 @@ class _Runner:
         """Puts the trial in place from outside: it was skipped, or its process is dead."""
         folder = self.store.building(trial.key)
         folder.mkdir(exist_ok=True)
-        record = {"status": answer["status"], "reason": answer["error"], "columns": list(self.plan.columns)}
+        record = {
+            "status": answer["status"],
+            "reason": answer["error"],
+            "columns": list(self.plan.columns),
+        }
         (folder / "trial.json").write_text(to_json(self.shared(trial) | record), encoding="utf-8")
         self.store.commit(folder, trial.key)
 
@@ -218,7 +281,9 @@ def _cores(plan: Plan) -> int:
     trial = plan.trials[0] if plan.trials else None
     if trial and trial.device != "cpu":
         return 1
-    mine = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1  # others do not say
+    mine = (
+        len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    )  # others do not say
     return max(1, mine // (trial.threads if trial else 1))
 
 
@@ -234,7 +299,9 @@ def _run_record(plan: Plan, store: Store, command: str) -> Json:
         "request": plan.request,
         "columns": columns,
         "trials": [trial.key for trial in plan.trials],
-        "versions": {name: version(name) for name in ("vaezoo", "torch", "numpy", "scipy", "scikit-learn")},
+        "versions": {
+            name: version(name) for name in ("vaezoo", "torch", "numpy", "scipy", "scikit-learn")
+        },
         "machine": worker.machine(plan.trials[0].device if plan.trials else "cpu"),
         "timestamps": {"first_started": before.get("first_started", now), "last_started": now},
     }

@@ -1,7 +1,9 @@
-"""The folder of a run: trials built aside and renamed into place when whole, so that a reader never sees half of one.
+"""The folder of a run: trials built aside and renamed into place when whole, so that a reader never
+sees half of one.
 
-OUT/trials/<key>/ holds trial.json (the truth), history.csv, model.safetensors, figures.safetensors, log.txt and
-MANIFEST.sha256. Two runs may share an OUT: the one that finishes a trial second throws its copy away.
+OUT/trials/<key>/ holds trial.json (the truth), history.csv, model.safetensors, figures.safetensors,
+log.txt and MANIFEST.sha256. Two runs may share an OUT: the one that finishes a trial second throws
+its copy away.
 """
 
 import errno
@@ -43,7 +45,9 @@ class Store:
             probe.write_bytes(b"\0" * 4096)
             probe.unlink()
         except OSError as error:
-            probe.unlink(missing_ok=True) if self.trials.is_dir() and os.access(self.trials, os.W_OK) else None
+            probe.unlink(missing_ok=True) if self.trials.is_dir() and os.access(
+                self.trials, os.W_OK
+            ) else None
             raise StoreError(explained(error, self.out)) from None
         for folder in self.trials.glob(".building-*-*"):
             if not is_alive(folder.name.rsplit("-", 1)[1]):
@@ -100,7 +104,9 @@ class Store:
         folder = self.trials / key
         try:
             listed = _listed(folder)
-            return bool(listed) and all(_hash(folder / name) == digest for name, digest in listed.items())
+            return bool(listed) and all(
+                _hash(folder / name) == digest for name, digest in listed.items()
+            )
         except (OSError, ValueError):
             return False
 
@@ -113,7 +119,9 @@ class Store:
         """Every readable trial, in the order of their keys."""
         if not self.trials.is_dir():
             return []
-        keys = sorted(folder.name for folder in self.trials.iterdir() if not folder.name.startswith("."))
+        keys = sorted(
+            folder.name for folder in self.trials.iterdir() if not folder.name.startswith(".")
+        )
         return [record for key in keys if (record := self.read(key)) is not None]
 
     def clear(self) -> None:
@@ -143,7 +151,10 @@ class Store:
 
 def to_json(value: Any) -> str:
     """Indented JSON with sorted keys; NaN and infinities, which JSON has not, become null."""
-    return json.dumps(_finite(value), indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+    return (
+        json.dumps(_finite(value), indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
+        + "\n"
+    )
 
 
 def _finite(value: Any) -> Any:
@@ -171,7 +182,11 @@ def explained(error: OSError, folder: Path) -> str:
 
 def is_full(error: BaseException) -> bool:
     """Whether the disk could not take more, which the next trial would meet as well."""
-    return getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EROFS) or "os error 28" in str(error)
+    return getattr(error, "errno", None) in (
+        errno.ENOSPC,
+        errno.EDQUOT,
+        errno.EROFS,
+    ) or "os error 28" in str(error)
 
 
 def _write(path: Path, content: str | bytes) -> None:

@@ -1,4 +1,6 @@
-"""Suites: named sets of trials, one TOML file each, found by path or by name in the package `vaezoo_suites`."""
+"""Suites: named sets of trials, one TOML file each, found by path or by name in the package
+`vaezoo_suites`.
+"""
 
 import tomllib
 from importlib import resources
@@ -38,8 +40,12 @@ class Suite(BaseModel):
     def arguments(self) -> dict[str, Any]:
         """The arguments of `make_plan`."""
         return {
-            "variants": self.variants if isinstance(self.variants, str) else ",".join(self.variants),
-            "datasets": self.datasets if isinstance(self.datasets, str) else ",".join(self.datasets),
+            "variants": self.variants
+            if isinstance(self.variants, str)
+            else ",".join(self.variants),
+            "datasets": self.datasets
+            if isinstance(self.datasets, str)
+            else ",".join(self.datasets),
             "seeds": str(self.seeds) if isinstance(self.seeds, int) else self.seeds,
             "sets": self.set,
             "metrics": tuple(self.metrics),
@@ -65,7 +71,9 @@ def load_suite(name: str | Path) -> Suite:
         return read(path.read_text(encoding="utf-8"), str(path))
     known = _texts()
     if str(name) not in known:
-        raise SuiteError(f"there is no suite {str(name)!r}{did_you_mean(str(name), known)}; there are {listed(known)}")
+        raise SuiteError(
+            f"there is no suite {str(name)!r}{did_you_mean(str(name), known)}; there are {listed(known)}"
+        )
     return read(known[str(name)], str(name))
 
 
@@ -89,4 +97,8 @@ def _first(error: ValidationError) -> str:
 
 def _texts() -> dict[str, str]:
     files = sorted(resources.files(PACKAGE).iterdir(), key=lambda file: file.name)
-    return {file.name.removesuffix(".toml"): file.read_text("utf-8") for file in files if file.name.endswith(".toml")}
+    return {
+        file.name.removesuffix(".toml"): file.read_text("utf-8")
+        for file in files
+        if file.name.endswith(".toml")
+    }

@@ -1,6 +1,7 @@
 """The command line: parse, call, print. torch is imported only by a verb that needs it.
 
-Exit codes: 0 all well, 1 some trial did not end `done`, 2 usage, 3 internal, 130 and 143 after SIGINT and SIGTERM.
+Exit codes: 0 all well, 1 some trial did not end `done`, 2 usage, 3 internal, 130 and 143 after
+SIGINT and SIGTERM.
 """
 
 from .bench import bench, compare, report
@@ -9,7 +10,22 @@ from .develop import check, matrix, new
 from .group import vaezoo
 from .models import encode, impute, reconstruct, sample, train
 
-for verb in (bench, list_, show, report, compare, train, sample, encode, reconstruct, impute, data, check, new, matrix):
+for verb in (
+    bench,
+    list_,
+    show,
+    report,
+    compare,
+    train,
+    sample,
+    encode,
+    reconstruct,
+    impute,
+    data,
+    check,
+    new,
+    matrix,
+):
     vaezoo.add_command(verb)
 
 

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .common import FOLDER, as_json, common, print_json, print_table, reads_data, registry_of, sets
+from .common import (
+    FOLDER,
+    as_json,
+    common,
+    print_json,
+    print_table,
+    reads_data,
+    registry_of,
+    sets,
+)
 
 if TYPE_CHECKING:
     from ..bench.plan import Plan
@@ -17,21 +26,62 @@ OUT = Path("runs/bench")
 
 
 @click.command()
-@click.option("--variants", help="Names, globs, tags: 'beta[beta=1,4],recurrent,not:*gan'. [default: all]")
+@click.option(
+    "--variants", help="Names, globs, tags: 'beta[beta=1,4],recurrent,not:*gan'. [default: all]"
+)
 @click.option("--datasets", help="The same for data sets. [default: digits]")
 @click.option("--seeds", help="How many, or which: 3, or 0,1,2. [default: 3]")
-@click.option("--epochs", type=click.IntRange(min=1), help="Instead of the number that the data set asks for.")
-@click.option("--suite", help="A file SUITE.toml, or the name of one of ours; other options go before it.")
-@click.option("--out", type=FOLDER, default=OUT, show_default=True, help="The folder of trials, tables and figures.")
+@click.option(
+    "--epochs", type=click.IntRange(min=1), help="Instead of the number that the data set asks for."
+)
+@click.option(
+    "--suite", help="A file SUITE.toml, or the name of one of ours; other options go before it."
+)
+@click.option(
+    "--out",
+    type=FOLDER,
+    default=OUT,
+    show_default=True,
+    help="The folder of trials, tables and figures.",
+)
 @sets
 @click.option("--metrics", help="Only these metrics, with commas. [default: all]")
-@click.option("--sampler", "samplers", help="Where samples' codes come from: 'prior,mixture'. [default: prior]")
-@click.option("--importance-samples", type=click.IntRange(min=1), metavar="K", help="Draws behind nll. [default: 100]")
-@click.option("--jobs", type=click.IntRange(min=1), help="Trials side by side. [default: the number of cores]")
-@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Threads of one trial.")
-@click.option("--device", default="auto", show_default=True, help="cpu, cuda, or whichever there is.")
-@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds that one trial may take.")
-@click.option("--retries", type=click.IntRange(min=0), default=0, show_default=True, help="For a trial whose process died.")
+@click.option(
+    "--sampler",
+    "samplers",
+    help="Where samples' codes come from: 'prior,mixture'. [default: prior]",
+)
+@click.option(
+    "--importance-samples",
+    type=click.IntRange(min=1),
+    metavar="K",
+    help="Draws behind nll. [default: 100]",
+)
+@click.option(
+    "--jobs", type=click.IntRange(min=1), help="Trials side by side. [default: the number of cores]"
+)
+@click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Threads of one trial.",
+)
+@click.option(
+    "--device", default="auto", show_default=True, help="cpu, cuda, or whichever there is."
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Seconds that one trial may take.",
+)
+@click.option(
+    "--retries",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="For a trial whose process died.",
+)
 @click.option("--figures/--no-figures", default=True, help="Draw figures.  [default: figures]")
 @click.option("--dry-run", is_flag=True, help="Only print what would be trained.")
 @reads_data
@@ -40,9 +90,15 @@ OUT = Path("runs/bench")
 @click.pass_context
 def bench(ctx: click.Context, out: Path, dry_run: bool, wants_json: bool, **asked: Any) -> None:
     """Train and measure VARIANTS on DATASETS, and write the tables."""
-    plan, timeout = _plan(**{key: value for key, value in asked.items() if key not in ("jobs", "retries", "figures")})
+    plan, timeout = _plan(
+        **{key: value for key, value in asked.items() if key not in ("jobs", "retries", "figures")}
+    )
     if dry_run:
-        return print_json([_planned(trial) for trial in plan.trials]) if wants_json else click.echo(plan.describe())
+        return (
+            print_json([_planned(trial) for trial in plan.trials])
+            if wants_json
+            else click.echo(plan.describe())
+        )
     from ..bench.runner import run
 
     summary = run(
@@ -77,16 +133,25 @@ def _plan(
     offline: bool,
     **machine: Any,
 ) -> "tuple[Plan, float | None]":
-    """What to do and the time limit of a trial: what is asked for, else what the suite says, else the defaults."""
+    """What to do and the time limit of a trial: what is asked for, else what the suite says, else
+    the defaults.
+    """
     from ..bench.plan import make_plan
-    from ..bench.processes import Source
+    from ..bench.workers.processes import Source
 
-    wanted: dict[str, Any] = {"variants": "all", "datasets": "digits", "seeds": "3", "sets": {}, "metrics": ()}
+    wanted: dict[str, Any] = {
+        "variants": "all",
+        "datasets": "digits",
+        "seeds": "3",
+        "sets": {},
+        "metrics": (),
+    }
     if suite:
         from ..bench.suites import load_suite
 
         chosen = load_suite(suite)
-        wanted, timeout = wanted | chosen.arguments, timeout or chosen.timeout
+        wanted = wanted | chosen.arguments
+        timeout = timeout or chosen.timeout
     asked: dict[str, Any] = {
         "variants": variants,
         "datasets": datasets,
@@ -102,13 +167,21 @@ def _plan(
 
 
 def _planned(trial: Any) -> dict[str, Any]:
-    return {"key": trial.key, "variant": trial.variant, "dataset": trial.dataset, "skip": trial.skip, **trial.ingredients}
+    return {
+        "key": trial.key,
+        "variant": trial.variant,
+        "dataset": trial.dataset,
+        "skip": trial.skip,
+        **trial.ingredients,
+    }
 
 
 def print_tables(out: Path, wants_json: bool) -> None:
     """The three tables of a run's folder."""
     if wants_json:
-        return print_json({name: table_of(out, name) for name in TABLES if (out / f"{name}.csv").is_file()})
+        return print_json(
+            {name: table_of(out, name) for name in TABLES if (out / f"{name}.csv").is_file()}
+        )
     for name in TABLES:
         path = out / f"{name}.md"
         if path.is_file():
@@ -123,7 +196,9 @@ def table_of(out: Path, name: str) -> list[dict[str, str]]:
 
 def _must_hold_trials(folder: Path) -> None:
     if not (folder / "trials").is_dir():
-        raise click.UsageError(f"{folder} is no folder of a run: it holds no trials/ (write the DIR of bench --out)")
+        raise click.UsageError(
+            f"{folder} is no folder of a run: it holds no trials/ (write the DIR of bench --out)"
+        )
 
 
 @click.command()
@@ -134,7 +209,7 @@ def _must_hold_trials(folder: Path) -> None:
 def report(folder: Path, figures: bool, wants_json: bool, plugins_dir: Path | None) -> None:
     """Rebuild tables and figures from the trials in DIR."""
     _must_hold_trials(folder)
-    from ..bench.report import report as rebuild
+    from ..bench.report.report import report as rebuild
 
     rebuild(folder, figures=figures)
     print_tables(folder, wants_json)
@@ -146,10 +221,14 @@ def report(folder: Path, figures: bool, wants_json: bool, plugins_dir: Path | No
 @as_json
 @common
 def compare(a: Path, b: Path, wants_json: bool, plugins_dir: Path | None) -> None:
-    """What differs between two runs: every number of the tables that both have, and rows that only one has."""
+    """What differs between two runs: every number of the tables that both have, and rows that only
+    one has.
+    """
     for folder in (a, b):
         if not (folder / "elbo.csv").is_file():
-            raise click.UsageError(f"{folder} holds no elbo.csv: write the DIR of bench --out, or run vaezoo report on it")
+            raise click.UsageError(
+                f"{folder} holds no elbo.csv: write the DIR of bench --out, or run vaezoo report on it"
+            )
     rows = [row for name in TABLES for row in _differences(a, b, name)]
     print_table(rows, wants_json)
 
@@ -158,8 +237,11 @@ def _differences(a: Path, b: Path, name: str) -> list[dict[str, Any]]:
     left, right = (_by_row(folder, name) for folder in (a, b))
     rows = []
     for key in dict.fromkeys([*left, *right]):
-        before, after = left.get(key, {}), right.get(key, {})
-        for column in dict.fromkeys(c for c in [*before, *after] if c.endswith("_mean") or c == "status"):
+        before = left.get(key, {})
+        after = right.get(key, {})
+        for column in dict.fromkeys(
+            c for c in [*before, *after] if c.endswith("_mean") or c == "status"
+        ):
             values = before.get(column, ""), after.get(column, "")
             if values[0] != values[1]:
                 rows.append({

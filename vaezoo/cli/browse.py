@@ -8,42 +8,70 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .common import as_json, common, files_of, print_json, print_table, reads_data, registry_of
+from .common import (
+    as_json,
+    common,
+    files_of,
+    print_json,
+    print_table,
+    reads_data,
+    registry_of,
+)
 
 if TYPE_CHECKING:
     from ..data.data import Data
     from ..hyperparameters import Hyperparameter
-    from ..registry import Registry
+    from ..registry.registry import Registry
 
 Row = dict[str, Any]
 
 
 @click.command("list")
-@click.argument("kind", type=click.Choice(["variants", "datasets", "metrics", "parts", "plugins", "suites"]))
+@click.argument(
+    "kind", type=click.Choice(["variants", "datasets", "metrics", "parts", "plugins", "suites"])
+)
 @click.option("-q", "--query", default="*", help="Only names that match this glob.")
 @click.option("--tag", help="Only what has this tag.")
 @as_json
 @common
-def list_(kind: str, query: str, tag: str | None, wants_json: bool, plugins_dir: Path | None) -> None:
+def list_(
+    kind: str, query: str, tag: str | None, wants_json: bool, plugins_dir: Path | None
+) -> None:
     """What there is of a kind."""
     rows = _suites() if kind == "suites" else _ROWS[kind](registry_of(plugins_dir))
     if tag and not any(tag in row.get("tags", ()) for row in rows):
         tags = sorted({t for row in rows for t in row.get("tags", ())})
-        raise click.UsageError(f"no {kind[:-1]} has the tag {tag!r}; the tags are {', '.join(tags) or 'none'}")
-    kept = [row for row in rows if fnmatchcase(str(row["name"]), query) and (not tag or tag in row["tags"])]
+        raise click.UsageError(
+            f"no {kind[:-1]} has the tag {tag!r}; the tags are {', '.join(tags) or 'none'}"
+        )
+    kept = [
+        row
+        for row in rows
+        if fnmatchcase(str(row["name"]), query) and (not tag or tag in row["tags"])
+    ]
     print_table(kept, wants_json)
 
 
 def _variants(registry: "Registry") -> list[Row]:
     return [
-        {"name": v.name, "hyperparameters": _defaults(v.hyperparameters), "tags": sorted(v.tags), "what": first_line(v.doc)}
+        {
+            "name": v.name,
+            "hyperparameters": _defaults(v.hyperparameters),
+            "tags": sorted(v.tags),
+            "what": first_line(v.doc),
+        }
         for v in registry.variants.values()
     ]
 
 
 def _datasets(registry: "Registry") -> list[Row]:
     return [
-        {"name": d.name, "options": _defaults(d.options), "tags": sorted(d.tags), "what": first_line(d.doc)}
+        {
+            "name": d.name,
+            "options": _defaults(d.options),
+            "tags": sorted(d.tags),
+            "what": first_line(d.doc),
+        }
         for d in registry.datasets.values()
     ]
 
@@ -72,7 +100,12 @@ def _parts(registry: "Registry") -> list[Row]:
 
 def _plugins(registry: "Registry") -> list[Row]:
     def row(name: str, distribution: str, version: str, file: str, state: str) -> Row:
-        return {"name": name, "distribution": f"{distribution} {version}".strip(), "state": state, "file": file}
+        return {
+            "name": name,
+            "distribution": f"{distribution} {version}".strip(),
+            "state": state,
+            "file": file,
+        }
 
     well = [row(p.module, p.distribution, p.version, p.file, "loaded") for p in registry.plugins]
     ill = [row("!", p.distribution, p.version, p.file, p.cause) for p in registry.problems]
@@ -83,12 +116,24 @@ def _suites() -> list[Row]:
     from ..bench.suites import suites
 
     return [
-        {"name": name, "variants": s.variants, "datasets": s.datasets, "seeds": s.seeds, "what": s.title}
+        {
+            "name": name,
+            "variants": s.variants,
+            "datasets": s.datasets,
+            "seeds": s.seeds,
+            "what": s.title,
+        }
         for name, s in suites().items()
     ]
 
 
-_ROWS = {"variants": _variants, "datasets": _datasets, "metrics": _metrics, "parts": _parts, "plugins": _plugins}
+_ROWS = {
+    "variants": _variants,
+    "datasets": _datasets,
+    "metrics": _metrics,
+    "parts": _parts,
+    "plugins": _plugins,
+}
 
 
 def first_line(doc: str) -> str:
@@ -109,8 +154,14 @@ def show(name: str, wants_json: bool, plugins_dir: Path | None) -> None:
     if Path(name, "trial.json").is_file():
         return _print_facts([_trial(Path(name))], wants_json)
     registry = registry_of(plugins_dir)
-    found = [facts for facts in (_variant(registry, name), _dataset(registry, name), _metric(registry, name)) if facts]
-    found += [_part(registry, kind, name) for kind in registry.parts if name in registry.parts[kind]]
+    found = [
+        facts
+        for facts in (_variant(registry, name), _dataset(registry, name), _metric(registry, name))
+        if facts
+    ]
+    found += [
+        _part(registry, kind, name) for kind in registry.parts if name in registry.parts[kind]
+    ]
     if not found:
         raise click.UsageError(_unknown(registry, name))
     _print_facts(found, wants_json)
@@ -121,13 +172,15 @@ def _unknown(registry: "Registry", name: str) -> str:
 
     parts = [part for of_kind in registry.parts.values() for part in of_kind]
     near = did_you_mean(name, [*registry.variants, *registry.datasets, *registry.metrics, *parts])
-    return f"nothing is called {name!r}{near or '; see vaezoo list variants|datasets|metrics|parts'}"
+    return (
+        f"nothing is called {name!r}{near or '; see vaezoo list variants|datasets|metrics|parts'}"
+    )
 
 
 def _variant(registry: "Registry", name: str) -> Row:
     if name not in registry.variants:
         return {}
-    from ..certificates import claims_of, density_of
+    from ..author.certificates import claims_of, density_of
 
     v = registry.variants[name]
     who = f"{v.plugin.distribution} {v.plugin.version}".strip() or "a loose file"
@@ -142,14 +195,23 @@ def _dataset(registry: "Registry", name: str) -> Row:
     if name not in registry.datasets:
         return {}
     d = registry.datasets[name]
-    return {"data set": name, "what": d.doc, "tags": sorted(d.tags), "options": _ranges(d.options), "file": d.plugin.file}
+    return {
+        "data set": name,
+        "what": d.doc,
+        "tags": sorted(d.tags),
+        "options": _ranges(d.options),
+        "file": d.plugin.file,
+    }
 
 
 def _metric(registry: "Registry", name: str) -> Row:
     if name not in registry.metrics:
         return {}
     m = registry.metrics[name]
-    columns = {c.name: f"{c.unit or 'no unit'}, {c.better or 'neither'} is better, table {c.table}" for c in m.columns}
+    columns = {
+        c.name: f"{c.unit or 'no unit'}, {c.better or 'neither'} is better, table {c.table}"
+        for c in m.columns
+    }
     return {"metric": name, "what": m.doc, "columns": columns}
 
 
@@ -159,19 +221,32 @@ def _part(registry: "Registry", kind: str, name: str) -> Row:
     build = registry.parts[kind][name].build
     what = inspect.getdoc(build) or ""
     use = f"bench --sampler {name}" if kind == "sampler" else f"mix[{kind}={name}]"
-    return {kind: name, "what": what, "hyperparameters": _ranges(hyperparameters(build)), "use": use}
+    return {
+        kind: name,
+        "what": what,
+        "hyperparameters": _ranges(hyperparameters(build)),
+        "use": use,
+    }
 
 
 def _ranges(known: "dict[str, Hyperparameter]") -> Row:
-    return {h.name: f"{h.range}, {'must be given' if h.required else f'default {h.default}'}" for h in known.values()}
+    return {
+        h.name: f"{h.range}, {'must be given' if h.required else f'default {h.default}'}"
+        for h in known.values()
+    }
 
 
 def _trial(folder: Path) -> Row:
     try:
         record = json.loads((folder / "trial.json").read_text(encoding="utf-8"))
-        return {"trial": record["key"], **{key: value for key, value in record.items() if key != "key"}}
+        return {
+            "trial": record["key"],
+            **{key: value for key, value in record.items() if key != "key"},
+        }
     except (ValueError, KeyError, TypeError):
-        raise click.UsageError(f"{folder}/trial.json cannot be read: it is damaged or no trial of vaezoo") from None
+        raise click.UsageError(
+            f"{folder}/trial.json cannot be read: it is damaged or no trial of vaezoo"
+        ) from None
 
 
 def _print_facts(found: list[Row], wants_json: bool) -> None:
@@ -191,12 +266,16 @@ def _fact(key: str, value: Any) -> str:
         return f"{key}:\n" + "\n".join(f"  {inner}: {text}" for inner, text in value.items())
     text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
     return (
-        f"{key}: {text}" if "\n" not in text else f"{key}:\n" + "\n".join(f"  {line}".rstrip() for line in text.split("\n"))
+        f"{key}: {text}"
+        if "\n" not in text
+        else f"{key}:\n" + "\n".join(f"  {line}".rstrip() for line in text.split("\n"))
     )
 
 
 def _proof(claim: Row) -> str:
-    return f"{claim['claim']}\n    {claim['test']}" + ("" if claim["passed"] else " FAILED when it was last run")
+    return f"{claim['claim']}\n    {claim['test']}" + (
+        "" if claim["passed"] else " FAILED when it was last run"
+    )
 
 
 @click.command()
@@ -204,8 +283,16 @@ def _proof(claim: Row) -> str:
 @reads_data
 @as_json
 @common
-def data(name: str | None, data_dirs: tuple[Path, ...], offline: bool, wants_json: bool, plugins_dir: Path | None) -> None:
-    """The card of a data set: sizes, source, licence, hashes. Without NAME, of every one that is here."""
+def data(
+    name: str | None,
+    data_dirs: tuple[Path, ...],
+    offline: bool,
+    wants_json: bool,
+    plugins_dir: Path | None,
+) -> None:
+    """The card of a data set: sizes, source, licence, hashes. Without NAME, of every one that is
+    here.
+    """
     from ..data.files import MissingData
 
     files = files_of(data_dirs, offline or not name)
@@ -216,7 +303,12 @@ def data(name: str | None, data_dirs: tuple[Path, ...], offline: bool, wants_jso
         except MissingData:
             if name:
                 raise
-            cards.append({"data set": choice.label, "missing": f"its files are not here; see vaezoo data {choice.label}"})
+            cards.append(
+                {
+                    "data set": choice.label,
+                    "missing": f"its files are not here; see vaezoo data {choice.label}",
+                }
+            )
     _print_facts(cards, wants_json)
 
 

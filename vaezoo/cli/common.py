@@ -11,7 +11,7 @@ import click
 
 if TYPE_CHECKING:
     from ..data.files import Files
-    from ..registry import Registry
+    from ..registry.registry import Registry
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -21,8 +21,12 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 
 def common(command: F) -> F:
     """The options that every verb takes."""
-    folder = click.option("--plugins-dir", type=FOLDER, help="A folder of plugin files to load too.")
-    debug = click.option("--debug", is_flag=True, expose_value=False, help="Show where an error arose.")
+    folder = click.option(
+        "--plugins-dir", type=FOLDER, help="A folder of plugin files to load too."
+    )
+    debug = click.option(
+        "--debug", is_flag=True, expose_value=False, help="Show where an error arose."
+    )
     return folder(debug(command))
 
 
@@ -33,15 +37,25 @@ def as_json(command: F) -> F:
 
 def reads_data(command: F) -> F:
     """--data-dir and --offline, which come as the argument `files`: a pair for `files_of`."""
-    where = click.option("--data-dir", "data_dirs", type=FOLDER, multiple=True, help="A folder to look for data files in.")
+    where = click.option(
+        "--data-dir",
+        "data_dirs",
+        type=FOLDER,
+        multiple=True,
+        help="A folder to look for data files in.",
+    )
     offline = click.option("--offline", is_flag=True, help="Fetch nothing.")
     return where(offline(command))
 
 
 def sets(command: F) -> F:
     """--set KEY=VALUE, as a dictionary."""
-    words = "A setting of training or size, such as learning_rate=1e-3 or latent=16; may be repeated."
-    return click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", callback=_pairs, help=words)(command)
+    words = (
+        "A setting of training or size, such as learning_rate=1e-3 or latent=16; may be repeated."
+    )
+    return click.option(
+        "--set", "settings", multiple=True, metavar="KEY=VALUE", callback=_pairs, help=words
+    )(command)
 
 
 def _pairs(ctx: click.Context, option: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
@@ -66,8 +80,10 @@ def files_of(data_dirs: Sequence[Path], offline: bool) -> "Files":
 
 
 def registry_of(plugins_dir: Path | None) -> "Registry":
-    """The registry; what is wrong with plugins goes to stderr, a line each. (`list plugins` shows the notes too.)"""
-    from ..registry import load
+    """The registry; what is wrong with plugins goes to stderr, a line each. (`list plugins` shows
+    the notes too.)
+    """
+    from ..registry.registry import load
 
     registry = load(plugins_dir)
     for problem in registry.problems:
@@ -95,14 +111,20 @@ def print_table(rows: Sequence[dict[str, Any]], wants_json: bool) -> None:
     widths = [max(len(line[i]) for line in table) for i in range(len(table[0]))]
     limit = shutil.get_terminal_size().columns if sys.stdout.isatty() else 10_000
     for line in table:
-        text = "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        text = "  ".join(
+            cell.ljust(width) for cell, width in zip(line, widths, strict=True)
+        ).rstrip()
         click.echo(text if len(text) <= limit else text[: limit - 1] + "…")
 
 
 def _cell(value: Any) -> str:
     if isinstance(value, dict):
         return " ".join(f"{key}={_cell(inner)}" for key, inner in value.items())
-    return " ".join(map(str, _plain(value) if isinstance(value, frozenset) else value)) if _is_many(value) else str(value)
+    return (
+        " ".join(map(str, _plain(value) if isinstance(value, frozenset) else value))
+        if _is_many(value)
+        else str(value)
+    )
 
 
 def _is_many(value: Any) -> bool:

@@ -9,9 +9,9 @@ import click
 from .common import FOLDER, as_json, common, print_json, registry_of
 
 if TYPE_CHECKING:
-    from ..check import Finding
-    from ..registry import Registry
-    from ..selection import Choice
+    from ..author.check import Finding
+    from ..registry.registry import Registry
+    from ..registry.selection import Choice
 
 
 @click.command()
@@ -26,7 +26,7 @@ def check(what: str, fast: bool, wants_json: bool, plugins_dir: Path | None) -> 
     """
     import torch
 
-    from ..check import check as findings_of
+    from ..author.check import check as findings_of
 
     torch.set_num_threads(1)
     found = {}
@@ -38,7 +38,11 @@ def check(what: str, fast: bool, wants_json: bool, plugins_dir: Path | None) -> 
     if wants_json:
         print_json({label: [vars(f) for f in findings] for label, findings in found.items()})
     else:
-        click.echo(f"{len(found)} variants, {broken} broken rules" if broken else f"{len(found)} variants keep the contract")
+        click.echo(
+            f"{len(found)} variants, {broken} broken rules"
+            if broken
+            else f"{len(found)} variants keep the contract"
+        )
     if broken:
         raise click.exceptions.Exit(1)
 
@@ -52,13 +56,19 @@ def _choices(what: str, plugins_dir: Path | None) -> "list[Choice]":
     registry = registry_of(path.resolve().parent)
     names = _brought_by(registry, path)
     if not names:
-        causes = "; ".join(p.cause for p in registry.problems if Path(p.file).resolve() == path.resolve())
+        causes = "; ".join(
+            p.cause for p in registry.problems if Path(p.file).resolve() == path.resolve()
+        )
         raise click.UsageError(f"{path} brings no variant" + (f": {causes}" if causes else ""))
     return registry.choose_variants(",".join(names))
 
 
 def _brought_by(registry: "Registry", path: Path) -> list[str]:
-    return [v.name for v in registry.variants.values() if Path(v.plugin.file).resolve() == path.resolve()]
+    return [
+        v.name
+        for v in registry.variants.values()
+        if Path(v.plugin.file).resolve() == path.resolve()
+    ]
 
 
 def _print_findings(label: str, findings: "list[Finding]") -> None:
@@ -70,7 +80,11 @@ def _print_findings(label: str, findings: "list[Finding]") -> None:
     for kind, rules in by_kind.items():
         broken = [f for f in rules if not f.passed]
         refusal = next((f.seen for f in rules if f.passed and f.seen), "")
-        words = f"does not take it: {refusal}" if refusal else f"{len(rules) - len(broken)} of {len(rules)} rules kept"
+        words = (
+            f"does not take it: {refusal}"
+            if refusal
+            else f"{len(rules) - len(broken)} of {len(rules)} rules kept"
+        )
         click.echo(f"  {kind}: {words}")
         for f in broken:
             click.echo(f"    {f.rule}: {f.seen}\n      to mend it: {f.mend}")
@@ -83,12 +97,14 @@ def new() -> None:
 
 @new.command("variant")
 @click.argument("name")
-@click.option("--package", is_flag=True, help="A whole distribution: pyproject, module, test, README.")
+@click.option(
+    "--package", is_flag=True, help="A whole distribution: pyproject, module, test, README."
+)
 @click.option("--folder", type=FOLDER, default=Path(), help="Where to write (default: here).")
 @common
 def new_variant_(name: str, package: bool, folder: Path, plugins_dir: Path | None) -> None:
     """A variant that keeps the contract before you have changed a line."""
-    from ..scaffold import NewError, new_variant
+    from ..author.scaffold import NewError, new_variant
 
     try:
         written = new_variant(name, folder, package)
@@ -97,25 +113,44 @@ def new_variant_(name: str, package: bool, folder: Path, plugins_dir: Path | Non
     for path in written:
         click.echo(path)
     file = next(path for path in written if path.suffix == ".py" and path.parent.name != "tests")
-    click.echo(f"next: vaezoo check {file}, and vaezoo bench --variants vae,{name} --plugins-dir {file.parent}")
+    click.echo(
+        f"next: vaezoo check {file}, and vaezoo bench --variants vae,{name} --plugins-dir {file.parent}"
+    )
 
 
 @click.command()
-@click.option("--rows", type=click.Choice(["encoder", "decoder", "prior", "loss"]), default="encoder")
-@click.option("--columns", type=click.Choice(["encoder", "decoder", "prior", "loss"]), default="loss")
+@click.option(
+    "--rows", type=click.Choice(["encoder", "decoder", "prior", "loss"]), default="encoder"
+)
+@click.option(
+    "--columns", type=click.Choice(["encoder", "decoder", "prior", "loss"]), default="loss"
+)
 @click.option("--kind", default="image", help="The kind of toy data: image, vector, sequence, …")
-@click.option("--document", "is_document", is_flag=True, help="The whole of docs/matrix.md: all tables.")
+@click.option(
+    "--document", "is_document", is_flag=True, help="The whole of docs/matrix.md: all tables."
+)
 @as_json
 @common
-def matrix(rows: str, columns: str, kind: str, is_document: bool, wants_json: bool, plugins_dir: Path | None) -> None:
-    """Which parts compose: every pair of two kinds of parts, built at toy size and trained for a step."""
+def matrix(
+    rows: str,
+    columns: str,
+    kind: str,
+    is_document: bool,
+    wants_json: bool,
+    plugins_dir: Path | None,
+) -> None:
+    """Which parts compose: every pair of two kinds of parts, built at toy size and trained for a
+    step.
+    """
     import torch
 
-    from ..check import SPECS
-    from ..matrix import document, markdown, pairs
+    from ..author.check import SPECS
+    from ..author.matrix import document, markdown, pairs
 
     if kind not in SPECS:
-        raise click.UsageError(f"no kind of toy data is called {kind!r}; there are {', '.join(SPECS)}")
+        raise click.UsageError(
+            f"no kind of toy data is called {kind!r}; there are {', '.join(SPECS)}"
+        )
     torch.set_num_threads(1)
     if is_document:
         return click.echo(document(registry_of(plugins_dir)), nl=False)

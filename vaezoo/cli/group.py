@@ -13,7 +13,9 @@ import click
 class Verbs(click.Group):
     """A group that ends with our exit codes."""
 
-    def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **_: Any) -> NoReturn:  # type: ignore[override]
+    def main(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, prog_name: str | None = None, **_: Any
+    ) -> NoReturn:
         arguments = sys.argv[1:] if args is None else list(args)
         sys.exit(self._code(arguments, prog_name or "vaezoo"))
 
@@ -23,7 +25,11 @@ class Verbs(click.Group):
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         if args and args[0] not in self.commands:
             near = get_close_matches(args[0], self.commands, 2)
-            hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else f"; there are {', '.join(self.commands)}"
+            hint = (
+                f"; did you mean {' or '.join(map(repr, near))}?"
+                if near
+                else f"; there are {', '.join(self.commands)}"
+            )
             raise click.UsageError(f"no verb is called {args[0]!r}{hint}")
         return super().resolve_command(ctx, args)
 
@@ -62,16 +68,17 @@ def _known_errors() -> tuple[tuple[type[Exception], ...], tuple[type[Exception],
     from ..bench.plan import PlanError
     from ..bench.store import StoreError
     from ..bench.suites import SuiteError
-    from ..checkpoint import CheckpointError
     from ..core import Unsupported
     from ..data.files import CorruptData, MissingData
     from ..hyperparameters import HyperparameterError
-    from ..loading import PluginError
-    from ..selection import SelectionError
-    from ..training import Diverged
+    from ..registry.loading import PluginError
+    from ..registry.selection import SelectionError
+    from ..training.budget import Diverged
+    from ..training.checkpoint import CheckpointError
+    from ..training.settings import SettingError
 
     mistakes = (
-        PlanError, StoreError, SuiteError, CheckpointError, Unsupported, CorruptData, MissingData, HyperparameterError,
+        PlanError, SettingError, StoreError, SuiteError, CheckpointError, Unsupported, CorruptData, MissingData, HyperparameterError,
         PluginError, SelectionError,
     )  # fmt: skip
     return mistakes, (Diverged,)

@@ -5,14 +5,23 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .common import FILE, as_json, common, files_of, print_json, reads_data, registry_of, sets
+from .common import (
+    FILE,
+    as_json,
+    common,
+    files_of,
+    print_json,
+    reads_data,
+    registry_of,
+    sets,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from ..core import Model
     from ..data.data import Data
-    from ..registry import Registry
+    from ..registry.registry import Registry
 
 SPLIT = click.Choice(["train", "validation", "test"])
 COMPLETE = (
@@ -25,27 +34,37 @@ CHECKPOINT = click.Path(path_type=Path)
 @click.command()
 @click.argument("variant")
 @click.option("-d", "--data", "dataset", required=True, help="The data set, such as digits.")
-@click.option("-o", "--out", type=FILE, required=True, help="The checkpoint to write, NAME.safetensors.")
+@click.option(
+    "-o", "--out", type=FILE, required=True, help="The checkpoint to write, NAME.safetensors."
+)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
-@click.option("--epochs", type=click.IntRange(min=1), help="Instead of the number that the data set asks for.")
+@click.option(
+    "--epochs", type=click.IntRange(min=1), help="Instead of the number that the data set asks for."
+)
 @sets
-@click.option("--device", default="auto", show_default=True, help="cpu, cuda, or whichever there is.")
+@click.option(
+    "--device", default="auto", show_default=True, help="cpu, cuda, or whichever there is."
+)
 @reads_data
 @as_json
 @common
-def train(variant: str, dataset: str, out: Path, wants_json: bool, plugins_dir: Path | None, **asked: Any) -> None:
+def train(
+    variant: str, dataset: str, out: Path, wants_json: bool, plugins_dir: Path | None, **asked: Any
+) -> None:
     """Train one VARIANT, such as vae or 'beta[beta=2]', and write a checkpoint."""
     from dataclasses import asdict, replace
 
-    from ..bench.plan import chosen_device, must_fit, split_settings
-    from ..checkpoint import must_be_writable, save
     from ..seeds import seeded
-    from ..training import fit
+    from ..training.checkpoint import must_be_writable, save
+    from ..training.settings import chosen_device, must_fit, split_settings
+    from ..training.training import fit
 
     must_be_writable(out)
     registry = registry_of(plugins_dir)
     choice = _one(registry.choose_variants(variant), variant, "variant")
-    budget, size = split_settings(asked["settings"] | ({"epochs": asked["epochs"]} if asked["epochs"] else {}))
+    budget, size = split_settings(
+        asked["settings"] | ({"epochs": asked["epochs"]} if asked["epochs"] else {})
+    )
     device = chosen_device(asked["device"])
     data = _loaded(registry, dataset, asked["data_dirs"], asked["offline"])
     must_fit(data.name, size.get("likelihood", data.spec.likelihood), data.likelihoods)
@@ -75,7 +94,9 @@ class Epochs:
         from tqdm import tqdm
 
         self.bar = self.bar or tqdm(total=epochs, unit="epoch", dynamic_ncols=True)
-        self.bar.set_postfix(train=f"{row['train_loss']:.2f}", validation=f"{row['validation_loss']:.2f}")
+        self.bar.set_postfix(
+            train=f"{row['train_loss']:.2f}", validation=f"{row['validation_loss']:.2f}"
+        )
         self.bar.update()
 
     def __exit__(self, *_: object) -> None:
@@ -86,12 +107,30 @@ class Epochs:
 @click.command()
 @click.argument("checkpoint", type=CHECKPOINT)
 @click.option("-n", type=click.IntRange(min=1), default=16, show_default=True, help="How many.")
-@click.option("-o", "--out", type=FILE, required=True, help="NAME.npz with the array x, or NAME.png for images.")
-@click.option("--label", type=click.IntRange(min=0), help="All of this class; without it the classes take turns.")
+@click.option(
+    "-o",
+    "--out",
+    type=FILE,
+    required=True,
+    help="NAME.npz with the array x, or NAME.png for images.",
+)
+@click.option(
+    "--label",
+    type=click.IntRange(min=0),
+    help="All of this class; without it the classes take turns.",
+)
 @click.option("--mean", is_flag=True, help="Means of p(x|z) instead of draws.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @common
-def sample(checkpoint: Path, n: int, out: Path, label: int | None, mean: bool, seed: int, plugins_dir: Path | None) -> None:
+def sample(
+    checkpoint: Path,
+    n: int,
+    out: Path,
+    label: int | None,
+    mean: bool,
+    seed: int,
+    plugins_dir: Path | None,
+) -> None:
     """Draw x from a trained model."""
     from ..seeds import seeded
 
@@ -104,12 +143,26 @@ def sample(checkpoint: Path, n: int, out: Path, label: int | None, mean: bool, s
 
 @click.command()
 @click.argument("checkpoint", type=CHECKPOINT)
-@click.option("-d", "--data", "source", required=True, help="A data set, or a file .npy or .npz with an array x.")
-@click.option("-o", "--out", type=FILE, required=True, help="NAME.npz: z0, z1, … one array a latent, and labels.")
+@click.option(
+    "-d",
+    "--data",
+    "source",
+    required=True,
+    help="A data set, or a file .npy or .npz with an array x.",
+)
+@click.option(
+    "-o",
+    "--out",
+    type=FILE,
+    required=True,
+    help="NAME.npz: z0, z1, … one array a latent, and labels.",
+)
 @click.option("--split", type=SPLIT, default="test", show_default=True)
 @reads_data
 @common
-def encode(checkpoint: Path, source: str, out: Path, split: str, plugins_dir: Path | None, **where: Any) -> None:
+def encode(
+    checkpoint: Path, source: str, out: Path, split: str, plugins_dir: Path | None, **where: Any
+) -> None:
     """Write the codes of x: the centres of q(z|x)."""
     model = _model(checkpoint, plugins_dir, out, (".npz",))
     x, c, labels = _rows(model, source, split, plugins_dir, **where)
@@ -120,16 +173,36 @@ def encode(checkpoint: Path, source: str, out: Path, split: str, plugins_dir: Pa
 
 @click.command()
 @click.argument("checkpoint", type=CHECKPOINT)
-@click.option("-d", "--data", "source", required=True, help="A data set, or a file .npy or .npz with an array x.")
-@click.option("-o", "--out", type=FILE, required=True, help="NAME.npz with x and reconstruction, or NAME.png for images.")
+@click.option(
+    "-d",
+    "--data",
+    "source",
+    required=True,
+    help="A data set, or a file .npy or .npz with an array x.",
+)
+@click.option(
+    "-o",
+    "--out",
+    type=FILE,
+    required=True,
+    help="NAME.npz with x and reconstruction, or NAME.png for images.",
+)
 @click.option("-n", type=click.IntRange(min=1), help="Only the first n.")
 @click.option("--split", type=SPLIT, default="test", show_default=True)
 @reads_data
 @common
 def reconstruct(
-    checkpoint: Path, source: str, out: Path, n: int | None, split: str, plugins_dir: Path | None, **where: Any
+    checkpoint: Path,
+    source: str,
+    out: Path,
+    n: int | None,
+    split: str,
+    plugins_dir: Path | None,
+    **where: Any,
 ) -> None:
-    """Write the means of p(x|z) at the codes of x; in a picture every second row is what the row above it became."""
+    """Write the means of p(x|z) at the codes of x; in a picture every second row is what the row
+    above it became.
+    """
     import torch
 
     model = _model(checkpoint, plugins_dir, out)
@@ -137,7 +210,11 @@ def reconstruct(
     n = n or (32 if out.suffix == ".png" else len(x))
     x, c = x[:n], None if c is None else c[:n]
     means = torch.cat([trace.px.mean[0] for trace in _traces(model, x, c)])
-    pairs = torch.stack([_in_rows(x), _in_rows(means)], 1).flatten(0, 2) if out.suffix == ".png" else None
+    pairs = (
+        torch.stack([_in_rows(x), _in_rows(means)], 1).flatten(0, 2)
+        if out.suffix == ".png"
+        else None
+    )
     _write(out, {"x": x, "reconstruction": means}, pairs)
 
 
@@ -145,14 +222,25 @@ def reconstruct(
 @click.argument("checkpoint", type=CHECKPOINT)
 @click.argument("source", metavar="FILE", type=CHECKPOINT)
 @click.option("-o", "--out", type=FILE, required=True, help="NAME.npz with x, or NAME.npy.")
-@click.option("-k", "--draws", type=click.IntRange(min=1), default=100, show_default=True, help="Of the codes, a row.")
+@click.option(
+    "-k",
+    "--draws",
+    type=click.IntRange(min=1),
+    default=100,
+    show_default=True,
+    help="Of the codes, a row.",
+)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @common
-def impute(checkpoint: Path, source: Path, out: Path, draws: int, seed: int, plugins_dir: Path | None) -> None:
-    """Fill what is NaN in FILE (.npy, or .npz with an array x) with its mean given the rest, as a trained model sees it."""
+def impute(
+    checkpoint: Path, source: Path, out: Path, draws: int, seed: int, plugins_dir: Path | None
+) -> None:
+    """Fill what is NaN in FILE (.npy, or .npz with an array x) with its mean given the rest, as a
+    trained model sees it.
+    """
     import torch
 
-    from ..evaluation.imputation import impute as fill
+    from ..evaluation.metrics.imputation import impute as fill
     from ..networks import step_mask
     from ..seeds import seeded
 
@@ -178,17 +266,21 @@ def _loaded(registry: "Registry", name: str, data_dirs: tuple[Path, ...], offlin
     return _one(registry.choose_datasets(name), name, "data set").load(files_of(data_dirs, offline))
 
 
-def _model(checkpoint: Path, plugins_dir: Path | None, out: Path, kinds: tuple[str, ...] = (".npz", ".png")) -> "Model":
+def _model(
+    checkpoint: Path, plugins_dir: Path | None, out: Path, kinds: tuple[str, ...] = (".npz", ".png")
+) -> "Model":
     """The model, once it is clear that `out` can be written."""
     if out.suffix not in kinds:
         raise click.UsageError(f"--out must end in {' or '.join(kinds)}; {out.name!r} does not")
     if not out.parent.is_dir():
         raise click.UsageError(f"the folder {out.parent} (--out) does not exist")
-    from ..checkpoint import load
+    from ..training.checkpoint import load
 
     model = load(checkpoint, registry_of(plugins_dir))
     if out.suffix == ".png" and not _spec(model).is_image:
-        raise click.UsageError(f"a picture needs images, and this model's x has shape {_spec(model).shape}; write .npz")
+        raise click.UsageError(
+            f"a picture needs images, and this model's x has shape {_spec(model).shape}; write .npz"
+        )
     return model
 
 
@@ -209,44 +301,70 @@ def _conditions(model: "Model", n: int, label: int | None) -> "Tensor | None":
     if label is None:
         return F.one_hot(torch.arange(n) % classes, classes).float() if classes else None
     if label >= classes:
-        raise click.UsageError(f"--label {label}: the data of this model has {classes or 'no'} classes, counted from 0")
+        raise click.UsageError(
+            f"--label {label}: the data of this model has {classes or 'no'} classes, counted from 0"
+        )
     if not samples_by_label(model, classes):
-        raise click.UsageError("--label: this model does not read labels; what it draws would be of any class")
+        raise click.UsageError(
+            "--label: this model does not read labels; what it draws would be of any class"
+        )
     return F.one_hot(torch.full((n,), label), classes).float()
 
 
 def _rows(
-    model: "Model", source: str, split: str, plugins_dir: Path | None, data_dirs: tuple[Path, ...], offline: bool
+    model: "Model",
+    source: str,
+    split: str,
+    plugins_dir: Path | None,
+    data_dirs: tuple[Path, ...],
+    offline: bool,
 ) -> "tuple[Tensor, Tensor | None, Tensor | None]":
     """x (N, *shape), the condition (N, C), the labels (N,), of a data set or of a file."""
     if Path(source).suffix in (".csv", ".parquet"):
-        raise click.UsageError(f"{source} is a table: write -d 'arrays[path={source}]', of which one --split is read")
+        raise click.UsageError(
+            f"{source} is a table: write -d 'arrays[path={source}]', of which one --split is read"
+        )
     if Path(source).suffix in (".npy", ".npz"):
-        x, c, labels = _from_file(Path(source)), None, None
+        x = _from_file(Path(source))
+        c = None
+        labels = None
     else:
         data = _loaded(registry_of(plugins_dir), source, data_dirs, offline)
-        x, c, labels = data.split(split), data.condition(split), data.labels.get(split)
+        x = data.split(split)
+        c = data.condition(split)
+        labels = data.labels.get(split)
     return _fitting(x, model, source), c, labels
 
 
 def _fitting(x: "Tensor", model: "Model", source: str) -> "Tensor":
-    """x, if it is what the model reads: rows of its shape, finite, with NaN only where it was trained on data with gaps."""
+    """x, if it is what the model reads: rows of its shape, finite, with NaN only where it was
+    trained on data with gaps.
+    """
     spec = _spec(model)
-    shape, found = tuple(spec.shape), tuple(x.shape[1:])
+    shape = tuple(spec.shape)
+    found = tuple(x.shape[1:])
     if x.ndim and not len(x):
         raise click.UsageError(f"{source} has no rows: its shape is {tuple(x.shape)}")
     if found != shape:
         remedy = ""
         if spec.is_sequence and found[1:] == shape[1:]:
             remedy = "; pad shorter sequences with NaN and cut longer ones"
-        raise click.UsageError(f"{source} has rows of shape {found}, and this model reads {shape}{remedy}")
+        raise click.UsageError(
+            f"{source} has rows of shape {found}, and this model reads {shape}{remedy}"
+        )
     if x.isinf().any():
-        raise click.UsageError(f"{source} has an infinite value (or one too large for float32) in {_first_row(x.isinf())}")
+        raise click.UsageError(
+            f"{source} has an infinite value (or one too large for float32) in {_first_row(x.isinf())}"
+        )
     if x.isnan().any() and not spec.has_gaps:
-        raise click.UsageError(f"{source} has NaN in {_first_row(x.isnan())}, and this model {COMPLETE}")
+        raise click.UsageError(
+            f"{source} has NaN in {_first_row(x.isnan())}, and this model {COMPLETE}"
+        )
     empty = x.flatten(1).isnan().all(1)
     if empty.any():
-        raise click.UsageError(f"{source}: {_first_row(empty)} is all NaN, an x of length 0; leave it out")
+        raise click.UsageError(
+            f"{source}: {_first_row(empty)} is all NaN, an x of length 0; leave it out"
+        )
     return x
 
 
@@ -264,9 +382,13 @@ def _from_file(path: Path) -> "Tensor":
     except FileNotFoundError:
         raise click.UsageError(f"there is no file {path}") from None
     except (ValueError, KeyError, TypeError, OSError, EOFError) as error:
-        raise click.UsageError(f"{path} holds no array x of numbers (pickled objects are not read): {error}") from None
+        raise click.UsageError(
+            f"{path} holds no array x of numbers (pickled objects are not read): {error}"
+        ) from None
     if array.dtype.kind not in "biuf":
-        raise click.UsageError(f"{path} holds an array of type {array.dtype}; expected real numbers")
+        raise click.UsageError(
+            f"{path} holds an array of type {array.dtype}; expected real numbers"
+        )
     with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused as such
         return torch.from_numpy(array.astype(np.float32))
 
@@ -315,4 +437,6 @@ def _draw(out: Path, x: "Tensor", width: int = 8) -> None:
 
     rows = _in_rows(x.cpu(), width)  # (R, width, C, H, W)
     grid = rows.permute(0, 3, 1, 4, 2).flatten(2, 3).flatten(0, 1).clamp(0, 1)  # (R·H, width·W, C)
-    image.imsave(out, grid.expand(*grid.shape[:2], 3).numpy() if grid.shape[-1] == 1 else grid.numpy())
+    image.imsave(
+        out, grid.expand(*grid.shape[:2], 3).numpy() if grid.shape[-1] == 1 else grid.numpy()
+    )

@@ -5,7 +5,9 @@ from .splits import duplicates
 
 
 def card_of(data: Data) -> dict[str, object]:
-    """Name, shape, rows and hash of each split, licence, source, processing, duplicates; lists, strings and numbers only."""
+    """Name, shape, rows and hash of each split, licence, source, processing, duplicates; lists,
+    strings and numbers only.
+    """
     counted = data.duplicates if data.duplicates is not None else duplicates(data.train, data.test)
     return {
         "name": data.name,

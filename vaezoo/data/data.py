@@ -18,7 +18,9 @@ SPLITS = ("train", "validation", "test")
 
 
 def named(build: Callable[..., "Data"], **options: object) -> str:
-    """The name of a data set with those of its options that differ from their defaults, such as "gaussian[dimensions=4]"."""
+    """The name of a data set with those of its options that differ from their defaults, such as
+    "gaussian[dimensions=4]".
+    """
     defaults = {p.name: p.default for p in inspect.signature(build).parameters.values()}
     changed = [f"{key}={value}" for key, value in options.items() if value != defaults[key]]
     return build.__name__ + (f"[{','.join(changed)}]" if changed else "")
@@ -41,15 +43,19 @@ class Modes:
 
     count: int
     draws: int  # of a model, by which the modes that it reaches are counted
-    of: Callable[[Tensor], Tensor]  # x (N, *shape) -> (N,) int64 in 0 … count-1, or -1 for what is near no mode
+    of: Callable[
+        [Tensor], Tensor
+    ]  # x (N, *shape) -> (N,) int64 in 0 … count-1, or -1 for what is near no mode
 
 
 @dataclass(frozen=True)
 class Data:
-    """One data set. A split is (N, *spec.shape), float32, NaN where a sequence is padded or an entry is missing.
+    """One data set. A split is (N, *spec.shape), float32, NaN where a sequence is padded or an
+    entry is missing.
 
-    Where the spec `is_dynamic`, the training split holds probabilities in [0, 1] and every minibatch is binarised anew
-    (Burda et al. 2016, arXiv:1509.00519, §5); validation and test are binarised once.
+    Where the spec `is_dynamic`, the training split holds probabilities in [0, 1] and every
+    minibatch is binarised anew (Burda et al. 2016, arXiv:1509.00519, §5); validation and test are
+    binarised once.
     """
 
     name: str  # with its options, such as "gaussian[dimensions=4]"
@@ -58,36 +64,63 @@ class Data:
     validation: Tensor
     test: Tensor
     card: Card
-    labels: Mapping[str, Tensor] = field(default_factory=dict)  # split -> (N,) int64 in 0 … classes-1; empty for none
-    budget: Mapping[str, object] = field(default_factory=dict)  # fields of `training.Budget` that differ from its defaults
-    exact: Callable[[Tensor], Tensor] | None = None  # x (N, *shape) -> log p(x) (N,) in nats, where it is known
-    published: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # row -> column -> number, from papers
+    labels: Mapping[str, Tensor] = field(
+        default_factory=dict
+    )  # split -> (N,) int64 in 0 … classes-1; empty for none
+    budget: Mapping[str, object] = field(
+        default_factory=dict
+    )  # fields of `training.Budget` that differ from its defaults
+    exact: Callable[[Tensor], Tensor] | None = (
+        None  # x (N, *shape) -> log p(x) (N,) in nats, where it is known
+    )
+    published: Mapping[str, Mapping[str, float]] = field(
+        default_factory=dict
+    )  # row -> column -> number, from papers
     modes: Modes | None = None  # where they are known
-    factors: Mapping[str, Tensor] = field(default_factory=dict)  # split -> (N, F) int64, the true factors; empty for none
-    truth: Mapping[str, Tensor] = field(default_factory=dict)  # split -> (N, *shape) without the holes, where it is known
-    split_hash: str = ""  # SHA-256 of the split's row indices; empty where the splits are generated or as shipped
-    duplicates: int | None = None  # rows of test that are in train too, counted before binarisation; None: not counted
+    factors: Mapping[str, Tensor] = field(
+        default_factory=dict
+    )  # split -> (N, F) int64, the true factors; empty for none
+    truth: Mapping[str, Tensor] = field(
+        default_factory=dict
+    )  # split -> (N, *shape) without the holes, where it is known
+    split_hash: str = (
+        ""  # SHA-256 of the split's row indices; empty where the splits are generated or as shipped
+    )
+    duplicates: int | None = (
+        None  # rows of test that are in train too, counted before binarisation; None: not counted
+    )
 
     def split(self, name: str) -> Tensor:
         """One of train, validation and test."""
         return {"train": self.train, "validation": self.validation, "test": self.test}[name]
 
     def must_be_sound(self, *splits: str) -> None:
-        """Raises: BadData where a split is not what the spec says, so that no training runs on NaN that nothing masks."""
+        """Raises: BadData where a split is not what the spec says, so that no training runs on NaN
+        that nothing masks.
+        """
         for name in splits:
-            x, who = self.split(name), f"{self.name} ({name})"
-            sequence = self.spec.is_sequence and x.ndim == 3 and 0 < x.shape[1] <= self.spec.shape[0]
+            x = self.split(name)
+            who = f"{self.name} ({name})"
+            sequence = (
+                self.spec.is_sequence and x.ndim == 3 and 0 < x.shape[1] <= self.spec.shape[0]
+            )
             wanted = (x.shape[1], self.spec.shape[1]) if sequence else self.spec.shape
             if not len(x) or tuple(x.shape[1:]) != wanted:
-                raise BadData(f"{who} has shape {tuple(x.shape)}; its spec says (N, {', '.join(map(str, self.spec.shape))})")
+                raise BadData(
+                    f"{who} has shape {tuple(x.shape)}; its spec says (N, {', '.join(map(str, self.spec.shape))})"
+                )
             if x.isinf().any():
                 raise BadData(f"{who} has an infinite value")
             gaps = x.isnan()
             if gaps.any() and not self.spec.has_gaps:
-                raise BadData(f"{who} has NaN, and its spec says that there are no gaps; fill them, or set has_gaps=True")
+                raise BadData(
+                    f"{who} has NaN, and its spec says that there are no gaps; fill them, or set has_gaps=True"
+                )
             empty = gaps.flatten(1).all(1)
             if empty.any():
-                raise BadData(f"{who}: row {int(empty.int().argmax())} is all NaN, an x of length 0; leave it out")
+                raise BadData(
+                    f"{who}: row {int(empty.int().argmax())} is all NaN, an x of length 0; leave it out"
+                )
 
     def condition(self, name: str) -> Tensor | None:
         """The labels of a split as one-hot rows (N, classes), or None for unlabelled data."""
@@ -96,13 +129,21 @@ class Data:
         return F.one_hot(self.labels[name], self.spec.classes).float()
 
     def binarised(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        """Rows of the training split as a model is to see them: drawn anew where the data is dynamic."""
+        """Rows of the training split as a model is to see them: drawn anew where the data is
+        dynamic.
+        """
         return torch.bernoulli(x, generator=generator) if self.spec.is_dynamic else x
 
     @property
     def likelihoods(self) -> list[str]:
-        """The likelihoods that have a probability or a density for every value of x: grey pixels have no cross-entropy."""
-        return [name for name in HEADS if name == self.spec.likelihood or supports(name, self.test, self.spec.levels)]
+        """The likelihoods that have a probability or a density for every value of x: grey pixels
+        have no cross-entropy.
+        """
+        return [
+            name
+            for name in HEADS
+            if name == self.spec.likelihood or supports(name, self.test, self.spec.levels)
+        ]
 
     @cached_property
     def hashes(self) -> dict[str, str]:

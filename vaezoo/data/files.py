@@ -1,7 +1,9 @@
-"""Files by name and SHA-256: found in a folder or the cache, or fetched, and never used unless the hash is right.
+"""Files by name and SHA-256: found in a folder or the cache, or fetched, and never used unless the
+hash is right.
 
-A hash is of the decompressed bytes, because mirrors compress differently. Looked through, in this order: the folders
-given, $VAEZOO_DATA, the cache. A file that is fetched is checked in a folder of its own, then renamed into the cache.
+A hash is of the decompressed bytes, because mirrors compress differently. Looked through, in this
+order: the folders given, $VAEZOO_DATA, the cache. A file that is fetched is checked in a folder of
+its own, then renamed into the cache.
 """
 
 import gzip
@@ -24,7 +26,9 @@ class MissingData(FileNotFoundError):
 
 
 class BadData(ValueError):
-    """Values that no data set can be made of: empty, not numbers, not in the support of the likelihood …"""
+    """Values that no data set can be made of: empty, not numbers, not in the support of the
+    likelihood …
+    """
 
 
 class CorruptData(BadData):
@@ -44,26 +48,40 @@ class File:
     def __post_init__(self) -> None:
         parts = PurePosixPath(self.name.replace("\\", "/")).parts
         if not parts or ".." in parts or PurePosixPath(self.name).is_absolute() or ":" in self.name:
-            raise ValueError(f"a data file is named relative to its folder, without '..'; {self.name!r} is not")
+            raise ValueError(
+                f"a data file is named relative to its folder, without '..'; {self.name!r} is not"
+            )
 
     @property
     def names(self) -> tuple[str, ...]:
         """The names it is looked for under: packed or not, unless the hash tells them apart."""
         if self.is_packed_hash:
             return (self.name,)
-        return (self.name, self.name.removesuffix(".gz")) if self.name.endswith(".gz") else (self.name, f"{self.name}.gz")
+        return (
+            (self.name, self.name.removesuffix(".gz"))
+            if self.name.endswith(".gz")
+            else (self.name, f"{self.name}.gz")
+        )
 
 
 class Files:
     """Where data files are read from."""
 
-    def __init__(self, folders: Sequence[Path | str] = (), offline: bool = False, cache: Path | str | None = None) -> None:
-        self.given, self.offline = tuple(Path(f).expanduser() for f in folders), offline
+    def __init__(
+        self,
+        folders: Sequence[Path | str] = (),
+        offline: bool = False,
+        cache: Path | str | None = None,
+    ) -> None:
+        self.given = tuple(Path(f).expanduser() for f in folders)
+        self.offline = offline
         self._cache = None if cache is None else Path(cache)
 
     @property
     def cache(self) -> Path:
-        """The folder that fetched files are kept in: the user's cache folder of the operating system."""
+        """The folder that fetched files are kept in: the user's cache folder of the operating
+        system.
+        """
         if self._cache is None:
             import pooch
 
@@ -74,7 +92,11 @@ class Files:
     def folders(self) -> tuple[Path, ...]:
         """All folders, in the order they are looked through."""
         from_environment = os.environ.get("VAEZOO_DATA")
-        return (*self.given, *([Path(from_environment).expanduser()] if from_environment else []), self.cache)
+        return (
+            *self.given,
+            *([Path(from_environment).expanduser()] if from_environment else []),
+            self.cache,
+        )
 
     def read(self, name: str, *, sha256: str, urls: Sequence[str] = ()) -> bytes:
         """The decompressed bytes of one file.
@@ -86,7 +108,8 @@ class Files:
     def read_all(self, wanted: Sequence[File]) -> list[bytes]:
         """The decompressed bytes of all these files, in their order.
 
-        Raises: MissingData, one error that names all that are missing; CorruptData for the first that is wrong.
+        Raises: MissingData, one error that names all that are missing; CorruptData for the first
+        that is wrong.
         """
         found = [self._found(file) for file in wanted]
         tried: dict[File, list[str]] = {}
@@ -177,14 +200,20 @@ def decompressed(content: bytes, where: str, limit: int = LIMIT) -> bytes:
     try:
         unpacked = b"".join(_chunks(content, limit))
     except (EOFError, OSError, zlib.error) as error:
-        raise CorruptData(f"{where} is a damaged or cut-off gzip file ({error}); delete it and get it again") from None
+        raise CorruptData(
+            f"{where} is a damaged or cut-off gzip file ({error}); delete it and get it again"
+        ) from None
     if len(unpacked) > limit:
-        raise CorruptData(f"{where} unpacks to more than {limit:,} bytes, which no data set here does; it was not read")
+        raise CorruptData(
+            f"{where} unpacks to more than {limit:,} bytes, which no data set here does; it was not read"
+        )
     return unpacked
 
 
 def _chunks(content: bytes, limit: int, size: int = 2**24) -> Iterator[bytes]:
-    """The unpacked bytes in pieces, a little more than `limit` at most: a bomb is not unpacked to its end."""
+    """The unpacked bytes in pieces, a little more than `limit` at most: a bomb is not unpacked to
+    its end.
+    """
     with gzip.GzipFile(fileobj=io.BytesIO(content)) as stream:
         done = 0
         while done <= limit and (piece := stream.read(size)):

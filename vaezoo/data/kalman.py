@@ -2,8 +2,9 @@
 
     z_1 ~ N(m, P)    z_t = A z_{t-1} + N(0, Q)    x_t = H z_t + N(0, R)
 
-x is (N, T, C), NaN where an entry is missing or behind the end; a mean is (N, T, S), a covariance (N, T, S, S).
-Kalman 1960; Rauch, Tung & Striebel 1965; written after Särkkä 2013, Bayesian Filtering and Smoothing, theorems 4.2 and 8.2.
+x is (N, T, C), NaN where an entry is missing or behind the end; a mean is (N, T, S), a covariance
+(N, T, S, S). Kalman 1960; Rauch, Tung & Striebel 1965; written after Särkkä 2013, Bayesian
+Filtering and Smoothing, theorems 4.2 and 8.2.
 """
 
 import math
@@ -26,7 +27,9 @@ class LinearGaussian:
 
     def draw(self, rows: int, steps: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """States (rows, steps, S) and observations (rows, steps, C), float64."""
-        q, r, p = map(torch.linalg.cholesky, (self.transition_noise, self.observation_noise, self.covariance))
+        q, r, p = map(
+            torch.linalg.cholesky, (self.transition_noise, self.observation_noise, self.covariance)
+        )
 
         def normal(n: int) -> Tensor:
             return torch.randn(rows, n, generator=generator, dtype=torch.float64)
@@ -47,7 +50,9 @@ class Filtered:
     predicted_covariance: Tensor
     mean: Tensor
     covariance: Tensor
-    log_likelihood: Tensor  # (N, T), log p(x_t | x_1 … x_{t-1}) in nats; 0 where nothing of x_t is there
+    log_likelihood: (
+        Tensor  # (N, T), log p(x_t | x_1 … x_{t-1}) in nats; 0 where nothing of x_t is there
+    )
 
 
 def kalman_filter(model: LinearGaussian, x: Tensor) -> Filtered:
@@ -65,11 +70,13 @@ def kalman_filter(model: LinearGaussian, x: Tensor) -> Filtered:
     return Filtered(*(torch.stack(values, 1) for values in zip(*steps, strict=True)))
 
 
-def _update(model: LinearGaussian, x: Tensor, mean: Tensor, covariance: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _update(
+    model: LinearGaussian, x: Tensor, mean: Tensor, covariance: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
     """The state's mean and covariance once x (N, C) is seen, and log p(x).
 
-    A missing entry is made an observation of pure noise, 0 from N(0, 1), that has nothing to do with the state: so all
-    rows keep one shape. It adds nothing to the determinant or the residual.
+    A missing entry is made an observation of pure noise, 0 from N(0, 1), that has nothing to do
+    with the state: so all rows keep one shape. It adds nothing to the determinant or the residual.
     """
     seen = (~x.isnan()).to(mean)  # (N, C)
     h = seen[:, :, None] * model.observation
@@ -79,7 +86,9 @@ def _update(model: LinearGaussian, x: Tensor, mean: Tensor, covariance: Tensor) 
     factor = torch.linalg.cholesky(h @ cross + r)
     gain = torch.cholesky_solve(cross.mT, factor).mT
     keep = torch.eye(mean.shape[1]).to(mean) - gain @ h
-    updated = keep @ covariance @ keep.mT + gain @ r @ gain.mT  # Joseph's form: symmetric and positive whatever is rounded
+    updated = (
+        keep @ covariance @ keep.mT + gain @ r @ gain.mT
+    )  # Joseph's form: symmetric and positive whatever is rounded
     white = torch.linalg.solve_triangular(factor, residual[..., None], upper=False).squeeze(-1)
     half_log_det = factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)
     log_p = -0.5 * (white.square().sum(-1) + seen.sum(-1) * math.log(2 * math.pi)) - half_log_det
@@ -95,13 +104,16 @@ def smoother(model: LinearGaussian, x: Tensor) -> tuple[Tensor, Tensor]:
     """Means (N, T, S) and covariances (N, T, S, S) of p(z_t | x_1 … x_T)."""
     f = kalman_filter(model, x)
     mean, covariance = f.mean[:, -1], f.covariance[:, -1]
-    means, covariances = [mean], [covariance]
+    means = [mean]
+    covariances = [covariance]
     for t in range(x.shape[1] - 2, -1, -1):
         predicted = torch.linalg.cholesky(f.predicted_covariance[:, t + 1])
         gain = torch.cholesky_solve(model.transition @ f.covariance[:, t], predicted).mT
         ahead = mean - f.predicted_mean[:, t + 1]
         mean = f.mean[:, t] + (gain @ ahead[..., None]).squeeze(-1)
-        covariance = f.covariance[:, t] + gain @ (covariance - f.predicted_covariance[:, t + 1]) @ gain.mT
+        covariance = (
+            f.covariance[:, t] + gain @ (covariance - f.predicted_covariance[:, t + 1]) @ gain.mT
+        )
         means.append(mean)
         covariances.append(covariance)
     return torch.stack(means[::-1], 1), torch.stack(covariances[::-1], 1)

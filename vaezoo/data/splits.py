@@ -41,19 +41,26 @@ class Rows:
         return h.hexdigest()
 
 
-def shuffled(rows: int, validation: int, test: int, *names: object, labels: Tensor | None = None) -> Rows:
-    """A split by the seeded permutation of these names; with labels, each split has its share of every class.
+def shuffled(
+    rows: int, validation: int, test: int, *names: object, labels: Tensor | None = None
+) -> Rows:
+    """A split by the seeded permutation of these names; with labels, each split has its share of
+    every class.
 
-    Of each class the rows are spread evenly over the line from 0 to 1, in permuted order; splits are pieces of that line.
+    Of each class the rows are spread evenly over the line from 0 to 1, in permuted order; splits
+    are pieces of that line.
 
     Raises: ValueError where no row would be left for training.
     """
     if validation + test >= rows:
-        raise ValueError(f"{rows} rows cannot give {validation} to validation and {test} to test and leave any for training")
+        raise ValueError(
+            f"{rows} rows cannot give {validation} to validation and {test} to test and leave any for training"
+        )
     order = torch.randperm(rows, generator=generator_for("split", *names))
     if labels is not None:
         order = order[torch.argsort(_place_in_class(labels[order]), stable=True)]
-    first, second = order[:test], order[test : test + validation]
+    first = order[:test]
+    second = order[test : test + validation]
     return Rows(order[test + validation :].sort().values, second.sort().values, first.sort().values)
 
 
@@ -67,7 +74,9 @@ def _place_in_class(labels: Tensor) -> Tensor:
 
 
 def few(labels: Tensor, rows: int) -> Tensor:
-    """The indices (rows,) of so many rows, in order, with each class's share; fewer are part of more. 0 takes them all."""
+    """The indices (rows,) of so many rows, in order, with each class's share; fewer are part of
+    more. 0 takes them all.
+    """
     if not rows:
         return torch.arange(len(labels))
     return _place_in_class(labels).argsort(stable=True)[:rows].sort().values

@@ -16,14 +16,18 @@ from ..networks import step_mask
 class Codes:
     """E_q z of N rows."""
 
-    flat: Tensor  # (N, D), float32 on the CPU: all latents side by side; of a stepwise latent its mean over the steps
+    # (N, D), float32 on the CPU: all latents side by side; of a stepwise latent its mean over the
+    # steps
+    flat: Tensor
     units: Tensor  # (M, D): the same with M = N, save that each step of a stepwise latent is a row
     is_discrete: bool  # some latent takes values that have no mean
 
 
 def codes_of(model: Model, rows: Iterator[tuple[Tensor, Tensor | None]]) -> Codes:
     """The codes of all rows, piece by piece."""
-    flat, units, discrete = [], [], False
+    flat = []
+    units = []
+    discrete = False
     for x, c in rows:
         with at_centre():
             trace = model.infer(x, c)
@@ -35,9 +39,14 @@ def codes_of(model: Model, rows: Iterator[tuple[Tensor, Tensor | None]]) -> Code
 
 def _steps(trace: Trace, i: int) -> tuple[Tensor, Tensor]:
     """A stepwise latent (B, T, D) and which of its steps are there (B, T)."""
-    z, x = trace.latents[i].z[0], trace.x
+    z = trace.latents[i].z[0]
+    x = trace.x
     z = z.flatten(2)
-    seen = step_mask(x) if x.ndim == 3 and x.shape[1] == z.shape[1] else torch.ones(z.shape[:2], dtype=torch.bool)
+    seen = (
+        step_mask(x)
+        if x.ndim == 3 and x.shape[1] == z.shape[1]
+        else torch.ones(z.shape[:2], dtype=torch.bool)
+    )
     return z, seen.to(z.device)
 
 

@@ -1,6 +1,8 @@
-"""Whether a model reads the label: told by what another label changes while the noise stays the same.
+"""Whether a model reads the label: told by what another label changes while the noise stays the
+same.
 
-What q and p(x|z) are told and what samples are told are two questions: `m2` infers the class of x and draws of a class.
+What q and p(x|z) are told and what samples are told are two questions: `m2` infers the class of x
+and draws of a class.
 """
 
 from collections.abc import Callable
@@ -24,7 +26,9 @@ def infers_by_label(model: Model, x: Tensor, c: Tensor) -> bool:
 
 def samples_by_label(model: Model, classes: int, device: torch.device | str = "cpu") -> bool:
     """Whether samples depend on the label."""
-    return _is_read(lambda c: (model.sample(len(c), c, mean=True),), torch.eye(classes, device=device))
+    return _is_read(
+        lambda c: (model.sample(len(c), c, mean=True),), torch.eye(classes, device=device)
+    )
 
 
 def _is_read(of: Callable[[Tensor], tuple[Tensor, ...]], c: Tensor) -> bool:

@@ -1,6 +1,8 @@
-"""What every metric reads: the model, one split, and what several metrics share, computed once and only when asked for.
+"""What every metric reads: the model, one split, and what several metrics share, computed once and
+only when asked for.
 
-Noise is seeded by name, so that a metric that is added changes no other. Nothing here changes a buffer of the model.
+Noise is seeded by name, so that a metric that is added changes no other. Nothing here changes a
+buffer of the model.
 """
 
 import time
@@ -17,7 +19,6 @@ from torch import Tensor
 from ..core import Model, Unsupported
 from ..data.data import Data
 from ..distributions import at_centre, to_length
-from ..errors import one_line
 from ..hooks import Metric
 from ..likelihoods import HEADS
 from ..samplers import Sampler, decode, draw_codes
@@ -30,7 +31,9 @@ from .pieces import pieces
 
 ENTRIES = {"cpu": 2**18, "cuda": 2**23}  # numbers of x that one piece of work holds, draws included
 
-STEPS = 8  # of a sequence's numbers few are worked on at a time: so many times more fill the processor
+STEPS = (
+    8  # of a sequence's numbers few are worked on at a time: so many times more fill the processor
+)
 
 Rows = tuple[Tensor, Tensor | None]  # x and its condition
 Setting = int | float | str
@@ -46,7 +49,9 @@ class Measured(dict[str, float]):
 
 @dataclass(eq=False)
 class Evaluation:
-    """One model on one split. A metric calls `say` for what does not apply and notes its own numbers in `settings`."""
+    """One model on one split. A metric calls `say` for what does not apply and notes its own
+    numbers in `settings`.
+    """
 
     model: Model
     data: Data
@@ -54,10 +59,16 @@ class Evaluation:
     split: str = "test"
     device: torch.device | str = "cpu"
     importance_samples: int | None = None  # K of the likelihood's estimate; None: 100
-    sampler: Callable[[], Sampler | None] | None = None  # makes what draws the codes of samples; None: the model's prior
-    cache: Path | None = None  # where extractors and features of real data are kept; None: the user's cache folder
+    sampler: Callable[[], Sampler | None] | None = (
+        None  # makes what draws the codes of samples; None: the model's prior
+    )
+    cache: Path | None = (
+        None  # where extractors and features of real data are kept; None: the user's cache folder
+    )
     reasons: dict[str, str] = field(default_factory=dict)  # column -> why it is left out
-    settings: dict[str, Setting] = field(default_factory=dict)  # what a table's header must say, such as K
+    settings: dict[str, Setting] = field(
+        default_factory=dict
+    )  # what a table's header must say, such as K
 
     def say(self, column: str, reason: str) -> None:
         """`column` is left out, and why."""
@@ -65,7 +76,9 @@ class Evaluation:
 
     @contextmanager
     def noise(self, *names: object) -> Iterator[None]:
-        """Inside the block torch draws from a stream of this name; afterwards its generators are as they were."""
+        """Inside the block torch draws from a stream of this name; afterwards its generators are as
+        they were.
+        """
         with seeded("evaluation", *names, self.data.name, self.seed):
             yield
 
@@ -106,7 +119,9 @@ class Evaluation:
 
     @cached_property
     def no_density(self) -> str:
-        """Why there is no log-likelihood that could stand beside the other rows; empty where there is one."""
+        """Why there is no log-likelihood that could stand beside the other rows; empty where there
+        is one.
+        """
         if self.model.no_density:
             return self.model.no_density
         return self.other_measure
@@ -119,11 +134,17 @@ class Evaluation:
 
     @property
     def other_measure(self) -> str:
-        """Why log p(x|z) cannot be compared with that of other rows: a density where they have a mass, or the reverse."""
+        """Why log p(x|z) cannot be compared with that of other rows: a density where they have a
+        mass, or the reverse.
+        """
         expected = HEADS[self.data.spec.likelihood].is_discrete
         if self.is_mass is None or self.is_mass == expected:
             return ""
-        have, want = ("a probability mass", "a density") if self.is_mass else ("a density", "a probability mass")
+        have, want = (
+            ("a probability mass", "a density")
+            if self.is_mass
+            else ("a density", "a probability mass")
+        )
         return f"its p(x|z) is {have}, the other rows' is {want}"
 
     def codes(self, split: str | None = None, limit: int = 10_000) -> Codes:
@@ -138,12 +159,18 @@ class Evaluation:
         return {}
 
     def _codes_of(self, split: str, limit: int) -> Codes:
-        x = self.data.binarised(self.data.split(split)[:limit], self.generator("pixels")) if split == "train" else None
+        x = (
+            self.data.binarised(self.data.split(split)[:limit], self.generator("pixels"))
+            if split == "train"
+            else None
+        )
         x = self.data.split(split)[:limit] if x is None else x
         c = self._condition(split)
         size = max(1, self.entries // self.data.spec.size)
         with self.noise("codes", split):
-            return codes_of(self.model, pieces(x.to(self.device), None if c is None else c[:limit], size))
+            return codes_of(
+                self.model, pieces(x.to(self.device), None if c is None else c[:limit], size)
+            )
 
     def reconstructions(self) -> Iterator[tuple[Tensor, Tensor]]:
         """x and the mean of p(x|z) at the centre of q(z|x), both (B, *shape), in pieces."""
@@ -159,16 +186,24 @@ class Evaluation:
 
     @cached_property
     def samples(self) -> Tensor:
-        """(n_samples, *shape) on the CPU: draws of p(x) for discrete data, means of p(x|z) for continuous data.
+        """(n_samples, *shape) on the CPU: draws of p(x) for discrete data, means of p(x|z) for
+        continuous data.
 
-        Labels and lengths are those of the split, row by row, so that samples and data have the same frequencies of both.
+        Labels and lengths are those of the split, row by row, so that samples and data have the
+        same frequencies of both.
         """
         mean = not HEADS[self.data.spec.likelihood].is_discrete
-        self.settings |= {"samples": self.n_samples, "samples_are": "means of p(x|z)" if mean else "draws"}
+        self.settings |= {
+            "samples": self.n_samples,
+            "samples_are": "means of p(x|z)" if mean else "draws",
+        }
         size = max(1, self.entries // self.data.spec.size)
         fitted = self._fitted_sampler()
         with self.noise("samples"):
-            parts = [self._sample(fitted, len(x), c, mean).cpu() for x, c in pieces(self.x[: self.n_samples], self.c, size)]
+            parts = [
+                self._sample(fitted, len(x), c, mean).cpu()
+                for x, c in pieces(self.x[: self.n_samples], self.c, size)
+            ]
         return self._as_long(torch.cat(parts))
 
     def _sample(self, fitted: Sampler | None, n: int, c: Tensor | None, mean: bool) -> Tensor:
@@ -178,7 +213,9 @@ class Evaluation:
         return decode(self.model, fitted.sample(n).to(self.x), c, mean)
 
     def _fitted_sampler(self) -> Sampler | None:
-        """The sampler, fitted to a draw of q(z|x) for every training row; None for the model's own prior."""
+        """The sampler, fitted to a draw of q(z|x) for every training row; None for the model's own
+        prior.
+        """
         sampler = self.sampler() if self.sampler else None
         if sampler is not None:
             x = self.data.binarised(self.data.train, self.generator("pixels")).to(self.device)
@@ -208,11 +245,17 @@ class Evaluation:
 
 
 def measure(
-    evaluation: Evaluation, metrics: Sequence[Metric], progress: Callable[[str, int, int], None] | None = None
+    evaluation: Evaluation,
+    metrics: Sequence[Metric],
+    progress: Callable[[str, int, int], None] | None = None,
 ) -> Measured:
-    """Every column of these metrics. What a model cannot do, and what fails, is left out with the reason."""
-    answer, seconds = Measured(), {}
-    training, evaluation.model = evaluation.model.training, evaluation.model.to(evaluation.device).eval()
+    """Every column of these metrics. What a model cannot do, and what fails, is left out with the
+    reason.
+    """
+    answer = Measured()
+    seconds = {}
+    training = evaluation.model.training
+    evaluation.model = evaluation.model.to(evaluation.device).eval()
     try:
         for i, metric in enumerate(metrics):
             start = time.perf_counter()
@@ -222,7 +265,9 @@ def measure(
                 progress(metric.name, i + 1, len(metrics))
     finally:
         evaluation.model.train(training)
-    answer.reasons, answer.settings, answer.seconds = evaluation.reasons, evaluation.settings, seconds
+    answer.reasons = evaluation.reasons
+    answer.settings = evaluation.settings
+    answer.seconds = seconds
     return answer
 
 
@@ -238,3 +283,13 @@ def _measure_one(evaluation: Evaluation, metric: Metric) -> Mapping[str, float]:
     for column in metric.columns:
         evaluation.reasons.setdefault(column.name, reason)
     return {}
+
+
+def one_line(error: BaseException) -> str:
+    """Type, message and the deepest line that is not torch's, such as "ValueError: no
+    (idea.py:12)".
+    """
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if "site-packages" not in frame.filename] or frames
+    where = f" ({Path(ours[-1].filename).name}:{ours[-1].lineno})" if ours else ""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}{where}"

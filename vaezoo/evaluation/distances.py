@@ -1,4 +1,5 @@
-"""Distances between two sets of features (N, D) and (M, D), float64: Fréchet, kernel, and nearest neighbours.
+"""Distances between two sets of features (N, D) and (M, D), float64: Fréchet, kernel, and nearest
+neighbours.
 
 All are computed in pieces: memory does not grow with N × M.
 """
@@ -13,9 +14,11 @@ NEIGHBOURS = 5  # k of the neighbourhoods (Naeem et al. 2020)
 
 
 def frechet(x: Tensor, y: Tensor) -> float:
-    """‖μ₁ - μ₂‖² + tr(Σ₁ + Σ₂ - 2 (Σ₁ Σ₂)^½) of the Normals fitted to both (Heusel et al. 2017, arXiv:1706.08500, eq. 6).
+    """‖μ₁ - μ₂‖² + tr(Σ₁ + Σ₂ - 2 (Σ₁ Σ₂)^½) of the Normals fitted to both (Heusel et al. 2017,
+    arXiv:1706.08500, eq. 6).
 
-    tr (Σ₁ Σ₂)^½ = tr (Σ₁^½ Σ₂ Σ₁^½)^½: eigenvalues of a symmetric matrix, real and stable where Σ is singular.
+    tr (Σ₁ Σ₂)^½ = tr (Σ₁^½ Σ₂ Σ₁^½)^½: eigenvalues of a symmetric matrix, real and stable where Σ
+    is singular.
     """
     root = _square_root(x.T.cov())
     cross = torch.linalg.eigvalsh(root @ y.T.cov() @ root).clamp_min(0).sqrt().sum()
@@ -29,13 +32,16 @@ def _square_root(covariance: Tensor) -> Tensor:
 
 
 def kernel_distance(x: Tensor, y: Tensor) -> tuple[float, float]:
-    """The unbiased MMD² under (xᵀy/D + 1)³, and its standard error by the jackknife over pairs (x_i, y_i).
+    """The unbiased MMD² under (xᵀy/D + 1)³, and its standard error by the jackknife over pairs
+    (x_i, y_i).
 
-    Bińkowski et al. 2018, arXiv:1801.01401, with the pairs i = j left out of the cross term too, so that
-    it is one U-statistic of h(i, j) = k(x_i, x_j) + k(y_i, y_j) - k(x_i, y_j) - k(x_j, y_i). Both sets are cut to one size.
+    Bińkowski et al. 2018, arXiv:1801.01401, with the pairs i = j left out of the cross term too, so
+    that it is one U-statistic of h(i, j) = k(x_i, x_j) + k(y_i, y_j) - k(x_i, y_j) - k(x_j, y_i).
+    Both sets are cut to one size.
     """
     n = min(len(x), len(y))
-    x, y = x[:n], y[:n]
+    x = x[:n]
+    y = y[:n]
     rows = torch.cat([_h_rows(x, y, start) for start in range(0, n, ROWS)])  # Σ_{j≠i} h(i, j)
     total = rows.sum()
     estimate = total / (n * (n - 1))
@@ -45,7 +51,8 @@ def kernel_distance(x: Tensor, y: Tensor) -> tuple[float, float]:
 
 
 def _h_rows(x: Tensor, y: Tensor, start: int) -> Tensor:
-    a, b = x[start : start + ROWS], y[start : start + ROWS]
+    a = x[start : start + ROWS]
+    b = y[start : start + ROWS]
     h = _kernel(a, x) + _kernel(b, y) - _kernel(a, y) - _kernel(b, x)
     return h.sum(1) - h.diagonal(start)
 
@@ -55,11 +62,15 @@ def _kernel(x: Tensor, y: Tensor) -> Tensor:
 
 
 def neighbourhoods(real: Tensor, fake: Tensor, k: int = NEIGHBOURS) -> Mapping[str, float]:
-    """Precision and recall (Kynkäänniemi et al. 2019, arXiv:1904.06991), density and coverage (Naeem et al. 2020,
-    arXiv:2002.09797). A neighbourhood is the ball that reaches to the k-th nearest other point of its own set."""
-    real_radius, fake_radius = radii(real, k), radii(fake, k)
+    """Precision and recall (Kynkäänniemi et al. 2019, arXiv:1904.06991), density and coverage
+    (Naeem et al. 2020, arXiv:2002.09797). A neighbourhood is the ball that reaches to the k-th
+    nearest other point of its own set."""
+    real_radius = radii(real, k)
+    fake_radius = radii(fake, k)
     covered = torch.zeros(len(real), dtype=torch.bool)
-    precise, recalled, balls = 0, torch.zeros(len(real), dtype=torch.bool), 0
+    precise = 0
+    recalled = torch.zeros(len(real), dtype=torch.bool)
+    balls = 0
     for piece, radius in zip(fake.split(ROWS), fake_radius.split(ROWS), strict=True):
         distance = torch.cdist(piece, real, compute_mode="donot_use_mm_for_euclid_dist")
         inside = distance <= real_radius
@@ -77,5 +88,8 @@ def neighbourhoods(real: Tensor, fake: Tensor, k: int = NEIGHBOURS) -> Mapping[s
 
 def radii(x: Tensor, k: int = NEIGHBOURS) -> Tensor:
     """(N,): the distance of every row to its k-th nearest other row."""
-    parts = [torch.cdist(piece, x, compute_mode="donot_use_mm_for_euclid_dist") for piece in x.split(ROWS)]
+    parts = [
+        torch.cdist(piece, x, compute_mode="donot_use_mm_for_euclid_dist")
+        for piece in x.split(ROWS)
+    ]
     return torch.cat([part.topk(k + 1, largest=False).values[:, -1] for part in parts])

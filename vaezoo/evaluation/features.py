@@ -1,11 +1,12 @@
-"""The features in which samples are compared: a small classifier, trained once per data set by a fixed recipe and seed.
+"""The features in which samples are compared: a small classifier, trained once per data set by a
+fixed recipe and seed.
 
-Its weights are hashed, and the hash goes beside the numbers: rows are comparable when it is the same. Data without
-labels get the same network as it is before training. Features are the layer before the last, float64, `WIDTH` of them,
-each with mean 0 and deviation 1 over the training split.
+Its weights are hashed, and the hash goes beside the numbers: rows are comparable when it is the
+same. Data without labels get the same network as it is before training. Features are the layer
+before the last, float64, `WIDTH` of them, each with mean 0 and deviation 1 over the training split.
 
-What is expensive is kept in one file a data set, written aside and renamed into place, and checked by its digest when
-it is read: many processes may share the folder, and a damaged file is made anew.
+What is expensive is kept in one file a data set, written aside and renamed into place, and checked
+by its digest when it is read: many processes may share the folder, and a damaged file is made anew.
 """
 
 import hashlib
@@ -30,11 +31,17 @@ from ..seeds import generator_for, seeded
 from .pieces import pieces
 
 VERSION = "2"  # of the recipe: another number, another cache entry
-WIDTH, HIDDEN, STEPS, BATCH, RATE = 32, 64, 800, 128, 2e-3
+WIDTH = 32
+HIDDEN = 64
+STEPS = 800
+BATCH = 128
+RATE = 2e-3
 
 
 class Network(nn.Module):
-    """x (B, *shape) -> features (B, WIDTH). NaN reads as 0; a sequence's features read the mean state of its GRU."""
+    """x (B, *shape) -> features (B, WIDTH). NaN reads as 0; a sequence's features read the mean
+    state of its GRU.
+    """
 
     mean: Tensor
     scale: Tensor
@@ -77,7 +84,13 @@ def _body(spec: Spec) -> tuple[nn.Module, int]:
         return nn.GRU(spec.shape[1], HIDDEN, batch_first=True), HIDDEN
     if spec.is_image and min(spec.shape[1:]) >= 8:
         channels, height, width = spec.shape
-        convolutions = (nn.Conv2d(channels, 16, 4, 2, 1), nn.ReLU(), nn.Conv2d(16, 32, 4, 2, 1), nn.ReLU(), nn.Flatten())
+        convolutions = (
+            nn.Conv2d(channels, 16, 4, 2, 1),
+            nn.ReLU(),
+            nn.Conv2d(16, 32, 4, 2, 1),
+            nn.ReLU(),
+            nn.Flatten(),
+        )
         return nn.Sequential(*convolutions), 32 * (height // 4) * (width // 4)
     return nn.Sequential(nn.Flatten(), nn.Linear(spec.size, 2 * HIDDEN), nn.ReLU()), 2 * HIDDEN
 
@@ -108,13 +121,17 @@ class Extractor:
         return torch.cat([self.network(piece.cpu()) for piece, _ in pieces(x, None, size)]).double()
 
     def real(self, split: str) -> Tensor:
-        """The features of a split, as a model's samples are compared with them: computed once, read from the cache after."""
+        """The features of a split, as a model's samples are compared with them: computed once, read
+        from the cache after.
+        """
         path = self.folder / f"{split}-{self.hash[:16]}.safetensors"
         return kept(path, lambda: {"features": self(as_seen(self.data, split))})["features"]
 
 
 def extractor_for(data: Data, cache: Path | None = None, trained: bool = True) -> Extractor:
-    """The extractor of a data set: a classifier where there are labels, else (or unless `trained`) a random network."""
+    """The extractor of a data set: a classifier where there are labels, else (or unless `trained`)
+    a random network.
+    """
     trained = trained and bool(data.labels)
     folder = (cache or default_cache()) / "features" / _key(data)
     with one_thread():
@@ -143,7 +160,8 @@ def _train(network: Network, data: Data) -> None:
     """`STEPS` steps of Adam on the labels of the training split."""
     with seeded("classifier", VERSION, _key(data)):
         head = nn.Linear(WIDTH, data.spec.classes)
-        x, y = as_seen(data, "train"), data.labels["train"]
+        x = as_seen(data, "train")
+        y = data.labels["train"]
         parameters = [*network.parameters(), *head.parameters()]
         optimiser = torch.optim.Adam(parameters, lr=RATE, fused=True)
         with torch.enable_grad():
@@ -170,7 +188,9 @@ def default_cache() -> Path:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Inside the block torch computes on one thread, so that sums are added in one order and weights come out the same."""
+    """Inside the block torch computes on one thread, so that sums are added in one order and
+    weights come out the same.
+    """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -190,7 +210,8 @@ def digest(tensors: dict[str, Tensor]) -> str:
 
 
 def kept(path: Path, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
-    """The tensors in the file, or, where it is missing or damaged, those that `make` gives, which are then kept there.
+    """The tensors in the file, or, where it is missing or damaged, those that `make` gives, which
+    are then kept there.
 
     A folder that cannot be written to costs time, not the answer.
     """

@@ -9,19 +9,24 @@ from ..networks import step_mask
 
 
 def pieces(x: Tensor, c: Tensor | None, size: int) -> Iterator[tuple[Tensor, Tensor | None]]:
-    """x (N, …) and c (≥ N, …) in pieces of `size` rows; padded sequences end at their piece's longest."""
+    """x (N, …) and c (≥ N, …) in pieces of `size` rows; padded sequences end at their piece's
+    longest.
+    """
     for i in range(0, len(x), size):
         yield cut(x[i : i + size]), None if c is None else c[i : i + size][: len(x) - i]
 
 
 def balanced(x: Tensor, k: int, entries: int) -> Iterator[tuple[Tensor, int]]:
-    """Which rows of x to take together, and how many of their k draws at a time, for about `entries` numbers in memory.
+    """Which rows of x to take together, and how many of their k draws at a time, for about
+    `entries` numbers in memory.
 
-    Sequences of like length come together, so that little of a piece is padding and none of it is counted.
+    Sequences of like length come together, so that little of a piece is padding and none of it is
+    counted.
     """
     sizes = _sizes(x)
     order = sizes.argsort(stable=True)
-    known, start = sizes[order].tolist(), 0
+    known = sizes[order].tolist()
+    start = 0
     while start < len(order):
         draws = max(1, min(k, entries // known[start]))
         stop = start + 1
@@ -40,7 +45,9 @@ def _sizes(x: Tensor) -> Tensor:
 
 
 def cut(x: Tensor) -> Tensor:
-    """Sequences (B, T, C) without the steps at the end that are padding in every row; anything else as it is."""
+    """Sequences (B, T, C) without the steps at the end that are padding in every row; anything else
+    as it is.
+    """
     if x.ndim != 3 or not len(x) or not x[:, -1].isnan().all():
         return x
     return x[:, : max(1, int(step_mask(x).sum(1).max()))]

@@ -1,7 +1,9 @@
-"""What a model of sequences says of x_t given x_<t, and where it goes when it goes on from its own draws.
+"""What a model of sequences says of x_t given x_<t, and where it goes when it goes on from its own
+draws.
 
-K draws, B rows, T steps, C channels. A `Stepwise` model is advanced by a particle filter whose particles are drawn from
-p(z_t|s_t), never from q, because some q see the future. Any other model infers its latent anew from the steps before t.
+K draws, B rows, T steps, C channels. A `Stepwise` model is advanced by a particle filter whose
+particles are drawn from p(z_t|s_t), never from q, because some q see the future. Any other model
+infers its latent anew from the steps before t.
 """
 
 import math
@@ -17,7 +19,9 @@ from ..fivo import chosen
 from ..stepwise import Stepwise, as_steps
 
 QUANTILES = (0.05, 0.5, 0.95)
-PATHS = 99  # a further draw lies below the r-th smallest of K with probability r/(K + 1): r = 5, 50, 95 are exact
+# a further draw lies below the r-th smallest of K with probability r/(K + 1): r = 5, 50, 95 are
+# exact
+PATHS = 99
 
 
 class Paths(NamedTuple):
@@ -30,11 +34,13 @@ class Paths(NamedTuple):
 def predictions(
     model: Model, x: Tensor, c: Tensor | None, start: int, stop: int, k: int, has_gaps: bool = True
 ) -> tuple[Tensor, Tensor]:
-    """E[x_t|x_<t] and E[x_t|x_<start] for t in start … stop-1, (B, stop - start, C) each, from k draws.
+    """E[x_t|x_<t] and E[x_t|x_<start] for t in start … stop-1, (B, stop - start, C) each, from k
+    draws.
 
-    The first is one step ahead of real data (teacher forcing), the second goes on from the model's own draws.
-    Raises: Unsupported for a model with latents step by step that cannot be advanced, and, where no step of the data can
-    be withheld from a model by NaN, for one that sees x_t when it is to say what x_t will be.
+    The first is one step ahead of real data (teacher forcing), the second goes on from the model's
+    own draws. Raises: Unsupported for a model with latents step by step that cannot be advanced,
+    and, where no step of the data can be withheld from a model by NaN, for one that sees x_t when
+    it is to say what x_t will be.
     """
     if isinstance(model, Stepwise):
         forced, paths = _filtered(model, x[:, :stop], start, stop, k)
@@ -46,7 +52,13 @@ def predictions(
 
 
 def forecast(
-    model: Model, x: Tensor, c: Tensor | None, start: int, stop: int, k: int = PATHS, has_gaps: bool = True
+    model: Model,
+    x: Tensor,
+    c: Tensor | None,
+    start: int,
+    stop: int,
+    k: int = PATHS,
+    has_gaps: bool = True,
 ) -> Paths:
     """k ways on from x_<start for the steps start … stop-1; no later step of x is looked at.
 
@@ -59,7 +71,9 @@ def forecast(
 
 
 def quantiles(draws: Tensor) -> Tensor:
-    """(K, …) -> (3, …): the draws below which a further one lies with probability 5, 50 and 95 %; exact for 99 draws."""
+    """(K, …) -> (3, …): the draws below which a further one lies with probability 5, 50 and 95 %;
+    exact for 99 draws.
+    """
     ranks = [min(max(round(p * (len(draws) + 1)), 1), len(draws)) for p in QUANTILES]
     return draws.sort(0).values[[rank - 1 for rank in ranks]]
 
@@ -71,7 +85,9 @@ def _must_predict(model: Model, x: Tensor, c: Tensor | None, start: int, has_gap
     """
     one = x[:1], None if c is None else c[:1]
     if any(latent.stepwise for latent in model.infer(*one).latents):
-        raise Unsupported("it has a latent at every step and no step function: no prediction from the past alone")
+        raise Unsupported(
+            "it has a latent at every step and no step function: no prediction from the past alone"
+        )
     if not has_gaps and not _is_causal(model, *one, start):
         raise Unsupported("it reads x whole, and no step of this data can be withheld from it")
     return math.nan if has_gaps else 0.0
@@ -89,14 +105,19 @@ def _blanked(x: Tensor, t: int, blank: float) -> Tensor:
     return F.pad(x[:, :t], (0, 0, 0, 1), value=blank)
 
 
-def _at(model: Model, x: Tensor, c: Tensor | None, t: int, k: int, blank: float) -> tuple[Tensor, Tensor]:
+def _at(
+    model: Model, x: Tensor, c: Tensor | None, t: int, k: int, blank: float
+) -> tuple[Tensor, Tensor]:
     """Mean and a draw of p(x_t|x_<t, z), (k, B, C) each, with z inferred from x_<t."""
     px = model.infer(_blanked(x, t, blank), c, k).px
     return px.mean[:, :, t], px.sample()[:, :, t]
 
 
-def _free(model: Model, x: Tensor, c: Tensor | None, start: int, stop: int, k: int, blank: float) -> Paths:
-    path, c = x[:, :start].repeat(k, 1, 1), None if c is None else c.repeat(k, 1)
+def _free(
+    model: Model, x: Tensor, c: Tensor | None, start: int, stop: int, k: int, blank: float
+) -> Paths:
+    path = x[:, :start].repeat(k, 1, 1)
+    c = None if c is None else c.repeat(k, 1)
     means = []
     for t in range(start, stop):
         mean, drawn = _at(model, path, c, t, 1, blank)
@@ -110,11 +131,14 @@ def _paths(draws: Tensor, means: Tensor, k: int) -> Paths:
     return Paths(*(each.unflatten(0, (k, -1)) for each in (draws, means)))
 
 
-def _filtered(model: Stepwise, x: Tensor, start: int, stop: int, k: int) -> tuple[list[Tensor], Paths]:
+def _filtered(
+    model: Stepwise, x: Tensor, start: int, stop: int, k: int
+) -> tuple[list[Tensor], Paths]:
     """E[x_t|x_<t] for t = start … T-1, (B, C) each, and k ways on from x_<start to `stop`."""
     x, full, _ = as_steps(x, model.spec)
     seen = model.inputs(full)
-    state, forced = model.start(k, len(x), seen), list[Tensor]()
+    state = model.start(k, len(x), seen)
+    forced = list[Tensor]()
     for t in range(start):
         _, state = _filter(model, state, seen[:, t], x[:, t])
     paths = _onward(model, state, stop - start)
@@ -125,7 +149,9 @@ def _filtered(model: Stepwise, x: Tensor, start: int, stop: int, k: int) -> tupl
 
 
 def _filter(model: Stepwise, state: Tensor, seen: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
-    """E[x_t|x_<t] (B, C), and the states (K, B, S) after x_t (B, C), of equal weight because they are resampled."""
+    """E[x_t|x_<t] (B, C), and the states (K, B, S) after x_t (B, C), of equal weight because they
+    are resampled.
+    """
     p = model.p(state)
     z = p.loc + p.scale * torch.randn_like(p.loc)
     px = model.emission(state, z)
@@ -136,7 +162,9 @@ def _filter(model: Stepwise, state: Tensor, seen: Tensor, x: Tensor) -> tuple[Te
 def _onward(model: Stepwise, state: Tensor, steps: int) -> Paths:
     """K ways on from state (K, B, S)."""
     k = len(state)
-    state, means, draws = state.flatten(0, 1)[None], [], []
+    state = state.flatten(0, 1)[None]
+    means = []
+    draws = []
     for _ in range(steps):
         p = model.p(state)
         z = p.loc + p.scale * torch.randn_like(p.loc)

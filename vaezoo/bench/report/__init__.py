@@ -1,0 +1,1 @@
+"""From trials to what one reads: rows, statistics, tables, figures."""

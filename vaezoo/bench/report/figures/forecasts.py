@@ -1,0 +1,130 @@
+"""Forecasts: test rows up to a step, and behind it what each variant makes of the steps that it has
+not seen.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from ...store import Store
+from ..rows import Row
+from .canvas import ACCENT, PER_PAGE, Arrays, caption, grid, material, parts
+from .strips import GAP, finish, is_roll, steps_shown, strips
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+PAST = 2  # steps shown before a forecast, as a multiple of its own
+CHANNELS = 3  # drawn of a sequence, one above the other: their bands would cover each other
+LANE = (2.1, 0.5)  # inches of one of them
+
+
+class Forecast(NamedTuple):
+    """What one variant makes of N rows of T steps, of which it has seen all but the last H."""
+
+    truth: np.ndarray  # (N, T, C)
+    mean: np.ndarray  # (N, H, C)
+    band: (
+        np.ndarray | None
+    )  # (3, N, H, C): quantiles; None for 0/1 data, which have none to speak of
+
+    @property
+    def start(self) -> int:
+        return self.truth.shape[1] - self.mean.shape[1]
+
+    @property
+    def first(self) -> int:
+        """The first step that is drawn."""
+        return max(0, self.start - PAST * self.mean.shape[1])
+
+
+def forecasts(rows: Sequence[Row], store: Store) -> list["Figure"]:
+    """A strip a variant; a vertical line stands where the future begins."""
+    found = [(name, _forecast(arrays)) for name, arrays in material(rows, store, "forecast_mean")]
+    return [
+        _rolls(part) if is_roll(part[0][1].truth[0]) else _lines(part)
+        for part in parts(found, PER_PAGE)
+    ]
+
+
+def _forecast(arrays: Arrays) -> Forecast:
+    return Forecast(
+        arrays["forecast_truth"], arrays["forecast_mean"], arrays.get("forecast_quantiles")
+    )
+
+
+def _rolls(found: Sequence[tuple[str, Forecast]]) -> "Figure":
+    one = found[0][1]
+    futures = [(name, np.concatenate([f.truth[:, : f.start], f.mean], 1)) for name, f in found]
+    shown = [(name, x[:, one.first :]) for name, x in (("data", one.truth), *futures)]
+    figure = strips(
+        shown,
+        "forecasts: data, and right of the line the mean of paths that the model draws",
+        first=one.first,
+    )
+    for ax in figure.axes:
+        ax.axvline(one.start - one.first - 0.5, color=ACCENT, linewidth=0.8)
+    return figure
+
+
+def _lines(found: Sequence[tuple[str, Forecast]]) -> "Figure":
+    one = found[0][1]
+    channels = min(CHANNELS, one.truth.shape[-1])
+    figure, panels = grid(len(found), len(one.truth), (LANE[0], LANE[1] * channels), GAP)
+    ranges = [_range([forecast for _, forecast in found], channel) for channel in range(channels)]
+    for axes, (name, forecast) in zip(panels, found, strict=True):
+        for row, ax in enumerate(axes):
+            for channel, (low, high) in enumerate(ranges):
+                _lane(ax, forecast, row, channel, low, high)
+            ax.axvline(one.start - 0.5, color=ACCENT, linewidth=0.8)
+            ax.set(xlim=(one.first, one.truth.shape[1] - 1), ylim=(0.95 - channels, 1.05))
+        finish(axes, name)
+    told = "mean (dashed)" if one.band is None else "median (dashed) and 5 % to 95 % (band)"
+    some = (
+        f"; the first {channels} of {one.truth.shape[-1]} channels"
+        if channels < one.truth.shape[-1]
+        else ""
+    )
+    caption(
+        figure,
+        f"forecasts: data (solid), right of the line {told} of paths that the model draws{some}",
+        steps_shown(one.first, one.truth.shape[1]),
+    )
+    return figure
+
+
+def _lane(ax: "Axes", forecast: Forecast, row: int, channel: int, low: float, high: float) -> None:
+    """One channel of one row, low … high drawn as -channel … 1 - channel."""
+
+    def placed(values: np.ndarray) -> np.ndarray:
+        return (np.clip(values[row, :, channel], low, high) - low) / (high - low) - channel
+
+    future = np.arange(forecast.start, forecast.truth.shape[1])
+    color = f"C{channel}"
+    middle = forecast.mean if forecast.band is None else forecast.band[1]
+    ax.plot(placed(forecast.truth), color=color, linewidth=0.9)
+    ax.plot(future, placed(middle), color=color, linewidth=0.9, linestyle=(0, (2, 1)))
+    if forecast.band is not None:
+        ax.fill_between(
+            future,
+            placed(forecast.band[0]),
+            placed(forecast.band[2]),
+            color=color,
+            alpha=0.2,
+            linewidth=0,
+        )
+
+
+def _range(found: Sequence[Forecast], channel: int) -> tuple[float, float]:
+    """All values that are drawn, but at most the data's range again above and below it: no variant
+    squeezes the rest.
+    """
+    truth = found[0].truth[..., channel]
+    told = np.stack([(f.mean[None] if f.band is None else f.band)[..., channel] for f in found])
+    low, high = float(np.nanmin(truth)), float(np.nanmax(truth))
+    size = high - low or 1.0
+    return max(low - size, min(low, float(np.nanmin(told)))), min(
+        high + size, max(high, float(np.nanmax(told)))
+    ) + 1e-9

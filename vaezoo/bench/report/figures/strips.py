@@ -1,0 +1,147 @@
+"""Strips of pictures, one variant a strip: reconstructions and samples."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...store import Store
+from ..rows import Row
+from .canvas import INK, PER_PAGE, caption, grid, material, parts
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLUMNS = 8  # pictures side by side
+SEQUENCES = 4  # the same for sequences, which are wider
+PICTURE = (0.5, 0.5)
+SEQUENCE = (1.8, 0.8)  # inches
+GAP = (0.04, 0.04)
+
+
+def reconstructions(rows: Sequence[Row], store: Store) -> list["Figure"]:
+    """Test rows on top, below them what each variant makes of them, as far as the row goes."""
+    found = material(rows, store, "reconstruction")
+    pages = []
+    for part in parts(found, PER_PAGE):
+        x = part[0][1]["x"]
+        shown = [("data", x), *((name, where_seen(a["reconstruction"], x)) for name, a in part)]
+        pages.append(strips(shown, "reconstructions"))
+    return pages
+
+
+def where_seen(mean: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Sequences (N, T, C), NaN behind the last step of x; anything else as it is."""
+    if x.ndim != 3:
+        return mean
+    padded = np.flip(np.logical_and.accumulate(np.flip(np.isnan(x).all(-1), 1), 1), 1)
+    return np.where(padded[:, : mean.shape[1], None], np.nan, mean[:, : x.shape[1]])
+
+
+def samples(rows: Sequence[Row], store: Store) -> list["Figure"]:
+    """Draws of each variant's prior."""
+    found = material(rows, store, "samples")
+    return [
+        strips([(n, a["samples"]) for n, a in part], "samples (means of p(x|z))", 16)
+        for part in parts(found, PER_PAGE)
+    ]
+
+
+def strips(
+    shown: Sequence[tuple[str, np.ndarray]], title: str, columns: int = COLUMNS, first: int = 0
+) -> "Figure":
+    """One strip of pictures a row, its name to the left; points in the plane share one scatter plot
+    a strip.
+
+    Sequences begin at step `first`.
+    """
+    is_plane = shown[0][1].ndim == 2
+    is_sequence = shown[0][1].ndim == 3
+    n = 1 if is_plane else min(SEQUENCES if is_sequence else columns, max(len(x) for _, x in shown))
+    figure, panels = grid(len(shown), n, SEQUENCE if is_sequence else PICTURE, GAP)
+    shown = trimmed(shown, n) if is_sequence else shown
+    for axes, (name, x) in zip(panels, shown, strict=True):
+        for ax, one in zip(axes, [x] if is_plane else x[:n], strict=False):
+            picture(ax, one, is_plane)
+        finish(axes, name)
+    if is_sequence:
+        share_axes(panels)
+    caption(figure, title, steps_shown(first, first + shown[0][1].shape[1]) if is_sequence else "")
+    return figure
+
+
+def steps_shown(first: int, stop: int) -> str:
+    """What the axes of time show."""
+    return f"time, in steps ({first} to {stop})"
+
+
+def finish(axes: Sequence["Axes"], name: str) -> None:
+    """No ticks, and the name to the left."""
+    for ax in axes:
+        ax.set(xticks=[], yticks=[])
+    axes[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=8)
+
+
+def trimmed(named: Sequence[tuple[str, np.ndarray]], n: int) -> list[tuple[str, np.ndarray]]:
+    """Sequences without the steps that none of them has, and rolls without the channels in which
+    hardly anything happens.
+    """
+    shown = [(name, x[:n]) for name, x in named]
+    steps = max(int(np.isfinite(x).any((0, 2)).nonzero()[0].max(initial=0)) + 1 for _, x in shown)
+    if not is_roll(shown[0][1][0]):
+        return [(name, x[:, :steps]) for name, x in shown]
+    used = np.flatnonzero(np.any([np.nan_to_num(x).max((0, 1)) > 0.1 for _, x in shown], 0))
+    low, high = (used.min(), used.max() + 1) if len(used) else (0, shown[0][1].shape[-1])
+    return [(name, x[:, :steps, low:high]) for name, x in shown]
+
+
+def share_axes(panels: np.ndarray) -> None:
+    """One range of values and of time for all lines, so that strips can be compared."""
+    lines = [line for ax in panels.ravel() for line in ax.get_lines()]
+    if not lines:
+        return
+    values = np.concatenate([np.asarray(line.get_ydata(), float) for line in lines])
+    low = np.nanmin(values)
+    high = np.nanmax(values)
+    longest = max(len(line.get_ydata()) for line in lines)
+    for ax in panels.ravel():
+        ax.set(ylim=(low - 0.05 * (high - low), high + 0.05 * (high - low)), xlim=(0, longest - 1))
+
+
+def picture(ax: "Axes", x: np.ndarray, is_plane: bool) -> None:
+    """An image (C, H, W), a sequence (T, C) as lines or, where wide, as a roll with time to the
+    right; or points (N, D).
+    """
+    if x.ndim == 3:
+        image = np.moveaxis(x, 0, -1)
+        ax.imshow(
+            image if image.shape[-1] == 3 else image[..., 0],
+            cmap="gray_r",
+            vmin=0,
+            vmax=1,
+            interpolation="nearest",
+        )
+    elif is_roll(x):
+        ax.imshow(
+            x.T,
+            cmap="gray_r",
+            vmin=0,
+            vmax=1,
+            aspect="auto",
+            origin="lower",
+            interpolation="nearest",
+        )
+    elif is_plane:
+        ax.plot(x[:, 0], x[:, 1], ".", color=INK, markersize=2)
+    else:
+        ax.plot(x, linewidth=0.7)
+
+
+def is_roll(x: np.ndarray) -> bool:
+    """Whether a sequence (T, C) is a picture: many channels, none below 0."""
+    return x.ndim == 2 and x.shape[-1] > 8 and not _is_signed(x)
+
+
+def _is_signed(x: np.ndarray) -> bool:
+    return bool(np.nanmin(x) < 0) if np.isfinite(x).any() else False

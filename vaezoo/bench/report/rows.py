@@ -1,0 +1,192 @@
+"""Trials gathered into the rows of a table: the seeds of one variant on one data set under one
+setting.
+
+Trials that differ in anything but the seed are never in one row. Where a row's trials were trained
+again with a newer version of their plugin, the trials of the newest plan count.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+from ...samplers import PRIOR
+from ..trial import OWN, canonical
+from .statistics import Interval, Sample, interval
+
+Json = dict[str, Any]
+COST = ("parameters", "train_seconds")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row: its trials, one a seed."""
+
+    variant: str
+    dataset: str
+    settings: str  # what sets it apart from rows of the same name, such as "epochs=5"; mostly ""
+    trials: tuple[Json, ...]
+    # where the codes of its samples come from; another row of the same trials for every other one
+    sampler: str = PRIOR
+    controls: Mapping[str, Mapping[str, float]] = field(
+        default_factory=dict
+    )  # of its data: control row -> column -> number
+
+    @property
+    def name(self) -> str:
+        """The variant, with its settings where they are needed to tell it apart."""
+        return f"{self.variant} {{{self.settings}}}" if self.settings else self.variant
+
+    @cached_property
+    def done(self) -> tuple[Json, ...]:
+        return tuple(trial for trial in self.trials if trial["status"] == "done")
+
+    @property
+    def status(self) -> str:
+        """One status, or a count of each such as "2 done, 1 failed"."""
+        counts = Counter(trial["status"] for trial in self.trials)
+        if len(counts) == 1:
+            return next(iter(counts))
+        return ", ".join(f"{n} {status}" for status, n in sorted(counts.items()))
+
+    @property
+    def reason(self) -> str:
+        """Why trials are not done, each reason once."""
+        reasons = [trial.get("reason", "") for trial in self.trials if trial["status"] != "done"]
+        return "; ".join(dict.fromkeys(reason for reason in reasons if reason))
+
+    def why_missing(self, column: str) -> str:
+        """Why a column has no number, by the metrics themselves."""
+        reasons = [trial.get("reasons", {}).get(column, "") for trial in self.done]
+        return next((reason for reason in reasons if reason), "")
+
+    @property
+    def likelihood_is(self) -> str:
+        """What its log p(x) is given, such as "given the label"; "" where it is that of x alone, as
+        other rows' is.
+        """
+        return next(
+            (
+                trial["settings"]["likelihood_is"]
+                for trial in self.done
+                if "likelihood_is" in trial["settings"]
+            ),
+            "",
+        )
+
+    @property
+    def sampler_in_words(self) -> str:
+        """The sampler; of the model's own prior also whether that is itself fitted after training."""
+        return (
+            self.done[0].get("prior", PRIOR)
+            if self.done and self.sampler == PRIOR
+            else self.sampler
+        )
+
+    def by_sampler(self) -> list["Row"]:
+        """One row for each sampler that was asked for, such as "vae" and "vae + mixture"."""
+        labels = dict.fromkeys(
+            s["label"] for trial in self.trials for s in trial["ingredients"].get("samplers", [OWN])
+        )
+        return (
+            [self if label == PRIOR else self._with(label) for label in labels]
+            if self.done
+            else [self]
+        )
+
+    def _with(self, label: str) -> "Row":
+        trials = tuple(
+            trial | _sampled(trial, label) if trial["status"] == "done" else trial
+            for trial in self.trials
+        )
+        return replace(self, variant=f"{self.variant} + {label}", trials=trials, sampler=label)
+
+    def sample(self, column: str) -> Sample:
+        """seed -> value, the seeds that have a number."""
+        found = {seed_of(trial): trial["metrics"].get(column) for trial in self.done}
+        return {
+            seed: value
+            for seed, value in sorted(found.items())
+            if value is not None and math.isfinite(value)
+        }
+
+    def interval(self, column: str) -> Interval:
+        return interval(list(self.sample(column).values()))
+
+
+def _sampled(trial: Json, label: str) -> Json:
+    """What a trial measured of one sampler, and what its training cost."""
+    found = trial["samplers"][label]
+    costs = {name: trial["metrics"][name] for name in COST if name in trial["metrics"]}
+    return {"metrics": found["metrics"] | costs, "reasons": found["reasons"]}
+
+
+def seed_of(trial: Json) -> int:
+    return trial["ingredients"]["seed"]
+
+
+def rows_of(records: Sequence[Json], planned: Sequence[str] = ()) -> list[Row]:
+    """The rows, by data set, then in the order of the plan, then by name."""
+    order = {key: i for i, key in enumerate(planned)}
+    groups: dict[str, list[Json]] = {}
+    for record in sorted(
+        records, key=lambda r: (order.get(r["key"], len(order)), r["variant"], r["key"])
+    ):
+        groups.setdefault(_identity(record), []).append(record)
+    rows = [_one_per_seed(group) for group in groups.values()]
+    by_name: dict[tuple[str, str], list[tuple[Json, ...]]] = {}
+    for trials in rows:
+        by_name.setdefault((trials[0]["variant"], trials[0]["dataset"]), []).append(trials)
+    named = [
+        Row(*name, _apart(trials, others), trials)
+        for name, others in by_name.items()
+        for trials in others
+    ]
+    return sorted(named, key=lambda row: row.dataset)  # stable: within a data set the plan's order
+
+
+def _identity(record: Json) -> str:
+    """What trials of one row share: all ingredients but the seed and the plugin's version."""
+    facts = {k: v for k, v in record["ingredients"].items() if k not in ("seed", "plugin")}
+    plugin = record["ingredients"]["plugin"]
+    return canonical([record["dataset"], facts, plugin["distribution"], plugin["module"]])
+
+
+def _one_per_seed(group: Sequence[Json]) -> tuple[Json, ...]:
+    """The first trial of each seed: those of the plan come first."""
+    by_seed: dict[int, Json] = {}
+    source = group[0]["ingredients"]["plugin"]  # versions of a plugin are not mixed in one row
+    for record in group:
+        if record["ingredients"]["plugin"] == source:
+            by_seed.setdefault(seed_of(record), record)
+    return tuple(by_seed[seed] for seed in sorted(by_seed))
+
+
+def _apart(trials: tuple[Json, ...], others: Sequence[tuple[Json, ...]]) -> str:
+    """The settings in which rows of one name differ, as this row has them."""
+    if len(others) == 1:
+        return ""
+    mine = _flat(trials[0])
+    all_flat = [_flat(group[0]) for group in others]
+    names = sorted({name for flat in all_flat for name in flat})
+    differ = [name for name in names if len({canonical(flat.get(name)) for flat in all_flat}) > 1]
+    return ", ".join(f"{name}={_short(mine.get(name))}" for name in differ)
+
+
+def _flat(record: Json) -> Json:
+    facts = record["ingredients"]
+    flat: Json = {
+        name: facts[name]
+        for name in ("device", "precision", "threads", "stacking", "protocol", "metrics")
+    }
+    flat["importance_samples"] = facts.get("importance_samples")
+    flat["samplers"] = ",".join(one["label"] for one in facts.get("samplers", [OWN]))
+    flat |= facts["spec"] | facts["budget"] | facts["hyperparameters"]
+    return flat | {"data": facts["data"]["hashes"], "plugin": facts["plugin"]["module"]}
+
+
+def _short(value: Any) -> str:
+    text = value if isinstance(value, str) else canonical(value)
+    return text if len(text) <= 24 else text[:21] + "…"

@@ -1,0 +1,160 @@
+"""A grid of text as Markdown, LaTeX and plain text."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+TEX = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "↑": r"$\uparrow$", "↓": r"$\downarrow$",
+    "–": "--", "α": r"$\alpha$", "β": r"$\beta$", "<": r"$<$", ">": r"$>$", "‖": r"$\|$", "≤": r"$\leq$", "≥": r"$\geq$",
+    "²": r"$^2$", "σ": r"$\sigma$", "×": r"$\times$", "−": "$-$", "Σ": r"$\Sigma$",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Cells of text; the first column is the row's name. `bold` holds (row, column)."""
+
+    title: str
+    head: Sequence[str]
+    body: Sequence[Sequence[str]]
+    bold: frozenset[tuple[int, int]] | set[tuple[int, int]] = frozenset()
+    caption: str = ""
+    notes: tuple[str, ...] = ()
+
+
+def escaped(grid: Grid) -> Grid:
+    """The grid with every text safe for LaTeX."""
+    return replace(
+        grid,
+        title=to_tex(grid.title),
+        head=[to_tex(cell) for cell in grid.head],
+        body=[[to_tex(cell) for cell in row] for row in grid.body],
+        caption=to_tex(grid.caption),
+        notes=tuple(to_tex(note) for note in grid.notes),
+    )
+
+
+def to_tex(text: str) -> str:
+    return "".join(TEX.get(letter, letter) for letter in text)
+
+
+def grid_markdown(grid: Grid) -> str:
+    """A pipe table with a heading, its caption and its footnotes."""
+
+    def line(cells: Sequence[str]) -> str:
+        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+    body = [
+        [_strong(cell, (i, j) in grid.bold, "**{}**") for j, cell in enumerate(row)]
+        for i, row in enumerate(grid.body)
+    ]
+    rule = "|" + "|".join(["---", *(["---:"] * (len(grid.head) - 1))]) + "|"
+    parts = [
+        f"## {grid.title}",
+        "\n".join([line(grid.head), rule, *map(line, body)]),
+        grid.caption,
+        *_numbered(grid),
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def grid_tex(grid: Grid, label: str) -> str:
+    """A booktabs table of an escaped grid."""
+    body = [
+        [_strong(cell, (i, j) in grid.bold, r"\textbf{{{}}}") for j, cell in enumerate(row)]
+        for i, row in enumerate(grid.body)
+    ]
+    lines = [
+        r"% needs \usepackage{booktabs}",
+        r"\begin{table}",
+        r"\centering",
+        rf"\caption{{{grid.title}. {grid.caption}}}",
+        rf"\label{{{label}:{_slug(grid.title)}}}",
+        rf"\begin{{tabular}}{{l{'r' * (len(grid.head) - 1)}}}",
+        r"\toprule",
+        " & ".join(grid.head) + r" \\",
+        r"\midrule",
+        *(" & ".join(row) + r" \\" for row in body),
+        r"\bottomrule",
+        r"\end{tabular}",
+        *(rf"\\{{\footnotesize {note}}}" for note in _numbered(grid)),
+        r"\end{table}",
+    ]
+    return "\n".join(lines)
+
+
+def grid_text(grid: Grid, width: int = 120, wide: bool = False) -> str:
+    """Aligned columns, "*" behind a bold cell; with `wide`, columns that do not fit are left out
+    and named.
+    """
+    body = [
+        [_strong(cell, (i, j) in grid.bold, "{}*") for j, cell in enumerate(row)]
+        for i, row in enumerate(grid.body)
+    ]
+    table = [_wrapped(row, width) for row in [list(grid.head), *body]]
+    widths = [max(len(row[j]) for row in table) for j in range(len(grid.head))]
+    fit = _fitting(widths, width) if wide else len(widths)
+    lines = [_aligned(row[:fit], widths).rstrip()[:width] for row in table]
+    left_out = (
+        [f"not shown for want of room: {', '.join(grid.head[fit:])}"] if fit < len(widths) else []
+    )
+    rule = "-" * min(width, max(map(len, lines)))
+    notes = [
+        *left_out,
+        *(["* not significantly worse than the best"] if grid.bold else []),
+        *_numbered(grid),
+    ]
+    return "\n".join(
+        [
+            grid.title,
+            rule,
+            lines[0],
+            rule,
+            *lines[1:],
+            rule,
+            *(_folded(note, width) for note in notes),
+        ]
+    )
+
+
+def _wrapped(row: Sequence[str], width: int) -> list[str]:
+    return [cell if len(cell) <= width // 2 else cell[: width // 2 - 1] + "…" for cell in row]
+
+
+def _fitting(widths: Sequence[int], width: int) -> int:
+    used = 0
+    fit = 0
+    for one in widths:
+        used += one + 2
+        if used - 2 > width:
+            break
+        fit += 1
+    return max(fit, 2)
+
+
+def _aligned(cells: Sequence[str], widths: Sequence[int]) -> str:
+    first, *rest = (
+        cell.ljust(widths[j]) if j == 0 else cell.rjust(widths[j]) for j, cell in enumerate(cells)
+    )
+    return "  ".join([first, *rest])
+
+
+def _folded(text: str, width: int) -> str:
+    import textwrap
+
+    return textwrap.fill(text, width, subsequent_indent="  ")
+
+
+def _numbered(grid: Grid) -> list[str]:
+    return [f"[{i}] {note}" for i, note in enumerate(grid.notes, 1)]
+
+
+def _strong(cell: str, is_bold: bool, pattern: str) -> str:
+    return pattern.format(cell) if is_bold else cell
+
+
+def _slug(title: str) -> str:
+    return "".join(
+        letter if letter.isalnum() and letter.isascii() else "-" for letter in title.lower()
+    ).strip("-")

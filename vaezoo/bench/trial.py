@@ -1,0 +1,71 @@
+"""A trial: one variant × data set × seed × budget, and the key that says which numbers it will
+give.
+
+A trial's key is the SHA-256 of the canonical JSON of its ingredients: two trials with one key would
+give the same numbers. Neither the label of a row nor the other trials of the run are among them.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import Any
+
+from ..samplers import PRIOR
+
+PROTOCOL = 1  # raised when numbers of old trials stop being comparable with new ones
+DRAWS = 100  # K unless another is asked for
+Json = dict[str, Any]
+OWN: Json = {"name": PRIOR, "label": PRIOR, "hyperparameters": {}, "source_hash": ""}
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One variant × data set × seed × budget. All fields but `variant`, `dataset` and `skip` enter
+    the key.
+    """
+
+    variant: str  # the label of its row, such as "beta[beta=4.0]"
+    name: str
+    hyperparameters: Json
+    plugin: Json  # distribution, version, module, source_hash
+    dataset: str
+    data: Json  # name, hashes of the splits
+    spec: Json
+    seed: int
+    budget: Json
+    device: str = "cpu"
+    precision: str = "float32"
+    threads: int = 1
+    stacking: int = 1
+    metrics: tuple[str, ...] = ()  # empty for all
+    importance_samples: int = DRAWS  # K of the estimate of log p(x)
+    samplers: tuple[Json, ...] = (
+        OWN,
+    )  # name, label, hyperparameters, source_hash: the sample metrics of each
+    skip: str = ""  # why it cannot be trained
+
+    @property
+    def ingredients(self) -> Json:
+        """All that the numbers of this trial depend on."""
+        facts = {
+            f.name: getattr(self, f.name)
+            for f in fields(self)
+            if f.name not in ("variant", "dataset", "skip")
+        }
+        return facts | {"protocol": PROTOCOL}
+
+    @cached_property
+    def key(self) -> str:
+        return hashlib.sha256(canonical(self.ingredients).encode()).hexdigest()
+
+    @property
+    def title(self) -> str:
+        return f"{self.variant} on {self.dataset}, seed {self.seed}"
+
+
+def canonical(value: Any) -> str:
+    """JSON with sorted keys and no spaces: one text for one value."""
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )

@@ -1,0 +1,1 @@
+"""Processes of a run: pools, what is rebuilt from a trial, and the trial itself."""

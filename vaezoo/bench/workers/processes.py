@@ -1,0 +1,104 @@
+"""Processes for work that may crash or hang: a pebble pool whose workers are forked from a server
+that has torch loaded.
+
+Only JSON-like values cross the border between processes.
+"""
+
+import multiprocessing
+import os
+import threading
+from collections.abc import Iterator
+from concurrent.futures import TimeoutError as FutureTimeout
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing import connection, forkserver
+from typing import Any
+
+from pebble import ProcessExpired, ProcessPool
+
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+)
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a process finds plugins and data files."""
+
+    plugins_dir: str | None = None
+    data_dirs: tuple[str, ...] = ()
+    offline: bool = False
+
+
+@contextmanager
+def pool_of(workers: int, *, threads: int = 1, fresh: bool = False) -> Iterator[ProcessPool]:
+    """A pool of processes; with `fresh`, each task has a process of its own. Leaving it by an
+    exception stops its tasks.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["vaezoo.bench.workers.preload"])
+    _start_server(threads)
+    pool = ProcessPool(
+        workers, max_tasks=int(fresh), initializer=_leave_with_parent, context=context
+    )
+    try:
+        yield pool
+        pool.close()
+    finally:
+        if pool.active:
+            pool.stop()
+        pool.join()
+
+
+def _start_server(threads: int) -> None:
+    """The fork server, with the libraries' thread pools pinned: they read these variables once,
+    when they are loaded.
+    """
+    before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
+    try:
+        forkserver.ensure_running()
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+
+def _leave_with_parent() -> None:
+    """Ends this process when the runner is gone, however it went: a killed run leaves no orphans."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+    sentinel = parent.sentinel
+
+    def watch() -> None:
+        connection.wait([sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def result_of(future: Any) -> dict[str, Any]:
+    """What the task returned, or {"error": cause, "status": "failed" | "timeout" | "oom"} where it
+    died.
+    """
+    try:
+        return future.result()
+    except FutureTimeout:
+        return {"error": "ran past its time limit", "status": "timeout"}
+    except ProcessExpired as error:
+        return _died(error.exitcode)
+    except Exception as error:
+        return {"error": f"{type(error).__name__}: {error}", "status": "failed"}
+
+
+def _died(code: int | None) -> dict[str, Any]:
+    if code == -9:
+        return {
+            "error": "the process was killed (SIGKILL), most likely for want of memory",
+            "status": "oom",
+        }
+    how = f"by signal {-code}" if code is not None and code < 0 else f"with exit code {code}"
+    return {"error": f"the process ended {how} before the trial was finished", "status": "failed"}

@@ -1,0 +1,3 @@
+"""Data sets: one source a file, each with a card, fixed splits and its own checks. The registry
+finds their hooks.
+"""

@@ -1,0 +1,85 @@
+"""Sequences from a linear-Gaussian state space, whose log-likelihood the Kalman filter knows: the
+limit of any model.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from ...core import Spec
+from ...hooks import hookimpl, tags
+from ...hyperparameters import Count
+from ...seeds import generator_for
+from ..data import SPLITS, Card, Data, named
+from ..kalman import LinearGaussian, log_likelihood
+from .gaussian import GENERATED
+
+Missing = Annotated[float, Field(ge=0, lt=1)]
+
+
+def state_space(states: int, channels: int, *names: object) -> LinearGaussian:
+    """A stable random state space: damped rotations (0.95 a step), each channel of unit-norm
+    weights, little noise.
+    """
+    g = generator_for("state space", states, channels, *names)
+    random = torch.randn(states, states, generator=g, dtype=torch.float64)
+    rotation = torch.linalg.matrix_exp(0.5 * (random - random.T))
+    h = torch.randn(channels, states, generator=g, dtype=torch.float64)
+    identity = torch.eye(states, dtype=torch.float64)
+    return LinearGaussian(
+        transition=0.95 * rotation,
+        transition_noise=(1 - 0.95**2)
+        * identity,  # so that every state has variance 1 at every step
+        observation=h / h.norm(dim=1, keepdim=True),
+        observation_noise=0.05 * torch.eye(channels, dtype=torch.float64),
+        mean=torch.zeros(states, dtype=torch.float64),
+        covariance=identity,
+    )
+
+
+@tags("sequence", "real", "generated", "exact")
+def lgssm(
+    steps: Count = 24,
+    channels: Count = 4,
+    states: Count = 2,
+    rows: Count = 2000,
+    missing: Missing = 0.0,
+) -> Data:
+    """Linear-Gaussian sequences, steps × channels, of exact log p(x); `missing` is the fraction of
+    entries left out.
+    """
+    name = named(lgssm, steps=steps, channels=channels, states=states, rows=rows, missing=missing)
+    model = state_space(states, channels)
+    others = max(rows // 5, 1)
+    x = {s: _draw(model, rows if s == "train" else others, steps, missing, name, s) for s in SPLITS}
+    return Data(
+        name=name,
+        spec=Spec(
+            (steps, channels), "normal", rows, has_gaps=missing > 0, latent=max(states, 2), hidden=64, network="rnn"
+        ),
+        card=Card(
+            "Linear-Gaussian state space", GENERATED, "MIT, as vaezoo",
+            f"{states} states of variance 1, damped 0.95 a step, noise variance 0.05; not standardised; "
+            f"{rows}/{others}/{others} rows; {missing:.0%} of the entries missing at random",
+        ),
+        budget={"epochs": 100, "learning_rate": 2e-3, "patience": 15},
+        exact=partial(log_likelihood, model=model),
+        train=x["train"],
+        validation=x["validation"],
+        test=x["test"],
+    )  # fmt: skip
+
+
+def _draw(model: LinearGaussian, rows: int, steps: int, missing: float, *names: object) -> Tensor:
+    x = model.draw(rows, steps, generator_for("lgssm", *names))[1].float()
+    out = torch.rand(x.shape, generator=generator_for("missing", *names)) < missing
+    return torch.where(out, torch.nan, x)
+
+
+@hookimpl
+def vaezoo_datasets() -> list[Callable[..., Data]]:
+    return [lgssm]

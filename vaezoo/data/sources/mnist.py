@@ -1,0 +1,219 @@
+"""MNIST in its three common forms, and Fashion-MNIST: IDX files, 50,000 / 10,000 / 10,000 rows.
+
+The validation split is the last 10,000 of the 60,000 training images, as is usual. Duplicates are
+counted in grey.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from torch import Tensor
+
+from ...core import Spec
+from ...hooks import hookimpl, tags
+from ..data import Card, Data, named
+from ..files import CorruptData, File, Files
+from ..formats import idx
+from ..splits import Few, binarised_once, duplicates, few
+
+_MIRRORS = (
+    "https://ossci-datasets.s3.amazonaws.com/mnist/",
+    "https://storage.googleapis.com/cvdf-datasets/mnist/",
+)
+_PARTS = (
+    "train-images-idx3-ubyte.gz",
+    "train-labels-idx1-ubyte.gz",
+    "t10k-images-idx3-ubyte.gz",
+    "t10k-labels-idx1-ubyte.gz",
+)
+_HASHES = (
+    "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+    "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+    "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+    "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+)
+MNIST = tuple(
+    File(f"mnist/{p}", h, tuple(m + p for m in _MIRRORS))
+    for p, h in zip(_PARTS, _HASHES, strict=True)
+)
+
+# The published hashes of Fashion-MNIST are of the compressed files (tensorflow-datasets,
+# url_checksums/fashion_mnist).
+_FASHION = (
+    "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
+    "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
+    "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
+    "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
+)
+_FASHION_MIRRORS = (
+    "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/",
+    "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+)
+FASHION = tuple(
+    File(f"fashion/{p}", h, tuple(m + p for m in _FASHION_MIRRORS), is_packed_hash=True)
+    for p, h in zip(_PARTS, _FASHION, strict=True)
+)
+
+_MNIST_CARD = (
+    "Y. LeCun, C. Cortes, C. Burges 1998, http://yann.lecun.com/exdb/mnist/",
+    "CC BY-SA 3.0",
+)
+_FASHION_CARD = (
+    "H. Xiao, K. Rasul, R. Vollgraf 2017, arXiv:1708.07747, github.com/zalandoresearch/fashion-mnist",
+    "MIT",
+)
+_SPLIT = "value/255; rows as shipped, the last 10,000 training images for validation"
+_DYNAMIC = (
+    f"{_SPLIT}; training images are binarised anew in every minibatch, validation and test once from a fixed seed "
+    "(Burda et al. 2016 binarise the test images anew too)"
+)
+
+
+@dataclass(frozen=True)
+class Grey:
+    """Images (N, 1, H, W) in [0, 1] and labels (N,), by split."""
+
+    x: dict[str, Tensor]
+    labels: dict[str, Tensor]
+    duplicates: int
+
+
+def read(files: Files, wanted: tuple[File, ...], validation: int = 10_000, rows: int = 0) -> Grey:
+    """The four IDX files as grey images, `validation` training images split off at the end, `rows`
+    of the others kept.
+
+    Raises: MissingData, CorruptData.
+    """
+    contents = files.read_all(wanted)
+    images, labels, test_images, test_labels = (
+        idx(c, f.name) for c, f in zip(contents, wanted, strict=True)
+    )
+    _must_agree(images, labels, wanted[0].name)
+    _must_agree(test_images, test_labels, wanted[2].name)
+    cut = len(images) - validation
+    kept = few(labels[:cut], rows)
+    x = {"train": images[:cut][kept], "validation": images[cut:], "test": test_images}
+    y = {"train": labels[:cut][kept], "validation": labels[cut:], "test": test_labels}
+    return Grey(
+        {name: (split.float() / 255).unsqueeze(1) for name, split in x.items()},
+        {name: split.long() for name, split in y.items()},
+        duplicates(x["train"], x["test"]),
+    )
+
+
+def _must_agree(images: Tensor, labels: Tensor, who: str) -> None:
+    if images.ndim != 3 or labels.shape != images.shape[:1]:
+        raise CorruptData(
+            f"{who} holds {tuple(images.shape)}, its labels {tuple(labels.shape)}; expected (N, H, W) and (N,)"
+        )
+
+
+def _data(
+    name: str,
+    grey: Grey,
+    x: dict[str, Tensor],
+    card: Card,
+    likelihood: str,
+    is_dynamic: bool = False,
+) -> Data:
+    shape = tuple(x["train"].shape[1:])
+    return Data(
+        name=name,
+        spec=Spec(
+            shape,
+            likelihood,
+            len(x["train"]),
+            classes=10,
+            is_dynamic=is_dynamic,
+            latent=16,
+            hidden=256,
+            network="conv",
+        ),
+        card=card,
+        labels=grey.labels,
+        budget={"epochs": 50, "patience": 10},
+        duplicates=grey.duplicates,
+        train=x["train"],
+        validation=x["validation"],
+        test=x["test"],
+    )
+
+
+# Nats. Burda et al. 2016, arXiv:1509.00519, table 1: one layer of 50 units, 3,280 epochs, 5,000
+# importance samples;
+# Davidson et al. 2018, arXiv:1804.00891: vMF, 10 dimensions.
+PUBLISHED = {
+    "published: VAE, Burda 2016": {"nll": 86.76, "active_units": 19},
+    "published: IWAE k=5, Burda 2016": {"nll": 85.54, "active_units": 22},
+    "published: IWAE k=50, Burda 2016": {"nll": 84.78, "active_units": 25},
+    "published: vMF d=10, Davidson 2018": {"nll": 93.2},
+}
+
+
+def _dynamic(name: str, grey: Grey, card: Card) -> Data:
+    fixed = {
+        split: binarised_once(grey.x[split], name.partition("[")[0], split)
+        for split in ("validation", "test")
+    }
+    data = _data(
+        name, grey, {"train": grey.x["train"], **fixed}, card, "bernoulli", is_dynamic=True
+    )
+    return replace(data, published=PUBLISHED) if name == "mnist" else data
+
+
+@tags("image", "binary", "labelled", "files")
+def mnist(files: Files, rows: Few = 0) -> Data:
+    """MNIST, 1×28×28, dynamically binarised: training images anew in every minibatch, validation
+    and test once.
+    """
+    return _dynamic(
+        named(mnist, rows=rows),
+        read(files, MNIST, rows=rows),
+        Card("MNIST, dynamic binarisation", *_MNIST_CARD, _DYNAMIC),
+    )
+
+
+@tags("image", "binary", "labelled", "files")
+def mnist_static(files: Files, rows: Few = 0) -> Data:
+    """MNIST, 1×28×28, every image binarised once from a fixed seed (not Larochelle's binarisation)."""
+    grey = read(files, MNIST, rows=rows)
+    x = {split: binarised_once(value, "mnist_static", split) for split, value in grey.x.items()}
+    words = f"{_SPLIT}; every image binarised once from a fixed seed; this is not Larochelle's binarisation (2011)"
+    return _data(
+        named(mnist_static, rows=rows),
+        grey,
+        x,
+        Card("MNIST, static binarisation", *_MNIST_CARD, words),
+        "bernoulli",
+    )
+
+
+@tags("image", "real", "labelled", "files")
+def mnist_grey(files: Files, rows: Few = 0) -> Data:
+    """MNIST, 1×28×28, grey values in [0, 1]: normal, or continuous Bernoulli or discretised
+    logistic if the spec says so.
+    """
+    grey = read(files, MNIST, rows=rows)
+    words = f"{_SPLIT}; not dequantised: a density (normal) on 256 levels has no upper limit, the logistic is a mass"
+    return _data(
+        named(mnist_grey, rows=rows),
+        grey,
+        grey.x,
+        Card("MNIST, grey", *_MNIST_CARD, words),
+        "normal",
+    )
+
+
+@tags("image", "binary", "labelled", "files")
+def fashion(files: Files, rows: Few = 0) -> Data:
+    """Fashion-MNIST, 1×28×28, dynamically binarised like `mnist`."""
+    return _dynamic(
+        named(fashion, rows=rows),
+        read(files, FASHION, rows=rows),
+        Card("Fashion-MNIST, dynamic binarisation", *_FASHION_CARD, _DYNAMIC),
+    )
+
+
+@hookimpl
+def vaezoo_datasets() -> list[Callable[..., Data]]:
+    return [mnist, mnist_static, mnist_grey, fashion]

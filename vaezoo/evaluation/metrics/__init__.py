@@ -1,0 +1,1 @@
+"""Metrics: one kind a file, found by the hook that plugins use."""

@@ -1,0 +1,24 @@
+"""How often a model that classifies is right."""
+
+from collections.abc import Mapping
+
+from ...hooks import Column, Metric, hookimpl
+from ..context import Evaluation
+
+
+def accuracy(evaluation: Evaluation) -> Mapping[str, float]:
+    """The share of rows whose most probable class is their label."""
+    if not evaluation.data.labels:
+        evaluation.say("accuracy", "the data has no labels")
+        return {}
+    y = evaluation.data.labels[evaluation.split].to(evaluation.device).split(1000)
+    right = [
+        evaluation.model.classify(x).argmax(-1) == own
+        for x, own in zip(evaluation.x.split(1000), y, strict=True)
+    ]
+    return {"accuracy": sum(float(r.sum()) for r in right) / len(evaluation.x)}
+
+
+@hookimpl
+def vaezoo_metrics() -> list[Metric]:
+    return [Metric("accuracy", (Column("accuracy", "", "higher", "labels", 3),), accuracy)]

@@ -1,0 +1,173 @@
+"""How well single units of the code stand for single true factors. For data that carry their
+factors.
+
+Codes are those of the training split, 10,000 at most, because the scores need most of the factors'
+grid. Units are cut into `BINS` of equal width for mutual information (Locatello et al. 2019,
+arXiv:1811.12359). 1 is best.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...hooks import Column, Metric, hookimpl
+from ..context import Evaluation
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+BINS = 20
+GROUP = 64
+GROUPS = 600
+TREES = 10
+DEAD = 1e-6  # deviation, relative to the largest, under which a unit does not move
+
+
+def binned(codes: Floats) -> Ints:
+    """(N, D): the bin of every code, `BINS` of equal width a unit."""
+    low, high = codes.min(0), codes.max(0)
+    return np.minimum((codes - low) / np.maximum(high - low, 1e-12) * BINS, BINS - 1).astype(
+        np.int64
+    )
+
+
+def information(codes: Floats, factors: Ints) -> tuple[Floats, Floats]:
+    """Mutual information of every unit with every factor (D, F), and every factor's entropy (F,),
+    in nats.
+    """
+    from sklearn.metrics import mutual_info_score
+
+    bins = binned(codes)
+    table = [[mutual_info_score(unit, factor) for factor in factors.T] for unit in bins.T]
+    return np.array(table), np.array([mutual_info_score(factor, factor) for factor in factors.T])
+
+
+def mig(shared: Floats, entropy: Floats) -> float:
+    """Mean over factors of (first - second largest information) / entropy (Chen et al. 2018,
+    arXiv:1802.04942).
+    """
+    ordered = np.sort(np.vstack([shared, np.zeros_like(shared[:1])]), 0)
+    return float(((ordered[-1] - ordered[-2]) / entropy).mean())
+
+
+def modularity(shared: Floats) -> float:
+    """Mean over units of 1 - Σ_{f ≠ best} I² / (I_best² (F - 1)) (Ridgeway & Mozer 2018,
+    arXiv:1802.05312).
+
+    A unit that tells nothing counts 0.
+    """
+    squares = shared**2
+    best = squares.max(1)
+    rest = (squares.sum(1) - best) / np.maximum(best * (squares.shape[1] - 1), 1e-12)
+    return float(np.where(best > 1e-6, 1 - rest, 0.0).mean())
+
+
+def sap(codes: Floats, factors: Ints) -> float:
+    """Mean over factors of the gap between the two units that predict it best: R² of a line (Kumar
+    et al. 2018, arXiv:1711.00848; there, classification where a factor is categorical)."""
+    z = codes - codes.mean(0)
+    f = factors - factors.mean(0)
+    power = np.maximum((z**2).sum(0), 1e-12)[:, None] * np.maximum((f**2).sum(0), 1e-12)
+    ordered = np.sort(np.vstack([(z.T @ f) ** 2 / power, np.zeros((1, f.shape[1]))]), 0)
+    return float((ordered[-1] - ordered[-2]).mean())
+
+
+def dci(codes: Floats, factors: Ints, seed: int) -> dict[str, float]:
+    """Disentanglement, completeness and informativeness from forests' importances (Eastwood &
+    Williams 2018).
+
+    Informativeness is the accuracy on a fifth of the rows that the forests did not see.
+    """
+    from sklearn.ensemble import RandomForestClassifier
+
+    cut = len(codes) * 4 // 5
+    order = np.random.default_rng(seed).permutation(len(codes))
+    seen = order[:cut]
+    held = order[cut:]
+    forests = [
+        RandomForestClassifier(TREES, max_features=None, random_state=seed).fit(
+            codes[seen], f[seen]
+        )
+        for f in factors.T
+    ]
+    weight = np.stack([forest.feature_importances_ for forest in forests], 1)  # (D, F)
+    accuracy = [
+        forest.score(codes[held], f[held]) for forest, f in zip(forests, factors.T, strict=True)
+    ]
+    by_unit = _peaked(weight)
+    by_factor = _peaked(weight.T)
+    return {
+        "dci_disentanglement": float((by_unit * weight.sum(1)).sum() / max(weight.sum(), 1e-12)),
+        "dci_completeness": float((by_factor * weight.sum(0)).sum() / max(weight.sum(), 1e-12)),
+        "dci_informativeness": float(np.mean(accuracy)),
+    }
+
+
+def _peaked(weight: Floats) -> Floats:
+    """1 - entropy of every row, relative to the largest possible: 1 where all weight is in one
+    place.
+    """
+    p = weight / np.maximum(weight.sum(1, keepdims=True), 1e-12)
+    return 1 + np.where(p > 0, p * np.log(np.maximum(p, 1e-12)), 0).sum(1) / np.log(
+        max(2, weight.shape[1])
+    )
+
+
+def factor_vae_score(codes: Floats, factors: Ints, seed: int) -> float:
+    """Accuracy of the majority vote from the unit that varies least, in groups with one factor held
+    fixed, to that factor (Kim & Mnih 2018, arXiv:1802.05983). Half of the groups make the votes,
+    the other half are judged."""
+    scale = codes.std(0)
+    alive = scale > DEAD * max(scale.max(), 1e-12)
+    if not alive.any():
+        return 1 / factors.shape[1]
+    z = codes[:, alive] / scale[alive]
+    rng = np.random.default_rng(seed)
+    votes = np.zeros((2, z.shape[1], factors.shape[1]))
+    for i in range(GROUPS):
+        k = i // 2 % factors.shape[1]
+        rows = np.flatnonzero(factors[:, k] == rng.choice(factors[:, k]))
+        votes[i % 2, z[rng.choice(rows, GROUP)].var(0).argmin(), k] += 1
+    return float(votes[1][np.arange(z.shape[1]), votes[0].argmax(1)].sum() / votes[1].sum())
+
+
+def disentanglement(evaluation: Evaluation) -> Mapping[str, float]:
+    """MIG, SAP, modularity, DCI and the FactorVAE score of the codes against the true factors."""
+    reason = "" if evaluation.data.factors else "the data has no known factors"
+    codes = None if reason else evaluation.codes("train")
+    if reason or codes is None:
+        for column in COLUMNS:
+            evaluation.say(column.name, reason)
+        return {}
+    z = codes.flat.double().numpy()
+    factors = evaluation.data.factors["train"][: len(z)].numpy()
+    evaluation.settings |= {
+        "bins": BINS,
+        "codes": len(z),
+        "groups": GROUPS,
+        "group_size": GROUP,
+        "trees": TREES,
+    }
+    seed = evaluation.seed
+    shared, entropy = information(z, factors)
+    scores = {"mig": mig(shared, entropy), "sap": sap(z, factors), "modularity": modularity(shared)}
+    return scores | dci(z, factors, seed) | {"factor_vae_score": factor_vae_score(z, factors, seed)}
+
+
+COLUMNS = tuple(
+    Column(name, "", "higher", "disentanglement", 3)
+    for name in (
+        "mig",
+        "sap",
+        "modularity",
+        "dci_disentanglement",
+        "dci_completeness",
+        "dci_informativeness",
+        "factor_vae_score",
+    )
+)
+
+
+@hookimpl
+def vaezoo_metrics() -> list[Metric]:
+    return [Metric("disentanglement", COLUMNS, disentanglement)]

@@ -1,0 +1,98 @@
+"""What a model puts in the place of missing entries, against the truth; control rows by means and
+nearest neighbours.
+
+An entry is put in as its mean under p(x|x_o): E[x_m|x_o] ≈ Σ_k w_k E[x_m|z_k] / Σ_k w_k, with the
+importance weights of the observed entries (Mattei & Frellsen 2019, arXiv:1812.02633, single
+imputation).
+"""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from ...core import Model
+from ...data.data import Data
+from ...distributions import to_length
+from ...hooks import Column, Metric, hookimpl
+from ..context import Evaluation
+from ..pieces import pieces
+
+DRAWS = 100
+ROWS = 1000
+NEIGHBOURS = 5
+
+
+@torch.no_grad()
+def impute(
+    model: Model, x: Tensor, c: Tensor | None = None, k: int = DRAWS, entries: int = 2**20
+) -> Tensor:
+    """x (N, *shape) with every NaN filled, from k draws a row; draws of a model without a density
+    weigh the same.
+    """
+    size = max(1, entries // (k * max(1, x[0].numel())))
+    return torch.cat([_filled(model, *piece, k) for piece in pieces(x, c, size)])
+
+
+def _filled(model: Model, x: Tensor, c: Tensor | None, k: int) -> Tensor:
+    trace = model.infer(x, c, k)
+    log_w = torch.zeros_like(trace.log_px) if model.no_density else trace.log_w
+    mean = torch.einsum("kb,kb...->b...", log_w.softmax(0), trace.px.mean)
+    return torch.where(x.isnan(), to_length(mean, x.shape[1]) if x.ndim == 3 else mean, x)
+
+
+def error(filled: Tensor, x: Tensor, truth: Tensor) -> float:
+    """Root mean squared error over the entries that x lacks and the truth has."""
+    judged = x.isnan() & ~truth.isnan()
+    return float((filled - truth)[judged].double().square().mean().sqrt())
+
+
+def why_not(data: Data, split: str) -> str:
+    """Why imputation cannot be judged; empty where it can."""
+    if not data.truth:
+        return "nothing is missing whose truth is known"
+    judged = data.split(split)[:ROWS].isnan() & ~data.truth[split][:ROWS].isnan()
+    return "" if judged.any() else "nothing is missing"
+
+
+def imputation(evaluation: Evaluation) -> Mapping[str, float]:
+    """The error of imputed entries, root mean square, on the first 1,000 rows."""
+    reason = why_not(evaluation.data, evaluation.split)
+    if reason:
+        evaluation.say("imputation_rmse", reason)
+        return {}
+    x = evaluation.x[:ROWS]
+    truth = evaluation.data.truth[evaluation.split][:ROWS].to(evaluation.device)
+    return {"imputation_rmse": error(impute(evaluation.model, x, evaluation.c), x, truth)}
+
+
+def controls(data: Data, split: str = "test") -> dict[str, dict[str, float]]:
+    """The control rows: the mean of each entry over the training split, and that of the 5 nearest
+    training rows.
+    """
+    if why_not(data, split):
+        return {}
+    from sklearn.impute import KNNImputer, SimpleImputer
+
+    train, x, truth = (
+        t.flatten(1)
+        for t in (data.train[: 2 * ROWS], data.split(split)[:ROWS], data.truth[split][:ROWS])
+    )
+    made = {
+        "means of the entries": SimpleImputer(keep_empty_features=True),
+        f"{NEIGHBOURS} nearest neighbours": KNNImputer(
+            n_neighbors=NEIGHBOURS, keep_empty_features=True
+        ),
+    }
+    filled = {
+        name: torch.from_numpy(how.fit(train.numpy()).transform(x.numpy()))
+        for name, how in made.items()
+    }
+    return {name: {"imputation_rmse": error(values, x, truth)} for name, values in filled.items()}
+
+
+@hookimpl
+def vaezoo_metrics() -> list[Metric]:
+    return [
+        Metric("imputation", (Column("imputation_rmse", "", "lower", "imputation", 4),), imputation)
+    ]

@@ -1,0 +1,231 @@
+"""The bound and the log-likelihood, in nats per x.
+
+`elbo` is the bound itself with β = 1, whatever the model was trained with: higher is better, and
+elbo = -(reconstruction_nll + kl). All columns come from the same draws of q(z|x).
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ...core import Model
+from ...data.data import Data
+from ...hooks import Column, Metric, hookimpl
+from ...networks import step_mask
+from ..context import Evaluation
+from ..pieces import balanced, cut
+from .samples import independent_log_p
+
+DRAWS = 100  # K unless another is asked for, the same for every data set
+PER_STEP = ("elbo_per_step", "elbo_mean_per_step", "nll_per_step", "nll_mean_per_step")
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What K draws of q(z|x) say of each row: (B,) each, in nats."""
+
+    log_px: Tensor  # the mean of log p(x|z)
+    kl: Tensor  # in closed form where there is one, else the draws' mean
+    log_likelihood: Tensor  # log 1/K Σ_k p(x,z_k)/q(z_k|x)
+
+    @property
+    def elbo(self) -> Tensor:
+        return self.log_px - self.kl
+
+
+def estimate(model: Model, x: Tensor, c: Tensor | None, k: int, chunk: int) -> Estimate:
+    """The estimate of a few rows from k draws, `chunk` at a time, so that memory does not grow with
+    k.
+    """
+    log_px = x.new_zeros(len(x))
+    kl = x.new_zeros(len(x))
+    log_sum = x.new_full((len(x),), -math.inf)
+    for start in range(0, k, chunk):
+        draws = min(chunk, k - start)
+        trace = model.infer(x, c, draws)
+        log_sum = torch.logaddexp(log_sum, trace.log_w.logsumexp(0))
+        log_px = log_px + trace.log_px.sum(0)
+        kl = kl + (trace.kl.sum(0) if trace.kl.ndim == 2 else draws * trace.kl)
+    return Estimate(log_px / k, kl / k, log_sum - math.log(k))
+
+
+@torch.no_grad()
+def estimate_all(model: Model, x: Tensor, c: Tensor | None, k: int, entries: int) -> Estimate:
+    """The estimate of every row; at no time are more than about `entries` numbers of x, times
+    draws, in memory.
+    """
+    plan = list(balanced(x, k, entries))
+    parts = [
+        estimate(model, cut(x[rows]), None if c is None else c[rows], k, draws)
+        for rows, draws in plan
+    ]
+    back = torch.cat([rows for rows, _ in plan]).argsort()
+    return Estimate(
+        *(
+            torch.cat([getattr(p, name) for p in parts])[back]
+            for name in ("log_px", "kl", "log_likelihood")
+        )
+    )
+
+
+def importance_log_likelihood(
+    model: Model, x: Tensor, c: Tensor | None = None, k: int = 500, entries: int = 2**18
+) -> Tensor:
+    """(B,): log 1/K Σ_k p(x,z_k)/q(z_k|x), in expectation below log p(x) (Burda 2016,
+    arXiv:1509.00519, eq. 8).
+    """
+    return estimate_all(model, x, c, k, entries).log_likelihood
+
+
+def elbo_of(
+    model: Model, x: Tensor, c: Tensor | None = None, k: int = 16, entries: int = 2**18
+) -> Tensor:
+    """(B,): the bound with β = 1, from k draws."""
+    return estimate_all(model, x, c, k, entries).elbo
+
+
+def draws_for(evaluation: Evaluation) -> int:
+    """K: what was asked for, else 100, whatever the data and the model."""
+    return evaluation.importance_samples or DRAWS
+
+
+def likelihood(evaluation: Evaluation) -> Mapping[str, float]:
+    """The bound, its two halves, and the log-likelihood by importance sampling with K draws (Burda
+    2016).
+    """
+    for column in ("elbo", "nll", "kl"):
+        if evaluation.no_density:
+            evaluation.say(column, evaluation.no_density)
+    if evaluation.no_density:
+        return _reconstruction_only(evaluation)
+    k = draws_for(evaluation)
+    evaluation.settings["importance_samples"] = k
+    if evaluation.is_conditional:
+        evaluation.settings["likelihood_is"] = "given the label"
+    result = estimate_all(evaluation.model, evaluation.x, evaluation.c, k, evaluation.entries)
+    answer = {
+        "elbo": float(result.elbo.double().mean()),
+        "nll": -float(result.log_likelihood.double().mean()),
+        "kl": float(result.kl.double().mean()),
+        "reconstruction_nll": -float(result.log_px.double().mean()),
+    }
+    return answer | _per_step(evaluation, result) | _bits(evaluation, result.log_likelihood)
+
+
+def _reconstruction_only(evaluation: Evaluation) -> dict[str, float]:
+    for column in (*PER_STEP, "bits_per_dim"):
+        evaluation.say(column, evaluation.no_density)
+    if evaluation.other_measure:
+        evaluation.say("reconstruction_nll", evaluation.other_measure)
+        return {}
+    draws = 4  # a posterior without a density may still be random
+    total = sum(
+        float(evaluation.model.infer(x, c, draws).log_px.double().sum())
+        for x, c in evaluation.pieces(draws)
+    )
+    return {"reconstruction_nll": -total / (draws * len(evaluation.x))}
+
+
+def _per_step(evaluation: Evaluation, result: Estimate) -> dict[str, float]:
+    """For sequences, the two other normalisations in use."""
+    if not evaluation.data.spec.is_sequence:
+        for column in PER_STEP:
+            evaluation.say(column, "not a sequence")
+        return {}
+    return per_step("elbo", result.elbo, evaluation.x) | per_step(
+        "nll", -result.log_likelihood, evaluation.x
+    )
+
+
+def per_step(name: str, of_each: Tensor, x: Tensor) -> dict[str, float]:
+    """The numbers (N,) of the sequences x: their sum over all steps, and the mean of each one's
+    mean over its steps.
+    """
+    steps = step_mask(x).sum(1).clamp_min(1).double()
+    of_each = of_each.double()
+    return {
+        f"{name}_per_step": float(of_each.sum() / steps.sum()),
+        f"{name}_mean_per_step": float((of_each / steps).mean()),
+    }
+
+
+def _bits(evaluation: Evaluation, log_likelihood: Tensor) -> dict[str, float]:
+    if not evaluation.is_mass:
+        evaluation.say("bits_per_dim", "p(x|z) is a density, not a probability mass")
+        return {}
+    seen = (~evaluation.x.isnan()).flatten(1).sum(1).double()
+    return {"bits_per_dim": -float(log_likelihood.double().sum() / seen.sum()) / math.log(2)}
+
+
+def controls(data: Data, split: str = "test") -> dict[str, dict[str, float]]:
+    """The control rows: every entry on its own, and log p(x) where it is known, which a bound can
+    pass by chance alone.
+    """
+    apart = independent_log_p(data, split)
+    rows = {} if apart is None else {"independent pixels": _known(apart, ("nll",), data, split)}
+    if data.exact is not None:
+        rows["exact log p(x)"] = _known(data.exact(data.split(split)), ("elbo", "nll"), data, split)
+    return rows
+
+
+def _known(log_p: Tensor, columns: Sequence[str], data: Data, split: str) -> dict[str, float]:
+    """A row of columns made of log p(x), (N,)."""
+    each = {name: log_p if name == "elbo" else -log_p for name in columns}
+    row = {name: float(numbers.double().mean()) for name, numbers in each.items()}
+    if data.spec.is_sequence:
+        for name, numbers in each.items():
+            row |= per_step(name, numbers, data.split(split))
+    return row
+
+
+def active_units(evaluation: Evaluation) -> Mapping[str, float]:
+    """How many units the model uses: those with Var_x E_q[z_j] > 0.01 (Burda et al. 2016,
+    arXiv:1509.00519).
+    """
+    codes = evaluation.codes()
+    if codes.is_discrete:
+        evaluation.say("active_units", "a discrete latent has no mean")
+        return {}
+    variance = codes.units.double().var(0, correction=0)
+    return {"active_units": float((variance > 0.01).sum())}
+
+
+@torch.no_grad()
+def quadrature_log_likelihood(
+    log_joint: Callable[[Tensor], Tensor], dimensions: int, points: int = 401, radius: float = 8.0
+) -> Tensor:
+    """log ∫ p(x,z) dz of B rows, (B,), by the trapezoid rule on a grid over [-radius,
+    radius]^dimensions.
+
+    `log_joint` takes z (K, 1, dimensions) and gives log p(x,z), (K, B). Right for one or two
+    dimensions in float64.
+    """
+    axis = torch.linspace(-radius, radius, points, dtype=torch.float64)
+    z = torch.cartesian_prod(*[axis] * dimensions).reshape(-1, 1, dimensions)
+    parts = [log_joint(piece).logsumexp(0) for piece in z.split(20_000)]
+    return torch.stack(parts).logsumexp(0) + dimensions * (axis[1] - axis[0]).log()
+
+
+@hookimpl
+def vaezoo_metrics() -> list[Metric]:
+    return [
+        Metric(
+            "likelihood",
+            (
+                Column("elbo", "nats", "higher"),
+                Column("nll", "nats", "lower"),
+                Column("kl", "nats", ""),
+                Column("reconstruction_nll", "nats", "lower"),
+                Column("elbo_per_step", "nats per step", "higher", digits=3),
+                Column("elbo_mean_per_step", "nats per step", "higher", digits=3),
+                Column("nll_per_step", "nats per step", "lower", digits=3),
+                Column("nll_mean_per_step", "nats per step", "lower", digits=3),
+                Column("bits_per_dim", "bits/dim", "lower", digits=3),
+            ),
+            likelihood,
+        ),
+        Metric("active_units", (Column("active_units", "", "", digits=1),), active_units),
+    ]

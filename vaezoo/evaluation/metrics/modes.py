@@ -1,0 +1,64 @@
+"""How many of the known modes of generated data a model's draws reach."""
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from ...core import Unsupported
+from ...hooks import Column, Metric, hookimpl
+from ..context import Evaluation
+
+NONE = -1  # the mode of a draw that is near no mode
+
+
+def modes(evaluation: Evaluation) -> Mapping[str, float]:
+    """Modes that at least one draw reaches, and KL of the draws' frequencies over the modes to the
+    data's, in nats.
+
+    Metz et al. 2017 (arXiv:1611.02163, §3.3.1) and Lin et al. 2018 (arXiv:1712.04086, §4.1), as
+    many draws as the data says.
+    """
+    known = evaluation.data.modes
+    if known is None:
+        raise Unsupported("the data has no known modes")
+    with evaluation.noise("modes"):
+        draws = _drawn(evaluation, known.draws)
+    found = known.of(draws)
+    evaluation.settings |= {"mode_draws": known.draws, "modes": known.count}
+    counts = torch.bincount(found[found != NONE], minlength=known.count)
+    return {
+        "modes_found": float((counts > 0).sum()),
+        "mode_kl": divergence(counts) if counts.sum() else math.nan,
+        "high_quality": float((found != NONE).double().mean()),
+    }
+
+
+def _drawn(evaluation: Evaluation, n: int, most: int = 1000) -> Tensor:
+    """n draws of p(x) on the CPU, conditions from the split where there are any."""
+    c = evaluation.c
+    parts = []
+    for start in range(0, n, most):
+        rows = min(most, n - start)
+        given = None if c is None else c[torch.randint(len(c), (rows,))]
+        parts.append(evaluation.model.sample(rows, given).cpu())
+    return torch.cat(parts)
+
+
+def divergence(counts: Tensor) -> float:
+    """KL of the frequencies (M,) to the uniform distribution, in nats: log M - entropy. 0 if even,
+    log M if one has all.
+    """
+    p = counts.double() / counts.sum()
+    return math.log(len(p)) + float(torch.special.xlogy(p, p).sum())
+
+
+@hookimpl
+def vaezoo_metrics() -> list[Metric]:
+    columns = (
+        Column("modes_found", "", "higher", "modes", 1),
+        Column("mode_kl", "nats", "lower", "modes", 3),
+        Column("high_quality", "", "higher", "modes", 3),
+    )
+    return [Metric("modes", columns, modes)]

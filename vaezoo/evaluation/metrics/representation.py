@@ -1,0 +1,133 @@
+"""What the codes hold: information about x, the shape of the aggregate posterior q(z), and the
+labels.
+
+q(z) is the mixture of q(z|x) over the rows at hand, so `mutual_information` cannot exceed the log
+of their number.
+"""
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+
+from ...core import Latent
+from ...distributions import Drawable
+from ...hooks import Column, Metric, hookimpl
+from ..context import Evaluation
+
+ROWS = 2000  # rows of which every pair is looked at
+NEIGHBOURS = 5
+
+
+def aggregate(evaluation: Evaluation) -> Mapping[str, float]:
+    """I_q(x; z) = E log q(z|x)/q(z) and KL(q(z) ‖ p(z)) = E log q(z)/p(z) in nats (Hoffman &
+    Johnson 2016).
+    """
+    reason = _no_aggregate(evaluation)
+    if reason:
+        for column in ("mutual_information", "kl_aggregate"):
+            evaluation.say(column, reason)
+        return {}
+    n = min(ROWS, len(evaluation.x))
+    trace = evaluation.model.infer(
+        evaluation.x[:n], None if evaluation.c is None else evaluation.c[:n]
+    )
+    latent = trace.latents[0]
+    log_aggregate = mixture_log_prob(latent.q, latent.z[0])
+    evaluation.settings["aggregate_rows"] = n
+    return {
+        "mutual_information": float((latent.log_q[0] - log_aggregate).double().mean()),
+        "kl_aggregate": float((log_aggregate - latent.log_p[0]).double().mean()),
+    }
+
+
+def _no_aggregate(evaluation: Evaluation) -> str:
+    if evaluation.model.no_density:
+        return evaluation.model.no_density
+    if evaluation.is_conditional:
+        return "q(z|x, label) is mixed for each label apart"
+    latents = evaluation.model.infer(
+        evaluation.x[:2], None if evaluation.c is None else evaluation.c[:2]
+    ).latents
+    if len(latents) > 1 or latents[0].stepwise:
+        return "more than one latent variable"
+    return "q(z|x) is known only at its own draws" if _is_blind(latents[0]) else ""
+
+
+def _is_blind(latent: Latent) -> bool:
+    """Whether q gives no density of points that it did not draw."""
+    try:
+        latent.q.log_prob(latent.z)
+    except NotImplementedError:
+        return True
+    return (
+        isinstance(latent.q, Drawable) and latent.q.log_prob(latent.z).shape != latent.log_q.shape
+    )
+
+
+def mixture_log_prob(q: Distribution, z: Tensor) -> Tensor:
+    """log 1/N Σ_j q_j(z_i) of points z (M, *event), (M,), where q is a batch of N."""
+    n = q.batch_shape[0]
+    piece = max(1, 2**21 // (n * z[0].numel()))
+    parts = []
+    for points in z.split(piece):
+        pairs = points[:, None].expand(-1, n, *points.shape[1:])
+        parts.append(q.log_prob(pairs).logsumexp(1) - math.log(n))
+    return torch.cat(parts)
+
+
+def probes(evaluation: Evaluation) -> Mapping[str, float]:
+    """Test accuracy of logistic regression and of 5 nearest neighbours, fitted on codes of 10,000
+    training rows at most.
+    """
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.neighbors import KNeighborsClassifier
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    reason = "the data has no labels" if not evaluation.data.labels else ""
+    reason = reason or ("the codes are made with the label" if evaluation.is_conditional else "")
+    if reason:
+        for column in ("linear_probe", "knn"):
+            evaluation.say(column, reason)
+        return {}
+    fitted = evaluation.codes("train").flat
+    tested = evaluation.codes().flat
+    y = evaluation.data.labels["train"][: len(fitted)].cpu().numpy()
+    y_test = evaluation.data.labels[evaluation.split][: len(tested)].cpu().numpy()
+    judges = {
+        "linear_probe": LogisticRegression(max_iter=200),
+        "knn": KNeighborsClassifier(NEIGHBOURS),
+    }
+    return {
+        name: float(
+            make_pipeline(StandardScaler(), judge)
+            .fit(fitted.numpy(), y)
+            .score(tested.numpy(), y_test)
+        )
+        for name, judge in judges.items()
+    }
+
+
+@hookimpl
+def vaezoo_metrics() -> list[Metric]:
+    return [
+        Metric(
+            "aggregate",
+            (
+                Column("mutual_information", "nats", "", "representation"),
+                Column("kl_aggregate", "nats", "lower", "representation"),
+            ),
+            aggregate,
+        ),
+        Metric(
+            "probes",
+            (
+                Column("linear_probe", "", "higher", "representation", 3),
+                Column("knn", "", "higher", "representation", 3),
+            ),
+            probes,
+        ),
+    ]

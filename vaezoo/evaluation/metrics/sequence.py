@@ -1,0 +1,155 @@
+"""Sequences: prediction one step ahead and free running, the likelihood by a particle filter, and
+TimeGAN's two scores.
+"""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from ...core import Unsupported
+from ...distributions import to_length
+from ...fivo import FIVO
+from ...hooks import Column, Metric, hookimpl
+from ...networks import step_mask
+from ...stepwise import Stepwise
+from .. import judges
+from ..context import Evaluation
+from ..pieces import pieces
+from ..prediction import predictions
+from .likelihood import per_step
+
+PARTICLES = 16
+ROWS = 64
+AHEAD = 8
+FILTERED = 128  # sequences that are filtered at a time
+ONE_STEP = "sequences of one step: there is no next one to predict"
+MOST = 512  # sequences of each kind that a judge is trained on
+
+
+def _must_be_sequence(evaluation: Evaluation) -> None:
+    if not evaluation.data.spec.is_sequence:
+        raise Unsupported("not a sequence")
+
+
+def prediction(evaluation: Evaluation) -> Mapping[str, float]:
+    """Root mean squared error of the mean prediction, from real steps and from the model's own,
+    over the same steps.
+
+    The window of `AHEAD` steps begins in the middle of the sequence of median length; shorter
+    sequences do not count.
+    """
+    _must_be_sequence(evaluation)
+    lengths = step_mask(evaluation.x).sum(1)
+    start = max(1, int(lengths.median()) // 2)
+    stop = min(start + AHEAD, int(lengths.max()))
+    if start >= stop:
+        raise Unsupported(ONE_STEP)
+    rows = (lengths >= stop).nonzero().squeeze(1)[:ROWS]
+    x, c = evaluation.x[rows, :stop], None if evaluation.c is None else evaluation.c[rows]
+    evaluation.settings |= {
+        "predicted_steps": f"{start + 1} to {stop}",
+        "predicted_rows": len(rows),
+    }
+    with evaluation.noise("prediction"):
+        draws = PARTICLES if isinstance(evaluation.model, Stepwise) else PARTICLES // 4
+        guesses = predictions(
+            evaluation.model, x, c, start, stop, draws, evaluation.data.spec.has_gaps
+        )
+    forced, free = (_error(x[:, start:], guess) for guess in guesses)
+    return {"one_step_error": forced, "free_running_error": free, "exposure_gap": free - forced}
+
+
+def _error(x: Tensor, guess: Tensor) -> float:
+    return float((x - guess)[~x.isnan()].double().square().mean().sqrt())
+
+
+def filtered(evaluation: Evaluation) -> Mapping[str, float]:
+    """-log p̂(x) of a particle filter with q as its proposal (Maddison et al. 2017, algorithm 1),
+    in all normalisations.
+    """
+    _must_be_sequence(evaluation)
+    if evaluation.no_density:
+        raise Unsupported(evaluation.no_density)
+    x = evaluation.x
+    loss = FIVO(PARTICLES)
+    evaluation.settings["particles"] = PARTICLES
+    order = (
+        step_mask(x).sum(1).argsort(stable=True)
+    )  # short ones together: a piece takes as long as its longest
+    with evaluation.noise("filter"):
+        parts = [
+            loss.filter(evaluation.model, piece)[0] for piece, _ in pieces(x[order], None, FILTERED)
+        ]
+    nll = -torch.cat(parts)
+    return {"filter_nll": float(nll.double().mean())} | per_step("filter_nll", nll, x[order])
+
+
+def scores(evaluation: Evaluation) -> Mapping[str, float]:
+    """A classifier of real and generated sequences, and a predictor trained on generated ones, both
+    scored on this split.
+
+    The classifier learns from the training split and as many draws, of the same lengths.
+    """
+    _must_be_sequence(evaluation)
+    with evaluation.noise("judges"):
+        real, real_test = (
+            x[:MOST].to(evaluation.device) for x in (evaluation.data.train, evaluation.x)
+        )
+        fake, fake_test = (_generated(evaluation, x) for x in (real, real_test))
+        real, fake, real_test, fake_test = (
+            judges.windows(x) for x in (real, fake, real_test, fake_test)
+        )
+        evaluation.settings |= {"judged": len(real_test), "judged_steps": real_test.shape[1]}
+        answer = {"discriminative_score": judges.discriminative(real, fake, real_test, fake_test)}
+        if real_test.shape[1] > 1:
+            return answer | {"predictive_score": judges.predictive(fake, real_test)}
+        evaluation.say("predictive_score", ONE_STEP)
+        return answer
+
+
+def _generated(evaluation: Evaluation, real: Tensor) -> Tensor:
+    """Draws of p(x), with the lengths of the real rows."""
+    c = None
+    if evaluation.c is not None:
+        c = evaluation.c[torch.randint(len(evaluation.c), (len(real),))]
+    fake = to_length(evaluation.model.sample(len(real), c), real.shape[1])
+    there = step_mask(real)[..., None]
+    if not fake.isfinite().logical_or(~there).all():
+        raise Unsupported("the model's samples are not finite")
+    return torch.where(there, fake, torch.nan) if evaluation.data.spec.has_gaps else fake
+
+
+@hookimpl
+def vaezoo_metrics() -> list[Metric]:
+    def column(name: str, unit: str, better: str, digits: int = 3) -> Column:
+        return Column(name, unit, better, "sequence", digits)
+
+    return [
+        Metric(
+            "prediction",
+            (
+                column("one_step_error", "", "lower", 4),
+                column("free_running_error", "", "lower", 4),
+                column("exposure_gap", "", "", 4),
+            ),
+            prediction,
+        ),
+        Metric(
+            "filter",
+            (
+                column("filter_nll", "nats", "lower", 2),
+                column("filter_nll_per_step", "nats per step", "lower"),
+                column("filter_nll_mean_per_step", "nats per step", "lower"),
+            ),
+            filtered,
+        ),
+        Metric(
+            "judges",
+            (
+                column("discriminative_score", "", "lower"),
+                column("predictive_score", "", "lower", 4),
+            ),
+            scores,
+        ),
+    ]

@@ -1,0 +1,4 @@
+from .entries import Dataset as Dataset, Variant as Variant
+from .loading import Plugin as Plugin, PluginError as PluginError, Problem as Problem
+from .registry import Registry as Registry, load as load
+from .selection import SelectionError as SelectionError

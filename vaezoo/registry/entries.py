@@ -1,0 +1,202 @@
+"""A variant and a data set as the registry holds them: a plugin's function with its name, its words
+and its checks.
+"""
+
+import hashlib
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ..core import Model, Recipe, Spec
+from ..hyperparameters import Hyperparameter, hyperparameters, resolve
+from .loading import Plugin
+
+if TYPE_CHECKING:
+    from ..data.data import Data
+    from ..data.files import Files
+    from ..samplers import Sampler
+
+
+class Builder(Protocol):
+    """What makes a model: a plugin's function, or `mix`."""
+
+    @property
+    def doc(self) -> str: ...
+    @property
+    def tags(self) -> frozenset[str]: ...
+    @property
+    def hyperparameters(self) -> dict[str, Hyperparameter]: ...
+    def resolve(self, given: Mapping[str, Any]) -> dict[str, Any]: ...
+    def origins(self, values: Mapping[str, Any]) -> tuple[str, ...]: ...
+    def build(self, spec: Spec, values: Mapping[str, Any]) -> Model: ...
+
+
+@dataclass(frozen=True)
+class Function:
+    """A plugin's function `(spec, **hyperparameters) -> Model`."""
+
+    function: Callable[..., Model]
+
+    @property
+    def doc(self) -> str:
+        return inspect.getdoc(self.function) or ""
+
+    @property
+    def tags(self) -> frozenset[str]:
+        return self.function.__dict__.get("tags", frozenset())
+
+    @property
+    def hyperparameters(self) -> dict[str, Hyperparameter]:
+        return hyperparameters(self.function)
+
+    def resolve(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        return resolve(self.function, given, self.function.__name__)
+
+    def origins(self, values: Mapping[str, Any]) -> tuple[str, ...]:
+        """SHA-256 of further files that the model is made from: none."""
+        return ()
+
+    def build(self, spec: Spec, values: Mapping[str, Any]) -> Model:
+        return self.function(spec, **values)
+
+
+@dataclass(frozen=True)
+class SamplerRecipe:
+    """Where the codes of samples come from: call it for a sampler, or for None where that is the
+    model's own prior.
+    """
+
+    name: str
+    build: Callable[..., "Sampler | None"]
+    source_hash: str = ""  # SHA-256 of the file that brings it
+    tags: frozenset[str] = frozenset()
+    in_all: bool = True
+
+    @property
+    def arguments(self) -> dict[str, Hyperparameter]:
+        return hyperparameters(self.build)
+
+    def resolve(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        return resolve(self.build, given, f"sampler {self.name}")
+
+    def __call__(self, spec: Spec, values: Mapping[str, Any]) -> "Sampler | None":
+        wants_spec = "spec" in inspect.signature(self.build).parameters
+        return self.build(**({"spec": spec} if wants_spec else {}), **values)
+
+
+def own_prior() -> None:
+    """The model's own prior."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A recipe for models: call it with a spec and hyperparameters."""
+
+    name: str
+    builder: Builder
+    plugin: Plugin
+    in_all: bool = (
+        True  # whether `all` means it too; a variant that must be told something is not meant
+    )
+
+    @property
+    def doc(self) -> str:
+        return self.builder.doc
+
+    @property
+    def paper(self) -> str:
+        """Who it is from, with the equations; "" where its docstring does not say."""
+        found = re.search(r"^\s*Paper:\s*(.+?)(?:\n\s*\n|\Z)", self.doc, re.MULTILINE | re.DOTALL)
+        return " ".join(found[1].split()) if found else ""
+
+    @property
+    def tags(self) -> frozenset[str]:
+        return self.builder.tags
+
+    @property
+    def hyperparameters(self) -> dict[str, Hyperparameter]:
+        return self.builder.hyperparameters
+
+    arguments = hyperparameters
+
+    def resolve(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """All hyperparameters, the given ones checked and converted.
+
+        Raises: HyperparameterError.
+        """
+        return self.builder.resolve(given)
+
+    def plugin_for(self, values: Mapping[str, Any]) -> Plugin:
+        """The plugin, its hash over all files that a model with these hyperparameters is made from."""
+        hashes = (self.plugin.source_hash, *self.builder.origins(values))
+        one = (
+            hashes[0]
+            if len(hashes) == 1
+            else hashlib.sha256("\0".join(hashes).encode()).hexdigest()
+        )
+        return replace(self.plugin, source_hash=one)
+
+    def __call__(self, spec: Spec, **given: Any) -> Model:
+        """A new model, with its recipe.
+
+        Raises: HyperparameterError for a bad value, Unsupported where the variant cannot be had for
+        this spec.
+        """
+        values = self.resolve(given)
+        model = self.builder.build(spec, values)
+        if not isinstance(model, Model):
+            raise TypeError(
+                f"variant {self.name!r} ({self.plugin.file}) must return a Model, not {type(model).__name__}"
+            )
+        model.loss.check(model)
+        plugin = self.plugin_for(values)
+        model.recipe = Recipe(
+            self.name, values, spec, plugin.distribution, plugin.version, plugin.source_hash
+        )
+        return model
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A source of data by name."""
+
+    name: str
+    function: Callable[..., "Data"]
+    plugin: Plugin
+    in_all: bool = True
+
+    @property
+    def doc(self) -> str:
+        return inspect.getdoc(self.function) or ""
+
+    @property
+    def tags(self) -> frozenset[str]:
+        return self.function.__dict__.get("tags", frozenset())
+
+    @property
+    def options(self) -> dict[str, Hyperparameter]:
+        return hyperparameters(self.function)
+
+    arguments = options
+
+    @property
+    def reads_files(self) -> bool:
+        return "files" in inspect.signature(self.function).parameters
+
+    def resolve(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """All options, the given ones checked and converted.
+
+        Raises: HyperparameterError.
+        """
+        return resolve(self.function, given, self.name)
+
+    def load(self, files: "Files | None" = None, **options: Any) -> "Data":
+        """The data. `files` says where files are looked for."""
+        values = self.resolve(options)
+        if not self.reads_files:
+            return self.function(**values)
+        from ..data.files import Files
+
+        return self.function(files=files or Files(), **values)

@@ -1,0 +1,293 @@
+"""How the command line names variants and data sets:
+`beta[beta=1,4,8],vae,recurrent,not:*gan,*vae*,all`.
+
+An item is a name, a glob (* and ?), a tag, or `all`; `not:` before it takes away. Brackets give
+hyperparameters; several values of one key are a sweep, several sweeps their Cartesian product. A
+comma inside brackets or quotes divides nothing.
+"""
+
+import ast
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from itertools import product
+from types import NoneType
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, get_args
+
+from ..hyperparameters import Hyperparameter, HyperparameterError, did_you_mean
+from .entries import Dataset, Variant
+from .loading import Plugin
+
+if TYPE_CHECKING:
+    from ..data.data import Data
+    from ..data.files import Files
+
+NOT = "not:"
+ALL = "all"
+OPEN = "(["
+CLOSE = ")]"
+QUOTES = "'\""
+
+
+class SelectionError(ValueError):
+    """What was asked for cannot be chosen. One sentence."""
+
+
+class Entry(Protocol):
+    """What can be chosen."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def tags(self) -> frozenset[str]: ...
+    @property
+    def in_all(self) -> bool: ...
+    @property
+    def arguments(self) -> dict[str, Hyperparameter]: ...
+    def resolve(self, given: Mapping[str, Any]) -> dict[str, Any]: ...
+
+
+E = TypeVar("E", bound=Entry)
+
+
+@dataclass(frozen=True)
+class Item:
+    """One item of a selection, read but not yet looked up."""
+
+    pattern: str
+    excludes: bool = False
+    sweeps: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Chosen(Generic[E]):
+    """One entry with its arguments."""
+
+    entry: E
+    values: Mapping[str, Any]  # all of them, resolved
+    label: str  # names only what was given
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A variant with its hyperparameters: a row of a table."""
+
+    variant: Variant
+    hyperparameters: Mapping[str, Any]
+    label: str
+
+    @property
+    def plugin(self) -> Plugin:
+        """Who brings it, with the hash of every file it is made from."""
+        return self.variant.plugin_for(self.hyperparameters)
+
+
+@dataclass(frozen=True)
+class DataChoice:
+    """A data set with its options."""
+
+    dataset: Dataset
+    options: Mapping[str, Any]
+    label: str
+
+    def load(self, files: "Files | None" = None) -> "Data":
+        """The data."""
+        return self.dataset.load(files, **self.options)
+
+
+def choose_variants(text: str, variants: Mapping[str, Variant]) -> list[Choice]:
+    """The variants that the text names, in its order, each once.
+
+    Raises: SelectionError.
+    """
+    return [Choice(c.entry, c.values, c.label) for c in choose(text, variants, "variant")]
+
+
+def choose_datasets(text: str, datasets: Mapping[str, Dataset]) -> list[DataChoice]:
+    """The data sets that the text names, in its order, each once.
+
+    Raises: SelectionError.
+    """
+    return [DataChoice(c.entry, c.values, c.label) for c in choose(text, datasets, "data set")]
+
+
+def choose(text: str, entries: Mapping[str, E], what: str) -> list[Chosen[E]]:
+    """The entries that the text names; `what` is the word for one of them in messages."""
+    items = read(text, what)
+    wanted = [item for item in items if not item.excludes] or [Item(ALL)]
+    unwanted = {
+        entry.name for item in items if item.excludes for entry in matching(item, entries, what)
+    }
+    chosen = [c for item in wanted for c in _expanded(item, matching(item, entries, what))]
+    left: dict[str, Chosen[E]] = {}
+    for one in chosen:
+        if one.entry.name not in unwanted:
+            left.setdefault(_identity(one), one)  # the first of two that are the same stays
+    if not left:
+        raise SelectionError(f"{text!r} leaves no {what}: everything it names, it also excludes")
+    return list(left.values())
+
+
+def matching(item: Item, entries: Mapping[str, E], what: str) -> list[E]:
+    """The entries that an item means: by name, else by glob, else by tag.
+
+    A glob, a tag and `all` leave out what must be told something, unless the item tells it.
+    """
+    pattern = item.pattern
+    if pattern in entries:
+        return [entries[pattern]]
+    if pattern != ALL and not set("*?") & set(pattern):
+        found = [entry for entry in entries.values() if pattern in entry.tags]
+    else:
+        glob = "*" if pattern == ALL else pattern
+        found = [entry for name, entry in entries.items() if fnmatchcase(name, glob)]
+    usable = [entry for entry in found if entry.in_all or item.sweeps or item.excludes]
+    if not usable:
+        raise SelectionError(_nothing(pattern, [entry.name for entry in found], entries, what))
+    return usable
+
+
+def _nothing(pattern: str, unusable: list[str], entries: Mapping[str, E], what: str) -> str:
+    if unusable:
+        return f"{pattern!r} means only {', '.join(unusable)}, which must be given arguments: write {unusable[0]}[key=value]"
+    tags = sorted({tag for entry in entries.values() for tag in entry.tags})
+    if set("*?") & set(pattern) or pattern == ALL:
+        return f"no {what} matches {pattern!r}; there are {_some(entries)}"
+    near = did_you_mean(pattern, [*entries, *tags])
+    return f"no {what} or tag is called {pattern!r}{near or f'; there are {_some(entries)}'}"
+
+
+def _some(names: Iterable[str], most: int = 12) -> str:
+    known = list(names)
+    more = f" and {len(known) - most} more" if len(known) > most else ""
+    return (", ".join(known[:most]) or "none") + more
+
+
+def _expanded(item: Item, entries: list[E]) -> Iterator[Chosen[E]]:
+    keys = list(item.sweeps)
+    for entry in entries:
+        for values in product(*item.sweeps.values()):
+            yield resolved(entry, dict(zip(keys, values, strict=True)))
+
+
+def resolved(entry: E, given: Mapping[str, str]) -> Chosen[E]:
+    """An entry with the text of its arguments turned into values, and its label.
+
+    Raises: SelectionError.
+    """
+    known = entry.arguments
+    try:
+        values = entry.resolve({key: _value(text, known.get(key)) for key, text in given.items()})
+    except HyperparameterError as error:
+        raise SelectionError(str(error)) from None
+    shown = ",".join(f"{key}={_text(values.get(key, text))}" for key, text in given.items())
+    return Chosen(entry, values, f"{entry.name}[{shown}]" if shown else entry.name)
+
+
+def _value(text: str, known: Hyperparameter | None) -> Any:
+    """The text as a value that pydantic can convert: none where the argument may be None, and
+    literal tuples.
+    """
+    if known and text.lower() == "none" and NoneType in get_args(known.annotation):
+        return None
+    if text[:1] in OPEN and text:
+        try:
+            return ast.literal_eval(text)
+        except (ValueError, SyntaxError):
+            return text
+    return text[1:-1] if len(text) > 1 and text[0] in QUOTES and text[-1] == text[0] else text
+
+
+def _text(value: Any) -> str:
+    """A value as it can be read again."""
+    if value is None or isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple | list):
+        return repr(tuple(value))
+    text = str(value)
+    return text if text and not re.search(r"[\s,=\[\]()'\"]", text) else _quoted(text)
+
+
+def _quoted(text: str) -> str:
+    return f'"{text}"' if "'" in text else f"'{text}'"
+
+
+def _identity(chosen: Chosen[Any]) -> str:
+    return chosen.entry.name + json.dumps(chosen.values, sort_keys=True, default=str)
+
+
+def read(text: str, what: str) -> list[Item]:
+    """The items of a selection.
+
+    Raises: SelectionError for an empty item, a bracket or a quote that is not closed, and what is
+    not key=value.
+    """
+    parts = _split(text)
+    if not all(parts):
+        raise SelectionError(
+            f"{text!r} holds an empty name: write each {what} once, with one comma between two of them"
+        )
+    return [_item(part) for part in parts]
+
+
+def _item(part: str) -> Item:
+    excludes = part.startswith(NOT)
+    pattern, bracket, rest = part.removeprefix(NOT).strip().partition("[")
+    if not pattern.strip():
+        raise SelectionError(f"{part!r} names nothing")
+    if not bracket:
+        return Item(pattern.strip(), excludes)
+    if excludes:
+        raise SelectionError(f"{part!r}: what is taken away by not: has no hyperparameters")
+    if not rest.endswith("]"):
+        raise SelectionError(f"{part!r}: there is something behind the closing bracket")
+    return Item(pattern.strip(), sweeps=_sweeps(part, rest[:-1]))
+
+
+def _sweeps(part: str, inside: str) -> dict[str, tuple[str, ...]]:
+    """ "a=1,2,b=x" -> {"a": ("1", "2"), "b": ("x",)}."""
+    sweeps: dict[str, tuple[str, ...]] = {}
+    key = ""
+    for piece in _split(inside):
+        name, equals, value = (t.strip() for t in piece.partition("="))
+        if equals and re.fullmatch(r"[A-Za-z_][\w.]*", name):
+            if name in sweeps:
+                raise SelectionError(
+                    f"{part!r} gives {name} twice; write several values as {name}=1,2"
+                )
+            key = name
+            sweeps[name] = (value,)
+        elif key and piece:
+            sweeps[key] += (piece,)
+        if not piece or not key or "" in sweeps[key]:
+            raise SelectionError(
+                f"{part!r}: inside brackets stands key=value, or key=value,value for a sweep"
+            )
+    return sweeps
+
+
+def _split(text: str) -> list[str]:
+    """The pieces between commas that stand outside of brackets and quotes, stripped."""
+    pieces = [""]
+    closing = ""
+    quote = ""
+    for letter in text:
+        if letter == "," and not closing and not quote:
+            pieces.append("")
+            continue
+        pieces[-1] += letter
+        if quote:
+            quote = "" if letter == quote else quote
+        elif letter in QUOTES:
+            quote = letter
+        elif letter in OPEN:
+            closing += CLOSE[OPEN.index(letter)]
+        elif letter in CLOSE:
+            if not closing.endswith(letter) or not closing:
+                raise SelectionError(f"{text!r} closes {letter!r} where it is not open")
+            closing = closing[:-1]
+    if quote or closing:
+        raise SelectionError(f"{text!r} lacks a closing {quote or closing[-1]}")
+    return [piece.strip() for piece in pieces]

@@ -1,0 +1,50 @@
+"""What a training costs and what it leaves: the budget, the learning curves, and the word for a
+loss that is no number.
+"""
+
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass as checked_dataclass
+
+EpochLog = dict[str, float]  # one epoch: "epoch", "seconds", "train_<term>" and "validation_<term>"
+
+
+@checked_dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+class Budget:
+    """What every variant gets. The validation split chooses the epoch; the test split is not looked
+    at.
+    """
+
+    epochs: Annotated[int, Field(ge=1)] = 100
+    batch: Annotated[int, Field(ge=1)] = 128
+    learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1e-3
+    patience: Annotated[int, Field(ge=1)] = (
+        20  # epochs without a better validation loss after which training stops
+    )
+    clip: Annotated[float, Field(gt=0)] = 100.0  # limit of the gradient's global norm
+    adam_epsilon: Annotated[float, Field(gt=0)] = 1e-8  # Burda et al. 2016 use 1e-4
+    pool: Annotated[int, Field(ge=1)] = (
+        1  # minibatches of padded sequences that are filled together, by length; 1: by chance
+    )
+    truncate: Annotated[int, Field(ge=0)] = 0  # steps that a gradient goes back through; 0: all
+
+
+class Diverged(ArithmeticError):
+    """A term became NaN or infinite."""
+
+    def __init__(self, term: str, step: int, epoch: int) -> None:
+        super().__init__(f"{term} was not finite at step {step} (epoch {epoch})")
+        self.term = term
+        self.step = step
+        self.epoch = epoch
+
+
+@dataclass
+class History:
+    """The learning curves, and which epoch the model came back to."""
+
+    rows: list[EpochLog] = field(default_factory=list)
+    best_epoch: int = 0
+    seconds: float = 0.0  # spent in training, validation included

@@ -1,0 +1,146 @@
+"""Training, the same for all: Adam, seeded minibatches, validation after every epoch, return to the
+best one.
+
+What is notable: data are tensors in memory, indexed by a permutation; no `.item()` inside an epoch
+(terms are read back once an epoch); one fused optimiser; one generator for each purpose (weights,
+order, noise, validation noise), so that two variants with one seed see the same minibatches, and
+the order does not depend on how much noise a variant draws.
+"""
+
+import copy
+import math
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+
+from ..core import Model, Terms, Unsupported
+from ..data.data import Data
+from ..seeds import seeded
+from ..stepwise import Stepwise
+from .budget import Budget, Diverged, EpochLog, History
+from .descent import Stepper
+from .minibatches import Minibatches
+
+Report = Callable[[int, int, EpochLog], None]  # epoch, epochs, its row
+
+
+def fit(
+    model: Model,
+    data: Data,
+    *,
+    seed: int = 0,
+    budget: Budget | None = None,
+    report: Report | None = None,
+    device: torch.device | str = "cpu",
+    **changes: Any,
+) -> History:
+    """Train `model` in place on `data`; `changes` are fields of the budget, such as epochs=50.
+
+    Raises: Diverged at the first epoch with a term that is not finite, BadData for data that is not
+    what its spec says.
+    """
+    data.must_be_sound("train", "validation")
+    budget = budget or Budget(**{**data.budget, **changes})
+    _must_truncate(model, data, budget.truncate)
+    model.to(device)
+    rows = Minibatches(data, budget.batch, seed, device, budget.pool)
+    stepper = Stepper(model, budget)
+    try:
+        with seeded("noise", data.name, seed):
+            history = _epochs(model, rows, stepper, budget, report or (lambda *_: None), seed)
+    finally:
+        stepper.release()
+    model.eval()
+    with seeded("prior", data.name, seed):
+        model.fit_prior(rows.seen_train(), rows.conditions["train"])
+    return history
+
+
+def _must_truncate(model: Model, data: Data, steps: int) -> None:
+    """Raises: Unsupported where `steps` would cut sequences and the model cannot go on from a
+    state.
+    """
+    if not steps or (
+        data.spec.is_sequence and (data.train.shape[1] <= steps or isinstance(model, Stepwise))
+    ):
+        return
+    raise Unsupported(
+        f"truncate={steps} reads sequences piece by piece, and {type(model).__name__} on data of shape {data.spec.shape} "
+        "has no state to go on from; train it with truncate=0"
+    )
+
+
+def _epochs(
+    model: Model, rows: Minibatches, stepper: Stepper, budget: Budget, report: Report, seed: int
+) -> History:
+    history = History()
+    best = {}
+    best_loss = math.inf
+    start = time.perf_counter()
+    for epoch in range(1, budget.epochs + 1):
+        model.train()
+        row = _train_epoch(model, rows, stepper, budget, epoch)
+        row |= _validate(model, rows, seed)
+        row["seconds"] = history.seconds = time.perf_counter() - start
+        history.rows.append(row)
+        monitored = row.get("validation_monitor", row["validation_loss"])
+        if monitored < best_loss:
+            best_loss = monitored
+            history.best_epoch = epoch
+            best = copy.deepcopy(model.state_dict())
+        report(epoch, budget.epochs, row)
+        if epoch - history.best_epoch >= budget.patience:
+            break
+    if not best:  # no epoch had a validation loss that is a number
+        raise Diverged("validation_loss", len(history.rows) * rows.batches, len(history.rows))
+    model.load_state_dict(best)
+    return history
+
+
+def _train_epoch(
+    model: Model, rows: Minibatches, stepper: Stepper, budget: Budget, epoch: int
+) -> EpochLog:
+    steps = []
+    batches = list(rows.minibatches())
+    for i, (x, c) in enumerate(batches):
+        progress = (epoch - 1 + i / len(batches)) / budget.epochs
+        steps.append(stepper.learn(x, c, progress))
+    table = _read_back(steps)
+    for i, row in enumerate(table):
+        _must_be_finite(row, (epoch - 1) * len(batches) + i + 1, epoch)
+    means = {f"train_{name}": sum(row[name] for row in table) / len(table) for name in table[0]}
+    return {"epoch": epoch, **means}
+
+
+@torch.no_grad()
+def _validate(model: Model, rows: Minibatches, seed: int) -> EpochLog:
+    """The variant's own loss as it stands at the end of training, so that epochs under a schedule
+    can be compared.
+    """
+    model.eval()
+    with seeded("validation", seed):  # the same noise every epoch: what differs is the model
+        batches = list(rows.in_order("validation"))
+        table = _read_back([model(x, c, 1.0) for x, c in batches])
+    weights = [len(x) for x, _ in batches]
+    return {
+        f"validation_{name}": sum(w * row[name] for w, row in zip(weights, table, strict=True))
+        / sum(weights)
+        for name in table[0]
+    }
+
+
+def _read_back(steps: list[Terms]) -> list[dict[str, float]]:
+    """The terms of many steps as Python floats, with one transfer."""
+    names = list(steps[0])
+    values = torch.stack(
+        [torch.stack([terms[name].reshape(()) for name in names]) for terms in steps]
+    ).tolist()
+    return [dict(zip(names, row, strict=True)) for row in values]
+
+
+def _must_be_finite(terms: Mapping[str, float], step: int, epoch: int) -> None:
+    for name, value in terms.items():
+        if not math.isfinite(value):
+            raise Diverged(name, step, epoch)
