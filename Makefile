@@ -24,9 +24,6 @@ format:          ## let ruff lay out the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-matrix:          ## write docs/matrix.md: which parts compose
-	$(BIN)/vaezoo matrix --document > docs/matrix.md
-
 speed:           ## how fast a training step, an epoch and a trial are, as ratios measured in one run
 	$(BIN)/pytest benchmarks/speed --benchmark-enable -m ''
 
@@ -36,11 +33,12 @@ bench:           ## the default benchmark: all variants on digits, three seeds
 results:         ## fill results/digits, as committed
 	$(BIN)/vaezoo bench --variants all --datasets digits --seeds 3 --out results/digits
 
-certificates:    ## what the exact tests prove of each variant, for `vaezoo show`
-	$(BIN)/pytest tests/exact -m "certifies and not slow" --certificates
+certificates:    ## what the exact tests prove of each variant, for `vaezoo show`: all of them again
+	$(BIN)/pytest tests/exact -m "certifies and not slow" --certificates all
 
-docs:            ## fill the tables of README and docs from results/
-	$(BIN)/python docs/fill.py
+docs:            ## everything on the pages that the code or results/ says: certificates, families, tables
+	$(BIN)/pytest -q tests/exact -m "certifies and not slow" --certificates new
+	$(BIN)/python -m docs.fill
 
 ci:              ## what CI does, from a fresh clone and a fresh virtual environment
 	bash .ci/run
@@ -48,4 +46,4 @@ ci:              ## what CI does, from a fresh clone and a fresh virtual environ
 wheel:           ## the distribution files
 	$(BIN)/python -m build
 
-.PHONY: help install test test-slow lint format speed bench results matrix certificates docs ci wheel
+.PHONY: help install test test-slow lint format speed bench results certificates docs ci wheel

@@ -119,7 +119,7 @@ def outputs(px: Distribution, x: Tensor) -> Tensor:
     return torch.where(x.isnan(), x, px.mean[0])
 
 
-@tags("adversarial")
+@tags("adversarial", "perceptual")
 def vae_gan(
     spec: Spec,
     beta: NonNegative = 1.0,

@@ -2,6 +2,9 @@
 the tests say.
 """
 
+import json
+from pathlib import Path
+
 import pytest
 from click.testing import CliRunner
 
@@ -14,7 +17,7 @@ VARIANTS = {name: v for name, v in registry.load().variants.items() if name != "
 
 
 def test_the_file_is_up_to_date_with_the_marks_on_the_tests() -> None:
-    """Where it is not: `make certificates`."""
+    """Where it is not: `make docs`."""
     said = {
         (variant, c["claim"], c["test"])
         for variant, claims in certificates.written().items()
@@ -41,6 +44,16 @@ def test_the_file_is_written_in_one_order() -> None:
         == certificates.as_json(backwards)
         == certificates.FILE.read_text(encoding="utf-8")
     )
+
+
+def test_only_new_claims_are_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = certificates.written()
+    table["vae"].append({"claim": "no mark says so", "test": "tests/exact/a.py::b", "passed": True})
+    table["iwae"][0] |= {"passed": False}
+    monkeypatch.setattr(certificates, "FILE", tmp_path / "certificates.json")
+    certificates.FILE.write_text(json.dumps(table), encoding="utf-8")
+    failed = certificates.Certificate("iwae", table["iwae"][0]["claim"], table["iwae"][0]["test"])
+    assert certificates.marked() - certificates.proven().keys() == {failed}
 
 
 @pytest.mark.parametrize("name", list(VARIANTS))

@@ -2,17 +2,16 @@
 commands are CI's.
 """
 
-import importlib.util
 import json
 import re
 import shlex
-from collections import Counter
 from pathlib import Path
 
 import pytest
 import torch
 from click.testing import CliRunner
 
+from docs.fill.blocks import pattern
 from vaezoo.author.check import check
 from vaezoo.bench.store import FINAL
 from vaezoo.cli import vaezoo
@@ -96,10 +95,10 @@ def test_ci_runs_the_readmes_commands():
 
 
 def rows_with_numbers(page):
-    """Rows of results, but for those of tables of which some columns were copied: `fill.py` is held
-    to these as a whole.
+    """Rows of results, but for those of tables of which some columns were copied: test_pages.py
+    holds these as a whole.
     """
-    text = filler().WHOLE.sub("", page.read_text())
+    text = pattern("table").sub("", page.read_text())
     return [line for line in text.splitlines() if line.startswith("|") and "±" in line]
 
 
@@ -119,68 +118,6 @@ def test_numbers_in_the_readmes_tables_are_those_of_the_results():
 @named(PAGES)
 def test_numbers_in_the_tables_of_the_pages_are_those_of_the_results(page):
     assert set(rows_with_numbers(page)) <= lines_of_results()
-
-
-def filler():
-    spec = importlib.util.spec_from_file_location("fill", ROOT / "docs" / "fill.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@named(PAGES)
-def test_tables_are_as_the_results_fill_them(page):
-    """Where they are not: `make docs`."""
-    assert filler().filled(page.read_text()) == page.read_text()
-
-
-def test_filling_copies_rows_as_they_stand_with_their_notes(tmp_path):
-    (tmp_path / "digits").mkdir()
-    (tmp_path / "digits" / "elbo.md").write_text(
-        "# Likelihood\n\n## Likelihood: digits\n\n| variant | n |\n|---|---:|\n| **vae** | 3 |\n| iwae[k=5] | 2 |\n"
-        "| iwaex | 3 |\n| ae | – [2] |\n\nMean.\n\n[1] failed\n\n[2] deterministic\n"
-    )
-    page = "a\n<!-- rows: vae, iwae -->\nold\n<!-- end -->\nb <!-- rows: ae -->\n<!-- end -->\n"
-    table = "| variant | n |\n|---|---:|\n"
-    expected = (
-        f"a\n<!-- rows: vae, iwae -->\n\n{table}| **vae** | 3 |\n| iwae[k=5] | 2 |\n\n<!-- end -->\n"
-        f"b <!-- rows: ae -->\n\n{table}| ae | – [2] |\n\n[2] deterministic\n\n<!-- end -->\n"
-    )
-    assert filler().filled(page, tmp_path) == filler().filled(expected, tmp_path) == expected
-
-
-def test_filling_a_whole_table_keeps_the_columns_asked_for_and_the_control_rows(tmp_path):
-    (tmp_path / "jsb").mkdir()
-    (tmp_path / "jsb" / "elbo.md").write_text(
-        "# Likelihood\n\n## Likelihood: jsb\n\n| variant | n | elbo (nats) ↑ | kl (nats) | s |\n|---|---:|---:|---:|---:|\n"
-        "| **vae** | 3 | -1 | 2 [1] | 7 |\n| (published: x) |  | -3 | – |  |\n\nMean.\n\n[1] why\n\n"
-        "## Likelihood: other\n\n| variant | n |\n|---|---:|\n| ae | 3 |\n"
-    )
-    table = "| variant | n | kl (nats) |\n|---|---:|---:|\n| **vae** | 3 | 2 [1] |\n| (published: x) |  | – |\n\n[1] why\n"
-    page = "<!-- table: jsb/elbo.md: kl, nll -->\nold\n<!-- end -->\n"
-    expected = f"<!-- table: jsb/elbo.md: kl, nll -->\n\n{table}\n<!-- end -->\n"
-    assert filler().filled(page, tmp_path) == filler().filled(expected, tmp_path) == expected
-
-
-def test_every_variant_is_on_one_family_page_and_in_its_table():
-    found = Counter()
-    for page in (ROOT / "docs" / "variants").glob("*.md"):
-        text = page.read_text()
-        names = re.findall(r"^\*\*`(\w+)`\*\* \(\[plugins/(\w+)\.py\]", text, re.MULTILINE)
-        assert re.findall(r"<!-- rows: (.*) -->", text) == [", ".join(name for name, _ in names)], (
-            page.name
-        )
-        found.update(name for name, _ in names)
-        for name, file in names:
-            assert Path(load().variants[name].plugin.file).stem == file, (
-                f"{page.name}: {name} is not in {file}.py"
-            )
-        assert f"variants/{page.name}" in (ROOT / "docs" / "README.md").read_text()
-    assert found == {
-        name: 1
-        for name, v in load().variants.items()
-        if v.plugin.distribution == "vaezoo" and name != "mix"
-    }
 
 
 def verbs(group=vaezoo, before=()):

@@ -57,7 +57,7 @@ def test_the_page_has_every_part_and_no_failure():
     for rows, columns, kind in DOCUMENT:
         section = PAGE.split(f"## {rows.capitalize()} × {columns}, {kind}s\n")[1].split("\n## ")[0]
         found = re.findall(r"^\| ([\w\\]+)(?: \\ \w+)? \|", section, re.MULTILINE)
-        assert found[1:] == list(KNOWN.parts[rows]), "run `make matrix`"
+        assert found[1:] == list(KNOWN.parts[rows]), "run `make docs`"
 
 
 @pytest.mark.slow

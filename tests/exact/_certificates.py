@@ -3,8 +3,8 @@ reads.
 
     @pytest.mark.certifies("iwae", claim="the bound rises with k and tends to log p(x)")
 
-stands on a test, or on a case of a parametrised one. `make certificates` runs the tests and writes
-the file; what is written depends on the tests alone, so that a second run gives the same bytes.
+stands on a test, or on a case of a parametrised one. `make docs` runs the tests whose claims
+are new, `make certificates` all of them; what is written depends on the tests alone, so that a second run gives the same bytes.
 """
 
 import importlib
@@ -67,3 +67,15 @@ def as_json(outcomes: dict[Certificate, bool]) -> str:
 def written() -> dict[str, list[dict[str, Any]]]:
     """What the file says."""
     return json.loads(FILE.read_text(encoding="utf-8"))
+
+
+def proven() -> dict[Certificate, bool]:
+    """What the file holds as proven and the marks still claim."""
+    held = {
+        Certificate(variant, claim["claim"], claim["test"]): True
+        for variant, claims in written().items()
+        for claim in claims
+        if claim["passed"]
+    }
+    still = marked()
+    return {certificate: passed for certificate, passed in held.items() if certificate in still}

@@ -1,6 +1,6 @@
 """What is proven of a variant: whether it has a density, and the claims that the exact tests hold.
 
-`certificates.json` is written by `make certificates` from the marks on the tests in tests/exact/.
+`certificates.json` is written by `make docs` from the marks on the tests in tests/exact/.
 """
 
 import json

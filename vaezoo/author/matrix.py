@@ -25,10 +25,13 @@ DOCUMENT = (  # rows, columns, kind of toy data: what docs/matrix.md shows
 )
 HEAD = """# Which parts compose
 
-Written by `vaezoo matrix --document` (`make matrix`): every pair was built at toy size and took one step, the other two
-parts at their defaults. "yes": it trains, and its tables hold a bound on log p(x). "no bound": it trains, and the bound's
-columns show a dash, for the reason given. "–": refused when it is built, before any training, for the reason given.
-Nothing else may happen: a pair that fails in another way is a fault, and would stand here as "FAILS"."""
+Written by `make docs` (`vaezoo matrix --document`). Every pair was built at toy size and took one
+training step, with the other two parts at their defaults.
+
+* "yes": it trains, and its tables hold a bound on log p(x).
+* "no bound": it trains, and the columns of the bound show a dash, for the reason given.
+* "–": it is refused when it is built, before any training, for the reason given.
+* "FAILS": it fails in another way, which is a fault of ours. No pair may say so."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,53 @@
+"""`make docs` runs `python -m docs.fill`: it writes every page that is not as it should be."""
+
+from pathlib import Path
+
+from vaezoo.author.matrix import document
+from vaezoo.registry.entries import Variant
+from vaezoo.registry.registry import Registry, load
+
+from .families import INDEX, families, page_of, with_index, with_variants
+from .results import with_results
+from .width import wrapped
+
+ROOT = Path(__file__).parent.parent.parent
+MATRIX = ROOT / "docs" / "matrix.md"
+
+
+def pages() -> list[Path]:
+    """All pages but the matrix, which is written whole."""
+    top = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")]
+    return [*top, *sorted(set((ROOT / "docs").rglob("*.md")) - {MATRIX})]
+
+
+def due(registry: Registry) -> dict[Path, str]:
+    """Each page as it should read: its prose wrapped, its blocks written."""
+    variants = {name: variant for name, variant in registry.variants.items() if is_ours(variant)}
+    found = families(variants)
+    of_page = {page_of(name): members for name, members in found.items()}
+    return {page: filled(page, of_page.get(page, [])) for page in pages()} | {
+        INDEX: with_index(filled(INDEX, []), found)
+    }
+
+
+def is_ours(variant: Variant) -> bool:
+    return variant.plugin.distribution == "vaezoo" and variant.name != "mix"
+
+
+def filled(page: Path, family: list[Variant]) -> str:
+    names = [variant.name for variant in family]
+    text = wrapped(page.read_text(encoding="utf-8"))
+    return with_results(with_variants(text, family), names)
+
+
+def main() -> None:
+    """Writes the pages that differ and says which."""
+    registry = load()
+    for page, text in {**due(registry), MATRIX: document(registry)}.items():
+        if page.read_text(encoding="utf-8") != text:
+            page.write_text(text, encoding="utf-8")
+            print(f"written: {page.relative_to(ROOT)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,91 @@
+"""Tables of results/, row by row or whole. A file that is not there fills nothing."""
+
+import re
+from pathlib import Path
+
+from .blocks import refilled
+
+RESULTS = Path(__file__).parent.parent.parent / "results"
+SUITE = "digits"
+TABLES = ("elbo.md", "fid.md")
+NOTE = re.compile(r"\[(\d+)\]")
+
+
+def with_results(text: str, family: list[str] | None = None, results: Path = RESULTS) -> str:
+    """The page with its tables of results; `family` are the variants that "rows: family" means."""
+
+    def rows(argument: str) -> str:
+        names = (family or []) if argument == "family" else argument.split(", ")
+        return excerpts(names, results / SUITE)
+
+    def table(argument: str) -> str:
+        file, _, columns = argument.partition(": ")
+        return whole(results / file, columns.split(", "))
+
+    return refilled(refilled(text, "rows", rows), "table", table)
+
+
+def excerpts(names: list[str], folder: Path) -> str:
+    """The rows of these variants, a table for each file that is there."""
+    files = [folder / name for name in TABLES]
+    tables = [excerpt(lines_of(file), names) for file in files if file.is_file()]
+    return "\n\n\n".join("\n".join(table) for table in tables)
+
+
+def excerpt(lines: list[str], names: list[str]) -> list[str]:
+    """Heading, rule and the rows of these variants, as they stand, and the notes they refer to."""
+    table = [line for line in lines if line.startswith("|")]
+    rows = [line for line in table[2:] if variant_of(line) in names]
+    marks = {mark for row in rows for mark in NOTE.findall(row.partition("|")[2].partition("|")[2])}
+    return [*table[:2], *rows, *notes(lines, marks)]
+
+
+def whole(file: Path, columns: list[str]) -> str:
+    """The first table of a file: the first column, n, and those whose headings begin so; all rows,
+    control rows too.
+    """
+    if not file.is_file():
+        return ""
+    lines = first_section(file)
+    rows = [cells_of(line) for line in lines if line.startswith("|")]
+    heading, rule, *body = with_columns(rows, columns)
+    shown = [line_of(heading), "|" + "|".join(rule) + "|", *map(line_of, body)]
+    marks = set(NOTE.findall(" ".join(shown[2:])))
+    return "\n".join([*shown, *notes(lines, marks)])
+
+
+def with_columns(rows: list[list[str]], columns: list[str]) -> list[list[str]]:
+    """The cells of the first column, of n, and of those whose headings begin so."""
+    kept = [i for i, head in enumerate(rows[0]) if i == 0 or head == "n" or begins(head, columns)]
+    return [[row[i] for i in kept] for row in rows]
+
+
+def begins(heading: str, columns: list[str]) -> bool:
+    return any(heading.startswith(column) for column in columns)
+
+
+def notes(lines: list[str], marks: set[str]) -> list[str]:
+    """The footnotes with these marks, after a blank line."""
+    found = [line for line in lines if (note := NOTE.match(line)) and note[1] in marks]
+    return ["", *found] if found else []
+
+
+def lines_of(file: Path) -> list[str]:
+    return file.read_text(encoding="utf-8").splitlines()
+
+
+def first_section(file: Path) -> list[str]:
+    return file.read_text(encoding="utf-8").split("\n## ")[1].splitlines()
+
+
+def cells_of(line: str) -> list[str]:
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def line_of(cells: list[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def variant_of(row: str) -> str:
+    """ "| **beta[beta=4.0]** | 3 | …" -> "beta"."""
+    return re.split(r"[^\w]", row.split("|")[1].strip().strip("*"), maxsplit=1)[0]
