@@ -1,6 +1,7 @@
 """Tables of results/, row by row or whole. A file that is not there fills nothing."""
 
 import re
+from itertools import compress
 from pathlib import Path
 
 from .blocks import refilled
@@ -56,8 +57,8 @@ def whole(file: Path, columns: list[str]) -> str:
 
 def with_columns(rows: list[list[str]], columns: list[str]) -> list[list[str]]:
     """The cells of the first column, of n, and of those whose headings begin so."""
-    kept = [i for i, head in enumerate(rows[0]) if i == 0 or head == "n" or begins(head, columns)]
-    return [[row[i] for i in kept] for row in rows]
+    kept = [head == "n" or begins(head, columns) for head in rows[0]]
+    return [list(compress(row, [True, *kept[1:]])) for row in rows]
 
 
 def begins(heading: str, columns: list[str]) -> bool:
