@@ -10,7 +10,7 @@ from torch.distributions import Distribution, MultivariateNormal
 
 from vaezoo.core import VAE, Encoder, Loss, Model, Prior, Spec, Terms, Trace
 from vaezoo.distributions import to_length
-from vaezoo.hooks import Part, hookimpl, tags
+from vaezoo.hooks import Part, Parts, Variants, hookimpl, tags
 from vaezoo.hyperparameters import Fraction
 from vaezoo.networks import Deterministic, Write
 
@@ -80,7 +80,7 @@ class Fitted(Prior):
         )
 
 
-@tags("static", "deterministic")
+@tags("deterministic")
 def ae(spec: Spec, error: Error = "likelihood") -> VAE:
     """The code is a point and costs nothing.
 
@@ -93,7 +93,7 @@ def ae(spec: Spec, error: Error = "likelihood") -> VAE:
     return VAE(Deterministic(spec), Write(spec), Fitted(spec), Reconstruction(error))
 
 
-@tags("static", "deterministic")
+@tags("deterministic")
 def dae(spec: Spec, corruption: Fraction = 0.25, error: Error = "likelihood") -> VAE:
     """Reconstructs x from an x of which a fraction of the entries was set to 0.
 
@@ -114,12 +114,12 @@ def corrupted(spec: Spec, corruption: Fraction = 0.25) -> Corrupted:
 
 
 @hookimpl
-def vaezoo_variants() -> list:
+def vaezoo_variants() -> Variants:
     return [ae, dae]
 
 
 @hookimpl
-def vaezoo_parts() -> list[Part]:
+def vaezoo_parts() -> Parts:
     return [
         Part("corrupted", corrupted),
         Part("fitted", Fitted),

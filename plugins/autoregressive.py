@@ -2,13 +2,11 @@
 sequences.
 """
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor, nn
 
 from vaezoo.core import Spec
-from vaezoo.hooks import hookimpl, tags
+from vaezoo.hooks import Variants, hookimpl, tags
 from vaezoo.networks import mlp
 from vaezoo.stepwise import Moments, Parallel, Sight
 
@@ -61,5 +59,5 @@ def rnn(spec: Spec) -> RNN:
 
 
 @hookimpl
-def vaezoo_variants() -> list[Callable[..., RNN]]:
+def vaezoo_variants() -> Variants:
     return [rnn]

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 
 from vaezoo.core import VAE, Loss, Model, Spec, Terms, Unsupported, require_parts
 from vaezoo.distributions import Drawable, draw, noise
-from vaezoo.hooks import hookimpl, tags
+from vaezoo.hooks import Variants, hookimpl, tags
 from vaezoo.hyperparameters import Positive
 from vaezoo.losses import ELBO
 from vaezoo.networks import Gaussian, StandardNormal, Write
@@ -184,7 +184,7 @@ def _with(spec: Spec, decoder: Write, loss: Loss) -> RandomWeights:
     return RandomWeights(Gaussian(spec), decoder, StandardNormal(spec), loss)
 
 
-@tags("static", "bayesian")
+@tags("bayesian")
 def bayes(spec: Spec, scale: Positive = 1.0, start: Positive = 0.03) -> VAE:
     """The decoder's weights have a variational posterior of their own.
 
@@ -202,7 +202,7 @@ def bayes(spec: Spec, scale: Positive = 1.0, start: Positive = 0.03) -> VAE:
     return _with(spec, decoder, WeightsKL(spec.n_train))
 
 
-@tags("static", "bayesian")
+@tags("bayesian")
 def dropout(spec: Spec, rate: Rate = 0.1) -> VAE:
     """Dropout in the decoder that stays on in evaluation: p(x) averages over masks.
 
@@ -225,5 +225,5 @@ def _inputs(layer: nn.Module, spec: Spec) -> int:
 
 
 @hookimpl
-def vaezoo_variants() -> list:
+def vaezoo_variants() -> Variants:
     return [bayes, dropout]

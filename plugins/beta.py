@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from vaezoo.core import VAE, Spec, Terms
-from vaezoo.hooks import Part, hookimpl, tags
+from vaezoo.hooks import Part, Parts, Variants, hookimpl, tags
 from vaezoo.hyperparameters import NonNegative, Positive
 from vaezoo.losses import ELBO
 from vaezoo.networks import Gaussian, StandardNormal, Write
@@ -22,7 +22,7 @@ class Capacity(ELBO):
         return {"loss": distortion + penalty, "distortion": distortion, "rate": rate}
 
 
-@tags("static", "disentangling")
+@tags("disentanglement")
 def beta(spec: Spec, beta: NonNegative = 4.0) -> VAE:
     """Weighs the rate by β.
 
@@ -34,7 +34,7 @@ def beta(spec: Spec, beta: NonNegative = 4.0) -> VAE:
     return VAE(Gaussian(spec), Write(spec), StandardNormal(spec), ELBO(beta))
 
 
-@tags("static", "disentangling")
+@tags("disentanglement")
 def annealed(spec: Spec, gamma: Positive = 10.0, capacity: NonNegative = 5.0) -> VAE:
     """Holds the rate at a capacity that rises during training.
 
@@ -49,10 +49,10 @@ def annealed(spec: Spec, gamma: Positive = 10.0, capacity: NonNegative = 5.0) ->
 
 
 @hookimpl
-def vaezoo_variants() -> list:
+def vaezoo_variants() -> Variants:
     return [beta, annealed]
 
 
 @hookimpl
-def vaezoo_parts() -> list[Part]:
+def vaezoo_parts() -> Parts:
     return [Part("annealed", Capacity)]

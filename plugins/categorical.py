@@ -27,7 +27,7 @@ from vaezoo.core import (
     require_parts,
 )
 from vaezoo.distributions import Drawable, draw
-from vaezoo.hooks import Part, hookimpl, tags
+from vaezoo.hooks import Part, Parts, Variants, hookimpl, tags
 from vaezoo.hyperparameters import Count, NonNegative, Positive
 from vaezoo.losses import require_density
 from vaezoo.networks import Gaussian, Read, StandardNormal, Write
@@ -268,11 +268,11 @@ class Joint(Model):
     def decode(self, z: Tensor, classes: Tensor, c: Tensor | None) -> Distribution:
         return self.decoder(torch.cat([z, classes.flatten(-2)], -1), c)
 
-    @torch.no_grad()
-    def sample(self, n: int, c: Tensor | None = None, mean: bool = False) -> Tensor:
+    def draw_px(self, n: int, c: Tensor | None = None) -> Distribution:
         shape = torch.Size((1, n))
-        px = self.decode(self.normal_prior(c).sample(shape), self.classes_prior(c).sample(shape), c)
-        return (px.mean if mean else px.sample())[0]
+        return self.decode(
+            self.normal_prior(c).sample(shape), self.classes_prior(c).sample(shape), c
+        )
 
 
 @tags("posterior", "prior", "discrete")
@@ -322,12 +322,12 @@ def joint(
 
 
 @hookimpl
-def vaezoo_variants() -> list:
+def vaezoo_variants() -> Variants:
     return [gumbel, joint]
 
 
 @hookimpl
-def vaezoo_parts() -> list[Part]:
+def vaezoo_parts() -> Parts:
     return [
         Part("categorical", Categorical),
         Part("uniform_classes", UniformClasses),

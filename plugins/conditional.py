@@ -4,7 +4,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from vaezoo.core import VAE, Prior, Spec, Unsupported
-from vaezoo.hooks import hookimpl, tags
+from vaezoo.hooks import Variants, hookimpl, tags
 from vaezoo.losses import ELBO
 from vaezoo.networks import Gaussian, Write, mlp, split_normal
 
@@ -24,7 +24,7 @@ class Conditional(Prior):
         return split_normal(self.net(c))
 
 
-@tags("static", "conditional")
+@tags("conditional")
 def cvae(spec: Spec) -> VAE:
     """Every part sees the label, the prior too.
 
@@ -39,5 +39,5 @@ def cvae(spec: Spec) -> VAE:
 
 
 @hookimpl
-def vaezoo_variants() -> list:
+def vaezoo_variants() -> Variants:
     return [cvae]

@@ -1,9 +1,7 @@
 """The continuous Bernoulli: what the Bernoulli becomes when it is given [0, 1] and its normaliser."""
 
-from collections.abc import Callable
-
-from vaezoo.core import VAE, Model, Spec, Unsupported
-from vaezoo.hooks import hookimpl, tags
+from vaezoo.core import VAE, Spec, Unsupported
+from vaezoo.hooks import Variants, hookimpl, tags
 from vaezoo.losses import ELBO
 from vaezoo.networks import Gaussian, StandardNormal, Write
 
@@ -30,5 +28,5 @@ def cb(spec: Spec) -> VAE:
 
 
 @hookimpl
-def vaezoo_variants() -> list[Callable[..., Model]]:
+def vaezoo_variants() -> Variants:
     return [cb]

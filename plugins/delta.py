@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from vaezoo.core import VAE, Encoder, Model, Spec
 from vaezoo.distributions import normal
-from vaezoo.hooks import Part, hookimpl, tags
+from vaezoo.hooks import Part, Parts, Variants, hookimpl, tags
 from vaezoo.hyperparameters import Positive
 from vaezoo.losses import ELBO
 from vaezoo.networks import Read, StandardNormal, Write
@@ -114,10 +114,10 @@ def delta(spec: Spec, delta: Positive = 1.0) -> Model:
 
 
 @hookimpl
-def vaezoo_variants() -> list:
+def vaezoo_variants() -> Variants:
     return [bn, delta]
 
 
 @hookimpl
-def vaezoo_parts() -> list[Part]:
+def vaezoo_parts() -> Parts:
     return [Part("batch_normalised", BatchNormalised), Part("committed", Committed)]

@@ -1,12 +1,11 @@
 """DIP-VAE: the covariance of the aggregate posterior is pulled to the identity."""
 
-from collections.abc import Callable
 from typing import Literal
 
 from torch import Tensor
 
 from vaezoo.core import VAE, Loss, Model, Spec, Terms, require_parts
-from vaezoo.hooks import Part, hookimpl, tags
+from vaezoo.hooks import Part, Parts, Variants, hookimpl, tags
 from vaezoo.hyperparameters import NonNegative
 from vaezoo.losses import require_density
 from vaezoo.networks import Gaussian, StandardNormal, Write
@@ -91,10 +90,10 @@ def dip2(spec: Spec, off: NonNegative = 10.0, diagonal: NonNegative = 10.0) -> V
 
 
 @hookimpl
-def vaezoo_variants() -> list[Callable[..., Model]]:
+def vaezoo_variants() -> Variants:
     return [dip1, dip2]
 
 
 @hookimpl
-def vaezoo_parts() -> list[Part]:
+def vaezoo_parts() -> Parts:
     return [Part("dip", DisentangledPrior)]

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from vaezoo.core import Spec
 from vaezoo.fivo import Particles, bound
-from vaezoo.hooks import hookimpl, tags
+from vaezoo.hooks import Variants, hookimpl, tags
 from vaezoo.networks import mlp
 from vaezoo.recurrent import BothEnds, from_the_end
 from vaezoo.stepwise import Moments, Parallel, Sight, Stepwise, alike, moments
@@ -173,5 +173,5 @@ def dmm(spec: Spec, linear: bool = False, particles: Particles = 0) -> DMM:
 
 
 @hookimpl
-def vaezoo_variants() -> list[Callable[..., Markov]]:
+def vaezoo_variants() -> Variants:
     return [dkf, dmm]

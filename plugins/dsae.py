@@ -1,13 +1,12 @@
 """DSAE: one latent for what stays the same in a sequence, one a step for what moves."""
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor, nn
+from torch.distributions import Distribution
 
 from vaezoo.core import Latent, Model, Spec, Trace
 from vaezoo.distributions import Observed, Steps, draw
-from vaezoo.hooks import hookimpl, tags
+from vaezoo.hooks import Variants, hookimpl, tags
 from vaezoo.losses import ELBO
 from vaezoo.networks import StandardNormal, mlp, split_normal
 from vaezoo.recurrent import BothEnds, before
@@ -84,8 +83,7 @@ class DSAE(Model):
             self.write(torch.cat([f[:, :, None].expand(-1, -1, z.shape[2], -1), z], -1))
         )
 
-    @torch.no_grad()
-    def sample(self, n: int, c: Tensor | None = None, mean: bool = False) -> Tensor:
+    def draw_px(self, n: int, c: Tensor | None = None) -> Distribution:
         f = self.prior_f(c).sample(torch.Size((1, n)))
         z = torch.zeros_like(f[0])[:, None]
         state = None
@@ -95,8 +93,7 @@ class DSAE(Model):
             p = moments(self.of_dynamics(h))
             z = p.loc + p.scale * torch.randn_like(p.loc)
             path.append(z)
-        px = self._px(f, torch.cat(path, 1)[None])
-        return (px.mean if mean else px.sample())[0]
+        return self._px(f, torch.cat(path, 1)[None])
 
 
 @tags("recurrent")
@@ -113,5 +110,5 @@ def dsae(spec: Spec) -> DSAE:
 
 
 @hookimpl
-def vaezoo_variants() -> list[Callable[..., DSAE]]:
+def vaezoo_variants() -> Variants:
     return [dsae]

@@ -5,10 +5,11 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.distributions import Distribution
 
 from vaezoo.core import VAE, Latent, Loss, Model, Spec, Terms, Trace
 from vaezoo.distributions import draw, noise
-from vaezoo.hooks import hookimpl, tags
+from vaezoo.hooks import Variants, hookimpl, tags
 from vaezoo.hyperparameters import Count
 from vaezoo.losses import ELBO
 from vaezoo.networks import Gaussian, Read, StandardNormal, Write, split_normal
@@ -60,13 +61,11 @@ class Ensemble(Model):
             x, self.likelihood(raw), (Latent(z, log_q, split_normal(every), self.prior(c)),)
         )
 
-    @torch.no_grad()
-    def sample(self, n: int, c: Tensor | None = None, mean: bool = False) -> Tensor:
+    def draw_px(self, n: int, c: Tensor | None = None) -> Distribution:
         z = self.prior(c).sample(torch.Size((1, n)))
         raw = torch.stack([write.raw(z, c)[0] for _, write in self.pairs])
         who = torch.randint(len(self.writers), (n,), device=z.device)
-        px = self.likelihood(raw[who, torch.arange(n, device=z.device)][None])
-        return (px.mean if mean else px.sample())[0]
+        return self.likelihood(raw[who, torch.arange(n, device=z.device)][None])
 
     def members(self, n: int) -> Sequence[Model]:
         return [self._member(read, write) for read, write in self.pairs[:n]]
@@ -97,7 +96,7 @@ class Summed(Loss):
         }
 
 
-@tags("static", "bayesian")
+@tags("bayesian")
 def ensemble(spec: Spec, members: Count = 3) -> Ensemble:
     """Several VAEs from different first weights, trained side by side; p(x) is the mean of theirs.
 
@@ -113,5 +112,5 @@ def ensemble(spec: Spec, members: Count = 3) -> Ensemble:
 
 
 @hookimpl
-def vaezoo_variants() -> list:
+def vaezoo_variants() -> Variants:
     return [ensemble]

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from vaezoo.core import VAE, Loss, Model, Spec, Terms, Trace, Unsupported, require_parts
 from vaezoo.distributions import Drawable, detached
-from vaezoo.hooks import Part, hookimpl, tags
+from vaezoo.hooks import Part, Parts, Variants, hookimpl, tags
 from vaezoo.hyperparameters import Count
 from vaezoo.losses import require_density
 from vaezoo.networks import Gaussian, StandardNormal, Write
@@ -71,7 +71,7 @@ class DReG(Loss):
         return {"loss": -bound, "distortion": -trace.log_px.mean(), "elbo": log_w.mean()}
 
 
-@tags("static", "estimator")
+@tags("estimator")
 def stl(spec: Spec) -> VAE:
     """The ELBO with the path derivative: its gradient has no variance where q is the true
     posterior.
@@ -83,7 +83,7 @@ def stl(spec: Spec) -> VAE:
     return VAE(Gaussian(spec), Write(spec), StandardNormal(spec), StickTheLanding())
 
 
-@tags("static", "estimator", "bound")
+@tags("estimator", "bound")
 def dreg(spec: Spec, k: Count = 5) -> VAE:
     """An importance-weighted bound whose encoder gradient does not fade as k grows.
 
@@ -96,10 +96,10 @@ def dreg(spec: Spec, k: Count = 5) -> VAE:
 
 
 @hookimpl
-def vaezoo_variants() -> list:
+def vaezoo_variants() -> Variants:
     return [stl, dreg]
 
 
 @hookimpl
-def vaezoo_parts() -> list[Part]:
+def vaezoo_parts() -> Parts:
     return [Part("stl", StickTheLanding), Part("dreg", DReG)]

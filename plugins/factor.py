@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from vaezoo.core import VAE, Loss, Model, Spec, Terms
-from vaezoo.hooks import Part, hookimpl, tags
+from vaezoo.hooks import Part, Parts, Variants, hookimpl, tags
 from vaezoo.hyperparameters import NonNegative
 from vaezoo.losses import require_density
 from vaezoo.networks import Gaussian, StandardNormal, Write, frozen, mlp
@@ -66,7 +66,7 @@ class Factor(Loss):
         ) / 2
 
 
-@tags("static", "disentangling", "adversarial")
+@tags("disentanglement", "adversarial")
 def factor(spec: Spec, gamma: NonNegative = 6.4) -> VAE:
     """Penalises the total correlation of the codes, as a critic estimates it.
 
@@ -81,10 +81,10 @@ def factor(spec: Spec, gamma: NonNegative = 6.4) -> VAE:
 
 
 @hookimpl
-def vaezoo_variants() -> list:
+def vaezoo_variants() -> Variants:
     return [factor]
 
 
 @hookimpl
-def vaezoo_parts() -> list[Part]:
+def vaezoo_parts() -> Parts:
     return [Part("factor", Factor)]

@@ -5,7 +5,7 @@ are trained by it when they are given `particles`, such as vrnn[particles=4].
 """
 
 from vaezoo.fivo import FIVO
-from vaezoo.hooks import Part, hookimpl
+from vaezoo.hooks import Part, Parts, hookimpl
 from vaezoo.hyperparameters import Count, Fraction
 
 
@@ -20,5 +20,5 @@ def fivo(particles: Count = 4, threshold: Fraction = 0.5) -> FIVO:
 
 
 @hookimpl
-def vaezoo_parts() -> list[Part]:
+def vaezoo_parts() -> Parts:
     return [Part("fivo", fivo)]

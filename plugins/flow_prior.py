@@ -15,7 +15,7 @@ from torch.distributions import Distribution
 
 from vaezoo.core import VAE, Model, Prior, Spec, Unsupported
 from vaezoo.distributions import normal
-from vaezoo.hooks import Part, hookimpl, tags
+from vaezoo.hooks import Part, Parts, Variants, hookimpl, tags
 from vaezoo.hyperparameters import Count
 from vaezoo.losses import ELBO
 from vaezoo.networks import Gaussian, Write
@@ -88,10 +88,10 @@ def flow_prior(
 
 
 @hookimpl
-def vaezoo_variants() -> list:
+def vaezoo_variants() -> Variants:
     return [flow_prior]
 
 
 @hookimpl
-def vaezoo_parts() -> list[Part]:
+def vaezoo_parts() -> Parts:
     return [Part("flow", FlowPrior)]

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from vaezoo.core import VAE, Encoder, Model, Spec
 from vaezoo.distributions import Pushed
-from vaezoo.hooks import Part, hookimpl, tags
+from vaezoo.hooks import Part, Parts, Variants, hookimpl, tags
 from vaezoo.hyperparameters import Count
 from vaezoo.losses import ELBO
 from vaezoo.networks import Read, StandardNormal, Write, split_normal
@@ -248,12 +248,12 @@ def iaf(spec: Spec, depth: Count = 2) -> Model:
 
 
 @hookimpl
-def vaezoo_variants() -> list:
+def vaezoo_variants() -> Variants:
     return [planar, sylvester, householder, iaf]
 
 
 @hookimpl
-def vaezoo_parts() -> list[Part]:
+def vaezoo_parts() -> Parts:
     return [
         Part("planar", Planar), Part("sylvester", Sylvester), Part("householder", Householder), Part("iaf", Autoregressive),
     ]  # fmt: skip

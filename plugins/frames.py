@@ -1,11 +1,9 @@
 """A VAE of single steps: a sequence as a bag of frames, so that what order is worth can be seen."""
 
-from collections.abc import Callable
-
 from torch import Tensor
 
 from vaezoo.core import Spec
-from vaezoo.hooks import hookimpl, tags
+from vaezoo.hooks import Variants, hookimpl, tags
 from vaezoo.networks import mlp
 from vaezoo.stepwise import Moments, Parallel, Sight, alike, moments
 
@@ -53,5 +51,5 @@ def frames(spec: Spec) -> Frames:
 
 
 @hookimpl
-def vaezoo_variants() -> list[Callable[..., Frames]]:
+def vaezoo_variants() -> Variants:
     return [frames]

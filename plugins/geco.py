@@ -5,7 +5,7 @@ from torch import Tensor
 
 from vaezoo.core import VAE, Loss, Model, Spec, Terms, Trace, require_parts
 from vaezoo.distributions import to_length
-from vaezoo.hooks import Part, hookimpl, tags
+from vaezoo.hooks import Part, Parts, Variants, hookimpl, tags
 from vaezoo.hyperparameters import Fraction, Positive
 from vaezoo.losses import require_density
 from vaezoo.networks import Gaussian, StandardNormal, Write, frozen_but_head
@@ -82,7 +82,7 @@ def squared_error(trace: Trace) -> tuple[Tensor, Tensor]:
     return error.square().flatten(2).sum(-1).mean(), seen.flatten(1).float().sum(-1).mean()
 
 
-@tags("static", "constrained")
+@tags("schedule")
 def geco(
     spec: Spec, tolerance: Positive = 0.3, speed: Positive = 0.05, smooth: Fraction = 0.9
 ) -> VAE:
@@ -99,10 +99,10 @@ def geco(
 
 
 @hookimpl
-def vaezoo_variants() -> list:
+def vaezoo_variants() -> Variants:
     return [geco]
 
 
 @hookimpl
-def vaezoo_parts() -> list[Part]:
+def vaezoo_parts() -> Parts:
     return [Part("geco", GECO)]

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from vaezoo.core import VAE, Decoder, Encoder, Model, Prior, Spec
 from vaezoo.distributions import Drawable, draw, normal
-from vaezoo.hooks import Part, hookimpl, tags
+from vaezoo.hooks import Part, Parts, Variants, hookimpl, tags
 from vaezoo.hyperparameters import Positive
 from vaezoo.losses import ELBO
 from vaezoo.networks import Gaussian, StandardNormal, Write
@@ -151,10 +151,10 @@ def hvae(spec: Spec, steps: Steps = 2, largest: Positive = 0.5, hottest: Positiv
 
 
 @hookimpl
-def vaezoo_variants() -> list:
+def vaezoo_variants() -> Variants:
     return [hvae]
 
 
 @hookimpl
-def vaezoo_parts() -> list[Part]:
+def vaezoo_parts() -> Parts:
     return [Part("hamiltonian", Hamiltonian)]

@@ -7,7 +7,7 @@ import math
 from torch import Tensor
 
 from vaezoo.core import VAE, Loss, Model, Spec, Terms
-from vaezoo.hooks import Part, hookimpl, tags
+from vaezoo.hooks import Part, Parts, Variants, hookimpl, tags
 from vaezoo.hyperparameters import Count, Fraction
 from vaezoo.losses import require_density, require_separate_parts
 from vaezoo.networks import Gaussian, StandardNormal, Write, frozen
@@ -70,7 +70,7 @@ def _with(spec: Spec, loss: Loss) -> VAE:
     return VAE(Gaussian(spec), Write(spec), StandardNormal(spec), loss)
 
 
-@tags("static", "bound")
+@tags("bound")
 def iwae(spec: Spec, k: Count = 5) -> VAE:
     """Maximises the log of the mean of k importance weights.
 
@@ -82,7 +82,7 @@ def iwae(spec: Spec, k: Count = 5) -> VAE:
     return _with(spec, Importance(k))
 
 
-@tags("static", "bound")
+@tags("bound")
 def miwae(spec: Spec, k: Count = 4, m: Count = 4) -> VAE:
     """Averages m bounds of k draws each.
 
@@ -94,7 +94,7 @@ def miwae(spec: Spec, k: Count = 4, m: Count = 4) -> VAE:
     return _with(spec, Importance(k, m))
 
 
-@tags("static", "bound")
+@tags("bound")
 def ciwae(spec: Spec, k: Count = 8, beta: Fraction = 0.5) -> VAE:
     """A convex mixture of the ELBO and the bound of k draws.
 
@@ -106,7 +106,7 @@ def ciwae(spec: Spec, k: Count = 8, beta: Fraction = 0.5) -> VAE:
     return _with(spec, Importance(k, beta=beta))
 
 
-@tags("static", "bound")
+@tags("bound")
 def piwae(spec: Spec, k: Count = 4, m: Count = 4) -> VAE:
     """Gives each half of the model the bound whose gradient suits it.
 
@@ -120,10 +120,10 @@ def piwae(spec: Spec, k: Count = 4, m: Count = 4) -> VAE:
 
 
 @hookimpl
-def vaezoo_variants() -> list:
+def vaezoo_variants() -> Variants:
     return [iwae, miwae, ciwae, piwae]
 
 
 @hookimpl
-def vaezoo_parts() -> list[Part]:
+def vaezoo_parts() -> Parts:
     return [Part("iwae", Importance), Part("piwae", Partial)]

@@ -2,13 +2,11 @@
 the prior.
 """
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
 from vaezoo.core import VAE, Loss, Model, Spec, Terms
-from vaezoo.hooks import Part, hookimpl, tags
+from vaezoo.hooks import Part, Parts, Variants, hookimpl, tags
 from vaezoo.hyperparameters import NonNegative, Real
 from vaezoo.losses import aggregate, mmd, require_density
 from vaezoo.networks import Gaussian, StandardNormal, Write
@@ -59,10 +57,10 @@ def info(spec: Spec, alpha: Real = 0.5, weight: NonNegative = 100.0) -> VAE:
 
 
 @hookimpl
-def vaezoo_variants() -> list[Callable[..., Model]]:
+def vaezoo_variants() -> Variants:
     return [info]
 
 
 @hookimpl
-def vaezoo_parts() -> list[Part]:
+def vaezoo_parts() -> Parts:
     return [Part("info", InfoLoss)]

@@ -1,7 +1,6 @@
 """KVAE: linear-Gaussian dynamics over the codes of the steps, with exact filtering and smoothing."""
 
 import math
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
@@ -11,7 +10,7 @@ from torch.nn import functional as F
 
 from vaezoo.core import Latent, Model, Spec, Trace
 from vaezoo.distributions import Steps
-from vaezoo.hooks import hookimpl, tags
+from vaezoo.hooks import Variants, hookimpl, tags
 from vaezoo.hyperparameters import Count
 from vaezoo.losses import ELBO
 from vaezoo.networks import mlp
@@ -240,12 +239,9 @@ class KVAE(Model):
         _, full, mask = as_steps(x, self.spec)
         return self.space.smooth(moments(self.encode(full)).loc, mask)
 
-    @torch.no_grad()
-    def sample(self, n: int, c: Tensor | None = None, mean: bool = False) -> Tensor:
-        px = self.likelihood(
-            self.write(self.space.draw(n, self.steps, next(self.parameters()))[None])
-        )
-        return (px.mean if mean else px.sample())[0]
+    def draw_px(self, n: int, c: Tensor | None = None) -> Distribution:
+        a = self.space.draw(n, self.steps, next(self.parameters()))
+        return self.likelihood(self.write(a[None]))
 
 
 @tags("recurrent")
@@ -264,5 +260,5 @@ def kvae(spec: Spec, components: Count = 3, linear: bool = False) -> KVAE:
 
 
 @hookimpl
-def vaezoo_variants() -> list[Callable[..., KVAE]]:
+def vaezoo_variants() -> Variants:
     return [kvae]

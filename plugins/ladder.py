@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from vaezoo.core import Latent, Loss, Model, Spec, Trace, Unsupported
 from vaezoo.distributions import draw, mixture, normal
-from vaezoo.hooks import hookimpl, tags
+from vaezoo.hooks import Variants, hookimpl, tags
 from vaezoo.hyperparameters import Count, Fraction
 from vaezoo.losses import WarmUp
 from vaezoo.networks import Read, StandardNormal, Write, mlp, split_normal
@@ -59,13 +59,11 @@ class Ladder(Model):
             latents.append(Latent(z, log_q, q, p))
         return Trace(x, self.write(z, c), tuple(latents))
 
-    @torch.no_grad()
-    def sample(self, n: int, c: Tensor | None = None, mean: bool = False) -> Tensor:
+    def draw_px(self, n: int, c: Tensor | None = None) -> Distribution:
         z = self.top(c).sample(torch.Size((1, n)))
         for net in self.down:
             z = split_normal(net(z)).sample()
-        px = self.write(z, c)
-        return (px.mean if mean else px.sample())[0]
+        return self.write(z, c)
 
 
 class TwoLevel(Model):
@@ -103,15 +101,13 @@ class TwoLevel(Model):
         )
         return Trace(x, self.write(torch.cat([z1, z2], -1), c), latents)
 
-    @torch.no_grad()
-    def sample(self, n: int, c: Tensor | None = None, mean: bool = False) -> Tensor:
+    def draw_px(self, n: int, c: Tensor | None = None) -> Distribution:
         z2 = self.top().sample(torch.Size((1, n)))
         z1 = split_normal(self.down(z2)).sample()
-        px = self.write(torch.cat([z1, z2], -1), c)
-        return (px.mean if mean else px.sample())[0]
+        return self.write(torch.cat([z1, z2], -1), c)
 
 
-@tags("static", "hierarchical")
+@tags("hierarchical")
 def ladder(spec: Spec, depth: Count = 2, until: Fraction = 0.5) -> Ladder:
     """Layers of latents, where the posterior of a layer corrects its prior by what x says of it.
 
@@ -126,7 +122,7 @@ def ladder(spec: Spec, depth: Count = 2, until: Fraction = 0.5) -> Ladder:
     return Ladder(spec, depth, WarmUp(until))
 
 
-@tags("static", "hierarchical", "prior")
+@tags("hierarchical", "prior")
 def two_level(spec: Spec, components: Count = 100, until: Fraction = 0.3) -> TwoLevel:
     """Two latents, the deeper one under a mixture of posteriors of learned pseudo-inputs.
 
@@ -144,5 +140,5 @@ def two_level(spec: Spec, components: Count = 100, until: Fraction = 0.3) -> Two
 
 
 @hookimpl
-def vaezoo_variants() -> list:
+def vaezoo_variants() -> Variants:
     return [ladder, two_level]

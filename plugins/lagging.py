@@ -3,7 +3,6 @@ can.
 """
 
 import math
-from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -11,7 +10,7 @@ from torch.distributions import Distribution
 
 from vaezoo.core import VAE, Loss, Model, Spec, Terms, Unsupported, require_parts
 from vaezoo.distributions import Drawable
-from vaezoo.hooks import Part, hookimpl, tags
+from vaezoo.hooks import Part, Parts, Variants, hookimpl, tags
 from vaezoo.hyperparameters import Count
 from vaezoo.losses import require_density
 from vaezoo.networks import Gaussian, StandardNormal, Write, frozen
@@ -89,7 +88,7 @@ class Lagging(Loss):
         self.step.copy_(step)
 
 
-@tags("collapse")
+@tags("collapse", "schedule")
 def lagging(spec: Spec, inner: Count = 10) -> VAE:
     """Lets the encoder catch up with the decoder, as long as the mutual information of x and z
     still rises.
@@ -109,10 +108,10 @@ def lagging(spec: Spec, inner: Count = 10) -> VAE:
 
 
 @hookimpl
-def vaezoo_variants() -> list[Callable[..., Model]]:
+def vaezoo_variants() -> Variants:
     return [lagging]
 
 
 @hookimpl
-def vaezoo_parts() -> list[Part]:
+def vaezoo_parts() -> Parts:
     return [Part("lagging", Lagging)]

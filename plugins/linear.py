@@ -8,7 +8,7 @@ from torch.distributions import Distribution
 
 from vaezoo.core import VAE, Decoder, Encoder, Model, Spec, Terms, require_parts
 from vaezoo.distributions import Observed, kl, normal, to_length
-from vaezoo.hooks import hookimpl, tags
+from vaezoo.hooks import Variants, hookimpl, tags
 from vaezoo.likelihoods import head
 from vaezoo.losses import ELBO
 from vaezoo.networks import StandardNormal, raw_shape
@@ -96,7 +96,7 @@ class ExactELBO(ELBO):
         )
 
 
-@tags("static", "exact", "baseline")
+@tags("exact", "baseline")
 def linear(spec: Spec) -> VAE:
     """Linear encoder and decoder; on real data its optimum is probabilistic PCA, exactly.
 
@@ -126,5 +126,5 @@ def linear(spec: Spec) -> VAE:
 
 
 @hookimpl
-def vaezoo_variants() -> list:
+def vaezoo_variants() -> Variants:
     return [linear]

@@ -2,11 +2,10 @@
 that mean something.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
 
-from vaezoo.core import VAE, Model, Spec, Unsupported
-from vaezoo.hooks import hookimpl, tags
+from vaezoo.core import VAE, Spec, Unsupported
+from vaezoo.hooks import Variants, hookimpl, tags
 from vaezoo.losses import ELBO
 from vaezoo.networks import Gaussian, StandardNormal, Write
 
@@ -42,5 +41,5 @@ def logistic(spec: Spec) -> VAE:
 
 
 @hookimpl
-def vaezoo_variants() -> list[Callable[..., Model]]:
+def vaezoo_variants() -> Variants:
     return [logistic]

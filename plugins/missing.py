@@ -5,7 +5,7 @@ import math
 from torch import Tensor
 
 from vaezoo.core import VAE, Loss, Model, Spec, Terms
-from vaezoo.hooks import Part, hookimpl, tags
+from vaezoo.hooks import Part, Parts, Variants, hookimpl, tags
 from vaezoo.hyperparameters import Count
 from vaezoo.losses import require_density
 from vaezoo.networks import Gaussian, StandardNormal, Write
@@ -27,7 +27,7 @@ class Observation(Loss):
         return {"loss": -bound, "distortion": -trace.log_px.mean(), "elbo": trace.log_w.mean()}
 
 
-@tags("static", "bound", "missing")
+@tags("bound", "missing")
 def missing(spec: Spec, k: Count = 20) -> VAE:
     """A bound of many draws on the observed entries alone, so that training and imputation weigh
     the same draws.
@@ -43,10 +43,10 @@ def missing(spec: Spec, k: Count = 20) -> VAE:
 
 
 @hookimpl
-def vaezoo_variants() -> list:
+def vaezoo_variants() -> Variants:
     return [missing]
 
 
 @hookimpl
-def vaezoo_parts() -> list[Part]:
+def vaezoo_parts() -> Parts:
     return [Part("observation", Observation)]

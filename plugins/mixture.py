@@ -6,7 +6,7 @@ from torch.distributions import Distribution
 
 from vaezoo.core import VAE, Model, Prior, Spec
 from vaezoo.distributions import mixture, normal
-from vaezoo.hooks import Part, hookimpl, tags
+from vaezoo.hooks import Part, Parts, Variants, hookimpl, tags
 from vaezoo.hyperparameters import Count
 from vaezoo.losses import ELBO
 from vaezoo.networks import Gaussian, Write
@@ -38,10 +38,10 @@ def gmm(spec: Spec, components: Count = 10) -> Model:
 
 
 @hookimpl
-def vaezoo_variants() -> list:
+def vaezoo_variants() -> Variants:
     return [gmm]
 
 
 @hookimpl
-def vaezoo_parts() -> list[Part]:
+def vaezoo_parts() -> Parts:
     return [Part("gmm", Mixture)]

@@ -4,7 +4,6 @@ the error.
 
 import math
 from abc import abstractmethod
-from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -12,7 +11,7 @@ from torch.nn import functional as F
 
 from vaezoo.core import VAE, Loss, Model, Spec, Terms, Unsupported, require_parts
 from vaezoo.distributions import to_length
-from vaezoo.hooks import Part, hookimpl, tags
+from vaezoo.hooks import Part, Parts, Variants, hookimpl, tags
 from vaezoo.hyperparameters import Positive
 from vaezoo.losses import require_density
 from vaezoo.networks import Gaussian, StandardNormal, Write, frozen_but_head
@@ -180,10 +179,10 @@ def logcosh(spec: Spec, weight: Positive = 10.0, steepness: Positive = 1.0) -> V
 
 
 @hookimpl
-def vaezoo_variants() -> list[Callable[..., Model]]:
+def vaezoo_variants() -> Variants:
     return [msssim, logcosh]
 
 
 @hookimpl
-def vaezoo_parts() -> list[Part]:
+def vaezoo_parts() -> Parts:
     return [Part("msssim", StructuralSimilarity), Part("logcosh", LogCosh)]

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from vaezoo.core import VAE, Decoder, Encoder, Model, Prior, Spec
 from vaezoo.distributions import Normal
-from vaezoo.hooks import Part, hookimpl, tags
+from vaezoo.hooks import Part, Parts, Variants, hookimpl, tags
 from vaezoo.hyperparameters import Positive
 from vaezoo.losses import ELBO
 from vaezoo.networks import Read, Write
@@ -195,12 +195,12 @@ def poincare(spec: Spec, curvature: Positive = 1.0, gyroplanes: bool = True) -> 
 
 
 @hookimpl
-def vaezoo_variants() -> list:
+def vaezoo_variants() -> Variants:
     return [poincare]
 
 
 @hookimpl
-def vaezoo_parts() -> list[Part]:
+def vaezoo_parts() -> Parts:
     return [
         Part("wrapped", Wrapped),
         Part("wrapped_normal", WrappedPrior),

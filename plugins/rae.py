@@ -13,7 +13,7 @@ from torch.nn.utils import parametrize
 
 from vaezoo.core import VAE, Decoder, Loss, Model, Prior, Spec, Terms, Unsupported, require_parts
 from vaezoo.distributions import mixture
-from vaezoo.hooks import Part, hookimpl, tags
+from vaezoo.hooks import Part, Parts, Variants, hookimpl, tags
 from vaezoo.hyperparameters import Count, NonNegative, Positive
 from vaezoo.networks import Deterministic, Write
 
@@ -234,12 +234,12 @@ def rae_sn(spec: Spec, beta: NonNegative = 0.1, norm: Positive = 3.0, parts: Cou
 
 
 @hookimpl
-def vaezoo_variants() -> list[Callable[..., Model]]:
+def vaezoo_variants() -> Variants:
     return [rae_l2, rae_gp, rae_sn]
 
 
 @hookimpl
-def vaezoo_parts() -> list[Part]:
+def vaezoo_parts() -> Parts:
     losses = [
         Part("rae_l2", WeightDecay),
         Part("rae_gp", GradientPenalty),

@@ -3,12 +3,11 @@
 """
 
 import math
-from collections.abc import Callable
 
 from torch import Tensor
 
 from vaezoo.core import VAE, Loss, Model, Spec, Terms
-from vaezoo.hooks import Part, hookimpl, tags
+from vaezoo.hooks import Part, Parts, Variants, hookimpl, tags
 from vaezoo.hyperparameters import Count, Real
 from vaezoo.losses import require_density
 from vaezoo.networks import Gaussian, StandardNormal, Write
@@ -56,10 +55,10 @@ def renyi(spec: Spec, alpha: Real = 0.5, k: Count = 8) -> VAE:
 
 
 @hookimpl
-def vaezoo_variants() -> list[Callable[..., Model]]:
+def vaezoo_variants() -> Variants:
     return [renyi]
 
 
 @hookimpl
-def vaezoo_parts() -> list[Part]:
+def vaezoo_parts() -> Parts:
     return [Part("renyi", RenyiBound)]

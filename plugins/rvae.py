@@ -1,15 +1,14 @@
 """RVAE: independent latents, a recurrent decoder over them, and a posterior that matches it."""
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor, nn
+from torch.distributions import Distribution
 from torch.nn import functional as F
 
 from vaezoo.core import Latent, Model, Spec, Trace, Unsupported
 from vaezoo.distributions import Observed, Steps, noise
 from vaezoo.fivo import Particles, bound
-from vaezoo.hooks import hookimpl, tags
+from vaezoo.hooks import Variants, hookimpl, tags
 from vaezoo.losses import ELBO
 from vaezoo.recurrent import BothEnds, from_the_end, gru_step
 from vaezoo.stepwise import Moments, Sight, StepsLikelihood, Stepwise, as_steps, moments
@@ -126,21 +125,11 @@ class NonCausal(Model):
             self.write(self.decode(z.flatten(0, 1), each)).unflatten(0, z.shape[:2])
         )
 
-    @torch.no_grad()
-    def sample(self, n: int, c: Tensor | None = None, mean: bool = False) -> Tensor:
+    def draw_px(self, n: int, c: Tensor | None = None) -> Distribution:
         like = next(self.parameters())
-        px = self._px(
-            torch.randn(
-                1,
-                n,
-                self.steps,
-                self.posterior.chain.input_size,
-                dtype=like.dtype,
-                device=like.device,
-            ),
-            None,
-        )
-        return (px.mean if mean else px.sample())[0]
+        size = self.posterior.chain.input_size
+        z = torch.randn(1, n, self.steps, size, dtype=like.dtype, device=like.device)
+        return self._px(z, None)
 
 
 @tags("recurrent")
@@ -165,5 +154,5 @@ def rvae(spec: Spec, causal: bool = True, particles: Particles = 0) -> Model:
 
 
 @hookimpl
-def vaezoo_variants() -> list[Callable[..., Model]]:
+def vaezoo_variants() -> Variants:
     return [rvae]

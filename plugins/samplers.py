@@ -16,7 +16,7 @@ from torch.distributions import Distribution, MultivariateNormal, kl_divergence
 
 from vaezoo.core import Unsupported
 from vaezoo.distributions import draw, mixture, normal
-from vaezoo.hooks import Part, hookimpl
+from vaezoo.hooks import Part, Parts, hookimpl
 from vaezoo.hyperparameters import Count, Positive
 from vaezoo.networks import mlp, split_normal
 from vaezoo.samplers import Sampler
@@ -179,7 +179,7 @@ def _minimise(
 
 
 @hookimpl
-def vaezoo_parts() -> list[Part]:
+def vaezoo_parts() -> Parts:
     return [
         Part("gaussian", Gaussian),
         Part("mixture", Mixture),

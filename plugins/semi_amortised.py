@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from vaezoo.core import VAE, Decoder, Encoder, Model, Prior, Spec
 from vaezoo.distributions import draw, kl, normal
-from vaezoo.hooks import Part, hookimpl, tags
+from vaezoo.hooks import Part, Parts, Variants, hookimpl, tags
 from vaezoo.hyperparameters import Fraction, Positive
 from vaezoo.losses import ELBO
 from vaezoo.networks import Read, StandardNormal, Write
@@ -113,10 +113,10 @@ def savae(
 
 
 @hookimpl
-def vaezoo_variants() -> list:
+def vaezoo_variants() -> Variants:
     return [savae]
 
 
 @hookimpl
-def vaezoo_parts() -> list[Part]:
+def vaezoo_parts() -> Parts:
     return [Part("semi_amortised", SemiAmortised)]

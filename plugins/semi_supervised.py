@@ -9,7 +9,7 @@ from torch import Tensor, distributions as D
 
 from vaezoo.core import Latent, Loss, Model, Spec, Terms, Trace, Unsupported
 from vaezoo.distributions import Drawable, draw, kl
-from vaezoo.hooks import hookimpl, tags
+from vaezoo.hooks import Variants, hookimpl, tags
 from vaezoo.hyperparameters import NonNegative
 from vaezoo.networks import Gaussian, Read, StandardNormal, Write, without_gaps
 
@@ -95,16 +95,16 @@ class M2(Model):
             - rate.unflatten(0, (self.classes, len(x)))
         )
 
-    @torch.no_grad()
-    def sample(self, n: int, c: Tensor | None = None, mean: bool = False) -> Tensor:
+    def draw_px(self, n: int, c: Tensor | None = None) -> D.Distribution:
+        y = self._any_class(n) if c is None else c
+        z = self.prior().sample(torch.Size((1, n)))
+        return self.decoder(z, y[None])
+
+    def _any_class(self, n: int) -> Tensor:
+        """(n, C), one-hot."""
         device = self.prior.zero.device
-        y = (
-            torch.eye(self.classes, device=device)[torch.randint(self.classes, (n,), device=device)]
-            if c is None
-            else c
-        )
-        px = self.decoder(self.prior().sample(torch.Size((1, n))), y[None])
-        return (px.mean if mean else px.sample())[0]
+        index = torch.randint(self.classes, (n,), device=device)
+        return torch.eye(self.classes, device=device)[index]
 
 
 def _times(x: Tensor, k: int) -> Tensor:
@@ -182,7 +182,7 @@ class SemiSupervised(Loss):
         }
 
 
-@tags("static", "labels")
+@tags("labelled")
 def m2(spec: Spec, labels: Labels = 100, alpha: NonNegative = 0.1) -> M2:
     """Learns from few labels: of the other rows the class is one more latent variable.
 
@@ -201,5 +201,5 @@ def m2(spec: Spec, labels: Labels = 100, alpha: NonNegative = 0.1) -> M2:
 
 
 @hookimpl
-def vaezoo_variants() -> list:
+def vaezoo_variants() -> Variants:
     return [m2]

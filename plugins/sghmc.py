@@ -20,7 +20,7 @@ from torch.func import functional_call
 
 from vaezoo.core import VAE, Decoder, Loss, Model, Spec, Terms, Trace, Unsupported, require_parts
 from vaezoo.distributions import noise
-from vaezoo.hooks import hookimpl, tags
+from vaezoo.hooks import Variants, hookimpl, tags
 from vaezoo.hyperparameters import Count, Fraction, Positive
 from vaezoo.losses import require_density
 from vaezoo.networks import Gaussian, StandardNormal, Write
@@ -209,7 +209,7 @@ class Bayesian(VAE):
         return member
 
 
-@tags("static", "bayesian")
+@tags("bayesian")
 def bvae(
     spec: Spec,
     scale: Positive = 1.0,
@@ -236,5 +236,5 @@ def bvae(
 
 
 @hookimpl
-def vaezoo_variants() -> list:
+def vaezoo_variants() -> Variants:
     return [bvae]

@@ -3,7 +3,6 @@ start at 1.
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -12,7 +11,7 @@ from torch.distributions import Distribution
 
 from vaezoo.core import VAE, Model, Spec, Terms, Trace, Unsupported, require_parts
 from vaezoo.distributions import Normal, to_length
-from vaezoo.hooks import Part, hookimpl, tags
+from vaezoo.hooks import Part, Parts, Variants, hookimpl, tags
 from vaezoo.hyperparameters import Fraction, Positive
 from vaezoo.likelihoods import Likelihood
 from vaezoo.losses import ELBO
@@ -164,12 +163,12 @@ def gamma(spec: Spec, start: Positive = 1.0) -> VAE:
 
 
 @hookimpl
-def vaezoo_variants() -> list[Callable[..., Model]]:
+def vaezoo_variants() -> Variants:
     return [sigma, gamma]
 
 
 @hookimpl
-def vaezoo_parts() -> list[Part]:
+def vaezoo_parts() -> Parts:
     return [
         Part("running", RunningWrite),
         Part("learned_variance", LearnedWrite),

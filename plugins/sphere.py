@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from vaezoo.core import VAE, Encoder, Model, Prior, Spec, Unsupported
 from vaezoo.distributions import Drawable
-from vaezoo.hooks import Part, hookimpl, tags
+from vaezoo.hooks import Part, Parts, Variants, hookimpl, tags
 from vaezoo.hyperparameters import Fraction
 from vaezoo.losses import WarmUp
 from vaezoo.networks import Read, Write
@@ -298,10 +298,10 @@ def power(spec: Spec, until: Fraction = 0.3) -> Model:
 
 
 @hookimpl
-def vaezoo_variants() -> list:
+def vaezoo_variants() -> Variants:
     return [vmf, power]
 
 
 @hookimpl
-def vaezoo_parts() -> list[Part]:
+def vaezoo_parts() -> Parts:
     return [Part("vmf", Fisher), Part("power", Power), Part("uniform_sphere", UniformSphere)]

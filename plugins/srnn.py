@@ -1,14 +1,12 @@
 """SRNN: a deterministic recurrence below a stochastic one, and a posterior that looks ahead."""
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vaezoo.core import Spec
 from vaezoo.fivo import Particles, bound
-from vaezoo.hooks import hookimpl, tags
+from vaezoo.hooks import Variants, hookimpl, tags
 from vaezoo.networks import mlp
 from vaezoo.recurrent import before, from_the_end
 from vaezoo.stepwise import Moments, Stepwise, moments
@@ -73,5 +71,5 @@ def srnn(spec: Spec, particles: Particles = 0) -> SRNN:
 
 
 @hookimpl
-def vaezoo_variants() -> list[Callable[..., SRNN]]:
+def vaezoo_variants() -> Variants:
     return [srnn]

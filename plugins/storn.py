@@ -1,13 +1,11 @@
 """STORN: independent standard normal latents drive a recurrent generator."""
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor, nn
 
 from vaezoo.core import Spec
 from vaezoo.fivo import Particles, bound
-from vaezoo.hooks import hookimpl, tags
+from vaezoo.hooks import Variants, hookimpl, tags
 from vaezoo.networks import mlp
 from vaezoo.recurrent import gru_step
 from vaezoo.stepwise import Moments, Parallel, Sight, alike, moments
@@ -74,5 +72,5 @@ def storn(spec: Spec, particles: Particles = 0) -> STORN:
 
 
 @hookimpl
-def vaezoo_variants() -> list[Callable[..., STORN]]:
+def vaezoo_variants() -> Variants:
     return [storn]

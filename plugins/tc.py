@@ -3,7 +3,6 @@ total correlation alone.
 """
 
 import math
-from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -11,7 +10,7 @@ from torch import Tensor
 from torch.distributions import Distribution, Independent
 
 from vaezoo.core import VAE, Latent, Loss, Model, Spec, Terms, Unsupported, require_parts
-from vaezoo.hooks import Part, hookimpl, tags
+from vaezoo.hooks import Part, Parts, Variants, hookimpl, tags
 from vaezoo.hyperparameters import NonNegative
 from vaezoo.losses import require_density
 from vaezoo.networks import Gaussian, StandardNormal, Write
@@ -124,10 +123,10 @@ def beta_tc(
 
 
 @hookimpl
-def vaezoo_variants() -> list[Callable[..., Model]]:
+def vaezoo_variants() -> Variants:
     return [beta_tc]
 
 
 @hookimpl
-def vaezoo_parts() -> list[Part]:
+def vaezoo_parts() -> Parts:
     return [Part("beta_tc", TotalCorrelation)]

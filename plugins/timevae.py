@@ -1,6 +1,5 @@
 """TimeVAE: a decoder that adds a trend, a season and a rest."""
 
-from collections.abc import Callable
 from typing import Annotated
 
 import torch
@@ -10,7 +9,7 @@ from torch.nn import functional as F
 
 from vaezoo.core import VAE, Decoder, Spec
 from vaezoo.distributions import Observed
-from vaezoo.hooks import Part, hookimpl, tags
+from vaezoo.hooks import Part, Parts, Variants, hookimpl, tags
 from vaezoo.hyperparameters import Count
 from vaezoo.likelihoods import HEADS
 from vaezoo.losses import ELBO
@@ -86,10 +85,10 @@ def timevae(spec: Spec, degree: Degree = 2, seasons: Count = 4, duration: Count 
 
 
 @hookimpl
-def vaezoo_variants() -> list[Callable[..., VAE]]:
+def vaezoo_variants() -> Variants:
     return [timevae]
 
 
 @hookimpl
-def vaezoo_parts() -> list[Part]:
+def vaezoo_parts() -> Parts:
     return [Part("timevae", TimeDecoder)]

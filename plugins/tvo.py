@@ -2,7 +2,6 @@
 summed from the left.
 """
 
-from collections.abc import Callable
 from typing import Annotated, Literal
 
 import torch
@@ -11,7 +10,7 @@ from torch import Tensor
 
 from vaezoo.core import VAE, Latent, Loss, Model, Spec, Terms, Trace, Unsupported, require_parts
 from vaezoo.distributions import Drawable, draw
-from vaezoo.hooks import Part, hookimpl, tags
+from vaezoo.hooks import Part, Parts, Variants, hookimpl, tags
 from vaezoo.hyperparameters import Count
 from vaezoo.losses import require_density
 from vaezoo.networks import Gaussian, StandardNormal, Write
@@ -112,10 +111,10 @@ def tvo(
 
 
 @hookimpl
-def vaezoo_variants() -> list[Callable[..., Model]]:
+def vaezoo_variants() -> Variants:
     return [tvo]
 
 
 @hookimpl
-def vaezoo_parts() -> list[Part]:
+def vaezoo_parts() -> Parts:
     return [Part("tvo", Thermodynamic)]

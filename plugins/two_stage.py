@@ -11,7 +11,7 @@ from torch.distributions import Distribution
 
 from vaezoo.core import VAE, Latent, Loss, Model, Spec, Terms, Trace, Unsupported
 from vaezoo.distributions import draw, normal
-from vaezoo.hooks import hookimpl, tags
+from vaezoo.hooks import Variants, hookimpl, tags
 from vaezoo.hyperparameters import Count, Positive
 from vaezoo.losses import ELBO
 from vaezoo.networks import Gaussian, StandardNormal, Write, mlp, split_normal
@@ -85,10 +85,8 @@ class TwoStage(Model):
             x, self.first.decoder(z, c), (Latent(z, log_q, q, self.second.p(upper.z)), upper)
         )
 
-    @torch.no_grad()
-    def sample(self, n: int, c: Tensor | None = None, mean: bool = False) -> Tensor:
-        px = self.first.decoder(self.sample_codes(n)[None], c)
-        return (px.mean if mean else px.sample())[0]
+    def draw_px(self, n: int, c: Tensor | None = None) -> Distribution:
+        return self.first.decoder(self.sample_codes(n)[None], c)
 
     @torch.no_grad()
     def sample_codes(self, n: int) -> Tensor:
@@ -128,7 +126,7 @@ class TwoStage(Model):
         return self.second.p(upper.z).log_prob(z) - upper.kl
 
 
-@tags("prior", "two-stage")
+@tags("prior")
 def two_stage(spec: Spec, epochs: Count = 100, learning_rate: Positive = 2e-3) -> Model:
     """Samples follow what the posteriors add up to: a second VAE is trained on the codes of the
     first, after it.
@@ -145,5 +143,5 @@ def two_stage(spec: Spec, epochs: Count = 100, learning_rate: Positive = 2e-3) -
 
 
 @hookimpl
-def vaezoo_variants() -> list:
+def vaezoo_variants() -> Variants:
     return [two_stage]

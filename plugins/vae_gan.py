@@ -2,8 +2,6 @@
 samples.
 """
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 from torch.distributions import Distribution
@@ -11,7 +9,7 @@ from torch.nn import functional as F
 
 from vaezoo.core import VAE, Loss, Model, Spec, Terms, require_parts
 from vaezoo.distributions import to_length
-from vaezoo.hooks import Part, hookimpl, tags
+from vaezoo.hooks import Part, Parts, Variants, hookimpl, tags
 from vaezoo.hyperparameters import NonNegative, Positive
 from vaezoo.losses import require_density
 from vaezoo.networks import Gaussian, Read, StandardNormal, Write, frozen, frozen_but_head, mlp
@@ -150,10 +148,10 @@ def vae_gan(
 
 
 @hookimpl
-def vaezoo_variants() -> list[Callable[..., Model]]:
+def vaezoo_variants() -> Variants:
     return [vae_gan]
 
 
 @hookimpl
-def vaezoo_parts() -> list[Part]:
+def vaezoo_parts() -> Parts:
     return [Part("vae_gan", Adversarial)]

@@ -8,7 +8,7 @@ from torch.distributions import Distribution
 
 from vaezoo.core import VAE, Encoder, Latent, Prior, Spec, Trace, Unsupported
 from vaezoo.distributions import draw, mixture, normal
-from vaezoo.hooks import Part, hookimpl, tags
+from vaezoo.hooks import Part, Parts, Variants, hookimpl, tags
 from vaezoo.hyperparameters import Count
 from vaezoo.losses import ELBO
 from vaezoo.networks import Gaussian, Write
@@ -100,7 +100,7 @@ class ExemplarVAE(VAE):
         self.prior.keep(self.encoder(x[rows], None if c is None else c[rows]).mean)
 
 
-@tags("static", "prior")
+@tags("prior")
 def vamp(spec: Spec, components: Count = 100) -> VAE:
     """The prior is a mixture of the posteriors of learned pseudo-inputs.
 
@@ -114,7 +114,7 @@ def vamp(spec: Spec, components: Count = 100) -> VAE:
     return VAE(encoder, Write(spec), Vamp(spec, encoder, components), ELBO())
 
 
-@tags("static", "prior")
+@tags("prior")
 def exemplar(spec: Spec, components: Count = 500) -> VAE:
     """The prior is a mixture of Gaussians around the codes of training examples.
 
@@ -129,10 +129,10 @@ def exemplar(spec: Spec, components: Count = 500) -> VAE:
 
 
 @hookimpl
-def vaezoo_variants() -> list:
+def vaezoo_variants() -> Variants:
     return [vamp, exemplar]
 
 
 @hookimpl
-def vaezoo_parts() -> list[Part]:
+def vaezoo_parts() -> Parts:
     return [Part("vamp", Vamp)]

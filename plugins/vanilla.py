@@ -1,13 +1,13 @@
 """The VAE that everything else is compared with, and the parts that it is made of."""
 
 from vaezoo.core import VAE, Spec
-from vaezoo.hooks import Part, hookimpl, tags
+from vaezoo.hooks import Part, Parts, Variants, hookimpl, tags
 from vaezoo.hyperparameters import Count, NonNegative
 from vaezoo.losses import ELBO
 from vaezoo.networks import Deterministic, Gaussian, StandardNormal, Write
 
 
-@tags("static", "baseline")
+@tags("baseline")
 def vae(spec: Spec) -> VAE:
     """Gaussian posterior, standard normal prior, one draw.
 
@@ -35,12 +35,12 @@ def elbo(beta: NonNegative = 1.0, k: Count = 1) -> ELBO:
 
 
 @hookimpl
-def vaezoo_variants() -> list:
+def vaezoo_variants() -> Variants:
     return [vae]
 
 
 @hookimpl
-def vaezoo_parts() -> list[Part]:
+def vaezoo_parts() -> Parts:
     return [
         Part("gaussian", Gaussian),
         Part("deterministic", Deterministic),

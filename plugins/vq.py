@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from vaezoo.core import VAE, Encoder, Loss, Model, Prior, Spec, Terms, Unsupported
 from vaezoo.distributions import Point
-from vaezoo.hooks import hookimpl, tags
+from vaezoo.hooks import Variants, hookimpl, tags
 from vaezoo.hyperparameters import Count, Fraction, NonNegative
 from vaezoo.networks import Read, Write
 
@@ -239,7 +239,7 @@ class Commitment(Loss):
         return {"loss": distortion + self.beta * commitment, **terms}
 
 
-@tags("static", "discrete", "deterministic")
+@tags("discrete", "deterministic")
 def vq(
     spec: Spec,
     size: Annotated[int, Field(ge=2)] = 32,
@@ -267,7 +267,7 @@ def vq(
     return VAE(Quantiser(spec, book), Write(spec), book, Commitment(beta))
 
 
-@tags("static", "discrete", "deterministic")
+@tags("discrete", "deterministic")
 def fsq(spec: Spec, levels: Annotated[int, Field(ge=3)] = 5) -> VAE:
     """Each number of the code is rounded to one of a few levels: a codebook that needs no learning.
 
@@ -282,5 +282,5 @@ def fsq(spec: Spec, levels: Annotated[int, Field(ge=3)] = 5) -> VAE:
 
 
 @hookimpl
-def vaezoo_variants() -> list:
+def vaezoo_variants() -> Variants:
     return [vq, fsq]

@@ -1,14 +1,12 @@
 """VRAE: one latent for a whole sequence, a recurrent network on either side."""
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from vaezoo.core import Latent, Model, Spec, Trace
 from vaezoo.distributions import draw
-from vaezoo.hooks import hookimpl, tags
+from vaezoo.hooks import Variants, hookimpl, tags
 from vaezoo.hyperparameters import Fraction
 from vaezoo.losses import WarmUp
 from vaezoo.networks import StandardNormal, from_steps, split_normal
@@ -121,5 +119,5 @@ def vrae(spec: Spec, word_dropout: Fraction = 0.0, warmup: Fraction = 0.0) -> VR
 
 
 @hookimpl
-def vaezoo_variants() -> list[Callable[..., VRAE]]:
+def vaezoo_variants() -> Variants:
     return [vrae]

@@ -1,13 +1,11 @@
 """VRNN: prior, posterior and likelihood of every step share one recurrent state."""
 
-from collections.abc import Callable
-
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vaezoo.core import Spec
 from vaezoo.fivo import Particles, bound
-from vaezoo.hooks import hookimpl, tags
+from vaezoo.hooks import Variants, hookimpl, tags
 from vaezoo.networks import mlp
 from vaezoo.recurrent import Gates
 from vaezoo.stepwise import Moments, Stepwise, moments
@@ -68,5 +66,5 @@ def vrnn(spec: Spec, particles: Particles = 0) -> VRNN:
 
 
 @hookimpl
-def vaezoo_variants() -> list[Callable[..., VRNN]]:
+def vaezoo_variants() -> Variants:
     return [vrnn]

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from vaezoo.core import VAE, Loss, Model, Spec, Terms, Trace, Unsupported
 from vaezoo.distributions import kl
-from vaezoo.hooks import Part, hookimpl, tags
+from vaezoo.hooks import Part, Parts, Variants, hookimpl, tags
 from vaezoo.hyperparameters import Count, Fraction, NonNegative
 from vaezoo.losses import ELBO, WarmUp, require_density
 from vaezoo.networks import Gaussian, StandardNormal, Write
@@ -79,7 +79,7 @@ def rate_each(trace: Trace) -> Tensor:
     )
 
 
-@tags("static", "schedule")
+@tags("schedule", "collapse")
 def warmup(spec: Spec, until: Fraction = 0.3) -> VAE:
     """Starts as an autoencoder and becomes a VAE.
 
@@ -91,7 +91,7 @@ def warmup(spec: Spec, until: Fraction = 0.3) -> VAE:
     return VAE(Gaussian(spec), Write(spec), StandardNormal(spec), WarmUp(until))
 
 
-@tags("static", "schedule")
+@tags("schedule", "collapse")
 def cyclical(spec: Spec, cycles: Count = 4, rise: Annotated[float, Field(gt=0, le=1)] = 0.5) -> VAE:
     """Warms up several times over.
 
@@ -103,7 +103,7 @@ def cyclical(spec: Spec, cycles: Count = 4, rise: Annotated[float, Field(gt=0, l
     return VAE(Gaussian(spec), Write(spec), StandardNormal(spec), Cyclical(cycles, rise))
 
 
-@tags("static", "schedule")
+@tags("collapse")
 def free_bits(spec: Spec, free: NonNegative = 0.25) -> VAE:
     """A rate up to λ nats costs nothing, in every dimension.
 
@@ -117,7 +117,7 @@ def free_bits(spec: Spec, free: NonNegative = 0.25) -> VAE:
 
 
 @hookimpl
-def vaezoo_variants() -> list:
+def vaezoo_variants() -> Variants:
     return [warmup, cyclical, free_bits]
 
 
@@ -127,5 +127,5 @@ def warm(until: Fraction = 0.3) -> WarmUp:
 
 
 @hookimpl
-def vaezoo_parts() -> list[Part]:
+def vaezoo_parts() -> Parts:
     return [Part("warmup", warm), Part("cyclical", Cyclical), Part("free_bits", FreeBits)]

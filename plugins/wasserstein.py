@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from vaezoo.core import VAE, Loss, Model, Spec, Terms, Unsupported, require_parts
-from vaezoo.hooks import Part, hookimpl, tags
+from vaezoo.hooks import Part, Parts, Variants, hookimpl, tags
 from vaezoo.hyperparameters import Count, NonNegative, Positive
 from vaezoo.losses import aggregate, mmd
 from vaezoo.networks import Deterministic, StandardNormal, Write, frozen, mlp
@@ -173,10 +173,10 @@ def swae(spec: Spec, weight: NonNegative = 10.0, directions: Count = 50) -> VAE:
 
 
 @hookimpl
-def vaezoo_variants() -> list[Callable[..., Model]]:
+def vaezoo_variants() -> Variants:
     return [wae_mmd, wae_gan, swae]
 
 
 @hookimpl
-def vaezoo_parts() -> list[Part]:
+def vaezoo_parts() -> Parts:
     return [Part("wae_mmd", MMD), Part("swae", Sliced), Part("wae_gan", Critic)]

@@ -253,7 +253,7 @@ def test_a_variant_knows_its_words_and_its_recipe(tmp_path: Path) -> None:
     write(tmp_path, one=GOOD.format(name="wordy"))
     variant = registry.load(tmp_path).variants["wordy"]
     assert variant.paper == "Me 2026, a long title."
-    assert variant.tags == {"mine"}
+    assert variant.tags == {"mine", "static"}  # it is not recurrent
     model = variant(SPEC, beta="3")
     assert model.recipe is not None
     assert (model.recipe.variant, model.recipe.hyperparameters, model.recipe.spec) == (

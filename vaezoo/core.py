@@ -240,11 +240,20 @@ class Model(nn.Module):
     def infer(self, x: Tensor, c: Tensor | None = None, k: int = 1) -> Trace:
         """k draws of the posterior of x, and all that is needed to judge them."""
 
-    @abstractmethod
+    def draw_px(self, n: int, c: Tensor | None = None) -> Distribution:
+        """p(x|z) at n joint draws of z, a batch of (1, n): what `sample` draws x from.
+
+        A model whose x cannot be drawn all at once has its own `sample` in place of this.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has neither `draw_px` nor `sample`")
+
+    @torch.no_grad()
     def sample(self, n: int, c: Tensor | None = None, mean: bool = False) -> Tensor:
         """n joint draws of x, (n, *shape); with `mean`, the means of p(x|z) in place of the last
         draw.
         """
+        px = self.draw_px(n, c)
+        return (px.mean if mean else px.sample())[0]
 
     def fit_prior(self, x: Tensor, c: Tensor | None = None) -> None:
         """Called once after training with the training set. Most models have nothing to do."""
@@ -290,12 +299,10 @@ class VAE(Model):
         z, log_q = draw(q, (k,))
         return Trace(x, self.decoder(z, c), (Latent(z, log_q, q, self.prior(c)),))
 
-    @torch.no_grad()
-    def sample(self, n: int, c: Tensor | None = None, mean: bool = False) -> Tensor:
+    def draw_px(self, n: int, c: Tensor | None = None) -> Distribution:
         p = self.prior(c)
         z = p.sample(torch.Size((1,) if p.batch_shape == (n,) else (1, n)))
-        px = self.decoder(z, c)
-        return (px.mean if mean else px.sample())[0]
+        return self.decoder(z, c)
 
     def fit_prior(self, x: Tensor, c: Tensor | None = None) -> None:
         with torch.no_grad():

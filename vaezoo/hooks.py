@@ -11,11 +11,12 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import pluggy
 
 if TYPE_CHECKING:
+    from .core import Model
     from .data.data import Data
 
 PROJECT = "vaezoo"
@@ -23,8 +24,57 @@ hookspec, hookimpl = pluggy.HookspecMarker(PROJECT), pluggy.HookimplMarker(PROJE
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+# The tags that we use, a sentence each. A plugin may bring tags of its own.
+TAGS = {
+    # of variants
+    "adversarial": "A second network, a critic, is trained against the model.",
+    "baseline": "What the others are to be measured against.",
+    "bayesian": "The decoder's weights are random, or there are several sets of them.",
+    "bound": "The objective is another bound on log p(x) than the ELBO.",
+    "collapse": "Keeps the posterior from collapsing to the prior.",
+    "conditional": "Every part of the model reads the label.",
+    "deterministic": "The code of x is a point, without noise.",
+    "discrete": "Codes are classes, levels or entries of a codebook.",
+    "disentanglement": "Asks that each dimension of the code stands for one factor of the data.",
+    "estimator": "The objective is the usual one; its gradient is estimated with less variance.",
+    "flow": "A normalising flow bends the posterior or the prior.",
+    "hierarchical": "Several layers of latents, one above the other.",
+    "hyperbolic": "Codes lie in a hyperbolic space.",
+    "likelihood": "Chooses p(x|z) itself.",
+    "mix": "Put together from parts on the command line.",
+    "perceptual": "Reconstructions are judged by something else than a likelihood.",
+    "posterior": "A richer, or another, q(z|x).",
+    "prior": "A richer, or another, p(z).",
+    "recurrent": "Works step by step: on sequences, and on images row by row; refuses vectors.",
+    "schedule": "The weight of a term changes during training.",
+    "sphere": "Codes lie on a sphere.",
+    "static": "Not recurrent; every variant without that tag has this one.",
+    # of data sets
+    "binary": "Every entry is 0 or 1.",
+    "derived": "Made from another data set.",
+    "factors": "The factors that each x was made from are known.",
+    "files": "Read from files, downloaded where they are missing.",
+    "generated": "Drawn from a known model, with a fixed seed.",
+    "image": "x is an image, (C, H, W).",
+    "long": "Sequences of more than a thousand steps.",
+    "modes": "Has modes that can be counted, and so whether samples miss any.",
+    "music": "Piano rolls.",
+    "real": "Entries are real numbers.",
+    "sequence": "x is a sequence, (T, C).",
+    "small": "A few thousand rows at most: trained on in seconds.",
+    "user": "Your own data.",
+    "vector": "x is a vector, (D,).",
+    # of both
+    "exact": "What is to be reached is known: the data's log p(x), or the variant's optimum.",
+    "labelled": "Has labels, or learns from them.",
+    "missing": "Has missing entries, or is made for them.",
+}
+
+
 def tags(*names: str) -> Callable[[F], F]:
-    """Marks a variant, a data set or a metric with tags, by which the command line can choose it."""
+    """Marks a variant or a data set with tags, by which the command line can choose it. `TAGS` has
+    ours; other names are as good.
+    """
 
     def mark(function: F) -> F:
         function.__dict__["tags"] = frozenset(names)
@@ -100,17 +150,22 @@ class Metric:
         return inspect.getdoc(self.measure) or ""
 
 
+# What the hooks of a plugin return.
+Variants: TypeAlias = "list[Callable[..., Model]]"
+Parts: TypeAlias = "list[Part]"
+
+
 class Hooks:
     """What a plugin may bring. Each hook returns a list."""
 
     @hookspec
-    def vaezoo_variants(self) -> list[Callable[..., Any]]:  # type: ignore[empty-body]
+    def vaezoo_variants(self) -> Variants:  # type: ignore[empty-body]
         """Variants: functions `(spec, **hyperparameters) -> Model`; the function's name is the
         variant's.
         """
 
     @hookspec
-    def vaezoo_parts(self) -> list[Part]:  # type: ignore[empty-body]
+    def vaezoo_parts(self) -> Parts:  # type: ignore[empty-body]
         """Encoders, decoders, priors, losses and samplers by name."""
 
     @hookspec

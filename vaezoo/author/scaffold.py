@@ -28,7 +28,7 @@ class {title}Loss(ELBO):
         return {{"loss": distortion + self.weight * rate, "distortion": distortion, "rate": rate}}
 
 
-@tags("loss")
+@tags("bound")
 def {name}(spec: Spec, weight: NonNegative = 1.0) -> VAE:
     """What is new in it, in one line.
 

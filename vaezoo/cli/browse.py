@@ -28,7 +28,8 @@ Row = dict[str, Any]
 
 @click.command("list")
 @click.argument(
-    "kind", type=click.Choice(["variants", "datasets", "metrics", "parts", "plugins", "suites"])
+    "kind",
+    type=click.Choice(["variants", "datasets", "metrics", "parts", "tags", "plugins", "suites"]),
 )
 @click.option("-q", "--query", default="*", help="Only names that match this glob.")
 @click.option("--tag", help="Only what has this tag.")
@@ -49,7 +50,15 @@ def list_(
         for row in rows
         if fnmatchcase(str(row["name"]), query) and (not tag or tag in row["tags"])
     ]
+    if tag and not wants_json:
+        click.echo(f"{tag}: {_said_of(tag)}\n")
     print_table(kept, wants_json)
+
+
+def _said_of(tag: str) -> str:
+    from ..hooks import TAGS
+
+    return TAGS.get(tag, "a plugin's own tag.")
 
 
 def _variants(registry: "Registry") -> list[Row]:
@@ -98,6 +107,19 @@ def _parts(registry: "Registry") -> list[Row]:
     ]
 
 
+def _tags(registry: "Registry") -> list[Row]:
+    from ..hooks import TAGS
+
+    names: dict[str, list[str]] = {}
+    for kind in (registry.variants, registry.datasets):
+        for name, entry in kind.items():
+            for tag in entry.tags:
+                names.setdefault(tag, []).append(name)
+    return [
+        {"name": tag, "what": TAGS.get(tag, ""), "entries": names[tag]} for tag in sorted(names)
+    ]
+
+
 def _plugins(registry: "Registry") -> list[Row]:
     def row(name: str, distribution: str, version: str, file: str, state: str) -> Row:
         return {
@@ -132,6 +154,7 @@ _ROWS = {
     "datasets": _datasets,
     "metrics": _metrics,
     "parts": _parts,
+    "tags": _tags,
     "plugins": _plugins,
 }
 

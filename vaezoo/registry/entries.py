@@ -45,7 +45,9 @@ class Function:
 
     @property
     def tags(self) -> frozenset[str]:
-        return self.function.__dict__.get("tags", frozenset())
+        """Those that the plugin gives it, and "static" where it is not "recurrent"."""
+        given: frozenset[str] = self.function.__dict__.get("tags", frozenset())
+        return given if "recurrent" in given else given | {"static"}
 
     @property
     def hyperparameters(self) -> dict[str, Hyperparameter]:
