@@ -92,8 +92,8 @@ def graph() -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for name, file in known.items():
         package = name if file.stem == "__init__" else name.rpartition(".")[0]
-        tree = ast.parse(file.read_text(encoding="utf-8"))
-        found[name] = {one for one in known if one in targets_of(tree, package)} - {name}
+        targets = targets_of(ast.parse(file.read_text(encoding="utf-8")), package)
+        found[name] = (known.keys() & targets) - {name}
     return found
 
 
