@@ -9,7 +9,7 @@ from docs.fill.entry import escaped, linked
 from docs.fill.families import families, tags_of
 from docs.fill.results import with_results
 from docs.fill.width import WIDTH, wrapped
-from vaezoo.hooks import tags
+from vaezoo.hooks import TAGS, tags
 from vaezoo.registry.entries import Function, Variant
 from vaezoo.registry.registry import load
 
@@ -34,6 +34,7 @@ def test_every_family_page_has_a_place_in_the_index_and_its_tags() -> None:
     found = families(OURS)
     assert set(found) == stems
     assert all(tags_of(page) and variants for page, variants in found.items())
+    assert set().union(*map(tags_of, found)) <= TAGS.keys()
 
 
 def test_a_variant_is_on_the_page_of_its_most_special_tag() -> None:

@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+from tests.test_layout import ROWS
 from vaezoo.author.matrix import document
 from vaezoo.registry.entries import Variant
 from vaezoo.registry.registry import Registry, load
 
+from .blocks import refilled
 from .families import INDEX, families, page_of, with_index, with_variants
 from .results import with_results
 from .width import wrapped
@@ -36,8 +38,14 @@ def is_ours(variant: Variant) -> bool:
 
 def filled(page: Path, family: list[Variant]) -> str:
     names = [variant.name for variant in family]
-    text = wrapped(page.read_text(encoding="utf-8"))
+    text = with_layout(wrapped(page.read_text(encoding="utf-8")))
     return with_results(with_variants(text, family), names)
+
+
+def with_layout(text: str) -> str:
+    """The rows of the import rule, the highest first."""
+    rows = "\n".join("  ".join(row) for row in reversed(ROWS))
+    return refilled(text, "layout", lambda _: f"```text\n{rows}\n```")
 
 
 def main() -> None:

@@ -62,6 +62,6 @@ def narrow(block: list[str]) -> list[str]:
 
 
 def indent_of(line: str) -> str:
-    """What stands before the first word: blanks, and the mark of an item with the blanks after it."""
+    """What stands before the first word: blanks, or the mark of an item and its blanks."""
     item = ITEM.match(line)
     return item[0] if item else line[: len(line) - len(line.lstrip())]
