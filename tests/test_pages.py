@@ -89,9 +89,16 @@ def test_prose_is_wrapped_and_stays_what_it_was() -> None:
 
 @pytest.mark.parametrize(
     "kept",
-    ["```sh\n" + LONG + "\n```", f"| {LONG} |", f"<!-- {LONG} -->", f"[1] {LONG}", "short\nlines"],
+    [
+        "```sh\n" + LONG + "\n```",
+        f"| {LONG} |",
+        f"<!-- {LONG} -->",
+        f"![{LONG}](a.png)",
+        f"[1] {LONG}",
+        "short\nlines",
+    ],
 )
-def test_code_tables_comments_and_what_fits_are_not_touched(kept: str) -> None:
+def test_code_tables_comments_pictures_and_what_fits_are_not_touched(kept: str) -> None:
     assert wrapped(f"a\n\n{kept}\n\nb") == f"a\n\n{kept}\n\nb"
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 WIDTH = 100
 ITEM = re.compile(r"( *)([*-]|\d+\.) +")
-FIXED = re.compile(r" *(\||#|<!--|\[\d+\] )")  # table, heading, comment, footnote
+FIXED = re.compile(r" *(\||#|<!--|!\[|\[\d+\] )")  # table, heading, comment, picture, footnote
 FENCE = re.compile(r" *```")
 WHOLE = re.compile(
     r"`[^`]+`| (?=(?:[-+*#|>]|\d+\.) )"
