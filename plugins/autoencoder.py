@@ -1,6 +1,4 @@
-"""Autoencoders without a rate: plain and denoising. Samples come from a Gaussian fitted to the
-codes after training.
-"""
+"""Autoencoders without a rate, plain and denoising; a Gaussian is fitted to the codes."""
 
 from typing import Literal
 

@@ -1,6 +1,4 @@
-"""A recurrent network without latents: what a latent variable is to be measured against on
-sequences.
-"""
+"""A recurrent network without latents: the measure of what a latent is worth on sequences."""
 
 import torch
 from torch import Tensor, nn

@@ -126,8 +126,9 @@ class Scaled(nn.Module):
 
 
 def layers(module: nn.Module) -> list[tuple[nn.Module, str, nn.Module]]:
-    """(owner, name, layer) of all that a code passes once: linear layers, and recurrent bodies as a
-    whole.
+    """(owner, name, layer) of all that a code passes once.
+
+    These are the linear layers, and recurrent bodies as a whole.
     """
     found = []
     for name, child in module.named_children():

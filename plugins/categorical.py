@@ -104,8 +104,9 @@ def one_hot(index: Tensor, like: Tensor) -> Tensor:
 
 
 class Categorical(Encoder):
-    """q(z|x) = Π_g Categorical(softmax(l_g(x))): relaxed in training, at the temperature last set
-    by the loss.
+    """q(z|x) = Π_g Categorical(softmax(l_g(x))).
+
+    In training it is relaxed, at the temperature that the loss set last.
     """
 
     space = "simplex"
@@ -150,8 +151,7 @@ def codes(spec: Spec, encoder: Encoder) -> Write:
 
 
 class Annealed(Loss):
-    """The temperature falls from `hottest` to `coldest` over the training; both bounds are in the
-    terms.
+    """R + KL, with a temperature that falls from `hottest` to `coldest` over the training.
 
     What "loss" is follows from the mode: relaxed in training, discrete in evaluation and so in
     validation.
@@ -202,8 +202,7 @@ class Annealed(Loss):
 
 
 class Capacities(Annealed):
-    """R + γ |KL_z - C_z| + γ |KL_c - C_c|, both capacities rising linearly until the progress is
-    `until`.
+    """R + γ |KL_z - C_z| + γ |KL_c - C_c|, with capacities that rise linearly until `until`.
 
     C_c stops at the most that the classes can carry, G log M (Dupont 2018, arXiv:1804.00104).
     """
@@ -243,9 +242,7 @@ def negative_bound(trace: Trace) -> Tensor:
 
 
 class Joint(Model):
-    """p(z) p(c) p(x|z, c) with z normal and c classes, independent given x in the posterior (Dupont
-    2018).
-    """
+    """p(z) p(c) p(x|z, c) and q(z|x) q(c|x), with z normal and c classes (Dupont 2018)."""
 
     def __init__(self, spec: Spec, groups: int, classes: int, loss: Loss) -> None:
         super().__init__(loss)

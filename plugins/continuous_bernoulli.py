@@ -8,8 +8,9 @@ from vaezoo.networks import Gaussian, StandardNormal, Write
 
 @tags("likelihood")
 def cb(spec: Spec) -> VAE:
-    """A density on [0, 1]: binary cross-entropy on grey pixels is none, and lacks the logarithm of
-    a normaliser.
+    """The continuous Bernoulli, a density on [0, 1].
+
+    Binary cross-entropy on grey pixels is no density: it lacks the log of a normaliser.
 
     R + KL, log p(x|z) = Σ x log λ + (1 - x) log(1 - λ) + log C(λ), C(λ) = 2 tanh⁻¹(1 - 2λ) / (1 -
     2λ), λ = sigmoid(raw).

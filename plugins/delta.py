@@ -1,6 +1,4 @@
-"""Posteriors whose KL to N(0, I) stays away from 0 by construction, so that no decoder can make the
-codes collapse.
-"""
+"""Posteriors whose KL to N(0, I) cannot vanish, whatever the decoder does."""
 
 import math
 
@@ -21,8 +19,9 @@ MOMENTUM = 0.1  # those of torch's BatchNorm1d
 
 
 class BatchNormalised(Encoder):
-    """q(z|x) = N(γ (m - mean m)/std m + β, diag σ²) with γ fixed and β learned; m and σ from the
-    shared network.
+    """q(z|x) = N(γ (m - mean m)/std m + β, diag σ²), with γ fixed and β learned.
+
+    m and σ are the shared network's.
 
     E_x KL ≥ ½ Σ_j (γ² + β_j²), for E_x μ_j² = γ² + β_j² and σ² - log σ² ≥ 1. This holds for the
     mean over any minibatch whose m differ by far more than √EPSILON; in evaluation the running mean
@@ -47,8 +46,9 @@ class BatchNormalised(Encoder):
         return normal(loc, F.softplus(raw_scale) + 1e-3)
 
     def _moments(self, m: Tensor) -> tuple[Tensor, Tensor]:
-        """The batch's in training, which also moves the running ones; one row alone has no variance
-        and uses those.
+        """The batch's mean and variance in training, which move the running ones; else those.
+
+        One row alone has no variance, and uses the running ones too.
         """
         if not self.training or len(m) == 1:
             return self.mean, self.variance
@@ -60,8 +60,9 @@ class BatchNormalised(Encoder):
 
 
 class Committed(Encoder):
-    """q(z|x) = N(μ, diag σ²) with σ ≤ s, where s < 1 solves ½(s² - 1) - log s = δ/D: then KL(q ‖
-    N(0, I)) ≥ δ for any x.
+    """q(z|x) = N(μ, diag σ²) with σ ≤ s, so that KL(q ‖ N(0, I)) ≥ δ for any x.
+
+    s < 1 solves ½(s² - 1) - log s = δ/D.
 
     For ½(σ² + μ² - 1) - log σ falls in σ below 1 and is least at μ = 0.
     """
@@ -89,8 +90,7 @@ def widest_scale(rate: float) -> float:
 
 @tags("posterior", "collapse")
 def bn(spec: Spec, gamma: Positive = 0.7) -> Model:
-    """The posterior means are batch-normalised to a fixed spread γ, so the mean KL over a batch
-    cannot vanish.
+    """The posterior means are batch-normalised to a spread γ, so the mean KL cannot vanish.
 
     Minimises R + KL, with E_x KL ≥ ½ Σ_j (γ² + β_j²).
 

@@ -18,8 +18,9 @@ def covariance(a: Tensor) -> Tensor:
 
 
 class DisentangledPrior(Loss):
-    """R + KL + λ_od Σ_{i≠j} C_ij² + λ_d Σ_i (C_ii - 1)², C = Cov_x μ(x) ("i") or that + E_x diag
-    σ²(x) ("ii").
+    """R + KL + λ_od Σ_{i≠j} C_ij² + λ_d Σ_i (C_ii - 1)², C a covariance of the codes.
+
+    C = Cov_x μ(x) for kind "i", and Cov_x μ(x) + E_x diag σ²(x) for kind "ii".
     """
 
     def __init__(

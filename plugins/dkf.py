@@ -1,6 +1,4 @@
-"""Deep Kalman filter and deep Markov model: nonlinear state space models, in which x depends on z
-alone.
-"""
+"""Deep Kalman filter and deep Markov model: state space models in which x depends on z alone."""
 
 from abc import abstractmethod
 from collections.abc import Callable
@@ -18,8 +16,9 @@ from vaezoo.stepwise import Moments, Parallel, Sight, Stepwise, alike, moments
 
 
 class Markov(Stepwise):
-    """p(z_1) p(x_1|z_1) Π_t p(z_t|z_t-1) p(x_t|z_t). The state is z_t-1 and a 1 at the first step,
-    where there is none.
+    """p(z_1) p(x_1|z_1) Π_t p(z_t|z_t-1) p(x_t|z_t).
+
+    The state is [z_t-1, 0]; at the first step, where there is no z_t-1, it is [0, 1].
     """
 
     def __init__(self, spec: Spec, write: Callable[[int, int], nn.Module], particles: int) -> None:
@@ -52,8 +51,9 @@ class Markov(Stepwise):
 
 
 class DKF(Markov, Parallel):
-    """p(z_t|z_t-1) by a network; q(z_t|x_1:T) from both ends (Krishnan et al. 2015,
-    arXiv:1511.05121, "q-BRNN").
+    """p(z_t|z_t-1) by a network, and q(z_t|x_1:T), which reads x from both ends.
+
+    Krishnan et al. 2015, arXiv:1511.05121, "q-BRNN".
     """
 
     def __init__(self, spec: Spec, particles: int) -> None:
@@ -78,8 +78,9 @@ class DKF(Markov, Parallel):
 
 
 class Gated(nn.Module):
-    """μ = (1 − g) ⊙ (W z + b) + g ⊙ h and σ² = softplus(W' relu(h) + b'), gate g and proposal h by
-    networks.
+    """μ = (1 − g) ⊙ (W z + b) + g ⊙ h and σ² = softplus(W' relu(h) + b').
+
+    The gate g and the proposal h are networks of z.
 
     Krishnan et al. 2017, arXiv:1609.09869, "gated transition function"; W starts as the identity, b
     as zero.
@@ -116,8 +117,9 @@ class Linear(nn.Module):
 
 
 class DMM(Markov):
-    """q(z_t|z_t-1, x_t:T) from h = ½ (tanh(W z_t-1 + b) + h_t), where h_t runs backward over x
-    (ibid., "ST-R").
+    """q(z_t|z_t-1, x_t:T) from h = ½ (tanh(W z_t-1 + b) + h_t), h_t running backward over x.
+
+    Krishnan et al. 2017, arXiv:1609.09869, "ST-R".
     """
 
     def __init__(self, spec: Spec, linear: bool, particles: int) -> None:
@@ -144,8 +146,7 @@ class DMM(Markov):
 
 @tags("recurrent")
 def dkf(spec: Spec, particles: Particles = 0) -> DKF:
-    """A Markov chain of latents with network transitions; x depends on z alone; each q sees the
-    whole sequence.
+    """A Markov chain of latents with network transitions; each q sees the whole sequence.
 
     Σ_t −log p(x_t|z_t) + KL(q(z_t|x_1:T) ‖ p(z_t|z_t-1)); with `particles`, −log p̂ of a filter of
     that many (FIVO).

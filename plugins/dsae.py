@@ -14,9 +14,7 @@ from vaezoo.stepwise import Moments, StepsLikelihood, as_steps, moments, noise_o
 
 
 def ends(run: BothEnds, x: Tensor, mask: Tensor | None) -> Tensor:
-    """(N, 2 H): the forward state after the last step that is there, the backward state at the
-    first.
-    """
+    """(N, 2 H): the forward state after the last step there is, the backward state at the first."""
     forward, backward = run(x, mask).chunk(2, -1)
     if mask is None:
         return torch.cat([forward[:, -1], backward[:, 0]], -1)
@@ -25,8 +23,9 @@ def ends(run: BothEnds, x: Tensor, mask: Tensor | None) -> Tensor:
 
 
 class DSAE(Model):
-    """p(f) Π_t p(z_t|z_<t) p(x_t|z_t, f) with q(f|x) q(z_1:T|f, x) (Li & Mandt 2018,
-    arXiv:1803.02991, §2, "full q").
+    """p(f) Π_t p(z_t|z_<t) p(x_t|z_t, f) with q(f|x) q(z_1:T|f, x).
+
+    Li & Mandt 2018, arXiv:1803.02991, §2, "full q".
     """
 
     def __init__(self, spec: Spec) -> None:

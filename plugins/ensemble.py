@@ -22,8 +22,9 @@ def first_turn(n: int, like: Tensor) -> Tensor:
 
 
 class Ensemble(Model):
-    """p(x) = (1/M) Σ_m p_m(x). Draws go round the members, from a random one: k draws are an
-    unbiased average.
+    """p(x) = (1/M) Σ_m p_m(x).
+
+    Draws go round the members, from a random one on, so that k draws are an unbiased average.
     """
 
     def __init__(self, spec: Spec, members: int) -> None:

@@ -45,8 +45,10 @@ class StickTheLanding(Loss):
 
 
 class DReG(Loss):
-    """-L_k, whose gradient is Σ w̄_k ∂θ log w_k for the decoder and Σ w̄_k² (∂ log w_k/∂z_k) ∂φ z_k
-    for the encoder.
+    """-L_k, with the doubly reparameterised gradient for the encoder.
+
+    The gradient is Σ w̄_k ∂θ log w_k for the decoder and Σ w̄_k² (∂ log w_k/∂z_k) ∂φ z_k for the
+    encoder.
 
     w̄ are the normalised weights. The loss gives ∂/∂z_k a factor w̄_k; the second one is put on
     z_k's gradient on its way.
@@ -73,8 +75,7 @@ class DReG(Loss):
 
 @tags("estimator")
 def stl(spec: Spec) -> VAE:
-    """The ELBO with the path derivative: its gradient has no variance where q is the true
-    posterior.
+    """The ELBO by the path derivative, whose variance is 0 where q is the true posterior.
 
     R + E_q log q(z|x) - log p(z), where log q is blind to the encoder but for z
 

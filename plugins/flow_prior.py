@@ -43,8 +43,9 @@ class Flowed(Distribution):
 
 
 class FlowPrior(Prior):
-    """N(0, I) through `depth` transforms of one kind, each with a network of one hidden layer of
-    the spec's width.
+    """N(0, I) through `depth` transforms of one kind.
+
+    Each transform has a network of one hidden layer of the spec's width.
 
     RealNVP (Dinh et al. 2017, arXiv:1605.08803), neural spline flow (Durkan et al. 2019,
     arXiv:1906.04032) or masked autoregressive flow (Papamakarios et al. 2017, arXiv:1705.07057).

@@ -1,5 +1,6 @@
-"""Posteriors bent by normalising flows: log q(z_K) = log q(z_0) - Σ_k log |det ∂z_k/∂z_{k-1}|, z_0
-from a Gaussian.
+"""Posteriors bent by normalising flows: a Gaussian draw z_0 passes K steps.
+
+log q(z_K) = log q(z_0) - Σ_k log |det ∂z_k/∂z_{k-1}|
 
 A step takes z (K, B, D) and its own raw numbers (B, n), which the encoder's network gives for every
 row; it returns the new z and log |det| (K, B). No step needs an inverse, so log q is known for q's
@@ -72,8 +73,9 @@ class Planar(Bent):
 
 
 class Sylvester(Bent):
-    """z + Q R tanh(R̃ Qᵀz + b), Q orthogonal, R and R̃ upper triangular (van den Berg et al. 2018,
-    arXiv:1803.05649, §3).
+    """z + Q R tanh(R̃ Qᵀz + b), Q orthogonal, R and R̃ upper triangular.
+
+    Van den Berg et al. 2018, arXiv:1803.05649, §3.
 
     Q is a product of Householder reflections, the paper's H-SNF with as many columns as dimensions.
     The diagonals are tanh of raw numbers, so that r r̃ > -1 and the map can be inverted.
@@ -99,8 +101,9 @@ class Sylvester(Bent):
 
 
 class Householder(Bent):
-    """H_K … H_1 z with H = I - 2vvᵀ/‖v‖², each volume-preserving (Tomczak & Welling 2016,
-    arXiv:1611.09630).
+    """H_K … H_1 z with H = I - 2vvᵀ/‖v‖², which preserves volume.
+
+    Tomczak & Welling 2016, arXiv:1611.09630.
 
     q(z|x) is a Gaussian with a full covariance. In the paper v_k is a linear map of v_{k-1}; here
     all come from x at once.
@@ -179,8 +182,9 @@ class Autoregressive(Encoder):
         return Pushed(split_normal(base), push, pull)
 
     def _undone(self, layers: Any, y: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
-        """The z whose step is y, and the step's log |det|: one dimension after the other, for each
-        reads those before it.
+        """The z whose step is y, and the step's log |det|.
+
+        One dimension is found after the other, since each reads those before it.
         """
         z = torch.zeros_like(y)
         for d in range(self.latent):

@@ -9,8 +9,9 @@ from vaezoo.stepwise import Moments, Parallel, Sight, alike, moments
 
 
 class Frames(Parallel):
-    """Π_t N(z_t; 0, I) p(x_t|z_t) with q = Π_t q(z_t|x_t): the state is empty, no step knows of
-    another.
+    """Π_t N(z_t; 0, I) p(x_t|z_t) with q = Π_t q(z_t|x_t).
+
+    The state is empty: no step knows of another.
     """
 
     def __init__(self, spec: Spec) -> None:

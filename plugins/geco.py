@@ -12,8 +12,9 @@ from vaezoo.networks import Gaussian, StandardNormal, Write, frozen_but_head
 
 
 class GECO(Loss):
-    """KL + λ C, C = Σ (x - E p(x|z))² - κ² over the entries of x; after every step log λ rises by ν
-    C̄ / (n κ²).
+    """KL + λ C, where C = Σ (x - E p(x|z))² - κ² over the entries of x.
+
+    After every step log λ rises by ν C̄ / (n κ²).
 
     C̄ is the constraint's running mean over steps: the gradient of C is the minibatch's, its value
     C̄. The scale of the likelihood, which neither term reads, is trained by log p(x|z). Early

@@ -1,6 +1,4 @@
-"""A posterior that follows the gradient of log p(x, z): Hamiltonian dynamics with a falling
-temperature.
-"""
+"""A posterior that follows the gradient of log p(x, z), by Hamiltonian dynamics."""
 
 import math
 from typing import Annotated, Any
@@ -39,9 +37,7 @@ class Evolved(Drawable):
         self.scales = scales  # ε (D,) and √T_0, …, √T_K = 1
 
     def evolve(self, z: Tensor, momentum: Tensor) -> tuple[Tensor, Tensor]:
-        """(z_0, ρ_0) -> (z_K, ρ_K), (K, B, D) each; the gradient at a step's end serves the next
-        step too.
-        """
+        """(z_0, ρ_0) -> (z_K, ρ_K), (K, B, D) each."""
         steps = len(self.scales) - 1
         slope = self.energy_gradient(z) if steps else z
         for k in range(steps):
@@ -135,8 +131,7 @@ class Hamiltonian(Encoder):
 
 @tags("posterior", "flow")
 def hvae(spec: Spec, steps: Steps = 2, largest: Positive = 0.5, hottest: Positive = 2.0) -> Model:
-    """The encoder's draw is moved by Hamiltonian dynamics towards the posterior; no further
-    networks.
+    """The encoder's draw is moved by Hamiltonian dynamics towards the posterior.
 
     Minimises -E[log p(x, z_K) + log N(ρ_K; 0, I) - log q(z_0|x) - log N(ρ_0; 0, T_0 I) - (D/2) log
     T_0]. With steps=0 it is the plain VAE. The table's KL is the sampled one, with ρ's share in it.

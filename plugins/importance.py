@@ -1,6 +1,4 @@
-"""Tighter bounds from many draws: IWAE, and three that keep the encoder's gradient from fading as
-the draws grow.
-"""
+"""Tighter bounds from many draws: IWAE, and three whose encoder keeps its gradient."""
 
 import math
 
@@ -14,8 +12,9 @@ from vaezoo.networks import Gaussian, StandardNormal, Write, frozen
 
 
 def bound(log_w: Tensor, k: int) -> Tensor:
-    """The mean over rows and over groups of k draws of log (1/k) Σ w, in nats, from log_w (K, B), K
-    a multiple of k.
+    """Mean over rows, and over groups of k draws, of log (1/k) Σ w, in nats.
+
+    log_w is (K, B), with K a multiple of k.
     """
     return (log_w.unflatten(0, (-1, k)).logsumexp(1) - math.log(k)).mean()
 
@@ -44,9 +43,7 @@ class Importance(Loss):
 
 
 class Partial(Loss):
-    """Decoder and prior ascend L_{km}, the encoder the mean of m bounds L_k. `loss` has the value
-    of the two's mean.
-    """
+    """Decoder and prior ascend L_{km}, the encoder the mean of m bounds L_k."""
 
     def __init__(self, k: Count = 4, m: Count = 4) -> None:
         super().__init__()

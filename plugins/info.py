@@ -1,6 +1,4 @@
-"""InfoVAE: part of each posterior's KL is traded for the discrepancy between their aggregate and
-the prior.
-"""
+"""InfoVAE: less KL of each posterior, and in its place the discrepancy of their aggregate."""
 
 import torch
 from torch import Tensor
@@ -13,8 +11,9 @@ from vaezoo.networks import Gaussian, StandardNormal, Write
 
 
 def gaussian_mmd(a: Tensor, b: Tensor) -> Tensor:
-    """Unbiased squared MMD of (N, D) and (M, D) under exp(-‖·‖² / (2 D)): the bandwidth grows with
-    the typical distance.
+    """Unbiased squared MMD of (N, D) and (M, D) under exp(-‖·‖² / (2 D)).
+
+    The kernel's variance D grows with the typical squared distance.
     """
     width = 2.0 * a.shape[-1]
     return mmd(a, b, lambda squared: torch.exp(-squared / width))
@@ -42,8 +41,7 @@ class InfoLoss(Loss):
 
 @tags("disentanglement")
 def info(spec: Spec, alpha: Real = 0.5, weight: NonNegative = 100.0) -> VAE:
-    """Keeps information in the code: the aggregate posterior, not each posterior, is held to the
-    prior.
+    """Keeps information in the code: the prior holds the aggregate, not each posterior.
 
     R + (1 - α) KL + (α + λ - 1) MMD(q(z), p(z)), λ called `weight`.
 

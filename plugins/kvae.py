@@ -19,8 +19,9 @@ from vaezoo.stepwise import Moments, StepsLikelihood, as_steps, moments, noise_o
 
 
 class Filtered(NamedTuple):
-    """What a Kalman filter knows of the states of N rows. Covariances are (1, …) where all rows
-    share them.
+    """What a Kalman filter knows of the states of N rows.
+
+    Covariances are (1, …) where all rows share them.
     """
 
     mean: Tensor  # (N, T, D), of z_t given a_≤t
@@ -31,8 +32,9 @@ class Filtered(NamedTuple):
 
 
 class StateSpace(nn.Module):
-    """z_1 ~ N(m, P), z_t = A_t z_t-1 + N(0, Q), a_t = C_t z_t + N(0, R), with A_t = Σ_m α_t^m A^m,
-    C_t = Σ_m α_t^m C^m.
+    """z_1 ~ N(m, P), z_t = A_t z_t-1 + N(0, Q), a_t = C_t z_t + N(0, R).
+
+    A_t = Σ_m α_t^m A^m and C_t = Σ_m α_t^m C^m.
 
     α_t is a softmax over what a recurrence makes of a_<t (Fraccaro et al. 2017, arXiv:1710.05741,
     §3.3). Q, R and P are diagonal. Given a, all of this is linear and Gaussian, so that the filter
@@ -53,17 +55,16 @@ class StateSpace(nn.Module):
 
     @property
     def variances(self) -> tuple[Tensor, Tensor, Tensor]:
-        """The diagonals of P, Q and R; a standard deviation is 0.01 at least, for the filter's
-        sake.
-        """
+        """The diagonals of P, Q and R. No deviation is below 0.01, for the filter's sake."""
         p, q, r = (F.softplus(self.raw_scales) + 0.01).square()
         return p, q, r
 
     def matrices(
         self, past: Tensor, state: Tensor | None = None
     ) -> tuple[Tensor, Tensor, Tensor | None]:
-        """A_t and C_t of each step, (N, T, D, D) or (1, 1, D, D), and the recurrence's state, from
-        a_t-1 (N, T, D).
+        """A_t and C_t of each step, and the recurrence's state, from a_t-1 (N, T, D).
+
+        They are (N, T, D, D), or (1, 1, D, D) where all steps share them.
         """
         if self.memory is None or self.weigh is None:
             return self.transitions[None], self.emissions[None], None
@@ -76,8 +77,9 @@ class StateSpace(nn.Module):
         return forward, emit, state
 
     def filter(self, a: Tensor) -> Filtered:
-        """The exact filter over a (N, T, D), in float64: over a hundred steps float32 loses a
-        covariance's positivity.
+        """The exact filter over a (N, T, D).
+
+        In float64: over a hundred steps float32 loses a covariance's positivity.
         """
         first, noise_z, noise_a = (torch.diag(v)[None].double() for v in self.variances)
         steps = list[tuple[Tensor, ...]]()
@@ -97,8 +99,9 @@ class StateSpace(nn.Module):
         return Filtered(mean, covariance, predicted, spread, log_p)
 
     def smooth(self, a: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Mean (N, T, D) and covariance (N, T, D, D) of every z_t given all of a (Rauch, Tung &
-        Striebel 1965).
+        """Mean (N, T, D) and covariance (N, T, D, D) of every z_t given all of a.
+
+        Rauch, Tung & Striebel 1965. Steps outside `mask` (N, T) teach nothing.
         """
         known = self.filter(a)
         forward = self.matrices(before(a))[0]
@@ -143,9 +146,7 @@ def _apply(matrix: Tensor, vector: Tensor) -> Tensor:
 def _update(
     a: Tensor, emit: Tensor, noise_a: Tensor, mean: Tensor, spread: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Mean and covariance of z_t once a_t is seen, and log p(a_t|a_<t), by the Cholesky factor of
-    a_t's covariance.
-    """
+    """Mean and covariance of z_t once a_t is seen, and log p(a_t|a_<t)."""
     root = torch.linalg.cholesky_ex(emit @ spread @ emit.mT + noise_a)[
         0
     ]  # of no factor it gives NaN, where cholesky raises
@@ -164,8 +165,9 @@ def _update(
 
 
 class Chain(Distribution):
-    """p(a_1:T) of a state space, by its filter, over an event (T, D); steps outside `mask` (B, T)
-    do not count.
+    """p(a_1:T) of a state space, by its filter, over an event (T, D).
+
+    Steps outside `mask` (B, T) do not count.
     """
 
     arg_constraints: dict = {}
@@ -199,8 +201,7 @@ class Spread(nn.Module):
 
 
 class KVAE(Model):
-    """−E_q(a|x) [Σ_t log p(x_t|a_t) + log p(a) − log q(a|x)], where log p(a) = Σ_t log p(a_t|a_<t)
-    comes from the filter.
+    """−E_q(a|x) [Σ_t log p(x_t|a_t) + log p(a) − log q(a|x)], with log p(a) from the filter.
 
     Its states z are integrated out exactly, which is what E_p(z|a) log p(a, z)/p(z|a) in the
     paper's bound amounts to.
@@ -233,8 +234,9 @@ class KVAE(Model):
         return Trace(x, self.likelihood(self.write(a)), (latent,))
 
     def states(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean (B, T, D) and covariance (B, T, D, D) of the states z given all of x, at the centre
-        of q(a|x).
+        """Mean (B, T, D) and covariance (B, T, D, D) of z given all of x.
+
+        The codes a are at the centre of q(a|x).
         """
         _, full, mask = as_steps(x, self.spec)
         return self.space.smooth(moments(self.encode(full)).loc, mask)

@@ -21,8 +21,7 @@ def product(a: Distribution, b: Distribution) -> Distribution:
 
 
 class Ladder(Model):
-    """p(z_L) Π_l p(z_l|z_{l+1}) p(x|z_1), and q(z_l|x, z_{l+1}) ∝ N(z_l; μ̂_l(x), σ̂_l(x)²)
-    p(z_l|z_{l+1}).
+    """p(z_L) Π_l p(z_l|z_{l+1}) p(x|z_1), q(z_l|x, z_{l+1}) ∝ N(z_l; μ̂_l, σ̂_l²) p(z_l|z_{l+1}).
 
     The deepest latent, z_L, comes first in `Trace.latents`.
     """
@@ -67,8 +66,9 @@ class Ladder(Model):
 
 
 class TwoLevel(Model):
-    """p(z_2) p(z_1|z_2) p(x|z_1, z_2), q(z_2|x) q(z_1|x, z_2), and p(z_2) the mean of q(z_2|u_m)
-    over pseudo-inputs.
+    """p(z_2) p(z_1|z_2) p(x|z_1, z_2), and q(z_2|x) q(z_1|x, z_2).
+
+    p(z_2) is the mean of q(z_2|u_m) over pseudo-inputs u_m.
     """
 
     def __init__(self, spec: Spec, components: int, loss: Loss) -> None:

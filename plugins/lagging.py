@@ -1,6 +1,4 @@
-"""Aggressive training of the encoder: the decoder waits until the codes carry as much of x as they
-can.
-"""
+"""Aggressive training of the encoder: the decoder waits while the codes gain information."""
 
 import math
 
@@ -17,17 +15,16 @@ from vaezoo.networks import Gaussian, StandardNormal, Write, frozen
 
 
 def mutual_information(q: Distribution, z: Tensor) -> Tensor:
-    """Mean of log q(z_i|x_i) - log mean_j q(z_i|x_j) over the rows, nats, at most log B. z (B,
-    *event), one draw a row.
+    """Mean over rows of log q(z_i|x_i) - log mean_j q(z_i|x_j), nats, at most log B.
+
+    z is (B, *event), one draw a row.
     """
     pairs = q.log_prob(z[:, None])  # (B, B): draw of row i, posterior of row j
     return (pairs.diagonal() - pairs.logsumexp(1) + math.log(len(z))).mean()
 
 
 class Lagging(Loss):
-    """R + KL; while aggressive, the decoder and the prior see their gradient at one step in `inner`
-    + 1.
-    """
+    """R + KL; at first decoder and prior learn at one step in `inner` + 1 only."""
 
     step: Tensor
     aggressive: Tensor
@@ -75,8 +72,9 @@ class Lagging(Loss):
 
     @torch.no_grad()
     def _observe(self, information: Tensor, epoch: int) -> None:
-        """Counts the step, and ends the aggressive phase after the first epoch whose information is
-        below the last one's.
+        """Counts the step, and ends the aggressive phase when the information falls.
+
+        That is after the first epoch whose information is below the epoch's before.
         """
         step = self.step + 1
         total = self.total + information
@@ -90,8 +88,7 @@ class Lagging(Loss):
 
 @tags("collapse", "schedule")
 def lagging(spec: Spec, inner: Count = 10) -> VAE:
-    """Lets the encoder catch up with the decoder, as long as the mutual information of x and z
-    still rises.
+    """Lets the encoder catch up with the decoder while I(x; z) still rises.
 
     R + KL. At first the encoder learns at every step, decoder and prior at one in `inner` + 1; from
     the first epoch in which I(x; z) fell, all learn together.

@@ -58,8 +58,9 @@ class LinearEncoder(Encoder):
 
 
 class LinearDecoder(Decoder):
-    """p(x|z) = N(W z + m, σ² I); for another likelihood W z + b are its raw numbers, such as
-    logits, and b is learned.
+    """p(x|z) = N(W z + m, σ² I).
+
+    For another likelihood W z + b are its raw numbers, such as logits, and b is learned.
     """
 
     def __init__(self, spec: Spec, weight: Tensor, scale: float, centre: Centre) -> None:
@@ -79,8 +80,9 @@ class LinearDecoder(Decoder):
 
 
 class ExactELBO(ELBO):
-    """R + KL with R in closed form: E_q ‖x - W z - m‖² = ‖x - W μ - m‖² + Σ_j ‖w_j‖² d_j², so that
-    z adds no noise.
+    """R + KL with R in closed form, so that z adds no noise.
+
+    E_q ‖x - W z - m‖² = ‖x - W μ - m‖² + Σ_j ‖w_j‖² d_j².
     """
 
     def forward(self, model: Model, x: Tensor, c: Tensor | None, progress: float) -> Terms:

@@ -1,6 +1,4 @@
-"""The discretised logistic: a probability for every level of a pixel, and so bits per dimension
-that mean something.
-"""
+"""The discretised logistic: a probability for every level of a pixel."""
 
 from dataclasses import replace
 

@@ -29,8 +29,7 @@ class Observation(Loss):
 
 @tags("bound", "missing")
 def missing(spec: Spec, k: Count = 20) -> VAE:
-    """A bound of many draws on the observed entries alone, so that training and imputation weigh
-    the same draws.
+    """A bound of many draws on the observed entries alone.
 
     -log (1/K) Σ_k p(x_o|z_k) p(z_k) / q(z_k|x_o), where q reads 0 in place of what is missing
 

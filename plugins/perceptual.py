@@ -1,6 +1,4 @@
-"""Reconstruction judged by something else than a likelihood: structural similarity, or log cosh of
-the error.
-"""
+"""Reconstructions judged by structural similarity, or by log cosh of the error."""
 
 import math
 from abc import abstractmethod
@@ -22,8 +20,9 @@ C2 = 0.03**2  # for values in [0, 1], of the same paper
 
 
 class Judged(Loss):
-    """λ error(x, x̂) + KL, x̂ the mean of p(x|z); the scale of p(x|z), if it has one, is fitted by
-    maximum likelihood.
+    """λ error(x, x̂) + KL, x̂ the mean of p(x|z).
+
+    The scale of p(x|z), if it has one, is fitted by maximum likelihood.
     """
 
     def __init__(self, spec: Spec, weight: Positive) -> None:
@@ -90,8 +89,9 @@ def log_cosh(t: Tensor) -> Tensor:
 
 
 def window(size: int) -> Tensor:
-    """(n, n), double precision: a Gaussian window, 11 pixels wide with σ = 1.5, or narrower where
-    `size` asks for it.
+    """(n, n), double precision: a Gaussian window of 11 pixels with σ = 1.5.
+
+    It is narrower, in proportion, for images of a smaller `size`.
     """
     n = min(11, size - (1 - size % 2))
     i = torch.arange(n, dtype=torch.float64) - (n - 1) / 2
@@ -100,8 +100,9 @@ def window(size: int) -> Tensor:
 
 
 def similarities(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """(B, C, H, W) twice -> SSIM (B,) and its factor of contrast and structure (B,), means over
-    windows and channels.
+    """(B, C, H, W) twice -> SSIM, and its factor of contrast and structure: (B,) each.
+
+    Both are means over windows and channels.
     """
     channels = x.shape[1]
     g = window(min(x.shape[2:])).to(x).expand(channels, 1, -1, -1)
@@ -117,15 +118,17 @@ def similarities(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def n_scales(side: int) -> int:
-    """How often an image of this side can be halved and still hold a window of 11 pixels, plus one;
-    at most 5.
+    """How many scales an image of this side has, from 1 to 5.
+
+    Every scale halves the image; each but the first must hold a window of 11 pixels.
     """
     return 1 + sum(side // 2**s >= 11 for s in range(1, len(SCALE_WEIGHTS)))
 
 
 def ms_ssim(x: Tensor, y: Tensor) -> Tensor:
-    """(B, C, H, W) twice, values in [0, 1] -> (B,): Π_s structure_s^{w_s}, the last with luminance,
-    at most 1.
+    """(B, C, H, W) twice, values in [0, 1] -> (B,), at most 1: Π_s structure_s^{w_s}.
+
+    The last factor is the SSIM, with the luminance.
 
     An image too small for five scales has fewer, whose weights are brought back to a sum of 1; with
     one it is SSIM.
@@ -146,8 +149,7 @@ def ms_ssim(x: Tensor, y: Tensor) -> Tensor:
 
 @tags("perceptual")
 def msssim(spec: Spec, weight: Positive = 1.0) -> VAE:
-    """Judges a reconstruction as the eye would: by local luminance, contrast and structure, at
-    several scales.
+    """Judges by local luminance, contrast and structure at several scales, as the eye does.
 
     λ D (1 - MS-SSIM(x, x̂)) + KL, D pixels, x̂ the mean of p(x|z), λ called `weight`.
 
@@ -163,8 +165,7 @@ def msssim(spec: Spec, weight: Positive = 1.0) -> VAE:
 
 @tags("perceptual")
 def logcosh(spec: Spec, weight: Positive = 10.0, steepness: Positive = 1.0) -> VAE:
-    """Judges a reconstruction by an error that grows in proportion to a large deviation, and to the
-    square of a small one.
+    """Judges by an error that grows as the square at first and linearly far away.
 
     λ Σ log cosh(a (x̂ - x)) / a + KL, x̂ the mean of p(x|z), λ called `weight`, a called
     `steepness`.

@@ -1,5 +1,4 @@
-"""Codes in the Poincaré ball of curvature -κ: wrapped normal posterior and prior, and a decoder
-that measures in the ball.
+"""Codes in the Poincaré ball of curvature -κ, under wrapped normals.
 
 A point z has ‖z‖ < 1/√κ and λ_z = 2/(1 - κ‖z‖²). Densities are with respect to the ball's own
 volume λ_z^D dz.
@@ -146,8 +145,7 @@ class WrappedPrior(Prior):
 
 
 class Gyroplanes(Decoder):
-    """The shared decoder behind `hidden` signed distances from z to learned hyperplanes of the ball
-    (Mathieu et al. 2019).
+    """The shared decoder, reading signed distances from z to `hidden` learned hyperplanes.
 
     ⟨a, ·⟩ with offset p becomes ‖a‖ sign(⟨a, -p ⊕ z⟩) d(z, H_{a,p}) = ‖a‖/√κ asinh(2√κ⟨-p ⊕ z,
     a⟩/((1-κ‖-p ⊕ z‖²)‖a‖)).

@@ -1,6 +1,4 @@
-"""Regularised autoencoders: no noise but a smooth decoder, and a density that is fitted to the
-codes after training.
-"""
+"""Regularised autoencoders: a smooth decoder in place of noise, a density fitted afterwards."""
 
 from abc import abstractmethod
 from collections.abc import Callable
@@ -19,9 +17,7 @@ from vaezoo.networks import Deterministic, Write
 
 
 class FittedMixture(Prior):
-    """A mixture of Gaussians with full covariances, fitted to the codes after training; N(0, I)
-    until then.
-    """
+    """A mixture of Gaussians with full covariances, fitted to the codes; N(0, I) until then."""
 
     logits: Tensor
     loc: Tensor
@@ -79,8 +75,9 @@ class Regularised(Loss):
 
 
 class WeightDecay(Regularised):
-    """R + β ‖z‖²/2 + λ ‖θ‖², θ the weights of the decoder (Ghosh et al. 2020, arXiv:1903.12436, §3,
-    RAE-L2).
+    """R + β ‖z‖²/2 + λ ‖θ‖², θ the weights of the decoder.
+
+    Ghosh et al. 2020, arXiv:1903.12436, §3, RAE-L2.
     """
 
     def __init__(self, beta: NonNegative = 0.1, weight: NonNegative = 1e-3) -> None:
@@ -91,8 +88,9 @@ class WeightDecay(Regularised):
 
 
 class GradientPenalty(Regularised):
-    """R + β ‖z‖²/2 + λ ‖∂x̂/∂z‖², the squared Frobenius norm, a mean over the batch
-    (arXiv:1903.12436, §3, RAE-GP).
+    """R + β ‖z‖²/2 + λ ‖∂x̂/∂z‖², the squared Frobenius norm, a mean over the batch.
+
+    Ghosh et al. 2020, arXiv:1903.12436, §3, RAE-GP.
     """
 
     def __init__(self, beta: NonNegative = 0.1, weight: NonNegative = 0.1) -> None:
@@ -113,15 +111,14 @@ class NoPenalty(Regularised):
 
 
 def weights(decoder: Decoder) -> list[Tensor]:
-    """The parameters of the decoder but for those of its likelihood: a scale is not to be pulled to
-    0.
-    """
+    """The decoder's parameters without its likelihood's: a scale must not be pulled to 0."""
     return [p for name, p in decoder.named_parameters() if not name.startswith("likelihood")]
 
 
 def squared_jacobian(f: Callable[[Tensor], Tensor], z: Tensor) -> Tensor:
-    """An unbiased estimate of the mean over rows of ‖∂f/∂z‖², by one random projection of f's
-    outputs (Hutchinson 1989).
+    """An unbiased estimate of ‖∂f/∂z‖², a mean over rows (Hutchinson 1989).
+
+    It projects the outputs of f on one random direction.
 
     A row of f (1, B, …) must depend on the same row of z (1, B, D) only.
     """
@@ -134,8 +131,9 @@ def squared_jacobian(f: Callable[[Tensor], Tensor], z: Tensor) -> Tensor:
 
 
 class Spectral(nn.Module):
-    """c W / σ(W), σ the largest singular value, followed by one power iteration a pass (Miyato et
-    al. 2018, 1802.05957).
+    """c W / σ(W), σ the largest singular value, by one power iteration a pass.
+
+    Miyato et al. 2018, arXiv:1802.05957.
     """
 
     u: Tensor

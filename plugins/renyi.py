@@ -1,6 +1,4 @@
-"""Rényi bounds: a family that runs from the ELBO (α = 1) through the importance-weighted bound (α =
-0) and beyond.
-"""
+"""Rényi bounds, which run from the ELBO (α = 1) to the importance-weighted bound (α = 0)."""
 
 import math
 
@@ -14,8 +12,9 @@ from vaezoo.networks import Gaussian, StandardNormal, Write
 
 
 def renyi_bound(log_w: Tensor, alpha: float) -> Tensor:
-    """(K, B) -> (B,): log(mean_k w_k^{1-α}) / (1-α), in nats, and its limit, the mean of log w, at
-    α = 1.
+    """(K, B) -> (B,): log(mean_k w_k^{1-α}) / (1-α), in nats.
+
+    At α = 1 it is its limit, the mean of log w.
     """
     power = 1 - alpha
     if abs(power) < 1e-4:  # single precision loses the difference of logarithms below

@@ -28,8 +28,9 @@ class Posterior(nn.Module):
         return moments(self.out(F.silu(feature + self.recall(g))))
 
     def path(self, g: Tensor, features: Tensor) -> tuple[Tensor, Tensor, Moments]:
-        """g_1 … g_T+1 (K, B, T + 1, H), and draws and moments of q (K, B, T, D), from g_1 (K, B,
-        H).
+        """g_1 … g_T+1 (K, B, T + 1, H), and draws and moments of q (K, B, T, D).
+
+        It starts at g_1 (K, B, H).
         """
         gs = [g]
         trail = []
@@ -48,8 +49,9 @@ def standard(like: Tensor) -> Moments:
 
 
 class Causal(Stepwise):
-    """p(z_t) = N(0, I), p(x_t|z_≤t) and q(z_t|z_<t, x_t:T). The state is [g_t, h_t]: what q and
-    p(x) know of z_<t.
+    """p(z_t) = N(0, I), p(x_t|z_≤t) and q(z_t|z_<t, x_t:T).
+
+    The state is [g_t, h_t]: what q and what p(x) know of z_<t.
     """
 
     def __init__(self, spec: Spec, particles: int) -> None:
@@ -91,8 +93,9 @@ class Causal(Stepwise):
 
 
 class NonCausal(Model):
-    """p(z_t) = N(0, I), p(x_t|z_1:T) and q(z_t|z_<t, x_1:T): no step can be written before all z
-    are drawn.
+    """p(z_t) = N(0, I), p(x_t|z_1:T) and q(z_t|z_<t, x_1:T).
+
+    No step of x can be written before all z are drawn.
     """
 
     def __init__(self, spec: Spec) -> None:
@@ -134,8 +137,7 @@ class NonCausal(Model):
 
 @tags("recurrent")
 def rvae(spec: Spec, causal: bool = True, particles: Particles = 0) -> Model:
-    """Independent latents, one a step, and a recurrent decoder over them; the posterior has the
-    true one's structure.
+    """Independent latents under a recurrent decoder, and a posterior of the true structure.
 
     Σ_t −log p(x_t|z_≤t) + KL(q(z_t|z_<t, x_t:T) ‖ N(0, I)); not `causal`: x_t depends on all of z,
     z_t on all of x; with `particles`, −log p̂ of a filter of that many (FIVO), for the causal form.

@@ -1,5 +1,4 @@
-"""Densities that are fitted to the codes of a trained model, to sample from in the place of its
-prior.
+"""Densities fitted to a trained model's codes, to sample from in place of its prior.
 
     vaezoo bench --variants vae,rae_l2 --sampler prior,mixture
 
@@ -42,8 +41,9 @@ class Gaussian(Sampler):
 
 
 class Mixture(Sampler):
-    """A mixture of Gaussians with full covariances, by expectation maximisation (the paper's
-    choice, ten of them).
+    """A mixture of Gaussians with full covariances, by expectation maximisation.
+
+    The paper's choice, of ten Gaussians.
     """
 
     def __init__(self, components: Count = 10) -> None:
@@ -67,8 +67,9 @@ class Mixture(Sampler):
 
 
 class Flow(Sampler):
-    """A neural spline flow (Durkan et al. 2019, arXiv:1906.04032) on standardised codes, by maximum
-    likelihood.
+    """A neural spline flow on standardised codes, by maximum likelihood.
+
+    Durkan et al. 2019, arXiv:1906.04032.
     """
 
     def __init__(
@@ -101,8 +102,9 @@ class Flow(Sampler):
 
 
 class Second(Sampler):
-    """A second VAE, on standardised codes: p(u) = N(0, I), p(z|u) = N(m(u), γ²), its draws with the
-    noise γ.
+    """A second VAE, on standardised codes: p(u) = N(0, I), p(z|u) = N(m(u), γ²).
+
+    Its draws have the noise γ.
 
     Dai & Wipf 2019, arXiv:1903.05789, §4; the variant `two_stage` is the same idea with the bound
     of both stages.

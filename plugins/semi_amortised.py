@@ -19,8 +19,9 @@ Steps = Annotated[int, Field(ge=0)]
 
 
 class SemiAmortised(Encoder):
-    """λ_0 = encoder(x); λ_{k+1} = λ_k + rate · v_k, v_k = momentum · v_{k-1} + ∇_λ ELBO(x, λ_k); q
-    = N(λ_K).
+    """q(z|x) = N(λ_K), where λ_0 = encoder(x) climbs the ELBO of its own row.
+
+    λ_{k+1} = λ_k + rate · v_k,  v_k = momentum · v_{k-1} + ∇_λ ELBO(x, λ_k)
 
     λ holds μ and log σ. Each step draws z anew; each row's gradient is cut to the norm `clip` (the
     paper cuts at 5). The gradient for all parameters flows through the steps, exactly, where the
@@ -95,8 +96,7 @@ def savae(
     momentum: Fraction = 0.5,
     clip: Positive = 5.0,
 ) -> Model:
-    """The encoder's answer is improved by a few steps of gradient ascent on each row's own ELBO, in
-    training and after.
+    """A few steps of gradient ascent on each row's own ELBO improve the encoder's answer.
 
     Minimises R + KL at the improved posterior, for encoder and decoder together, through the steps.
     With steps=0 it is the plain VAE. The paper takes 20 steps on images; a step costs about one

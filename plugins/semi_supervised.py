@@ -53,8 +53,9 @@ def one_hot(index: Tensor, like: Tensor) -> Tensor:
 
 
 class M2(Model):
-    """p(y) p(z) p(x|y, z) with p(y) uniform, q(y|x) q(z|x, y). The label is read by the loss, not
-    by `infer`.
+    """p(y) p(z) p(x|y, z) with p(y) uniform, and q(y|x) q(z|x, y).
+
+    The label is read by the loss, not by `infer`.
     """
 
     def __init__(self, spec: Spec, loss: Loss) -> None:
@@ -80,8 +81,9 @@ class M2(Model):
         )
 
     def bounds(self, x: Tensor) -> Tensor:
-        """-L(x, y) of every class, (C, B): log p(x|y, z) + log p(y) - KL(q(z|x, y) ‖ p(z)), one
-        draw of z each.
+        """-L(x, y) of every class, (C, B), from one draw of z each.
+
+        -L(x, y) = log p(x|y, z) + log p(y) - KL(q(z|x, y) ‖ p(z))
         """
         y = torch.eye(self.classes, dtype=x.dtype, device=x.device)[:, None].expand(-1, len(x), -1)
         q = self.encoder(_times(x, self.classes), y.flatten(0, 1))
@@ -122,8 +124,9 @@ def _of_draws(q: D.Distribution, k: int) -> D.Distribution:
 
 
 class SemiSupervised(Loss):
-    """Of labelled rows L(x, y), of the others U(x) = Σ_y q(y|x) L(x, y) - H(q(y|x)); and α
-    E_labelled[-log q(y|x)].
+    """L(x, y) of labelled rows, U(x) of the others, and α E_labelled[-log q(y|x)].
+
+    U(x) = Σ_y q(y|x) L(x, y) - H(q(y|x))
 
     A row is labelled if the fraction of a fixed random projection of x is below labels/n_train: so
     the choice depends on x alone, not on the order of minibatches, and about `labels` rows of the

@@ -27,8 +27,9 @@ from vaezoo.networks import Gaussian, StandardNormal, Write
 
 
 class Chain(nn.Module):
-    """θ ~ p(θ|data) ∝ exp(-N U(θ)), U = R(θ) + ½ Σ θ²/(N s²), from noisy gradients of R, in nats
-    per x.
+    """θ ~ p(θ|data) ∝ exp(-N U(θ)), U = R(θ) + ½ Σ θ²/(N s²), from noisy gradients of R.
+
+    R is in nats per x.
 
     v <- (1 - α) v - η G ∇U + N(0, 2 α η G / N),  θ <- θ + v
 
@@ -141,9 +142,7 @@ class Sampled(Decoder):
         return functional_call(self._template[0], weights, (z, c))
 
     def _of_samples(self, z: Tensor, c: Tensor | None) -> Tensor:
-        """Draw k has sample k + s, in a circle, s random: k draws are an unbiased average over the
-        samples.
-        """
+        """Draw k has sample k + s, in a circle, s random: an unbiased average over samples."""
         kept = len(self.chain.samples)
         samples = self.chain.samples
         turn = (
@@ -158,9 +157,7 @@ class Sampled(Decoder):
 
 
 class SGHMC(Loss):
-    """R + KL for the encoder, at the chain's weights; the chain moves on by ∇R in every training
-    step.
-    """
+    """R + KL for the encoder, at the chain's weights, which ∇R moves in every training step."""
 
     def __init__(self, settle: float) -> None:
         super().__init__()
@@ -219,8 +216,7 @@ def bvae(
     every: Count = 10,
     settle: Fraction = 0.5,
 ) -> VAE:
-    """The decoder's weights are samples of their posterior, drawn by a stochastic-gradient
-    Hamiltonian chain.
+    """The decoder's weights are drawn from their posterior, by a Hamiltonian chain.
 
     R + KL for the encoder; θ ~ p(θ|x) ∝ p(θ) Π_n p(x_n|z_n, θ), z_n ~ q(z|x_n), p(θ) = N(0,
     scale²/inputs)

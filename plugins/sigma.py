@@ -1,6 +1,4 @@
-"""σ-VAEs: a Normal likelihood whose one variance is set by the errors themselves, or learned from a
-start at 1.
-"""
+"""σ-VAEs: a Normal likelihood whose variance is set by the errors themselves, or learned."""
 
 import math
 from dataclasses import replace
@@ -55,9 +53,7 @@ class RunningNormal(Likelihood):
 
 
 class RunningWrite(Write):
-    """The shared decoder with a Normal whose variance is no parameter but a running mean of the
-    squared error.
-    """
+    """The shared decoder under a Normal, its variance a running mean of the squared error."""
 
     likelihood: RunningNormal
 
@@ -67,8 +63,7 @@ class RunningWrite(Write):
 
 
 class OptimalVariance(ELBO):
-    """R + KL, R = (n/2)(log 2π σ*² + 1) for n numbers in x, σ*² the mean squared error of the
-    minibatch.
+    """R + KL, R = (n/2)(log 2π σ*² + 1) for n numbers in x, σ*² the mean squared error.
 
     In training σ*² is the minibatch's own, at which ∂R/∂σ = 0; in evaluation p(x|z) is a density
     with the running variance.
@@ -109,8 +104,7 @@ def squared_error(trace: Trace) -> tuple[Tensor, Tensor]:
 
 @tags("likelihood")
 def sigma(spec: Spec, memory: Fraction = 0.95) -> VAE:
-    """Sets the variance of the likelihood to its optimum, the mean squared error, at every
-    minibatch.
+    """Sets the likelihood's variance to its optimum, the mean squared error, at every step.
 
     (n/2)(log 2π σ*² + 1) + KL, σ*² = mean of (x - x̂)² over the minibatch and the n numbers of x.
 
@@ -124,8 +118,9 @@ def sigma(spec: Spec, memory: Fraction = 0.95) -> VAE:
 
 
 class LearnedNormal(Likelihood):
-    """N(raw, γ), γ = exp(20 a), a learned: Adam moves a by the learning rate, and log γ has farther
-    to go than a weight.
+    """N(raw, γ), γ = exp(20 a), a learned.
+
+    Adam moves a by the learning rate, and log γ has farther to go than a weight.
     """
 
     support = "the real numbers"
@@ -148,8 +143,7 @@ class LearnedWrite(Write):
 
 @tags("likelihood")
 def gamma(spec: Spec, start: Positive = 1.0) -> VAE:
-    """Learns the variance γ of the likelihood by gradient, from a start at which the code carries
-    little.
+    """Learns the variance γ of the likelihood, from a start at which the code carries little.
 
     (1/2γ) ‖x - x̂‖² + (n/2) log 2π γ + KL, minimised over γ with all else.
 

@@ -1,5 +1,4 @@
-"""Codes on the unit sphere S^{D-1}: von Mises-Fisher and power spherical posteriors, a uniform
-prior.
+"""Codes on the unit sphere S^{D-1}: von Mises-Fisher and power spherical posteriors.
 
 Densities are with respect to the sphere's area. A code z has D = spec.latent coordinates, D ≥ 2, of
 which D - 1 are free. Both draw the cosine w = μᵀz first, then a tangent direction that does not
@@ -33,8 +32,9 @@ def log_area(d: int) -> float:
 
 
 def turned(mu: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
-    """z (*shape, B, D) with μᵀz = cosine and a uniform tangent direction; μ is (B, D), the others
-    (*shape, B, 1).
+    """z (*shape, B, D) with μᵀz = cosine and a uniform tangent direction.
+
+    μ is (B, D); cosine and sine are (*shape, B, 1).
 
     The pole is +e_1 or -e_1, whichever is farther from μ: the mirror's normal then has a length of
     √2 at least, and for any given μ the map is smooth in μ for all draws. Projecting a Gaussian on
@@ -67,8 +67,7 @@ class OnSphere(Drawable):
 
 
 class VonMisesFisher(OnSphere):
-    """f(w) ∝ exp(κ w). The angle t = arccos w has the density g(t) ∝ exp(κ cos t) sin^{D-2} t on
-    [0, π].
+    """f(w) ∝ exp(κ w): the angle t = arccos w has the density g(t) ∝ exp(κ cos t) sin^{D-2} t.
 
     Its distribution function G is integrated cell by cell; u = G(t) is solved by bisection and
     Newton inside a cell, to float precision and with as many operations for every row, where the
@@ -123,8 +122,9 @@ class VonMisesFisher(OnSphere):
         return t - (cumulated - cumulated.detach()) / g
 
     def _solve(self, low: Tensor, high: Tensor, rest: Tensor) -> Tensor:
-        """t in [low, high] with ∫ from low to t = rest: Newton's steps, or halving where they leave
-        the bracket.
+        """t in [low, high] with ∫ from low to t = rest.
+
+        By Newton's steps, or halving where they leave the bracket.
         """
         start = low
         t = (low + high) / 2
@@ -159,8 +159,9 @@ class VonMisesFisher(OnSphere):
 
 
 class PowerSpherical(OnSphere):
-    """f(w) ∝ (1 + w)^κ: w = 2 b - 1 with b ~ Beta((D-1)/2 + κ, (D-1)/2) (De Cao & Aziz 2020,
-    arXiv:2006.04437, §3).
+    """f(w) ∝ (1 + w)^κ: w = 2 b - 1 with b ~ Beta((D-1)/2 + κ, (D-1)/2).
+
+    De Cao & Aziz 2020, arXiv:2006.04437, §3.
     """
 
     def __init__(self, mu: Tensor, kappa: Tensor) -> None:
@@ -223,8 +224,9 @@ def _kl_to_uniform(q: Any, p: Uniform) -> Tensor:
 
 
 class _Concentrated(Encoder):
-    """μ = m/‖m‖ and κ = softplus(k) + 1, with m and k from the shared network (κ as in the code of
-    Davidson et al. 2018).
+    """μ = m/‖m‖ and κ = softplus(k) + 1, with m and k from the shared network.
+
+    κ is as in the code of Davidson et al. 2018.
     """
 
     space = "sphere"
@@ -285,8 +287,7 @@ def vmf(spec: Spec, until: Fraction = 0.3) -> Model:
 
 @tags("posterior", "prior", "sphere")
 def power(spec: Spec, until: Fraction = 0.3) -> Model:
-    """The codes lie on a sphere, with a power spherical posterior, which is drawn without
-    rejection.
+    """The codes lie on a sphere, with a power spherical posterior, drawn without rejection.
 
     Minimises R + β(t) KL, β rising to 1 over the first part `until` of the training, KL = -H(q) +
     log area(S^{D-1}).

@@ -13,8 +13,9 @@ from vaezoo.stepwise import Moments, Stepwise, moments
 
 
 class SRNN(Stepwise):
-    """d_t = f(d_t-1, x_t-1), p(z_t|z_t-1, d_t), p(x_t|z_t, d_t), and q(z_t|z_t-1, a_t) with a_t =
-    g(a_t+1, [d_t, x_t]).
+    """d_t = f(d_t-1, x_t-1), p(z_t|z_t-1, d_t), p(x_t|z_t, d_t), and q(z_t|z_t-1, a_t).
+
+    The posterior looks ahead: a_t = g(a_t+1, [d_t, x_t]).
 
     The mean of q is that of p plus a learned residual (Fraccaro et al. 2016, arXiv:1605.07571,
     algorithm 1). The state is [d_t, z_t-1]; d has no part in z, so that it is computed for all

@@ -12,8 +12,9 @@ from vaezoo.stepwise import Moments, Parallel, Sight, alike, moments
 
 
 class STORN(Parallel):
-    """p(z_t) = N(0, I), h_t = f(x_t-1, z_t, h_t-1), p(x_t|h_t), q(z_t|x_≤t) (Bayer & Osendorfer
-    2014, arXiv:1411.7610).
+    """p(z_t) = N(0, I), h_t = f(x_t-1, z_t, h_t-1), p(x_t|h_t), q(z_t|x_≤t).
+
+    Bayer & Osendorfer 2014, arXiv:1411.7610.
 
     The state is [h_t-1, x_t-1], since x_t is written after z_t has entered the recurrence.
     """

@@ -1,6 +1,4 @@
-"""β-TCVAE: the KL taken apart into information, total correlation and the rest, so that β weighs
-total correlation alone.
-"""
+"""β-TCVAE: the KL taken apart, so that β weighs its total correlation alone."""
 
 import math
 from typing import Literal
@@ -45,8 +43,9 @@ def log_weights(rows: int, n: int, sampling: Sampling, like: Tensor) -> Tensor:
 
 
 class TotalCorrelation(Loss):
-    """R + α I(x; z) + β KL(q(z) ‖ Π_j q(z_j)) + γ KL(Π_j q(z_j) ‖ p(z)), with N the rows of the
-    training split.
+    """R + α I(x; z) + β KL(q(z) ‖ Π_j q(z_j)) + γ KL(Π_j q(z_j) ‖ p(z)).
+
+    N, which the estimates need, is the number of training rows.
     """
 
     def __init__(
@@ -83,8 +82,9 @@ class TotalCorrelation(Loss):
         }
 
     def decompose(self, latent: Latent) -> tuple[Tensor, Tensor, Tensor]:
-        """I(x; z), KL(q(z) ‖ Π_j q(z_j)) and KL(Π_j q(z_j) ‖ p(z)): their sum is the draws'
-        estimate of the KL.
+        """I(x; z), KL(q(z) ‖ Π_j q(z_j)) and KL(Π_j q(z_j) ‖ p(z)), means over the rows.
+
+        Their sum is the draws' estimate of the KL.
         """
         z = latent.z[0]
         rows = len(z)

@@ -19,8 +19,9 @@ Degree = Annotated[int, Field(ge=0)]
 
 
 class TimeDecoder(Decoder):
-    """p(x|z) with raw_t = Σ_p θ_p(z) (t/T)^p + Σ_j [t in season j] φ_j(z) + rest_t(z), for every
-    channel.
+    """p(x|z) with raw_t = Σ_p θ_p(z) (t/T)^p + Σ_j [t in season j] φ_j(z) + rest_t(z).
+
+    Every channel has its own trend and seasons.
 
     Desai et al. 2021, arXiv:2111.08095, trend and seasonality blocks. The rest is the shared
     decoder.
@@ -71,8 +72,7 @@ class TimeDecoder(Decoder):
 
 @tags("recurrent")
 def timevae(spec: Spec, degree: Degree = 2, seasons: Count = 4, duration: Count = 1) -> VAE:
-    """A decoder that adds a polynomial trend of `degree`, `seasons` of `duration` steps each in
-    turn, and a rest.
+    """A decoder that adds a polynomial trend, a season and a rest.
 
     R + KL, with one latent a sequence; the encoder and the rest are the shared networks.
 

@@ -1,6 +1,4 @@
-"""The thermodynamic variational objective: log p(x) as an integral over β from posterior to joint,
-summed from the left.
-"""
+"""The thermodynamic objective: log p(x) as an integral over β, summed from the left."""
 
 from typing import Annotated, Literal
 
@@ -29,8 +27,9 @@ def partition(points: int, first: float) -> Tensor:
 
 
 def left_sum(log_w: Tensor, log_pi: Tensor, betas: Tensor) -> Tensor:
-    """(K, B) -> (B,): Σ_k (β_{k+1} - β_k) E_{π_{β_k}} log w, each expectation by draws of q weighed
-    with w^β.
+    """(K, B) -> (B,): Σ_k (β_{k+1} - β_k) E_{π_{β_k}} log w.
+
+    Each expectation is that of draws of q, weighed with w^β.
 
     `log_pi` (K, B) is zero; its gradient, that of log q at draws held still, makes the gradient of
     each expectation E ∇log w + Cov(∇log π_β, log w), since ∇log π_β = ∇log q + β ∇log w.
@@ -41,8 +40,9 @@ def left_sum(log_w: Tensor, log_pi: Tensor, betas: Tensor) -> Tensor:
 
 
 class Thermodynamic(Loss):
-    """-Σ_k (β_{k+1} - β_k) E_{π_{β_k}} log w, π_β ∝ q^{1-β} p^β: a lower bound that rises as the
-    partition grows finer.
+    """-Σ_k (β_{k+1} - β_k) E_{π_{β_k}} log w, π_β ∝ q^{1-β} p^β.
+
+    A lower bound on log p(x), which rises as the partition grows finer.
     """
 
     betas: Tensor
@@ -93,8 +93,7 @@ def tvo(
     first: Open = 0.1,
     gradient: Gradient = "covariance",
 ) -> VAE:
-    """Tightens the ELBO by a path of distributions between q(z|x) and p(z|x), each reached by
-    reweighing the same draws.
+    """Tightens the ELBO by a path of distributions from q(z|x) to p(z|x).
 
     -Σ_k (β_{k+1} - β_k) E_{π_{β_k}} log w, π_β ∝ q(z|x)^{1-β} p(x, z)^β, over `points` intervals; one is the ELBO.
 

@@ -20,8 +20,9 @@ BATCH = 128
 
 
 class Coder(nn.Module):
-    """The second stage: p(u) = N(0, I), p(z|u) = N(m(u), γ²) with one learned γ, q(u|z) Gaussian. u
-    is as wide as z.
+    """The second stage: p(u) = N(0, I), p(z|u) = N(m(u), γ²), and a Gaussian q(u|z).
+
+    γ is one learned number; u is as wide as z.
     """
 
     def __init__(self, spec: Spec) -> None:
@@ -65,9 +66,7 @@ class FirstStage(Loss):
 
 
 class TwoStage(Model):
-    """p(u) p(z|u) p(x|z), of which only p(x|z) and q(z|x) are learned by the loss, and the rest in
-    `fit_prior`.
-    """
+    """p(u) p(z|u) p(x|z): `loss` trains p(x|z) and q(z|x), `fit_prior` the rest."""
 
     def __init__(self, spec: Spec, epochs: int, learning_rate: float) -> None:
         super().__init__(FirstStage())
@@ -90,14 +89,16 @@ class TwoStage(Model):
 
     @torch.no_grad()
     def sample_codes(self, n: int) -> Tensor:
-        """z ~ p(z|u) p(u), (n, D). γ's noise is part of the draw: the codes have a density, unlike
-        pixels on a surface.
+        """z ~ p(z|u) p(u), (n, D).
+
+        γ's noise is part of the draw: the codes have a density, unlike pixels on a surface.
         """
         return self.second.p(self.second.prior().sample(torch.Size((n,)))).sample()
 
     def fit_prior(self, x: Tensor, c: Tensor | None = None) -> None:
-        """Trains the second stage on the posteriors of the training set, with codes drawn anew in
-        every step.
+        """Trains the second stage on the posteriors of the training set.
+
+        Every step draws codes anew.
         """
         with torch.no_grad():
             parts = [
@@ -128,8 +129,7 @@ class TwoStage(Model):
 
 @tags("prior")
 def two_stage(spec: Spec, epochs: Count = 100, learning_rate: Positive = 2e-3) -> Model:
-    """Samples follow what the posteriors add up to: a second VAE is trained on the codes of the
-    first, after it.
+    """A second VAE, trained on the first one's codes after it, is what samples come from.
 
     Minimises R + KL of the first stage, then -E_q(z|x) ELBO of the second, for `epochs` of Adam at
     `learning_rate`, falling by a cosine. Until then its bound is valid but loose. The table's bound

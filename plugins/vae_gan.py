@@ -1,6 +1,4 @@
-"""VAE-GAN: reconstructions are compared in the features of a discriminator, which also judges
-samples.
-"""
+"""VAE-GAN: reconstructions are compared in the features of a discriminator."""
 
 import torch
 from torch import Tensor
@@ -16,8 +14,9 @@ from vaezoo.networks import Gaussian, Read, StandardNormal, Write, frozen, froze
 
 
 class Adversarial(Loss):
-    """Encoder: β KL + D + α R. Decoder: γ D + α R - E log D(x̂). Discriminator: cross-entropy. D =
-    ‖f(x) - f(x̂)‖²/2.
+    """Encoder: β KL + D + α R. Decoder: γ D + α R - E log D(x̂). D = ‖f(x) - f(x̂)‖²/2.
+
+    The discriminator minimises its cross-entropy.
 
     f is the layer of the discriminator before the last. D is the negative log density of N(f(x̂),
     I), but for its constant. f(x) has mean 0 and variance 1 over its features: the paper's batch
@@ -97,8 +96,10 @@ class Adversarial(Loss):
         return self.odds(F.silu(self.f(x, c))).squeeze(-1)
 
     def fooled(self, made: Tensor, c: Tensor | None) -> Tensor:
-        """-E log D(x̂). Alg. 1 has E log(1 - D(x̂)): the same fixed point, but no slope where D
-        wins (Goodfellow 2014, §3).
+        """-E log D(x̂).
+
+        Alg. 1 has E log(1 - D(x̂)): the same fixed point, but no slope where D wins (Goodfellow
+        2014, §3).
         """
         return F.softplus(-self.log_odds(made, c)).mean()
 
@@ -111,8 +112,9 @@ class Adversarial(Loss):
 
 
 def outputs(px: Distribution, x: Tensor) -> Tensor:
-    """(B, *shape): the mean of p(x|z), with the gaps of x, by which no real row is to be told from
-    it.
+    """(B, *shape): the mean of p(x|z), with the gaps of x.
+
+    So no gap tells a real row from it.
     """
     return torch.where(x.isnan(), x, px.mean[0])
 
@@ -125,8 +127,7 @@ def vae_gan(
     alpha: NonNegative = 1.0,
     critic_lr: Positive = 0.02,
 ) -> VAE:
-    """Learns what a good reconstruction is: close to x in the features of a discriminator that
-    judges samples.
+    """A reconstruction is to be close to x in the features of a discriminator.
 
     Encoder: β KL + D + α R. Decoder: γ D + α R - E log D(x̂). Discriminator: cross-entropy of real
     against reconstruction and sample.

@@ -1,6 +1,4 @@
-"""Discrete codes by rounding: to the nearest vector of a codebook (VQ), or each number to a few
-levels (FSQ).
-"""
+"""Discrete codes by rounding: to a codebook (VQ), or each number to a few levels (FSQ)."""
 
 import math
 from typing import Annotated, Any
@@ -53,8 +51,9 @@ class Rounded(Point):
 
 
 class Codes(Distribution):
-    """G independent slots: slot g holds code m with probability `frequency[g, m]`; code m stands
-    for `values[m]`.
+    """G independent slots: slot g holds code m with probability `frequency[g, m]`.
+
+    Code m stands for `values[m]`.
     """
 
     arg_constraints: dict = {}
@@ -84,16 +83,18 @@ class Codes(Distribution):
         return self.values[index].detach()
 
     def frequencies(self, z: Tensor) -> Tensor:
-        """log of how often each slot holds each code in z (N, G, *value), every count raised by
-        one: (G, M).
+        """(G, M): log of how often each slot holds each code in z (N, G, *value).
+
+        Every count is raised by one.
         """
         counts = one_hot(self.index(z), len(self.values)).sum(0) + 1
         return (counts / counts.sum(-1, keepdim=True)).log()
 
 
 class Codebook(Prior):
-    """M vectors, and the prior over the codes of G slots: uniform in training, their frequencies
-    after `fit`.
+    """M vectors, and the prior over the codes of G slots.
+
+    The prior is uniform in training; `fit` sets it to the codes' frequencies.
 
     The vectors follow the running mean of what is rounded to them; one that is hardly used starts
     anew at a random e.
@@ -158,8 +159,9 @@ class Quantiser(Encoder):
 
 
 class Grid(Prior):
-    """The prior over D slots of L levels each, equally spaced in [-1, 1]: uniform in training,
-    frequencies after `fit`.
+    """The prior over D slots of L levels each, equally spaced in [-1, 1].
+
+    It is uniform in training; `fit` sets it to the levels' frequencies.
     """
 
     space = SPACE
@@ -180,8 +182,9 @@ class Grid(Prior):
 
 
 class Scalar(Encoder):
-    """round(f(e)) / ⌊L/2⌋, f a tanh that is stretched and, for an even L, shifted so that exactly L
-    levels are reached.
+    """round(f(e)) / ⌊L/2⌋, with f a stretched tanh.
+
+    For an even L the tanh is shifted, so that exactly L levels are reached.
 
     e is standardised over the batch first (in evaluation by running statistics). A fresh network
     gives numbers near 0, all rounded to one level, and then tends to push all of them into the same
@@ -248,8 +251,7 @@ def vq(
     decay: Fraction = 0.99,
     dead: NonNegative = 0.1,
 ) -> VAE:
-    """Each slice of the code is the nearest of a codebook's vectors, trained by straight-through
-    gradients.
+    """Each slice of the code is rounded to the nearest vector of a codebook.
 
     -log p(x|z) + β ‖e - sg(z)‖², the vectors by running means
 

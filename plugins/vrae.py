@@ -15,8 +15,9 @@ from vaezoo.stepwise import StepsLikelihood, as_steps
 
 
 class RecurrentReader(nn.Module):
-    """x (B, T, C) and its mask (B, T) -> q(z|x), from a GRU's state after the last step there is
-    (Fabius 2014, encoder).
+    """x (B, T, C) and its mask (B, T) -> q(z|x), from a GRU's state after the last step.
+
+    Fabius & van Amersfoort 2014, encoder.
     """
 
     def __init__(self, spec: Spec) -> None:
@@ -51,8 +52,9 @@ class RecurrentWriter(nn.Module):
         return torch.tanh(self.into(z))[None]
 
     def forward(self, z: Tensor, past: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """Raw numbers (N, T, ·) and the last state, from z (N, D), the steps before (N, T, C) and a
-        state (1, N, H).
+        """Raw numbers (N, T, ·) and the last state (1, N, H).
+
+        From z (N, D), the steps before (N, T, C) and a state (1, N, H).
         """
         each = z[:, None].expand(-1, past.shape[1], -1)
         states, state = self.rnn(torch.cat([self._dropped(past), each], -1), state)

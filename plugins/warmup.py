@@ -15,8 +15,9 @@ from vaezoo.networks import Gaussian, StandardNormal, Write
 
 
 class Cyclical(ELBO):
-    """R + β KL: in each of `cycles` cycles β rises from 0 to 1 over the part `rise` of it, and
-    stays 1 for the rest.
+    """R + β KL: in each of `cycles` cycles β rises from 0 to 1, then stays 1.
+
+    The rise takes the part `rise` of a cycle.
     """
 
     def __init__(self, cycles: Count = 4, rise: Annotated[float, Field(gt=0, le=1)] = 0.5) -> None:

@@ -1,6 +1,4 @@
-"""Wasserstein autoencoders: deterministic codes, their distribution matched to the prior by one of
-three discrepancies.
-"""
+"""Wasserstein autoencoders: deterministic codes whose distribution is matched to the prior."""
 
 from abc import abstractmethod
 from collections.abc import Callable
@@ -36,8 +34,9 @@ def _imq(c: float) -> Callable[[Tensor], Tensor]:
 
 
 def sliced_wasserstein(a: Tensor, b: Tensor, directions: Tensor) -> Tensor:
-    """Mean over directions (L, D), of unit length, of the squared 2-Wasserstein distance of (N, D)
-    and (N, D) along each.
+    """Squared 2-Wasserstein distance of (N, D) and (N, D), a mean over directions.
+
+    The directions (L, D) are of unit length; along each the distance is exact.
     """
     return ((a @ directions.T).sort(0).values - (b @ directions.T).sort(0).values).square().mean()
 
@@ -60,9 +59,10 @@ class Matched(Loss):
 
     @abstractmethod
     def discrepancy(self, codes: Tensor, prior: Tensor) -> Terms:
-        """The "discrepancy" that the encoder lowers, from draws (B, D) and (B, D); with it perhaps
-        "critic", what a second player lowers, and "mmd", what early stopping watches in place of a
-        discrepancy that shifts with that player.
+        """ "discrepancy", what the encoder lowers, from codes (B, D) and draws of the prior (B, D).
+
+        Perhaps also "critic", what a second player lowers, and "mmd", what early stopping watches
+        in place of a discrepancy that shifts with that player.
         """
 
     def forward(self, model: Model, x: Tensor, c: Tensor | None, progress: float) -> Terms:
@@ -75,8 +75,9 @@ class Matched(Loss):
 
 
 class MMD(Matched):
-    """R + λ MMD²(q(z), p(z)) under inverse multiquadratics (Tolstikhin et al. 2018,
-    arXiv:1711.01558, alg. 2).
+    """R + λ MMD²(q(z), p(z)) under inverse multiquadratics.
+
+    Tolstikhin et al. 2018, arXiv:1711.01558, alg. 2.
     """
 
     def discrepancy(self, codes: Tensor, prior: Tensor) -> Terms:
@@ -84,8 +85,9 @@ class MMD(Matched):
 
 
 class Sliced(Matched):
-    """R + λ E_θ W₂²(θ·q(z), θ·p(z)) over random directions θ (Kolouri et al. 2018,
-    arXiv:1804.01947, §3).
+    """R + λ E_θ W₂²(θ·q(z), θ·p(z)) over random directions θ.
+
+    Kolouri et al. 2018, arXiv:1804.01947, §3.
     """
 
     def __init__(self, weight: NonNegative = 10.0, directions: Count = 50) -> None:
@@ -103,8 +105,9 @@ class Sliced(Matched):
 
 
 class Critic(Matched):
-    """R - λ log odds that a code is a draw of the prior, by a critic that learns to tell
-    (arXiv:1711.01558, alg. 1).
+    """R - λ log odds that a code is a draw of the prior, by a critic that learns to tell.
+
+    Tolstikhin et al. 2018, arXiv:1711.01558, alg. 1.
     """
 
     def __init__(self, spec: Spec, weight: NonNegative = 1.0) -> None:
@@ -122,8 +125,7 @@ class Critic(Matched):
 
 @tags("deterministic")
 def wae_mmd(spec: Spec, weight: NonNegative = 10.0) -> VAE:
-    """Holds the distribution of all codes to the prior by maximum mean discrepancy; no single code
-    is held.
+    """Holds the distribution of all codes to the prior by maximum mean discrepancy.
 
     R + λ MMD²(q(z), p(z)), λ called `weight`.
 
@@ -161,8 +163,7 @@ def wae_gan(spec: Spec, weight: NonNegative = 1.0, critic_lr: Positive = 0.5) ->
 
 @tags("deterministic")
 def swae(spec: Spec, weight: NonNegative = 10.0, directions: Count = 50) -> VAE:
-    """Holds the distribution of all codes to the prior by Wasserstein distances along random
-    directions, exact in each.
+    """Holds the distribution of all codes to the prior along random directions.
 
     R + λ D E_θ W₂²(θ·q(z), θ·p(z)), by sorting; D, the dimension of z, makes one λ serve all sizes
     of code.
