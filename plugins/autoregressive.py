@@ -48,10 +48,11 @@ class RNN(Parallel):
 def rnn(spec: Spec) -> RNN:
     """No latent at all: a recurrent network that predicts each step from those before it.
 
-    −Σ_t log p(x_t|x_<t), the exact −log p(x): elbo is log p(x), KL is 0.
+    −Σ_t log p(x_t|x_<t), the exact −log p(x): elbo is log p(x), KL is 0
 
-    Paper: Boulanger-Lewandowski, Bengio, Vincent 2012, arXiv:1206.6392, whose plain RNN it is, with
-    a GRU (Cho et al. 2014, arXiv:1406.1078) in place of tanh units.
+    Paper: Boulanger-Lewandowski, Bengio, Vincent 2012, "Modeling Temporal Dependencies in
+    High-Dimensional Sequences", arXiv:1206.6392, whose plain RNN it is, with a GRU (Cho et al.
+    2014, arXiv:1406.1078) in place of tanh units.
     """
     return RNN(spec)
 

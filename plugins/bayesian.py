@@ -1,6 +1,6 @@
 """Decoders whose weights are random: a Gaussian over every weight, or dropout that stays on.
 
-Each draw k of each row has weights of its own: log_w of K draws targets E_θ p(x|θ), the predictive
+Each draw k of each row has its own weights: log_w of K draws targets E_θ p(x|θ), the predictive
 density, whose bound E_θ E_q(z|x) log p(x|z, θ) - KL(q(z|x) ‖ p(z)) the tables call elbo. What is
 known of the weights is not charged there. Random are the layers that a code passes once: all of the
 decoder mlp; the linear layers before the convolutions of conv, or before the recurrence of rnn. In
@@ -29,7 +29,7 @@ Rate = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Random(nn.Module):
-    """A layer whose weights are drawn anew for every code."""
+    """A layer with a new draw of its weights for every code."""
 
     @abstractmethod
     def fixed(self) -> nn.Module:
@@ -187,14 +187,14 @@ def _with(spec: Spec, decoder: Write, loss: Loss) -> RandomWeights:
 
 @tags("bayesian")
 def bayes(spec: Spec, scale: Positive = 1.0, start: Positive = 0.03) -> VAE:
-    """The decoder's weights have a variational posterior of their own.
+    """The decoder's weights have a variational posterior too.
 
     R + KL + KL(q(θ) ‖ p(θ))/N, q(θ) = N(μ, diag σ²) with σ = `start` at first, p(θ) = N(0, scale²)
 
     Paper: Kingma & Welling 2014, "Auto-Encoding Variational Bayes", arXiv:1312.6114, appendix F;
     drawn by local reparameterisation (Kingma, Salimans & Welling 2015, arXiv:1506.02557). With few
-    rows the weights' KL outweighs what they can say: a narrower prior empties the codes. Of conv
-    and rnn decoders the first linear layers are random.
+    rows the weights' KL outweighs what the data say of them, and a narrower prior empties the
+    codes. Of conv and rnn decoders the first linear layers are random.
     """
     decoder = Write(spec)
     for owner, name, layer in layers(decoder):
@@ -211,8 +211,8 @@ def dropout(spec: Spec, rate: Rate = 0.1) -> VAE:
 
     Paper: Gal & Ghahramani 2016, "Dropout as a Bayesian Approximation: Representing Model
     Uncertainty in Deep Learning", arXiv:1506.02142, there for regression and classification and
-    with weight decay, which is left out here. The code itself is kept whole; what the decoder's
-    hidden layers give is not.
+    with weight decay, which is left out here. Dropout is on the outputs of the decoder's hidden
+    layers, not on the code.
     """
     decoder = Write(spec)
     for owner, name, layer in layers(decoder):

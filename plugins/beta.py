@@ -40,10 +40,10 @@ def annealed(spec: Spec, gamma: Positive = 10.0, capacity: NonNegative = 5.0) ->
 
     R + γ |KL - C|, C from 0 to `capacity` nats
 
-    Paper: Burgess et al. 2018, "Understanding disentangling in β-VAE", arXiv:1804.03599, eq. 8. It
-    takes γ = 1000 and C up to 25 nats on images of 64×64, where R is a hundred times ours on 8×8
-    ones: there γ would drown R, and a C that the data have no use for is paid in the bound. Choose
-    C near the rate that a plain VAE ends at.
+    Paper: Burgess et al. 2018, "Understanding disentangling in β-VAE", arXiv:1804.03599, eq. 8. The
+    paper has γ = 1000 and C up to 25 nats, for images of 64×64. On 8×8 images, where R is a hundred
+    times smaller, γ = 1000 would dominate R, and a C above the rate that the data need lowers the
+    bound. Choose C near the rate of a trained plain VAE.
     """
     return VAE(Gaussian(spec), Write(spec), StandardNormal(spec), Capacity(gamma, capacity))
 

@@ -282,11 +282,12 @@ def gumbel(
 ) -> Model:
     """The codes are G categorical variables, relaxed by the Gumbel-softmax in training.
 
-    Minimises E_relaxed[-log p(x|z)] + KL(q(z|x) ‖ p(z)) of the classes, the temperature falling
-    exponentially over the training; evaluates the bound of the discrete model. Terms: relaxed,
-    discrete. spec.latent is not used.
+    E_relaxed[-log p(x|z)] + KL(q(z|x) ‖ p(z)), with the KL of the classes
 
-    Paper: Jang, Gu & Poole 2017, Categorical reparameterization with Gumbel-softmax,
+    The temperature falls exponentially over the training. Evaluation is of the discrete model; the
+    terms `relaxed` and `discrete` are both bounds. spec.latent is not used.
+
+    Paper: Jang, Gu & Poole 2017, "Categorical Reparameterization with Gumbel-Softmax",
     arXiv:1611.01144; the falling temperature: §2.2.
     """
     encoder = Categorical(spec, groups, classes, hottest)
@@ -306,13 +307,15 @@ def joint(
 ) -> Model:
     """A normal code and a categorical one, each held to a capacity that rises in training.
 
-    Minimises R + γ |KL_z - C_z| + γ |KL_c - C_c|, C_z rising to `continuous` and C_c to `discrete`
-    nats, but not above G log M. The table's bound is that of the discrete model with β = 1.
+    R + γ |KL_z - C_z| + γ |KL_c - C_c|
 
-    Paper: Dupont 2018, Learning disentangled joint continuous and discrete representations,
-    arXiv:1804.00104; both capacities 5 and temperature 0.67 are the paper's for MNIST. Its γ = 30
-    drowns R on small images, where R is about 20 nats and not 100: on 8×8 digits the bound then
-    ends below that of independent pixels. Hence 3.
+    C_z rises to `continuous` nats and C_c to `discrete` nats, but not above G log M. The table's
+    bound is that of the discrete model with β = 1.
+
+    Paper: Dupont 2018, "Learning Disentangled Joint Continuous and Discrete Representations",
+    arXiv:1804.00104; both capacities 5 and temperature 0.67 are the paper's for MNIST. Here γ is 3.
+    The paper's 30 is for images with R of about 100 nats; on 8×8 digits, where R is about 20, it
+    would dominate R, and the bound would end below that of independent pixels.
     """
     most = min(discrete, groups * math.log(classes))
     return Joint(spec, groups, classes, Capacities(temperature, gamma, continuous, most, until))

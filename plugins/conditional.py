@@ -31,8 +31,8 @@ def cvae(spec: Spec) -> VAE:
     R + KL(q(z|x, c) ‖ p(z|c)), a bound on log p(x|c)
 
     Paper: Sohn, Lee & Yan 2015, "Learning Structured Output Representation using Deep Conditional
-    Generative Models", NeurIPS 28, eq. 4 (its x is our condition c, its y our x). A network of its
-    own: the prior's.
+    Generative Models", NeurIPS 28, eq. 4 (its x is our condition c, its y our x). One network more:
+    the prior's.
     """
     seen = spec.conditioned()
     return VAE(Gaussian(seen), Write(seen), Conditional(seen), ELBO())

@@ -15,7 +15,8 @@ def cb(spec: Spec) -> VAE:
     R + KL, log p(x|z) = Σ x log λ + (1 - x) log(1 - λ) + log C(λ), C(λ) = 2 tanh⁻¹(1 - 2λ) / (1 -
     2λ), λ = sigmoid(raw).
 
-    Paper: Loaiza-Ganem & Cunningham 2019, arXiv:1907.06845, eqs. 6 and 7.
+    Paper: Loaiza-Ganem & Cunningham 2019, "The Continuous Bernoulli: Fixing a Pervasive Error in
+    Variational Autoencoders", arXiv:1907.06845, eqs. 6 and 7.
     """
     if spec.likelihood == "normal":
         raise Unsupported(

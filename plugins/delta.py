@@ -92,9 +92,9 @@ def widest_scale(rate: float) -> float:
 def bn(spec: Spec, gamma: Positive = 0.7) -> Model:
     """The posterior means are batch-normalised to a spread γ, so the mean KL cannot vanish.
 
-    Minimises R + KL, with E_x KL ≥ ½ Σ_j (γ² + β_j²).
+    R + KL, where E_x KL ≥ ½ Σ_j (γ² + β_j²)
 
-    Paper: Zhu et al. 2020, A batch normalized inference network keeps the KL vanishing away,
+    Paper: Zhu et al. 2020, "A Batch Normalized Inference Network Keeps the KL Vanishing Away",
     arXiv:2004.12585, §3, alg. 1.
     """
     return VAE(BatchNormalised(spec, gamma), Write(spec), StandardNormal(spec), ELBO())
@@ -104,11 +104,14 @@ def bn(spec: Spec, gamma: Positive = 0.7) -> Model:
 def delta(spec: Spec, delta: Positive = 1.0) -> Model:
     """The posterior is always narrower than the prior, so every x spends at least δ nats.
 
-    Minimises R + KL, with KL ≥ δ for every x. The paper's main form is an AR(1) prior over a
-    sequence of latents with an independent posterior; this is its first idea, unequal scales of two
-    Gaussians, for latents without an order.
+    R + KL, where KL ≥ δ for every x
 
-    Paper: Razavi et al. 2019, Preventing posterior collapse with delta-VAEs, arXiv:1901.03416, §2.
+    The paper's main form is an AR(1) prior over a sequence of latents with an independent
+    posterior; this is its first idea, unequal scales of two Gaussians, for latents without an
+    order.
+
+    Paper: Razavi et al. 2019, "Preventing Posterior Collapse with delta-VAEs", arXiv:1901.03416,
+    §2.
     """
     return VAE(Committed(spec, delta), Write(spec), StandardNormal(spec), ELBO())
 

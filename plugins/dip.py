@@ -62,12 +62,13 @@ class DisentangledPrior(Loss):
 def dip1(spec: Spec, off: NonNegative = 10.0, diagonal: NonNegative = 100.0) -> VAE:
     """Pulls the covariance of the posterior means to the identity.
 
-    R + KL + λ_od Σ_{i≠j} C_ij² + λ_d Σ_i (C_ii - 1)², C = Cov_x μ(x).
+    R + KL + λ_od Σ_{i≠j} C_ij² + λ_d Σ_i (C_ii - 1)², C = Cov_x μ(x)
 
     C is of the minibatch. The paper's λ_d = 10 λ_od; λ_od is chosen for each data set there, 10 for
     binary images.
 
-    Paper: Kumar, Sattigeri & Balakrishnan 2018, arXiv:1711.00848, eq. 6 (DIP-VAE-I).
+    Paper: Kumar, Sattigeri & Balakrishnan 2018, "Variational Inference of Disentangled Latent
+    Concepts from Unlabeled Observations", arXiv:1711.00848, eq. 6 (DIP-VAE-I).
     """
     return VAE(
         Gaussian(spec), Write(spec), StandardNormal(spec), DisentangledPrior(off, diagonal, "i")
@@ -79,11 +80,12 @@ def dip2(spec: Spec, off: NonNegative = 10.0, diagonal: NonNegative = 10.0) -> V
     """Pulls the covariance of the aggregate posterior itself to the identity.
 
     R + KL + λ_od Σ_{i≠j} C_ij² + λ_d Σ_i (C_ii - 1)², C = Cov_x μ(x) + E_x diag σ²(x), the
-    covariance of q(z).
+    covariance of q(z)
 
     The paper's λ_d = λ_od.
 
-    Paper: Kumar, Sattigeri & Balakrishnan 2018, arXiv:1711.00848, eqs. 5 and 7 (DIP-VAE-II).
+    Paper: Kumar, Sattigeri & Balakrishnan 2018, "Variational Inference of Disentangled Latent
+    Concepts from Unlabeled Observations", arXiv:1711.00848, eqs. 5 and 7 (DIP-VAE-II).
     """
     return VAE(
         Gaussian(spec), Write(spec), StandardNormal(spec), DisentangledPrior(off, diagonal, "ii")

@@ -149,10 +149,10 @@ def dkf(spec: Spec, particles: Particles = 0) -> DKF:
     """A Markov chain of latents with network transitions; each q sees the whole sequence.
 
     Σ_t −log p(x_t|z_t) + KL(q(z_t|x_1:T) ‖ p(z_t|z_t-1)); with `particles`, −log p̂ of a filter of
-    that many (FIVO).
+    that many (FIVO)
 
-    Paper: Krishnan, Shalit, Sontag 2015, arXiv:1511.05121, the model and the bidirectional
-    posterior ("q-BRNN").
+    Paper: Krishnan, Shalit, Sontag 2015, "Deep Kalman Filters", arXiv:1511.05121, the model and the
+    bidirectional posterior ("q-BRNN").
     """
     return DKF(spec, particles)
 
@@ -163,12 +163,13 @@ def dmm(spec: Spec, linear: bool = False, particles: Particles = 0) -> DMM:
 
     Σ_t −log p(x_t|z_t) + KL(q(z_t|z_t-1, x_t:T) ‖ p(z_t|z_t-1)); `linear` makes transitions and
     emissions linear maps, so that the best bound is the likelihood of a Kalman filter; with
-    `particles`, −log p̂ of a filter (FIVO).
+    `particles`, −log p̂ of a filter (FIVO)
 
-    Paper: Krishnan, Shalit, Sontag 2017, arXiv:1609.09869, "Deep Markov models" (gated transition)
-    and "Structured inference networks" (ST-R, the combiner). p(z_1) is learned, and q(z_1|x) has a
-    last layer of its own, since it knows no z_0; with one layer for all steps no linear-Gaussian
-    chain is matched. A GRU stands in place of the plain recurrence.
+    Paper: Krishnan, Shalit, Sontag 2017, "Structured Inference Networks for Nonlinear State Space
+    Models", arXiv:1609.09869, sections "Deep Markov models" (gated transition) and "Structured
+    inference networks" (ST-R, the combiner). p(z_1) is learned, and q(z_1|x), which knows no z_0,
+    has its own last layer: with one layer for all steps no linear-Gaussian chain could be matched.
+    A GRU stands in place of the plain recurrence.
     """
     return DMM(spec, linear, particles)
 

@@ -99,11 +99,12 @@ class DSAE(Model):
 def dsae(spec: Spec) -> DSAE:
     """One latent f for what stays the same in a sequence, one a step for what moves.
 
-    −E_q Σ_t log p(x_t|z_t, f) + KL(q(f|x) ‖ N(0, I)) + Σ_t KL(q(z_t|f, x) ‖ p(z_t|z_<t)). Codes are
-    those of f.
+    −E_q Σ_t log p(x_t|z_t, f) + KL(q(f|x) ‖ N(0, I)) + Σ_t KL(q(z_t|f, x) ‖ p(z_t|z_<t))
 
-    Paper: Li & Mandt 2018, arXiv:1803.02991, §2 (generative model, and the "full" posterior). GRUs
-    in place of LSTMs.
+    The codes in the tables are those of f.
+
+    Paper: Li & Mandt 2018, "Disentangled Sequential Autoencoder", arXiv:1803.02991, §2 (generative
+    model, and the "full" posterior). GRUs in place of LSTMs.
     """
     return DSAE(spec)
 

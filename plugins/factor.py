@@ -75,7 +75,7 @@ def factor(spec: Spec, gamma: NonNegative = 6.4) -> VAE:
     Paper: Kim & Mnih 2018, "Disentangling by Factorising", arXiv:1802.05983, eq. 2 and algorithm 2.
     The algorithm draws two minibatches a step; here they are the two halves of one, and R + KL is a
     mean over both. The critic has three hidden layers of the shared width where the paper's has six
-    of 1,000. A network of its own: the critic.
+    of 1,000. One network more: the critic.
     """
     return VAE(Gaussian(spec), Write(spec), StandardNormal(spec), Factor(spec, gamma))
 

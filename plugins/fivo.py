@@ -12,8 +12,8 @@ from vaezoo.hyperparameters import Count, Fraction
 def fivo(particles: Count = 4, threshold: Fraction = 0.5) -> FIVO:
     """−log Π_t Σ_k w_t-1^k α_t^k, a bound by a particle filter, for models with steps.
 
-    Paper: Maddison, Lawson, Tucker, Heess, Norouzi, Mnih, Doucet, Teh 2017, arXiv:1705.09279, §3
-    and algorithm 1.
+    Paper: Maddison, Lawson, Tucker, Heess, Norouzi, Mnih, Doucet, Teh 2017, "Filtering Variational
+    Objectives", arXiv:1705.09279, §3 and algorithm 1.
     """
     return FIVO(particles, threshold)
 

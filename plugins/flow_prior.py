@@ -78,12 +78,13 @@ def flow_prior(
 ) -> Model:
     """The prior is a normalising flow, learned with everything else.
 
-    Minimises R + E_q[log q(z|x) - log N(f(z); 0, I) - log |det ∂f/∂z|]. The flow's networks are its
-    own.
+    R + E_q[log q(z|x) - log N(f(z); 0, I) - log |det ∂f/∂z|]
 
-    Paper: Dinh, Sohl-Dickstein & Bengio 2017, Density estimation using Real NVP, arXiv:1605.08803;
-    as a prior, Chen et al. 2017, Variational lossy autoencoder, arXiv:1611.02731, §3.2 (there an
-    autoregressive flow: kind=maf).
+    The flow's networks are its own.
+
+    Paper: Dinh, Sohl-Dickstein & Bengio 2017, "Density Estimation using Real NVP",
+    arXiv:1605.08803; as a prior, Chen et al. 2017, "Variational Lossy Autoencoder",
+    arXiv:1611.02731, §3.2 (there an autoregressive flow: kind=maf).
     """
     return VAE(Gaussian(spec), Write(spec), FlowPrior(spec, kind, depth), ELBO())
 

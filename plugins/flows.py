@@ -205,10 +205,11 @@ class Autoregressive(Encoder):
 def planar(spec: Spec, depth: Count = 4) -> Model:
     """The Gaussian draw is bent `depth` times along one direction.
 
-    Minimises R + E_q[log q(z_K|x) - log p(z_K)], with log q(z_K) = log q(z_0) - Σ log |1 +
-    û_kᵀψ_k(z_{k-1})|. Every number of every step comes from x.
+    R + E_q[log q(z_K|x) - log p(z_K)], log q(z_K) = log q(z_0) - Σ_k log |1 + û_kᵀψ_k(z_{k-1})|
 
-    Paper: Rezende & Mohamed 2015, Variational inference with normalizing flows, arXiv:1505.05770.
+    Every number of every step comes from x.
+
+    Paper: Rezende & Mohamed 2015, "Variational Inference with Normalizing Flows", arXiv:1505.05770.
     """
     return VAE(Planar(spec, depth), Write(spec), StandardNormal(spec), ELBO())
 
@@ -217,10 +218,9 @@ def planar(spec: Spec, depth: Count = 4) -> Model:
 def sylvester(spec: Spec, depth: Count = 2, reflections: Count = 4) -> Model:
     """The Gaussian draw is bent `depth` times along all directions at once.
 
-    Minimises R + E_q[log q(z_K|x) - log p(z_K)], with log |det| = Σ_i log(1 + (1 - a_i²) r_ii
-    r̃_ii) for each step.
+    R + E_q[log q(z_K|x) - log p(z_K)], log |det| = Σ_i log(1 + (1 - a_i²) r_ii r̃_ii) for each step
 
-    Paper: van den Berg, Hasenclever, Tomczak & Welling 2018, Sylvester normalizing flows,
+    Paper: van den Berg, Hasenclever, Tomczak & Welling 2018, "Sylvester Normalizing Flows",
     arXiv:1803.05649, §3 (H-SNF).
     """
     return VAE(Sylvester(spec, depth, reflections), Write(spec), StandardNormal(spec), ELBO())
@@ -230,10 +230,12 @@ def sylvester(spec: Spec, depth: Count = 2, reflections: Count = 4) -> Model:
 def householder(spec: Spec, depth: Count = 4) -> Model:
     """The Gaussian draw is mirrored `depth` times, which gives q(z|x) a full covariance.
 
-    Minimises R + E_q[log q(z_0|x) - log p(z_K)]: mirrors preserve volume. With the prior N(0, I)
-    they change neither term of KL, only which directions the decoder sees.
+    R + E_q[log q(z_0|x) - log p(z_K)], for mirrors preserve volume
 
-    Paper: Tomczak & Welling 2016, Improving VAEs using Householder flow, arXiv:1611.09630.
+    With the prior N(0, I) they change neither term of KL, only which directions the decoder sees.
+
+    Paper: Tomczak & Welling 2016, "Improving Variational Auto-Encoders using Householder Flow",
+    arXiv:1611.09630.
     """
     return VAE(Householder(spec, depth), Write(spec), StandardNormal(spec), ELBO())
 
@@ -242,10 +244,11 @@ def householder(spec: Spec, depth: Count = 4) -> Model:
 def iaf(spec: Spec, depth: Count = 2) -> Model:
     """The Gaussian draw passes `depth` masked autoregressive networks.
 
-    Minimises R + E_q[log q(z_K|x) - log p(z_K)], with log |det| = Σ_d log σ_d for each step. The
-    masked networks are its own: one hidden layer of the spec's width each.
+    R + E_q[log q(z_K|x) - log p(z_K)], log |det| = Σ_d log σ_d for each step
 
-    Paper: Kingma et al. 2016, Improving variational inference with inverse autoregressive flow,
+    The masked networks are its own: one hidden layer of the spec's width each.
+
+    Paper: Kingma et al. 2016, "Improving Variational Inference with Inverse Autoregressive Flow",
     arXiv:1606.04934, alg. 1.
     """
     return VAE(Autoregressive(spec, depth), Write(spec), StandardNormal(spec), ELBO())

@@ -42,11 +42,12 @@ class Frames(Parallel):
 
 @tags("recurrent", "baseline")
 def frames(spec: Spec) -> Frames:
-    """No recurrence: every step is a VAE of its own, with the weights of all others.
+    """No recurrence: one VAE for single steps, applied to each.
 
-    Σ_t −E_q log p(x_t|z_t) + KL(q(z_t|x_t) ‖ N(0, I)), the bound of a VAE whose rows are steps.
+    Σ_t −E_q log p(x_t|z_t) + KL(q(z_t|x_t) ‖ N(0, I)), the bound of a VAE whose rows are steps
 
-    Paper: Kingma & Welling 2014, arXiv:1312.6114, eq. 10, a step in place of a data point.
+    Paper: Kingma & Welling 2014, "Auto-Encoding Variational Bayes", arXiv:1312.6114, eq. 10, a step
+    in place of a data point.
     """
     return Frames(spec)
 

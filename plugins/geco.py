@@ -89,8 +89,9 @@ def geco(
 ) -> VAE:
     """Asks for a quality of reconstruction, and finds the least rate that gives it.
 
-    KL + λ (Σ (x - E p(x|z))² - κ²), λ rising while the target κ = `tolerance` (a root mean square
-    over entries) is missed
+    KL + λ (Σ (x - E p(x|z))² - κ²)
+
+    λ rises while the target κ = `tolerance`, a root mean square over entries, is missed.
 
     Paper: Rezende & Viola 2018, "Taming VAEs", arXiv:1810.00597, algorithm 1 with the
     reconstruction constraint of its table 1. λ moves by the constraint relative to its target, so

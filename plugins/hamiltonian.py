@@ -133,10 +133,12 @@ class Hamiltonian(Encoder):
 def hvae(spec: Spec, steps: Steps = 2, largest: Positive = 0.5, hottest: Positive = 2.0) -> Model:
     """The encoder's draw is moved by Hamiltonian dynamics towards the posterior.
 
-    Minimises -E[log p(x, z_K) + log N(ρ_K; 0, I) - log q(z_0|x) - log N(ρ_0; 0, T_0 I) - (D/2) log
-    T_0]. With steps=0 it is the plain VAE. The table's KL is the sampled one, with ρ's share in it.
+    -E[log p(x, z_K) + log N(ρ_K; 0, I) - log q(z_0|x) - log N(ρ_0; 0, T_0 I) - (D/2) log T_0]
 
-    Paper: Caterini, Doucet & Sejdinovic 2018, Hamiltonian variational auto-encoder,
+    The dynamics has no networks. With steps=0 it is the plain VAE. The table's KL is the sampled
+    one, with ρ's share in it.
+
+    Paper: Caterini, Doucet & Sejdinovic 2018, "Hamiltonian Variational Auto-Encoder",
     arXiv:1805.11328, §3, alg. 1; schedule and limits of step and temperature as in the authors'
     code (hvae-nips, mnist/models.py, fixed tempering).
     """

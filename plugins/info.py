@@ -43,13 +43,14 @@ class InfoLoss(Loss):
 def info(spec: Spec, alpha: Real = 0.5, weight: NonNegative = 100.0) -> VAE:
     """Keeps information in the code: the prior holds the aggregate, not each posterior.
 
-    R + (1 - α) KL + (α + λ - 1) MMD(q(z), p(z)), λ called `weight`.
+    R + (1 - α) KL + (α + λ - 1) MMD(q(z), p(z)), λ called `weight`
 
     The kernel is Gaussian with variance D, the dimension of z. α = 0 and λ = 1 is the plain bound;
-    α = 1, the paper's MMD-VAE, leaves single posteriors unheld: they shrink to points, with a poor
-    ELBO, so the default is between.
+    α = 1 is the paper's MMD-VAE, in which nothing holds a single posterior: they shrink to points,
+    and the ELBO is poor. The default lies between.
 
-    Paper: Zhao, Song & Ermon 2017, arXiv:1706.02262, eq. 6, and §3.2 for the MMD.
+    Paper: Zhao, Song & Ermon 2017, "InfoVAE: Information Maximizing Variational Autoencoders",
+    arXiv:1706.02262, eq. 6, and §3.2 for the MMD.
     """
     return VAE(Gaussian(spec), Write(spec), StandardNormal(spec), InfoLoss(alpha, weight))
 

@@ -117,7 +117,7 @@ def ladder(spec: Spec, depth: Count = 2, until: Fraction = 0.5) -> Ladder:
     Paper: Sønderby et al. 2016, "Ladder Variational Autoencoders", arXiv:1602.02282, §2.2
     (precision-weighted posterior) and §2.3 (warm-up; without one the layers collapse). No batch
     normalisation, which the paper adds; every layer is as wide as the spec's latent, where the
-    paper's shrink. Networks of its own: one hidden layer up and one down a level.
+    paper's shrink. More networks: one hidden layer up and one down a level.
     """
     return Ladder(spec, depth, WarmUp(until))
 
@@ -129,8 +129,8 @@ def two_level(spec: Spec, components: Count = 100, until: Fraction = 0.3) -> Two
     R + β(t) [KL(q(z_2|x) ‖ (1/M) Σ_m q(z_2|u_m)) + KL(q(z_1|x, z_2) ‖ p(z_1|z_2))]
 
     Paper: Tomczak & Welling 2018, "VAE with a VampPrior", arXiv:1705.07120, §4 (hierarchical
-    VampPrior). M = 500 there. Networks of its own: a second encoder body, and the two networks
-    between the latents.
+    VampPrior). M = 500 there. More networks: a second encoder body, and the two networks between
+    the latents.
     """
     if spec.condition:
         raise Unsupported(

@@ -90,16 +90,19 @@ class Lagging(Loss):
 def lagging(spec: Spec, inner: Count = 10) -> VAE:
     """Lets the encoder catch up with the decoder while I(x; z) still rises.
 
-    R + KL. At first the encoder learns at every step, decoder and prior at one in `inner` + 1; from
-    the first epoch in which I(x; z) fell, all learn together.
+    R + KL
+
+    At first the encoder learns at every step, decoder and prior at one in `inner` + 1; from the
+    first epoch in which I(x; z) fell, all learn together.
 
     The paper runs the encoder to convergence (at most 100 steps) between two steps of the decoder,
     with plain gradient descent, and measures I(x; z) on the validation split. Here a step is a step
     of the common budget, I(x; z) is the mean over the epoch's minibatches (at most the log of their
-    size), and under Adam the decoder's one gradient is smeared over the steps at which it waits.
-    The minibatch is inferred twice, once for each side.
+    size), and Adam spreads the decoder's one gradient over the steps at which it waits. The
+    minibatch is inferred twice, once for each side.
 
-    Paper: He, Spokoyny, Neubig & Berg-Kirkpatrick 2019, arXiv:1901.05534, alg. 1 and §4.
+    Paper: He, Spokoyny, Neubig & Berg-Kirkpatrick 2019, "Lagging Inference Networks and Posterior
+    Collapse in Variational Autoencoders", arXiv:1901.05534, alg. 1 and §4.
     """
     return VAE(Gaussian(spec), Write(spec), StandardNormal(spec), Lagging(spec, inner))
 

@@ -30,9 +30,10 @@ def logistic(spec: Spec) -> VAE:
     """A logistic distribution gathered into the levels a pixel can take, with one learned scale.
 
     R + KL, p(x|z) = σ((x + δ - μ)/s) - σ((x - δ - μ)/s), δ half the distance of two levels; the
-    first and the last level take the tails.
+    first and the last level take the tails
 
-    Paper: Kingma et al. 2016, arXiv:1606.04934, appendix C.
+    Paper: Kingma et al. 2016, "Improving Variational Inference with Inverse Autoregressive Flow",
+    arXiv:1606.04934, appendix C.
     """
     spec = as_logistic(spec)
     return VAE(Gaussian(spec), Write(spec), StandardNormal(spec), ELBO())

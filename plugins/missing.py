@@ -34,9 +34,10 @@ def missing(spec: Spec, k: Count = 20) -> VAE:
     -log (1/K) Σ_k p(x_o|z_k) p(z_k) / q(z_k|x_o), where q reads 0 in place of what is missing
 
     Paper: Mattei & Frellsen 2019, "MIWAE: Deep Generative Modelling and Imputation of Incomplete
-    Data Sets", arXiv:1812.02633, for entries missing at random. Other variants too leave out the
-    entries that are missing; they differ in the bound. With nothing missing it is the bound of the
-    variant iwae. The paper's q is a Student's t for continuous data; here it is Gaussian.
+    Data Sets", arXiv:1812.02633, for entries missing at random. Other variants leave out missing
+    entries too; what is special here is the bound, under which training and imputation weigh the
+    same draws. With nothing missing it is the bound of `iwae`. The paper's q is a Student's t for
+    continuous data; here it is Gaussian.
     """
     return VAE(Gaussian(spec), Write(spec), StandardNormal(spec), Observation(k))
 

@@ -29,10 +29,10 @@ class Mixture(Prior):
 def gmm(spec: Spec, components: Count = 10) -> Model:
     """The prior is a mixture of Gaussians, learned with everything else.
 
-    Minimises R + E_q[log q(z|x) - log Σ_m π_m N(z; μ_m, σ_m²)].
+    R + E_q[log q(z|x) - log Σ_m π_m N(z; μ_m, σ_m²)]
 
-    Paper: no one paper; it is the baseline called MoG prior in Tomczak & Welling 2018, VAE with a
-    VampPrior, arXiv:1705.07120, §4.
+    Paper: no one paper; it is the baseline called MoG prior in Tomczak & Welling 2018, "VAE with a
+    VampPrior", arXiv:1705.07120, §4.
     """
     return VAE(Gaussian(spec), Write(spec), Mixture(spec, components), ELBO())
 

@@ -151,12 +151,15 @@ def ms_ssim(x: Tensor, y: Tensor) -> Tensor:
 def msssim(spec: Spec, weight: Positive = 1.0) -> VAE:
     """Judges by local luminance, contrast and structure at several scales, as the eye does.
 
-    λ D (1 - MS-SSIM(x, x̂)) + KL, D pixels, x̂ the mean of p(x|z), λ called `weight`.
+    λ D (1 - MS-SSIM(x, x̂)) + KL, D pixels, x̂ the mean of p(x|z), λ called `weight`
 
-    Only the scale of p(x|z) is trained as a likelihood: the ELBO is a true bound of a model trained
-    for something else. Small images have fewer scales than five, and 8×8 ones narrower windows.
+    Only the scale of p(x|z) is trained as a likelihood: the ELBO is a true bound, but of a model
+    trained for another objective. Small images have fewer scales than five, and 8×8 ones narrower
+    windows.
 
-    Paper: Snell et al. 2015, arXiv:1511.06409, §3; MS-SSIM: Wang, Simoncelli & Bovik 2003, eq. 7.
+    Paper: Snell et al. 2015, "Learning to Generate Images with Perceptual Similarity Metrics",
+    arXiv:1511.06409, §3; MS-SSIM: Wang, Simoncelli & Bovik 2003, "Multiscale Structural Similarity
+    for Image Quality Assessment", eq. 7.
     """
     return VAE(
         Gaussian(spec), Write(spec), StandardNormal(spec), StructuralSimilarity(spec, weight)
@@ -168,10 +171,10 @@ def logcosh(spec: Spec, weight: Positive = 10.0, steepness: Positive = 1.0) -> V
     """Judges by an error that grows as the square at first and linearly far away.
 
     λ Σ log cosh(a (x̂ - x)) / a + KL, x̂ the mean of p(x|z), λ called `weight`, a called
-    `steepness`.
+    `steepness`
 
-    Only the scale of p(x|z) is trained as a likelihood: the ELBO is a true bound of a model trained
-    for something else.
+    Only the scale of p(x|z) is trained as a likelihood: the ELBO is a true bound, but of a model
+    trained for another objective.
 
     Paper: Chen, Chen & Feng 2019, "Log hyperbolic cosine loss improves variational auto-encoder",
     OpenReview rkglvsC9Ym.

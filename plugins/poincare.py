@@ -180,12 +180,13 @@ class Gyroplanes(Decoder):
 def poincare(spec: Spec, curvature: Positive = 1.0, gyroplanes: bool = True) -> Model:
     """The codes lie in a hyperbolic space, whose volume grows exponentially, as a tree's leaves do.
 
-    Minimises R + E_q[log q(z|x) - log p(z)], both wrapped normals. With gyroplanes=false the
-    decoder reads z's coordinates in the ball as they are; gyroplanes add a layer of the spec's
-    width.
+    R + E_q[log q(z|x) - log p(z)], both wrapped normals
 
-    Paper: Mathieu et al. 2019, Continuous hierarchical representations with Poincaré variational
-    auto-encoders, arXiv:1901.06033, §3.
+    With gyroplanes=false the decoder reads z's coordinates in the ball as they are; gyroplanes add
+    a layer of the spec's width.
+
+    Paper: Mathieu et al. 2019, "Continuous Hierarchical Representations with Poincaré Variational
+    Auto-Encoders", arXiv:1901.06033, §3.
     """
     encoder = Wrapped(spec, curvature)
     decoder = Gyroplanes(spec, encoder) if gyroplanes else Write(spec)

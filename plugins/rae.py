@@ -182,13 +182,13 @@ def rae_l2(
     """Puts decay of the decoder's weights in the place of noise.
 
     R + β ‖z‖²/2 + λ ‖θ‖², λ called `weight`; then a mixture of `parts` Gaussians is fitted to the
-    codes, to sample from.
+    codes, to sample from
 
     R is -log p(x|z), in nats, where the paper has a squared error; its λ and β are chosen for each
     data set.
 
-    Paper: Ghosh, Sajjadi, Vergari, Black & Schölkopf 2020, arXiv:1903.12436, §3 (RAE-L2) and §4
-    (the fit).
+    Paper: Ghosh, Sajjadi, Vergari, Black & Schölkopf 2020, "From Variational to Deterministic
+    Autoencoders", arXiv:1903.12436, §3 (RAE-L2) and §4 (the fit).
     """
     return VAE(
         Deterministic(spec), Write(spec), FittedMixture(spec, parts), WeightDecay(beta, weight)
@@ -202,12 +202,13 @@ def rae_gp(
     """Puts a bound on the decoder's slope at the codes in the place of noise.
 
     R + β ‖z‖²/2 + λ ‖∂x̂/∂z‖², λ called `weight`; then a mixture of `parts` Gaussians is fitted to
-    the codes.
+    the codes
 
     ‖·‖ is the Frobenius norm of the Jacobian of the mean of p(x|z), estimated without bias by one
     random projection.
 
-    Paper: Ghosh et al. 2020, arXiv:1903.12436, §3 (RAE-GP) and §4 (the fit).
+    Paper: Ghosh et al. 2020, "From Variational to Deterministic Autoencoders", arXiv:1903.12436, §3
+    (RAE-GP) and §4 (the fit).
     """
     return VAE(
         Deterministic(spec), Write(spec), FittedMixture(spec, parts), GradientPenalty(beta, weight)
@@ -219,12 +220,13 @@ def rae_sn(spec: Spec, beta: NonNegative = 0.1, norm: Positive = 3.0, parts: Cou
     """Puts a bound on every layer's slope in the place of noise.
 
     R + β ‖z‖²/2, the weights of every layer of the decoder scaled to the spectral norm `norm`; then
-    a mixture of `parts` Gaussians is fitted to the codes.
+    a mixture of `parts` Gaussians is fitted to the codes
 
     The paper's norm is 1, in networks whose batch normalisation lets every layer grow again. The
     shared networks have none: with a norm of 1 the outputs hardly differ from one code to another.
 
-    Paper: Ghosh et al. 2020, arXiv:1903.12436, §3 (RAE-SN) and §4 (the fit).
+    Paper: Ghosh et al. 2020, "From Variational to Deterministic Autoencoders", arXiv:1903.12436, §3
+    (RAE-SN) and §4 (the fit).
     """
     return VAE(
         Deterministic(spec), SmoothWrite(spec, norm), FittedMixture(spec, parts), NoPenalty(beta)

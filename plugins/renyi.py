@@ -43,12 +43,13 @@ class RenyiBound(Loss):
 def renyi(spec: Spec, alpha: Real = 0.5, k: Count = 8) -> VAE:
     """Chooses between covering the posterior (small α) and keeping inside it (large α).
 
-    -1/(1-α) log mean_k w_k^{1-α}, w = p(x, z_k) / q(z_k|x), k draws.
+    -1/(1-α) log mean_k w_k^{1-α}, w = p(x, z_k) / q(z_k|x), k draws
 
     α = 1 is the ELBO, α = 0 the importance-weighted bound; α < 0 with many draws exceeds log p(x),
     and is not a bound.
 
-    Paper: Li & Turner 2016, arXiv:1602.02311: the bound is §3, its estimate with k draws §4.
+    Paper: Li & Turner 2016, "Rényi Divergence Variational Inference", arXiv:1602.02311: the bound
+    is §3, its estimate with k draws §4.
     """
     return VAE(Gaussian(spec), Write(spec), StandardNormal(spec), RenyiBound(alpha, k))
 

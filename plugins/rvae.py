@@ -140,11 +140,11 @@ def rvae(spec: Spec, causal: bool = True, particles: Particles = 0) -> Model:
     """Independent latents under a recurrent decoder, and a posterior of the true structure.
 
     Σ_t −log p(x_t|z_≤t) + KL(q(z_t|z_<t, x_t:T) ‖ N(0, I)); not `causal`: x_t depends on all of z,
-    z_t on all of x; with `particles`, −log p̂ of a filter of that many (FIVO), for the causal form.
+    z_t on all of x; with `particles`, −log p̂ of a filter of that many (FIVO), for the causal form
 
-    Paper: Leglaive, Alameda-Pineda, Girin, Horaud 2020, arXiv:1910.10942, causal and non-causal
-    model and posterior. The likelihood is the data's, where the paper has complex Gaussians for
-    spectrograms; GRUs in place of LSTMs.
+    Paper: Leglaive, Alameda-Pineda, Girin, Horaud 2020, "A Recurrent Variational Autoencoder for
+    Speech Enhancement", arXiv:1910.10942, causal and non-causal model and posterior. The likelihood
+    is the data's, where the paper has complex Gaussians for spectrograms; GRUs in place of LSTMs.
     """
     if causal:
         return Causal(spec, particles)

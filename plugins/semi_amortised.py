@@ -23,7 +23,7 @@ class SemiAmortised(Encoder):
 
     λ_{k+1} = λ_k + rate · v_k,  v_k = momentum · v_{k-1} + ∇_λ ELBO(x, λ_k)
 
-    λ holds μ and log σ. Each step draws z anew; each row's gradient is cut to the norm `clip` (the
+    λ holds μ and log σ. Each step draws a new z; each row's gradient is cut to the norm `clip` (the
     paper cuts at 5). The gradient for all parameters flows through the steps, exactly, where the
     paper takes finite differences of Hessians. Decoder and prior are used, not owned.
     """
@@ -98,11 +98,12 @@ def savae(
 ) -> Model:
     """A few steps of gradient ascent on each row's own ELBO improve the encoder's answer.
 
-    Minimises R + KL at the improved posterior, for encoder and decoder together, through the steps.
+    R + KL at the improved posterior, differentiated through the steps
+
     With steps=0 it is the plain VAE. The paper takes 20 steps on images; a step costs about one
     training step of the plain VAE.
 
-    Paper: Kim et al. 2018, Semi-amortized variational autoencoders, arXiv:1802.02550, §3 and
+    Paper: Kim et al. 2018, "Semi-Amortized Variational Autoencoders", arXiv:1802.02550, §3 and
     algorithm 1; momentum as in the authors' code.
     """
     decoder = Write(spec)

@@ -195,8 +195,8 @@ def m2(spec: Spec, labels: Labels = 100, alpha: NonNegative = 0.1) -> M2:
     Paper: Kingma, Rezende, Mohamed & Welling 2014, "Semi-supervised Learning with Deep Generative
     Models", arXiv:1406.5298, model M2, whose α is 0.1 N for sums over the data: 0.1 for means. Sums
     over classes are exact. The likelihood in the tables is of x alone, with the class drawn from
-    q(y|x). Data that is binarised anew in every minibatch is refused: so would be the choice of the
-    labelled rows, until all labels had been read. A network of its own: the classifier.
+    q(y|x). Data that every minibatch binarises again is refused: the choice of labelled rows would
+    change with it, until all labels had been read. One network more: the classifier.
     """
     if not spec.classes:
         raise Unsupported("needs labels; this data has none")

@@ -1,10 +1,10 @@
 """A Bayesian VAE: the decoder's weights are sampled by stochastic-gradient Hamiltonian Monte Carlo.
 
-The chain's state is in the model, and so in a checkpoint. It moves inside the training step, by
-gradients of its own; the optimiser, which no variant touches, finds no gradient there. In training
-the decoder has the chain's weights of the moment, in evaluation each draw k has one of the last
-samples, so that log_w targets the mean of p(x|θ) over them. elbo is the bound on the log of that
-mean, E_θ E_q(z|x) log p(x|z, θ) - KL(q(z|x) ‖ p(z)).
+The chain's state is in the model, and so in a checkpoint. It moves inside the training step, by its
+own gradients; the optimiser finds no gradient there. In training the decoder has the chain's
+current weights, in evaluation each draw k has one of the last samples, so that log_w targets the
+mean of p(x|θ) over them. elbo is the bound on the log of that mean, E_θ E_q(z|x) log p(x|z, θ) -
+KL(q(z|x) ‖ p(z)).
 """
 
 import math
@@ -223,8 +223,8 @@ def bvae(
 
     Paper: Daxberger & Hernández-Lobato 2019, "Bayesian Variational Autoencoders for Unsupervised
     Out-of-Distribution Detection", arXiv:1912.05651. Of one chain the last `kept` samples, `every`
-    steps apart, stand for the posterior. Until the progress is `settle` the chain's mass follows
-    the gradients. The best epoch keeps the samples it had. The paper samples the scale of the prior
+    steps apart, stand for the posterior. Until the progress is `settle`, the chain's mass follows
+    the gradients. The samples are those of the best epoch. The paper samples the scale of the prior
     too and has two ways to train the encoder; here it is the first.
     """
     decoder = Sampled(spec, scale, step, friction, kept, every)

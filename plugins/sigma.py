@@ -106,13 +106,13 @@ def squared_error(trace: Trace) -> tuple[Tensor, Tensor]:
 def sigma(spec: Spec, memory: Fraction = 0.95) -> VAE:
     """Sets the likelihood's variance to its optimum, the mean squared error, at every step.
 
-    (n/2)(log 2π σ*² + 1) + KL, σ*² = mean of (x - x̂)² over the minibatch and the n numbers of x.
+    (n/2)(log 2π σ*² + 1) + KL, σ*² = mean of (x - x̂)² over the minibatch and the n numbers of x
 
     Evaluation needs a density that does not look at its own x: there σ² is the running mean of σ*²
     over training.
 
-    Paper: Rybkin, Daniilidis & Levine 2021, arXiv:2006.13202, §3 (a shared σ and its analytic
-    optimum).
+    Paper: Rybkin, Daniilidis & Levine 2021, "Simple and Effective VAE Training with Calibrated
+    Decoders", arXiv:2006.13202, §3 (a shared σ and its analytic optimum).
     """
     return VAE(Gaussian(spec), RunningWrite(spec, memory), StandardNormal(spec), OptimalVariance())
 
@@ -145,13 +145,13 @@ class LearnedWrite(Write):
 def gamma(spec: Spec, start: Positive = 1.0) -> VAE:
     """Learns the variance γ of the likelihood, from a start at which the code carries little.
 
-    (1/2γ) ‖x - x̂‖² + (n/2) log 2π γ + KL, minimised over γ with all else.
+    (1/2γ) ‖x - x̂‖² + (n/2) log 2π γ + KL, minimised over γ with all else
 
     Where the data has a Normal likelihood already, the plain VAE learns its scale too, from a lower
     start.
 
-    Paper: Dai & Wipf 2019, arXiv:1903.05789, §2 and §4 (a trainable γ, which tends to 0 where the
-    data fill a manifold).
+    Paper: Dai & Wipf 2019, "Diagnosing and Enhancing VAE Models", arXiv:1903.05789, §2 and §4 (a
+    trainable γ, which tends to 0 where the data fill a manifold).
     """
     return VAE(Gaussian(spec), LearnedWrite(spec, start), StandardNormal(spec), ELBO())
 

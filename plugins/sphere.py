@@ -274,13 +274,14 @@ class UniformSphere(Prior):
 def vmf(spec: Spec, until: Fraction = 0.3) -> Model:
     """The codes lie on a sphere, with a von Mises-Fisher posterior and a uniform prior.
 
-    Minimises R + β(t) KL, β rising to 1 over the first part `until` of the training, KL = κ E w +
-    log C_D(κ) + log area(S^{D-1}), which does not depend on μ.
+    R + β(t) KL, KL = κ E w + log C_D(κ) + log area(S^{D-1}), which does not depend on μ
 
-    Paper: Davidson et al. 2018, Hyperspherical variational auto-encoders, arXiv:1804.00891, §3; the
-    gradient is the implicit one of Figurnov, Mohamed & Mnih 2018, arXiv:1805.08498, in place of the
-    paper's corrected rejection sampler. The warm-up is ours: without it q ends uniform on small
-    data, for a narrow q costs its KL before its μ says anything.
+    β rises to 1 over the first part `until` of the training.
+
+    Paper: Davidson et al. 2018, "Hyperspherical Variational Auto-Encoders", arXiv:1804.00891, §3;
+    the gradient is the implicit one of Figurnov, Mohamed & Mnih 2018, arXiv:1805.08498, in place of
+    the paper's corrected rejection sampler. The warm-up is ours. Without it q ends uniform on small
+    data, since a narrow q pays its KL before its μ carries information.
     """
     return VAE(Fisher(spec), Write(spec), UniformSphere(spec), WarmUp(until))
 
@@ -289,10 +290,11 @@ def vmf(spec: Spec, until: Fraction = 0.3) -> Model:
 def power(spec: Spec, until: Fraction = 0.3) -> Model:
     """The codes lie on a sphere, with a power spherical posterior, drawn without rejection.
 
-    Minimises R + β(t) KL, β rising to 1 over the first part `until` of the training, KL = -H(q) +
-    log area(S^{D-1}).
+    R + β(t) KL, KL = -H(q) + log area(S^{D-1})
 
-    Paper: De Cao & Aziz 2020, The power spherical distribution, arXiv:2006.04437, §3. The warm-up
+    β rises to 1 over the first part `until` of the training.
+
+    Paper: De Cao & Aziz 2020, "The Power Spherical Distribution", arXiv:2006.04437, §3. The warm-up
     is that of `vmf`.
     """
     return VAE(Power(spec), Write(spec), UniformSphere(spec), WarmUp(until))

@@ -62,11 +62,11 @@ def srnn(spec: Spec, particles: Particles = 0) -> SRNN:
     """A Markov chain of latents over a deterministic recurrence, with a posterior that looks ahead.
 
     Σ_t −log p(x_t|z_t, d_t) + KL(q(z_t|z_t-1, a_t) ‖ p(z_t|z_t-1, d_t)); with `particles`, −log p̂
-    of a filter (FIVO).
+    of a filter (FIVO)
 
-    Paper: Fraccaro, Sønderby, Paquet, Winther 2016, arXiv:1605.07571, §3 and algorithm 1 (the
-    residual mean). The likelihood sees x_t-1 through d_t alone; the prior's mean is not detached
-    inside q.
+    Paper: Fraccaro, Sønderby, Paquet, Winther 2016, "Sequential Neural Models with Stochastic
+    Layers", arXiv:1605.07571, §3 and algorithm 1 (the residual mean). The likelihood sees x_t-1
+    through d_t alone; the prior's mean is not detached inside q.
     """
     return SRNN(spec, particles)
 

@@ -107,16 +107,17 @@ def beta_tc(
     gamma: NonNegative = 1.0,
     sampling: Sampling = "weighted",
 ) -> VAE:
-    """Presses the dimensions of the code apart without pressing information out of them.
+    """Separates the dimensions of the code, without a price on the information they carry.
 
-    R + α I(x; z) + β TC(z) + γ Σ_j KL(q(z_j) ‖ p(z_j)), q(z) estimated from the minibatch.
+    R + α I(x; z) + β TC(z) + γ Σ_j KL(q(z_j) ‖ p(z_j)), q(z) estimated from the minibatch
 
     On the validation split N is still that of the training split, and the minibatch is larger: the
     estimates are biased by the size of the minibatch, so the terms compare with those of another
     variant, not across the two splits.
 
-    Paper: Chen, Li, Grosse & Duvenaud 2018, arXiv:1802.04942: the decomposition is eq. 2, the
-    objective and minibatch-weighted sampling are in §3, stratified sampling in appendix C.2.
+    Paper: Chen, Li, Grosse & Duvenaud 2018, "Isolating Sources of Disentanglement in Variational
+    Autoencoders", arXiv:1802.04942: the decomposition is eq. 2, the objective and
+    minibatch-weighted sampling are in §3, stratified sampling in appendix C.2.
     """
     loss = TotalCorrelation(spec, alpha, beta, gamma, sampling)
     return VAE(Gaussian(spec), Write(spec), StandardNormal(spec), loss)

@@ -74,10 +74,14 @@ class TimeDecoder(Decoder):
 def timevae(spec: Spec, degree: Degree = 2, seasons: Count = 4, duration: Count = 1) -> VAE:
     """A decoder that adds a polynomial trend, a season and a rest.
 
-    R + KL, with one latent a sequence; the encoder and the rest are the shared networks.
+    R + KL, with one latent a sequence
 
-    Paper: Desai, Freeman, Wang, Beaver 2021, arXiv:2111.08095, the interpretable decoder. The
-    weight on the reconstruction, which the paper tunes, is 1 here, so that the bound is one.
+    The trend has the given `degree`; `seasons` of `duration` steps each take turns. The encoder and
+    the rest are the shared networks.
+
+    Paper: Desai, Freeman, Wang, Beaver 2021, "TimeVAE: A Variational Auto-Encoder for Multivariate
+    Time Series Generation", arXiv:2111.08095, the interpretable decoder. The weight on the
+    reconstruction, which the paper tunes, is 1 here, so that the bound is one.
     """
     return VAE(
         Gaussian(spec), TimeDecoder(spec, degree, seasons, duration), StandardNormal(spec), ELBO()

@@ -95,14 +95,18 @@ def tvo(
 ) -> VAE:
     """Tightens the ELBO by a path of distributions from q(z|x) to p(z|x).
 
-    -Σ_k (β_{k+1} - β_k) E_{π_{β_k}} log w, π_β ∝ q(z|x)^{1-β} p(x, z)^β, over `points` intervals; one is the ELBO.
+    -Σ_k (β_{k+1} - β_k) E_{π_{β_k}} log w, π_β ∝ q(z|x)^{1-β} p(x, z)^β
+
+    The sum is over `points` intervals; with one it is the ELBO. All π_β are reached by reweighing
+    the same draws.
 
     β runs 0, `first`, …, 1, evenly in log β, as in the paper. gradient=covariance is the paper's
     and needs no path through z; gradient=pathwise differentiates the estimate through the draws.
     With k draws each expectation is biased down.
 
-    Paper: Masrani, Le & Wood 2019, arXiv:1907.00031: the objective and its left Riemann sum §3, the
-    covariance gradient and the importance-weighted estimate §4, the spacing of β §6.
+    Paper: Masrani, Le & Wood 2019, "The Thermodynamic Variational Objective", arXiv:1907.00031: the
+    objective and its left Riemann sum §3, the covariance gradient and the importance-weighted
+    estimate §4, the spacing of β §6.
     """
     return VAE(
         Gaussian(spec), Write(spec), StandardNormal(spec), Thermodynamic(k, points, first, gradient)

@@ -131,13 +131,15 @@ class TwoStage(Model):
 def two_stage(spec: Spec, epochs: Count = 100, learning_rate: Positive = 2e-3) -> Model:
     """A second VAE, trained on the first one's codes after it, is what samples come from.
 
-    Minimises R + KL of the first stage, then -E_q(z|x) ELBO of the second, for `epochs` of Adam at
-    `learning_rate`, falling by a cosine. Until then its bound is valid but loose. The table's bound
-    is that of p(u) p(z|u) p(x|z), which is sampled. The second stage's networks are its own: two
-    hidden layers of the spec's width each way.
+    R + KL of the first stage; after it, -E_q(z|x) ELBO of the second
 
-    Paper: Dai & Wipf 2019, Diagnosing and enhancing VAE models, arXiv:1903.05789, §4; there γ of
-    the first stage is learned too, which here is likelihood=normal.
+    The second stage is trained for `epochs` of Adam, at `learning_rate`, which falls by a cosine.
+    Before that the bound is valid but loose. The table's bound is that of p(u) p(z|u) p(x|z), which
+    is sampled. The second stage's networks are its own: two hidden layers of the spec's width each
+    way.
+
+    Paper: Dai & Wipf 2019, "Diagnosing and Enhancing VAE Models", arXiv:1903.05789, §4. There the
+    first stage learns its γ too; here likelihood=normal does that.
     """
     return TwoStage(spec, epochs, learning_rate)
 

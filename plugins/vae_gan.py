@@ -134,15 +134,15 @@ def vae_gan(
 
     D = ‖f(x) - f(x̂)‖²/2, f the discriminator's layer before its last, a network of its own whose
     learning rate is `critic_lr` times that of the rest. x̂ is the mean of p(x|z). The scale of
-    p(x|z) is fitted by maximum likelihood, and the ELBO is a true bound of a model that was trained
-    for something else. Early stopping watches R, as no player's own loss keeps its meaning while
-    the others learn.
+    p(x|z) is fitted by maximum likelihood, and the ELBO is a true bound, but of a model trained for
+    another objective. Early stopping watches R, as no player's own loss keeps its meaning while the
+    others learn.
 
-    α = 0 is the paper's. With it the features, which see no difference until the discriminator has
-    learned some, let the KL empty the code on small data; R = -log p(x|z) holds the code until
-    then.
+    The paper has α = 0. On small data the KL then empties the code before the discriminator has
+    learned features that tell x from x̂; R = -log p(x|z) holds the code until then.
 
-    Paper: Larsen, Sønderby, Larochelle & Winther 2016, arXiv:1512.09300, alg. 1 and §2.3 (D).
+    Paper: Larsen, Sønderby, Larochelle & Winther 2016, "Autoencoding Beyond Pixels using a Learned
+    Similarity Metric", arXiv:1512.09300, alg. 1 and §2.3 (D).
     """
     loss = Adversarial(spec, beta, gamma, alpha)
     return VAE(Gaussian(spec), Write(spec), StandardNormal(spec), loss, lr={"loss": critic_lr})

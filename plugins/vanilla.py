@@ -1,4 +1,4 @@
-"""The VAE that everything else is compared with, and the parts that it is made of."""
+"""The plain VAE, and the parts that it is made of."""
 
 from vaezoo.core import VAE, Spec
 from vaezoo.hooks import Part, Parts, Variants, hookimpl, tags

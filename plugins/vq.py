@@ -97,7 +97,7 @@ class Codebook(Prior):
     The prior is uniform in training; `fit` sets it to the codes' frequencies.
 
     The vectors follow the running mean of what is rounded to them; one that is hardly used starts
-    anew at a random e.
+    again at a random e.
     """
 
     space = SPACE
@@ -257,7 +257,7 @@ def vq(
 
     Paper: van den Oord, Vinyals & Kavukcuoglu 2017, "Neural Discrete Representation Learning",
     arXiv:1711.00937, eq. 3 with the moving averages of appendix A.1 in place of its second term. A
-    vector whose running count falls below `dead` starts anew at a random e (Dhariwal et al. 2020,
+    vector whose running count falls below `dead` starts again at a random e (Dhariwal et al. 2020,
     "Jukebox", arXiv:2005.00341, §3). One codebook serves all latent / width slots; the paper learns
     an autoregressive prior over codes, here one of independent frequencies.
     """

@@ -111,11 +111,12 @@ def vrae(spec: Spec, word_dropout: Fraction = 0.0, warmup: Fraction = 0.0) -> VR
 
     −E_q Σ_t log p(x_t|z, x_<t) + KL(q(z|x) ‖ N(0, I)); `word_dropout` withholds that share of the
     steps from the decoder in training (1: it writes from z alone), `warmup` is the share of the
-    training over which KL's weight rises to 1.
+    training over which KL's weight rises to 1
 
-    Paper: Fabius & van Amersfoort 2014, arXiv:1412.6581, §2 (encoder and decoder); the options from
-    Bowman et al. 2016, arXiv:1511.06349, "KL cost annealing" and "word dropout". A GRU in place of
-    the plain recurrence; z drives every step, not the first alone.
+    Paper: Fabius & van Amersfoort 2014, "Variational Recurrent Auto-Encoders", arXiv:1412.6581, §2
+    (encoder and decoder); the options from Bowman et al. 2016, "Generating Sentences from a
+    Continuous Space", arXiv:1511.06349, sections "KL cost annealing" and "word dropout". A GRU in
+    place of the plain recurrence; z drives every step, not the first alone.
     """
     return VRAE(spec, word_dropout, warmup)
 

@@ -59,8 +59,9 @@ def vrnn(spec: Spec, particles: Particles = 0) -> VRNN:
     Σ_t −log p(x_t|z_≤t, x_<t) + KL(q(z_t|x_≤t, z_<t) ‖ p(z_t|x_<t, z_<t)), eq. 11; with
     `particles`, −log p̂ of a filter of that many (FIVO).
 
-    Paper: Chung, Kastner, Dinh, Goel, Courville, Bengio 2015, arXiv:1506.02216, eqs. 5 to 11. One
-    layer in place of four in every network, and a GRU in place of an LSTM, as everywhere here.
+    Paper: Chung, Kastner, Dinh, Goel, Courville, Bengio 2015, "A Recurrent Latent Variable Model
+    for Sequential Data", arXiv:1506.02216, eqs. 5 to 11. One layer in place of four in every
+    network, and a GRU in place of an LSTM, as everywhere here.
     """
     return VRNN(spec, particles)
 

@@ -127,12 +127,13 @@ class Critic(Matched):
 def wae_mmd(spec: Spec, weight: NonNegative = 10.0) -> VAE:
     """Holds the distribution of all codes to the prior by maximum mean discrepancy.
 
-    R + λ MMD²(q(z), p(z)), λ called `weight`.
+    R + λ MMD²(q(z), p(z)), λ called `weight`
 
-    The paper's cost is squared error, with λ = 10 on MNIST; here it is -log p(x|z), so that rows
-    differ in the codes alone.
+    The paper's cost is squared error, with λ = 10 on MNIST; here it is -log p(x|z), so that
+    variants differ in their codes alone.
 
-    Paper: Tolstikhin, Bousquet, Gelly & Schölkopf 2018, arXiv:1711.01558, eq. 4 and alg. 2.
+    Paper: Tolstikhin, Bousquet, Gelly & Schölkopf 2018, "Wasserstein Auto-Encoders",
+    arXiv:1711.01558, eq. 4 and alg. 2.
     """
     return VAE(Deterministic(spec), Write(spec), StandardNormal(spec), MMD(weight))
 
@@ -141,16 +142,17 @@ def wae_mmd(spec: Spec, weight: NonNegative = 10.0) -> VAE:
 def wae_gan(spec: Spec, weight: NonNegative = 1.0, critic_lr: Positive = 0.5) -> VAE:
     """Holds the distribution of all codes to the prior by a critic that learns to tell them apart.
 
-    Encoder and decoder: R - λ E log D(z). Critic: -E_p log D(z) - E_q log(1 - D(z)), with a network
-    of its own.
+    Encoder and decoder: R - λ E log D(z). Critic: -E_p log D(z) - E_q log(1 - D(z)), with one
+    network more.
 
-    `critic_lr` is its learning rate by that of the rest: 0.5 as in the paper, whose critic has 5e-4
-    and the rest 1e-3. The paper's λ is 10; with it encoder and critic chase each other here, and
-    the codes never come to rest on the prior. Early stopping watches R + λ MMD² in place of the
-    critic's word, which changes its meaning as the critic learns.
+    `critic_lr` is the critic's learning rate as a multiple of the rest's: 0.5 as in the paper,
+    whose critic has 5e-4 and the rest 1e-3. The paper's λ is 10; here it makes encoder and critic
+    oscillate, and the codes do not settle on the prior. Early stopping watches R + λ MMD², since
+    the critic's value changes its meaning as the critic learns.
 
-    Paper: Tolstikhin, Bousquet, Gelly & Schölkopf 2018, arXiv:1711.01558, eq. 4 and alg. 1; with a
-    critic on codes first in Makhzani et al. 2015, arXiv:1511.05644, §2.
+    Paper: Tolstikhin, Bousquet, Gelly & Schölkopf 2018, "Wasserstein Auto-Encoders",
+    arXiv:1711.01558, eq. 4 and alg. 1; with a critic on codes first in Makhzani et al. 2015,
+    "Adversarial Autoencoders", arXiv:1511.05644, §2.
     """
     return VAE(
         Deterministic(spec),
@@ -166,9 +168,10 @@ def swae(spec: Spec, weight: NonNegative = 10.0, directions: Count = 50) -> VAE:
     """Holds the distribution of all codes to the prior along random directions.
 
     R + λ D E_θ W₂²(θ·q(z), θ·p(z)), by sorting; D, the dimension of z, makes one λ serve all sizes
-    of code.
+    of code
 
-    Paper: Kolouri, Pope, Martin & Rohde 2018, arXiv:1804.01947, §3 and alg. 1.
+    Paper: Kolouri, Pope, Martin & Rohde 2018, "Sliced-Wasserstein Autoencoder", arXiv:1804.01947,
+    §3 and alg. 1.
     """
     return VAE(Deterministic(spec), Write(spec), StandardNormal(spec), Sliced(weight, directions))
 
