@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 from torch.func import functional_call, stack_module_state, vmap
-from vaezoo_plugins.delta import EPSILON, BatchNormalised, Committed, bn, delta, widest_scale
+from vaezoo_plugins.delta import EPSILON, BatchNormalised, bn, delta, widest_scale
 
 from tests.conftest import VECTOR, rows_of
 
@@ -91,14 +91,3 @@ def test_delta_is_reached_by_the_widest_posterior_at_the_origin() -> None:
     torch.testing.assert_close(
         model.infer(rows_of(VECTOR, 3).double()).kl, torch.full((3,), 2.0).double()
     )
-
-
-@pytest.mark.parametrize("variant", [bn, delta])
-def test_it_trains_and_samples_on_every_kind_of_data(spec, variant) -> None:
-    torch.manual_seed(4)
-    model, x = variant(spec), rows_of(spec, 6)
-    model(x)["loss"].backward()
-    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
-    assert model.eval().infer(x, k=3).log_w.shape == (3, 6)
-    assert model.sample(4).shape == (4, *spec.shape)
-    assert isinstance(model.encoder, BatchNormalised | Committed)

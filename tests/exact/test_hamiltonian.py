@@ -10,7 +10,7 @@ import torch
 from torch.func import functional_call, stack_module_state, vmap
 from vaezoo_plugins.hamiltonian import hvae
 
-from tests.conftest import SEQUENCE, VECTOR, rows_of
+from tests.conftest import VECTOR, rows_of
 from vaezoo.core import VAE
 from vaezoo.distributions import at_centre
 from vaezoo.losses import ELBO
@@ -124,24 +124,6 @@ def _codes(model, params, buffers, x):
     return functional_call(_Codes(model), named, (x,))
 
 
-def test_padding_changes_nothing() -> None:
-    torch.manual_seed(6)
-    model, x = hvae(SEQUENCE), rows_of(SEQUENCE, 4)
-    longer = torch.cat([x, torch.full((4, 3, 5), math.nan)], 1)
-    with at_centre():
-        torch.testing.assert_close(model.infer(x).z, model.infer(longer).z)
-
-
-@pytest.mark.parametrize("steps", [0, 2])
-def test_it_trains_and_samples_on_every_kind_of_data(spec, steps) -> None:
-    torch.manual_seed(7)
-    model, x = hvae(spec, steps=steps), rows_of(spec, 6)
-    model(x)["loss"].backward()
-    for name, p in model.named_parameters():
-        assert p.grad is not None, name
-        assert p.grad.isfinite().all(), name
-    assert not any(name.startswith("encoder._target") for name in model.state_dict())
-    with torch.no_grad():
-        assert model.eval().infer(x, k=3).log_w.shape == (3, 6)
-    model.fit_prior(x)  # codes drawn without a leading K
-    assert model.sample(4).shape == (4, *spec.shape)
+def test_decoder_and_prior_are_saved_once() -> None:
+    """The encoder moves in their density, and must not bring copies of their weights."""
+    assert not any(name.startswith("encoder._target") for name in hvae(VECTOR).state_dict())

@@ -9,7 +9,7 @@ import pytest
 import torch
 from vaezoo_plugins.semi_amortised import savae
 
-from tests.conftest import SEQUENCE, VECTOR, rows_of
+from tests.conftest import VECTOR, rows_of
 from vaezoo.core import VAE
 from vaezoo.distributions import at_centre
 from vaezoo.losses import ELBO
@@ -104,22 +104,3 @@ def test_weights_have_the_mean_of_the_likelihood() -> None:
         w = (model.infer(x, k=n).log_w - exact).exp()
     assert w.std(0).max() < 5
     assert ((w.mean(0) - 1).abs() < 4 * w.std(0) / math.sqrt(n)).all()
-
-
-def test_padding_changes_nothing() -> None:
-    torch.manual_seed(7)
-    model, x = savae(SEQUENCE), rows_of(SEQUENCE, 4)
-    longer = torch.cat([x, torch.full((4, 3, 5), math.nan)], 1)
-    with at_centre():
-        torch.testing.assert_close(model.infer(x).z, model.infer(longer).z)
-
-
-@pytest.mark.parametrize("steps", [0, 2])
-def test_it_trains_and_samples_on_every_kind_of_data(spec, steps) -> None:
-    torch.manual_seed(8)
-    model, x = savae(spec, steps=steps), rows_of(spec, 6)
-    model(x)["loss"].backward()
-    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
-    with torch.no_grad():
-        assert model.eval().infer(x, k=3).log_w.shape == (3, 6)
-    assert model.sample(4).shape == (4, *spec.shape)
