@@ -85,8 +85,8 @@ def ae(spec: Spec, error: Error = "likelihood") -> VAE:
     -log p(x|z), z = μ(x); with error=squared, ‖x - E p(x|z)‖²
 
     Paper: Hinton & Salakhutdinov 2006, "Reducing the Dimensionality of Data with Neural Networks",
-    Science 313, p. 504. The paper has no prior; here a Gaussian is fitted to the training codes, so
-    that there are samples to judge.
+    Science 313, p. 504, doi:10.1126/science.1127647. The paper has no prior; here a Gaussian is
+    fitted to the training codes, so that there are samples to judge.
     """
     return VAE(Deterministic(spec), Write(spec), Fitted(spec), Reconstruction(error))
 
@@ -98,8 +98,8 @@ def dae(spec: Spec, corruption: Fraction = 0.25, error: Error = "likelihood") ->
     -log p(x|z), z = μ(x̃), x̃ ~ masking noise
 
     Paper: Vincent et al. 2008, "Extracting and Composing Robust Features with Denoising
-    Autoencoders", ICML, §2.3 (the masking noise and its level of 25 %). As in `ae`, the prior is a
-    Gaussian fitted after training.
+    Autoencoders", ICML, doi:10.1145/1390156.1390294, §2.3 (the masking noise and its level of
+    25 %). As in `ae`, the prior is a Gaussian fitted after training.
     """
     return VAE(
         Corrupted(Deterministic(spec), corruption), Write(spec), Fitted(spec), Reconstruction(error)
