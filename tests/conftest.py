@@ -1,20 +1,26 @@
 """What every test needs: one thread, and small data of each kind made here."""
 
 import math
+import os
+from dataclasses import replace
+
+# Before torch is imported, and for the processes that tests start: a second thread has nothing to
+# do on tensors this small, and waits for it at full speed.
+os.environ["OMP_NUM_THREADS"] = "1"
 
 import pytest
 import torch
 
+from vaezoo.author import check
 from vaezoo.core import Spec
 
-torch.set_num_threads(
-    1
-)  # two cores are shared by several workers; a tiny model gains nothing from more
+torch.set_num_threads(1)
 
-IMAGE = Spec((1, 8, 8), n_train=256, latent=4, hidden=16, classes=10)
-CONV = Spec((1, 28, 28), n_train=256, latent=4, hidden=16, classes=10, network="conv")
-VECTOR = Spec((6,), likelihood="normal", n_train=256, latent=4, hidden=16)
-SEQUENCE = Spec((12, 5), n_train=256, latent=4, hidden=16, network="rnn", has_gaps=True)
+# The kinds of `vaezoo check`, with more classes and longer sequences.
+IMAGE = replace(check.SPECS["image"], classes=10)
+CONV = replace(check.SPECS["large image"], classes=10)
+VECTOR = check.SPECS["vector"]
+SEQUENCE = replace(check.SPECS["sequence"], shape=(12, 5))
 SPECS = {"image": IMAGE, "conv": CONV, "vector": VECTOR, "sequence": SEQUENCE}
 
 
