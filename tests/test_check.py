@@ -6,110 +6,142 @@ from vaezoo.author.check import RULES, check
 from vaezoo.registry.registry import load
 
 HEAD = """
-import math, torch
+import math, random, torch
 from torch import nn
-from vaezoo.core import VAE, Encoder, Unsupported
+from torch.distributions import Independent, kl_divergence, register_kl
+from vaezoo.core import VAE, Unsupported
 from vaezoo.distributions import Drawable, normal
 from vaezoo.hooks import hookimpl
 from vaezoo.losses import ELBO
-from vaezoo.networks import Gaussian, Read, StandardNormal, Write, split_normal
-
-def vae(spec, encoder=None, loss=None, decoder=None):
-    return VAE(encoder or Gaussian(spec), decoder or Write(spec), StandardNormal(spec), loss or ELBO())
+from vaezoo.networks import Gaussian, StandardNormal, Write
 
 @hookimpl
 def vaezoo_variants():
     return [broken]
+
+def vae(spec, encoder=None, loss=None, of=VAE):
+    encoder = encoder or Gaussian(spec)
+    return of(encoder, Write(spec), StandardNormal(spec), loss or ELBO())
 """
-DOC = '    """A broken one.\n\n    Paper: none.\n    """\n'
+TAIL = """
+broken.__doc__ = broken.__doc__ or "A broken one.\\n\\nPaper: none."
+"""
+
+
+def of_loss(terms: str) -> str:
+    """A variant whose loss gives these terms of r, kl and the progress t."""
+    return f"""
+class Bad(ELBO):
+    def combine(self, r, kl, t):
+        return {terms}
+
+def broken(spec):
+    return vae(spec, loss=Bad())
+"""
+
 
 FAULTS = {
-    "builds": "def broken(spec):\n" + DOC + "    raise Unsupported()\n",
-    "names_its_paper": "def broken(spec):\n    '''Without a source.'''\n    return vae(spec)\n",
-    "takes_any_batch": (
-        "class Bad(ELBO):\n"
-        "    def combine(self, r, kl, t):\n        return {'loss': r + kl, 'extra': kl * math.inf}\n"
-        "def broken(spec):\n" + DOC + "    return vae(spec, loss=Bad())\n"
-    ),
-    "learns": (
-        "class Bad(ELBO):\n"
-        "    def combine(self, r, kl, t):\n        return {'loss': 2 * (r + kl).detach() - r - kl}\n"
-        "def broken(spec):\n" + DOC + "    return vae(spec, loss=Bad())\n"
-    ),
-    "trains_every_parameter": (
-        "def broken(spec):\n"
-        + DOC
-        + "    model = vae(spec)\n    model.extra = nn.Parameter(torch.zeros(2))\n    return model\n"
-    ),
-    "has_a_sound_bound": (
-        "class Wrong(Drawable):\n"
-        "    def __init__(self, q):\n        super().__init__(q.batch_shape, q.event_shape)\n        self.q = q\n"
-        "    def draw(self, shape):\n        z = self.q.rsample(shape)\n        return z, self.q.log_prob(z) - 3\n"
-        "    def centre(self):\n        return self.q.mean\n"
-        "from torch.distributions import register_kl, Independent, kl_divergence\n"
-        "@register_kl(Wrong, Independent)\n"
-        "def _(q, p):\n    return kl_divergence(q.q, p)\n"
-        "class Bad(Gaussian):\n"
-        "    def forward(self, x, c=None):\n        return Wrong(super().forward(x, c))\n"
-        "def broken(spec):\n" + DOC + "    return vae(spec, Bad(spec))\n"
-    ),
-    "repeats_itself": (
-        "import random\n"
-        "class Bad(ELBO):\n"
-        "    def combine(self, r, kl, t):\n        return {'loss': r + kl + random.random()}\n"
-        "def broken(spec):\n" + DOC + "    return vae(spec, loss=Bad())\n"
-    ),
-    "evaluates_without_a_trace": (
-        "class Bad(ELBO):\n"
-        "    def __init__(self):\n        super().__init__()\n        self.register_buffer('n', torch.zeros(()))\n"
-        "    def combine(self, r, kl, t):\n        self.n.add_(1)\n        return {'loss': r + kl}\n"
-        "def broken(spec):\n" + DOC + "    return vae(spec, loss=Bad())\n"
-    ),
-    "samples_the_data": (
-        "class Bad(VAE):\n"
-        "    def sample(self, n, c=None, mean=False):\n        return super().sample(n, c, mean)[None]\n"
-        "def broken(spec):\n"
-        + DOC
-        + "    return Bad(Gaussian(spec), Write(spec), StandardNormal(spec), ELBO())\n"
-    ),
-    "ignores_padding": (
-        "class Bad(Gaussian):\n"
-        "    def forward(self, x, c=None):\n"
-        "        q = super().forward(x, c)\n"
-        "        return normal(q.mean + x.isnan().float().sum() / 100, q.stddev)\n"
-        "def broken(spec):\n" + DOC + "    return vae(spec, Bad(spec))\n"
-    ),
-    "saves_and_loads": (
-        "class Bad(Gaussian):\n"
-        "    def __init__(self, spec):\n        super().__init__(spec)\n        self.shift = id(self) % 1000 / 1000\n"
-        "    def forward(self, x, c=None):\n"
-        "        q = super().forward(x, c)\n        return normal(q.mean + self.shift, q.stddev)\n"
-        "def broken(spec):\n" + DOC + "    return vae(spec, Bad(spec))\n"
-    ),
-    "stacks": (
-        "class Bad(ELBO):\n"
-        "    def combine(self, r, kl, t):\n        return {'loss': r + kl if r > 0 else r + 2 * kl}\n"
-        "def broken(spec):\n" + DOC + "    return vae(spec, loss=Bad())\n"
-    ),
-    "takes_any_batch: shape": (
-        "class Bad(ELBO):\n"
-        "    def combine(self, r, kl, t):\n        return {'loss': r + kl, 'extra': torch.ones(3)}\n"
-        "def broken(spec):\n" + DOC + "    return vae(spec, loss=Bad())\n"
-    ),
-    "trains_every_parameter: not finite": (
-        "class Bad(ELBO):\n"
-        "    def combine(self, r, kl, t):\n        return {'loss': r + kl + (kl - kl).abs().sqrt()}\n"
-        "def broken(spec):\n" + DOC + "    return vae(spec, loss=Bad())\n"
-    ),
-    "samples_the_data: gradient": (
-        "class Bad(VAE):\n"
-        "    def sample(self, n, c=None, mean=False):\n"
-        "        return self.decoder(self.prior().sample((1, n)), c).mean[0]\n"
-        "def broken(spec):\n"
-        + DOC
-        + "    return Bad(Gaussian(spec), Write(spec), StandardNormal(spec), ELBO())\n"
-    ),
-    "is_silent": "def broken(spec):\n" + DOC + "    print('building')\n    return vae(spec)\n",
+    "builds": """
+def broken(spec):
+    raise Unsupported()
+""",
+    "names_its_paper": """
+def broken(spec):
+    'Without a source.'
+    return vae(spec)
+""",
+    "takes_any_batch": of_loss("{'loss': r + kl, 'extra': kl * math.inf}"),
+    "learns": of_loss("{'loss': 2 * (r + kl).detach() - r - kl}"),
+    "trains_every_parameter": """
+def broken(spec):
+    model = vae(spec)
+    model.extra = nn.Parameter(torch.zeros(2))
+    return model
+""",
+    "has_a_sound_bound": """
+class Wrong(Drawable):
+    def __init__(self, q):
+        super().__init__(q.batch_shape, q.event_shape)
+        self.q = q
+
+    def draw(self, shape):
+        z = self.q.rsample(shape)
+        return z, self.q.log_prob(z) - 3
+
+    def centre(self):
+        return self.q.mean
+
+@register_kl(Wrong, Independent)
+def _(q, p):
+    return kl_divergence(q.q, p)
+
+class Bad(Gaussian):
+    def forward(self, x, c=None):
+        return Wrong(super().forward(x, c))
+
+def broken(spec):
+    return vae(spec, Bad(spec))
+""",
+    "repeats_itself": of_loss("{'loss': r + kl + random.random()}"),
+    "evaluates_without_a_trace": """
+class Bad(ELBO):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer('n', torch.zeros(()))
+
+    def combine(self, r, kl, t):
+        self.n.add_(1)
+        return {'loss': r + kl}
+
+def broken(spec):
+    return vae(spec, loss=Bad())
+""",
+    "samples_the_data": """
+class Bad(VAE):
+    def sample(self, n, c=None, mean=False):
+        return super().sample(n, c, mean)[None]
+
+def broken(spec):
+    return vae(spec, of=Bad)
+""",
+    "ignores_padding": """
+class Bad(Gaussian):
+    def forward(self, x, c=None):
+        q = super().forward(x, c)
+        return normal(q.mean + x.isnan().float().sum() / 100, q.stddev)
+
+def broken(spec):
+    return vae(spec, Bad(spec))
+""",
+    "saves_and_loads": """
+class Bad(Gaussian):
+    def __init__(self, spec):
+        super().__init__(spec)
+        self.shift = id(self) % 1000 / 1000
+
+    def forward(self, x, c=None):
+        q = super().forward(x, c)
+        return normal(q.mean + self.shift, q.stddev)
+
+def broken(spec):
+    return vae(spec, Bad(spec))
+""",
+    "stacks": of_loss("{'loss': r + kl if r > 0 else r + 2 * kl}"),
+    "takes_any_batch: shape": of_loss("{'loss': r + kl, 'extra': torch.ones(3)}"),
+    "trains_every_parameter: not finite": of_loss("{'loss': r + kl + (kl - kl).abs().sqrt()}"),
+    "samples_the_data: gradient": """
+class Bad(VAE):
+    def sample(self, n, c=None, mean=False):
+        return self.decoder(self.prior().sample((1, n)), c).mean[0]
+
+def broken(spec):
+    return vae(spec, of=Bad)
+""",
+    "is_silent": """
+def broken(spec):
+    print('building')
+    return vae(spec)
+""",
 }
 
 
@@ -117,7 +149,7 @@ FAULTS = {
 def test_a_fault_is_found_by_its_rule(tmp_path, fault):
     """A fault is a rule, with words of what was seen where the rule finds several."""
     rule, _, words = fault.partition(": ")
-    (tmp_path / "faulty.py").write_text(HEAD + FAULTS[fault])
+    (tmp_path / "faulty.py").write_text(HEAD + FAULTS[fault] + TAIL)
     findings = check(load(tmp_path).variants["broken"], fast=True)
     broken = {f.rule for f in findings if not f.passed}
     assert rule in broken
