@@ -144,7 +144,7 @@ def test_the_examples_of_the_command_line_run(tmp_path, monkeypatch):
     lines = [
         line
         for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
-        for line in block.splitlines()
+        for line in block.replace("\\\n", "").splitlines()
     ]
     assert len(lines) > 12
     for line in lines:

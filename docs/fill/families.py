@@ -40,13 +40,13 @@ def families(variants: dict[str, Variant]) -> Families:
 def order() -> list[str]:
     """The pages from the general to the special, as docs/README.md lists them."""
     found = ORDER.search(INDEX.read_text(encoding="utf-8"))
-    return found[1].split(", ") if found else []
+    return re.findall(r"\w+", found[1]) if found else []
 
 
 def tags_of(page: str) -> set[str]:
     """The tags whose variants a page describes."""
     found = TAGS.search(page_of(page).read_text(encoding="utf-8"))
-    return set(found[1].split(", ")) if found else set()
+    return set(re.findall(r"\w+", found[1])) if found else set()
 
 
 def no_page(variant: Variant, tags: dict[str, set[str]]) -> str:
