@@ -15,6 +15,9 @@ test:            ## the tests that CI runs
 test-slow:       ## the tests that take minutes
 	$(BIN)/pytest -m slow
 
+test-time:       ## the processor time of `make test`; a change should not raise it without a reason
+	bash -c "TIMEFORMAT='%U s user + %S s system, %R s of wall time'; time $(BIN)/pytest -q --durations=20"
+
 lint:            ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -46,4 +49,4 @@ ci:              ## what CI does, from a fresh clone and a fresh virtual environ
 wheel:           ## the distribution files
 	$(BIN)/python -m build
 
-.PHONY: help install test test-slow lint format speed bench results certificates docs ci wheel
+.PHONY: help install test test-slow test-time lint format speed bench results certificates docs ci wheel
