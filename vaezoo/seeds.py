@@ -26,5 +26,14 @@ def seeded(*names: object) -> Iterator[None]:
     they were.
     """
     with torch.random.fork_rng():
-        torch.manual_seed(seed_for(*names))
+        _seed_generators(seed_for(*names))
         yield
+
+
+def _seed_generators(seed: int) -> None:
+    if torch.accelerator.is_available():
+        torch.manual_seed(seed)
+    else:
+        # `manual_seed` would format the stack once for each kind of accelerator that may come
+        # later, milliseconds where the stack is deep, and keep the words for good
+        torch.default_generator.manual_seed(seed)
