@@ -15,9 +15,9 @@ from ...core import Model
 from ...data.data import Data
 from ...hooks import Column, Metric, hookimpl
 from ...networks import step_mask
+from ..baselines import independent_log_p
 from ..context import Evaluation
 from ..pieces import balanced, cut
-from .samples import independent_log_p
 
 DRAWS = 100  # K unless another is asked for, the same for every data set
 PER_STEP = ("elbo_per_step", "elbo_mean_per_step", "nll_per_step", "nll_mean_per_step")

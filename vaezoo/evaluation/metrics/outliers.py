@@ -19,9 +19,9 @@ from ...core import Model, Unsupported
 from ...data.data import Data
 from ...data.sources.sprites import FACTORS, render
 from ...hooks import Column, Metric, hookimpl
+from ..baselines import CONTROLS
 from ..context import Evaluation
 from ..pieces import pieces
-from .samples import CONTROLS
 
 ROWS = 200
 DRAWS = 32  # rows of each kind, and draws of q(z|x) a row
