@@ -41,7 +41,8 @@ class RNN(Parallel):
         return seen.expand_as(state)
 
     def states(self, first: Tensor, seen: Sight, z: Tensor) -> Tensor:
-        return torch.cat([first[:, :, None], seen.inputs.expand(len(z), *seen.inputs.shape)], 2)
+        after = seen.inputs.expand(len(z), *seen.inputs.shape)  # (B, T, H) -> (K, B, T, H)
+        return torch.cat([first[:, :, None], after], 2)
 
 
 @tags("recurrent", "baseline")

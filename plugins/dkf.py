@@ -74,7 +74,7 @@ class DKF(Markov, Parallel):
         return alike(moments(feature), state)
 
     def states(self, first: Tensor, seen: Sight, z: Tensor) -> Tensor:
-        return torch.cat([first[:, :, None], F.pad(z, (0, 1))], 2)
+        return torch.cat([first[:, :, None], F.pad(z, (0, 1))], 2)  # [z_t, 0] after the first
 
 
 class Gated(nn.Module):
@@ -102,7 +102,7 @@ class Gated(nn.Module):
 
 
 class Linear(nn.Module):
-    """μ = W z + b with one σ for all z: with linear writing, a linear-Gaussian state space model."""
+    """μ = W z + b, one σ for all z: with a linear p(x|z), a linear-Gaussian state space model."""
 
     def __init__(self, latent: int) -> None:
         super().__init__()
@@ -141,7 +141,8 @@ class DMM(Markov):
 
     def q(self, state: Tensor, feature: Tensor) -> Moments:
         h = 0.5 * (self.squash(self.combine(state[..., :-1])) + feature)
-        return moments(torch.where(state[..., -1:] > 0, self.posterior_first(h), self.posterior(h)))
+        is_first = state[..., -1:] > 0
+        return moments(torch.where(is_first, self.posterior_first(h), self.posterior(h)))
 
 
 @tags("recurrent")

@@ -15,11 +15,12 @@ from vaezoo.stepwise import Moments, StepsLikelihood, as_steps, moments, noise_o
 
 def ends(run: BothEnds, x: Tensor, mask: Tensor | None) -> Tensor:
     """(N, 2 H): the forward state after the last step there is, the backward state at the first."""
-    forward, backward = run(x, mask).chunk(2, -1)
+    forward, backward = run(x, mask).chunk(2, -1)  # (N, T, H) each
     if mask is None:
         return torch.cat([forward[:, -1], backward[:, 0]], -1)
-    last = (mask.sum(1) - 1).clamp_min(0)[:, None, None]
-    return torch.cat([torch.take_along_dim(forward, last, 1)[:, 0], backward[:, 0]], -1)
+    last = (mask.sum(1) - 1).clamp_min(0)[:, None, None]  # (N, 1, 1)
+    at_last = torch.take_along_dim(forward, last, 1)[:, 0]  # (N, H)
+    return torch.cat([at_last, backward[:, 0]], -1)
 
 
 class DSAE(Model):
@@ -32,12 +33,16 @@ class DSAE(Model):
         super().__init__(ELBO())
         d = spec.latent
         h = spec.hidden
-        (self.steps, channels) = spec.as_steps
+        self.steps, channels = spec.as_steps
         self.spec = spec
         self.likelihood = StepsLikelihood(spec)
+
+        # q(f|x) and p(f)
         self.still = BothEnds(channels, h)
         self.of_still = nn.Linear(2 * h, 2 * d)
         self.prior_f = StandardNormal(spec)
+
+        # q(z_1:T|f, x), p(z_t|z_<t) and p(x_t|z_t, f)
         self.moving = BothEnds(channels + d, h)
         self.chain = nn.GRU(2 * h, h, batch_first=True)
         self.of_moving = nn.Linear(h, 2 * d)
@@ -49,42 +54,39 @@ class DSAE(Model):
         _, full, mask = as_steps(x, self.spec)
         q_f = split_normal(self.of_still(ends(self.still, full, mask)))
         f, log_q_f = draw(q_f, (k,))
+
+        # the path of z, given f
         q = self._posterior(f, full, mask)
         z = q.loc + q.scale * noise_of_steps(q.loc)
         steps_q = Steps(*q, mask)
         steps_p = Steps(*self._prior(z), mask)
-        latents = (
-            Latent(f, log_q_f, q_f, self.prior_f(c)),
-            Latent(z, steps_q.log_prob(z), steps_q, steps_p, stepwise=True),
-        )
-        return Trace(x, self._px(f, z), latents)
+
+        of_still = Latent(f, log_q_f, q_f, self.prior_f(c))
+        of_moving = Latent(z, steps_q.log_prob(z), steps_q, steps_p, stepwise=True)
+        return Trace(x, self._px(f, z), (of_still, of_moving))
 
     def _posterior(self, f: Tensor, x: Tensor, mask: Tensor | None) -> Moments:
         """q(z_1:T|f, x), (K, B, T, D)."""
         k = len(f)
-        (rows, steps) = x.shape[:2]
-        seen = torch.cat(
-            [x.expand(k, *x.shape), f[:, :, None].expand(-1, -1, steps, -1)], -1
-        ).flatten(0, 1)
+        rows, steps = x.shape[:2]
+        every_f = f[:, :, None].expand(-1, -1, steps, -1)
+        seen = torch.cat([x.expand(k, *x.shape), every_f], -1).flatten(0, 1)  # (K·B, T, C + D)
         each = None if mask is None else mask.expand(k, rows, steps).flatten(0, 1)
-        return moments(
-            self.of_moving(self.chain(self.moving(seen, each))[0]).unflatten(0, (k, rows))
-        )
+        states = self.chain(self.moving(seen, each))[0]
+        return moments(self.of_moving(states).unflatten(0, (k, rows)))
 
     def _prior(self, z: Tensor) -> Moments:
         """p(z_t|z_<t) along a path (K, B, T, D)."""
-        return moments(
-            self.of_dynamics(self.dynamics(before(z).flatten(0, 1))[0]).unflatten(0, z.shape[:2])
-        )
+        states = self.dynamics(before(z).flatten(0, 1))[0]  # (K·B, T, H)
+        return moments(self.of_dynamics(states).unflatten(0, z.shape[:2]))
 
     def _px(self, f: Tensor, z: Tensor) -> Observed:
-        return self.likelihood(
-            self.write(torch.cat([f[:, :, None].expand(-1, -1, z.shape[2], -1), z], -1))
-        )
+        every_f = f[:, :, None].expand(-1, -1, z.shape[2], -1)  # (K, B, T, D)
+        return self.likelihood(self.write(torch.cat([every_f, z], -1)))
 
     def draw_px(self, n: int, c: Tensor | None = None) -> Distribution:
         f = self.prior_f(c).sample(torch.Size((1, n)))
-        z = torch.zeros_like(f[0])[:, None]
+        z = torch.zeros_like(f[0])[:, None]  # (n, 1, D)
         state = None
         path = []
         for _ in range(self.steps):
@@ -92,7 +94,7 @@ class DSAE(Model):
             p = moments(self.of_dynamics(h))
             z = p.loc + p.scale * torch.randn_like(p.loc)
             path.append(z)
-        return self._px(f, torch.cat(path, 1)[None])
+        return self._px(f, torch.cat(path, 1)[None])  # z is (1, n, T, D)
 
 
 @tags("recurrent")

@@ -1,4 +1,4 @@
-"""KVAE: linear-Gaussian dynamics over the codes of the steps, with exact filtering and smoothing."""
+"""KVAE: linear-Gaussian dynamics over the codes of the steps, filtered and smoothed exactly."""
 
 import math
 from typing import Any, NamedTuple
@@ -16,6 +16,13 @@ from vaezoo.losses import ELBO
 from vaezoo.networks import mlp
 from vaezoo.recurrent import before
 from vaezoo.stepwise import Moments, StepsLikelihood, as_steps, moments, noise_of_steps
+
+
+class Belief(NamedTuple):
+    """N(mean, covariance) of z_t, a row each; the covariance is (1, D, D) where all rows share it."""
+
+    mean: Tensor  # (N, D)
+    covariance: Tensor  # (N, D, D)
 
 
 class Filtered(NamedTuple):
@@ -44,9 +51,8 @@ class StateSpace(nn.Module):
     def __init__(self, size: int, hidden: int, components: int) -> None:
         super().__init__()
         self.size = size
-        self.transitions = nn.Parameter(
-            0.95 * torch.eye(size) + 0.05 * torch.randn(components, size, size)
-        )
+        near_identity = 0.95 * torch.eye(size) + 0.05 * torch.randn(components, size, size)
+        self.transitions = nn.Parameter(near_identity)
         self.emissions = nn.Parameter(torch.randn(components, size, size) / math.sqrt(size))
         self.raw_scales = nn.Parameter(torch.zeros(3, size))
         self.first = nn.Parameter(torch.zeros(size))
@@ -69,11 +75,10 @@ class StateSpace(nn.Module):
         if self.memory is None or self.weigh is None:
             return self.transitions[None], self.emissions[None], None
         h, state = self.memory(past, state)
-        alpha = self.weigh(h).softmax(-1)
-        forward, emit = (
-            torch.einsum("ntm,mij->ntij", alpha, each)
-            for each in (self.transitions, self.emissions)
-        )
+        alpha = self.weigh(h).softmax(-1)  # (N, T, M)
+        # (N, T, M), (M, D, D) -> (N, T, D, D)
+        forward = torch.einsum("ntm,mij->ntij", alpha, self.transitions)
+        emit = torch.einsum("ntm,mij->ntij", alpha, self.emissions)
         return forward, emit, state
 
     def filter(self, a: Tensor) -> Filtered:
@@ -82,21 +87,18 @@ class StateSpace(nn.Module):
         In float64: over a hundred steps float32 loses a covariance's positivity.
         """
         first, noise_z, noise_a = (torch.diag(v)[None].double() for v in self.variances)
-        steps = list[tuple[Tensor, ...]]()
         forward, emit = (each.double() for each in self.matrices(before(a))[:2])
         mean = self.first.double().expand(len(a), -1)
-        spread = first.expand(len(emit), -1, -1)
+        predicted = Belief(mean, first.expand(len(emit), -1, -1))
+        known = predicted
+        steps = list[tuple[Tensor, ...]]()
         for t, a_t in enumerate(a.double().unbind(1)):
-            f = forward[:, t % forward.shape[1]]
-            e = emit[:, t % emit.shape[1]]
             if t:
-                mean = _apply(f, steps[-1][0])
-                spread = f @ steps[-1][1] @ f.mT + noise_z
-            steps.append((*_update(a_t, e, noise_a, mean, spread), mean, spread))
-        mean, covariance, log_p, predicted, spread = (
-            torch.stack(each, 1).to(a) for each in zip(*steps, strict=True)
-        )
-        return Filtered(mean, covariance, predicted, spread, log_p)
+                predicted = _predicted(known, _of_step(forward, t), noise_z)
+            known, log_p = _updated(predicted, a_t, _of_step(emit, t), noise_a)
+            steps.append((*known, *predicted, log_p))
+        # T tuples of five (N, …) -> five (N, T, …), in single precision again
+        return Filtered(*(torch.stack(each, 1).to(a) for each in zip(*steps, strict=True)))
 
     def smooth(self, a: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Mean (N, T, D) and covariance (N, T, D, D) of every z_t given all of a.
@@ -105,37 +107,37 @@ class StateSpace(nn.Module):
         """
         known = self.filter(a)
         forward = self.matrices(before(a))[0]
-        mean, covariance = known.mean[:, -1], known.covariance[:, -1]
-        smoothed = [(mean, covariance.expand(len(a), -1, -1))]
-        for t in range(a.shape[1] - 2, -1, -1):
-            f = forward[:, (t + 1) % forward.shape[1]]
-            filtered = known.covariance[:, t]
-            gain = torch.linalg.solve(known.spread[:, t + 1], f @ filtered).mT
-            there = (
-                torch.ones_like(a[:, 0, 0]) if mask is None else mask[:, t + 1].to(a)
-            )  # padding teaches nothing
-            mean = known.mean[:, t] + there[:, None] * _apply(
-                gain, smoothed[-1][0] - known.predicted[:, t + 1]
-            )
-            change = gain @ (smoothed[-1][1] - known.spread[:, t + 1]) @ gain.mT
-            smoothed.append((mean, filtered + there[:, None, None] * change))
-        return torch.stack([m for m, _ in smoothed[::-1]], 1), torch.stack(
-            [c for _, c in smoothed[::-1]], 1
-        )
+        everywhere = torch.ones_like(a[:, 0, 0])
+        later = Belief(known.mean[:, -1], known.covariance[:, -1].expand(len(a), -1, -1))
+        backwards = [later]
+        for t in reversed(range(a.shape[1] - 1)):
+            there = everywhere if mask is None else mask[:, t + 1].to(a)
+            later = _smoothed(known, t, later, _of_step(forward, t + 1), there)
+            backwards.append(later)
+        means, covariances = zip(*reversed(backwards), strict=True)
+        return torch.stack(means, 1), torch.stack(covariances, 1)
 
     def draw(self, n: int, steps: int, like: Tensor) -> Tensor:
         """a (n, T, D) from the model itself."""
-        (p, q, r) = (v.sqrt() for v in self.variances)
+        p, q, r = (v.sqrt() for v in self.variances)
         state = None
-        a = like.new_zeros(n, 1, self.size)
+        past = like.new_zeros(n, 1, self.size)
         path = []
         z = self.first + p * torch.randn(n, self.size, dtype=like.dtype, device=like.device)
         for t in range(steps):
-            forward, emit, state = self.matrices(a, state)
-            z = _apply(forward[:, 0], z) + q * torch.randn_like(z) if t else z
-            a = (_apply(emit[:, 0], z) + r * torch.randn_like(z))[:, None]
+            # the recurrence reads a_t-1 and gives the matrices of step t, (n, 1, D, D)
+            forward, emit, state = self.matrices(past, state)
+            if t:
+                z = _apply(forward[:, 0], z) + q * torch.randn_like(z)
+            a = _apply(emit[:, 0], z) + r * torch.randn_like(z)
             path.append(a)
-        return torch.cat(path, 1)
+            past = a[:, None]
+        return torch.stack(path, 1)
+
+
+def _of_step(matrices: Tensor, t: int) -> Tensor:
+    """(N, T, D, D), or (1, 1, D, D) for all steps -> (N or 1, D, D), those of step t."""
+    return matrices[:, t % matrices.shape[1]]
 
 
 def _apply(matrix: Tensor, vector: Tensor) -> Tensor:
@@ -143,25 +145,40 @@ def _apply(matrix: Tensor, vector: Tensor) -> Tensor:
     return (matrix @ vector[..., None])[..., 0]
 
 
-def _update(
-    a: Tensor, emit: Tensor, noise_a: Tensor, mean: Tensor, spread: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Mean and covariance of z_t once a_t is seen, and log p(a_t|a_<t)."""
-    root = torch.linalg.cholesky_ex(emit @ spread @ emit.mT + noise_a)[
-        0
-    ]  # of no factor it gives NaN, where cholesky raises
-    gain = torch.linalg.solve_triangular(root, emit @ spread, upper=False)
-    surprise = torch.linalg.solve_triangular(
-        root, (a - _apply(emit, mean))[..., None], upper=False
-    )[..., 0]
+def _predicted(known: Belief, forward: Tensor, noise_z: Tensor) -> Belief:
+    """z_t given a_<t, from z_t-1 given a_<t."""
+    mean = _apply(forward, known.mean)
+    return Belief(mean, forward @ known.covariance @ forward.mT + noise_z)
+
+
+def _updated(predicted: Belief, a: Tensor, emit: Tensor, noise_a: Tensor) -> tuple[Belief, Tensor]:
+    """z_t once a_t (N, D) is seen, and log p(a_t|a_<t) (N,)."""
+    mean, spread = predicted
+    # S = C Σ Cᵀ + R = L Lᵀ; where there is no factor cholesky_ex gives NaN, and cholesky raises
+    root = torch.linalg.cholesky_ex(emit @ spread @ emit.mT + noise_a)[0]
+    gain = torch.linalg.solve_triangular(root, emit @ spread, upper=False)  # L⁻¹ C Σ
+    error = (a - _apply(emit, mean))[..., None]  # (N, D, 1)
+    surprise = torch.linalg.solve_triangular(root, error, upper=False)[..., 0]  # (N, D)
+
+    # log N(a_t; C m, S)
     log_det = root.diagonal(dim1=-2, dim2=-1).log().sum(-1)
     log_p = -0.5 * (surprise.square() + math.log(2 * math.pi)).sum(-1) - log_det
+
+    # Joseph's form of the covariance, which is positive however K is rounded
     full = torch.linalg.solve_triangular(root.mT, gain, upper=True).mT  # K = Σ Cᵀ S⁻¹
     rest = torch.eye(mean.shape[-1]).to(a) - full @ emit
-    covariance = (
-        rest @ spread @ rest.mT + full @ noise_a @ full.mT
-    )  # positive however K is rounded (Joseph's form)
-    return mean + _apply(gain.mT, surprise), covariance, log_p
+    covariance = rest @ spread @ rest.mT + full @ noise_a @ full.mT
+    return Belief(mean + _apply(gain.mT, surprise), covariance), log_p
+
+
+def _smoothed(known: Filtered, t: int, later: Belief, forward: Tensor, there: Tensor) -> Belief:
+    """z_t given all of a, from z_t+1 given all of a; `there` (N,) is 0 where step t + 1 is padding."""
+    filtered = known.covariance[:, t]
+    gain = torch.linalg.solve(known.spread[:, t + 1], forward @ filtered).mT
+    surprise = later.mean - known.predicted[:, t + 1]
+    mean = known.mean[:, t] + there[:, None] * _apply(gain, surprise)
+    change = gain @ (later.covariance - known.spread[:, t + 1]) @ gain.mT
+    return Belief(mean, filtered + there[:, None, None] * change)
 
 
 class Chain(Distribution):
@@ -178,13 +195,17 @@ class Chain(Distribution):
         self.mask = mask
 
     def log_prob(self, value: Tensor) -> Tensor:
-        log_p = self.space.filter(value.flatten(0, -3)).log_p.unflatten(0, value.shape[:-2])
-        return (log_p if self.mask is None else torch.where(self.mask, log_p, 0.0)).sum(-1)
+        rows = value.flatten(0, -3)  # (*, T, D) -> (N, T, D)
+        log_p = self.space.filter(rows).log_p.unflatten(0, value.shape[:-2])  # (*, T)
+        if self.mask is not None:
+            log_p = torch.where(self.mask, log_p, 0.0)
+        return log_p.sum(-1)
 
     @torch.no_grad()
     def sample(self, sample_shape: Any = ()) -> Tensor:
         shape = self._extended_shape(torch.Size(sample_shape))
-        return self.space.draw(shape[:-2].numel(), shape[-2], self.space.first).reshape(shape)
+        paths = self.space.draw(shape[:-2].numel(), shape[-2], self.space.first)
+        return paths.reshape(shape)  # (N, T, D) -> (*, T, D)
 
 
 class Spread(nn.Module):
@@ -211,26 +232,22 @@ class KVAE(Model):
         super().__init__(ELBO())
         d = spec.latent
         h = spec.hidden
-        (self.steps, channels) = spec.as_steps
+        self.steps, channels = spec.as_steps
         self.spec = spec
         self.likelihood = StepsLikelihood(spec)
+        raw_channels = self.likelihood.raw_channels
         self.space = StateSpace(d, h, components)
         self.encode: nn.Module = Spread(channels, d) if linear else mlp(channels, h, 2 * d)
-        self.write: nn.Module = (
-            nn.Linear(d, self.likelihood.raw_channels)
-            if linear
-            else mlp(d, h, self.likelihood.raw_channels)
-        )
+        self.write: nn.Module = nn.Linear(d, raw_channels) if linear else mlp(d, h, raw_channels)
 
     def infer(self, x: Tensor, c: Tensor | None = None, k: int = 1) -> Trace:
         _, full, mask = as_steps(x, self.spec)
         each = moments(self.encode(full))
-        q = Moments(*(m.expand(k, *m.shape) for m in each))
+        q = Moments(*(m.expand(k, *m.shape) for m in each))  # (B, T, D) -> (K, B, T, D)
         a = q.loc + q.scale * noise_of_steps(q.loc)
         steps_q = Steps(*q, mask)
-        latent = Latent(
-            a, steps_q.log_prob(a), steps_q, Chain(self.space, a.shape, mask), stepwise=True
-        )
+        p = Chain(self.space, a.shape, mask)
+        latent = Latent(a, steps_q.log_prob(a), steps_q, p, stepwise=True)
         return Trace(x, self.likelihood(self.write(a)), (latent,))
 
     def states(self, x: Tensor) -> tuple[Tensor, Tensor]:

@@ -39,6 +39,7 @@ class Posterior(nn.Module):
             z = q.loc + q.scale * noise(*q.loc.shape, like=q.loc)
             trail.append((z, *q))
             gs.append(gru_step(self.chain, z, gs[-1]))
+        # T triples of (K, B, D) -> three (K, B, T, D)
         z, loc, scale = (torch.stack(each, 2) for each in zip(*trail, strict=True))
         return torch.stack(gs, 2), z, Moments(loc, scale)
 
@@ -84,12 +85,14 @@ class Causal(Stepwise):
     def path(self, seen: Sight, k: int) -> tuple[Tensor, Tensor, Moments]:
         """The loop is over g alone; h follows from all z at once."""
         g, h = self.begin(k, len(seen.x), seen.features).split(self.hidden, -1)
-        gs, z, q = self.posterior.path(g, seen.features)
-        hs = self.decode(z.flatten(0, 1), h.flatten(0, 1)[None].contiguous())[0].unflatten(
-            0, z.shape[:2]
-        )
+        gs, z, q = self.posterior.path(g, seen.features)  # gs is (K, B, T + 1, H)
+
+        # h_1 is the start; the GRU gives h_2 … h_T+1
+        start = h.flatten(0, 1)[None].contiguous()  # (K, B, H) -> (1, K·B, H)
+        hs = self.decode(z.flatten(0, 1), start)[0].unflatten(0, z.shape[:2])  # (K, B, T, H)
         self.end(torch.cat([gs[:, :, -1], hs[:, :, -1]], -1))
-        return torch.cat([gs[:, :, :-1], torch.cat([h[:, :, None], hs[:, :, :-1]], 2)], -1), z, q
+        before_each = torch.cat([h[:, :, None], hs[:, :, :-1]], 2)
+        return torch.cat([gs[:, :, :-1], before_each], -1), z, q
 
 
 class NonCausal(Model):
@@ -102,7 +105,7 @@ class NonCausal(Model):
         super().__init__(ELBO())
         d = spec.latent
         h = spec.hidden
-        (self.steps, channels) = spec.as_steps
+        self.steps, channels = spec.as_steps
         self.spec = spec
         self.hidden = h
         self.likelihood = StepsLikelihood(spec)
@@ -117,16 +120,14 @@ class NonCausal(Model):
         _, z, q = self.posterior.path(features.new_zeros(k, len(x), self.hidden), features)
         steps_q = Steps(*q, mask)
         steps_p = Steps(*standard(z[0]), mask)
-        return Trace(
-            x, self._px(z, mask), (Latent(z, steps_q.log_prob(z), steps_q, steps_p, stepwise=True),)
-        )
+        latent = Latent(z, steps_q.log_prob(z), steps_q, steps_p, stepwise=True)
+        return Trace(x, self._px(z, mask), (latent,))
 
     def _px(self, z: Tensor, mask: Tensor | None) -> Observed:
         """p(x|z), from z (K, B, T, D)."""
         each = None if mask is None else mask.expand(len(z), *mask.shape).flatten(0, 1)
-        return self.likelihood(
-            self.write(self.decode(z.flatten(0, 1), each)).unflatten(0, z.shape[:2])
-        )
+        h = self.decode(z.flatten(0, 1), each)  # (K·B, T, 2 H)
+        return self.likelihood(self.write(h).unflatten(0, z.shape[:2]))
 
     def draw_px(self, n: int, c: Tensor | None = None) -> Distribution:
         like = next(self.parameters())

@@ -39,15 +39,15 @@ class SRNN(Stepwise):
         return self.see(from_the_end(self.backwards, torch.cat([before(inputs), x], -1), mask))
 
     def inputs(self, x: Tensor, state: Tensor | None = None) -> Tensor:
-        return self.forwards(x, None if state is None else state[..., : -self.latent].contiguous())[
-            0
-        ]  # d_t+1
+        d = None if state is None else state[..., : -self.latent].contiguous()
+        return self.forwards(x, d)[0]  # d_t+1
 
     def p(self, state: Tensor) -> Moments:
         return moments(self.prior(state))
 
     def q(self, state: Tensor, feature: Tensor) -> Moments:
-        residual = moments(self.correct(F.silu(feature + self.recall(state[..., -self.latent :]))))
+        z_before = state[..., -self.latent :]
+        residual = moments(self.correct(F.silu(feature + self.recall(z_before))))
         return Moments(self.p(state).loc + residual.loc, residual.scale)
 
     def emit(self, state: Tensor, z: Tensor) -> Tensor:

@@ -35,23 +35,20 @@ class TimeDecoder(Decoder):
     ) -> None:
         super().__init__()
         self.spec = spec
-        (steps, channels) = spec.as_steps
+        self.degree = degree
+        self.seasons = seasons
+        steps, channels = spec.as_steps
         self.numbers = HEADS[spec.likelihood].numbers(spec)
         self.rest = Write(spec)
-        inputs = spec.latent + spec.condition
-        width = channels * self.numbers
         time = torch.arange(steps) / steps
         self.register_buffer("powers", time ** torch.arange(1, degree + 1)[:, None])
         self.register_buffer("season_of", torch.arange(steps) // duration % seasons)
-        bend = degree * width
-        self.trend = (
-            nn.Sequential(nn.Linear(inputs, bend), nn.ReLU(), nn.Linear(bend, bend))
-            if degree
-            else None
-        )
+
+        # z and c -> the coefficients θ of the trend, and φ of the seasons
+        inputs = spec.latent + spec.condition
+        width = channels * self.numbers
+        self.trend = _coefficients(inputs, degree * width) if degree else None
         self.season = nn.Linear(inputs, seasons * width)
-        self.degree = degree
-        self.seasons = seasons
 
     def forward(self, z: Tensor, c: Tensor | None = None) -> Observed:
         raw = self.pattern(z, c)  # (K, B, T, C n)
@@ -62,12 +59,16 @@ class TimeDecoder(Decoder):
     def pattern(self, z: Tensor, c: Tensor | None = None) -> Tensor:
         """Trend and season, (K, B, T, C n)."""
         z = join(z.flatten(2), c, self.spec.condition)
-        season = self.season(z).unflatten(-1, (self.seasons, -1))[:, :, self.season_of]
+        phi = self.season(z).unflatten(-1, (self.seasons, -1))  # (K, B, seasons, C n)
+        season = phi[:, :, self.season_of]  # (K, B, T, C n)
         if self.trend is None:
             return season
-        return season + torch.einsum(
-            "kbpc,pt->kbtc", self.trend(z).unflatten(-1, (self.degree, -1)), self.powers
-        )
+        theta = self.trend(z).unflatten(-1, (self.degree, -1))  # (K, B, degree, C n)
+        return season + torch.einsum("kbpc,pt->kbtc", theta, self.powers)
+
+
+def _coefficients(inputs: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(inputs, outputs), nn.ReLU(), nn.Linear(outputs, outputs))
 
 
 @tags("recurrent")
@@ -83,9 +84,8 @@ def timevae(spec: Spec, degree: Degree = 2, seasons: Count = 4, duration: Count 
     Time Series Generation", arXiv:2111.08095, the interpretable decoder. The weight on the
     reconstruction, which the paper tunes, is 1 here, so that the bound is one.
     """
-    return VAE(
-        Gaussian(spec), TimeDecoder(spec, degree, seasons, duration), StandardNormal(spec), ELBO()
-    )
+    decoder = TimeDecoder(spec, degree, seasons, duration)
+    return VAE(Gaussian(spec), decoder, StandardNormal(spec), ELBO())
 
 
 @hookimpl

@@ -29,10 +29,9 @@ class RecurrentReader(nn.Module):
         states = self.rnn(x)[0]
         if mask is None:
             return split_normal(self.out(states[:, -1]))
-        last = (mask.sum(1) - 1).clamp_min(0)
-        return split_normal(
-            self.out(torch.take_along_dim(states, last[:, None, None], 1).squeeze(1))
-        )
+        last = (mask.sum(1) - 1).clamp_min(0)[:, None, None]  # (B, 1, 1)
+        at_last = torch.take_along_dim(states, last, 1).squeeze(1)  # (B, H)
+        return split_normal(self.out(at_last))
 
 
 class RecurrentWriter(nn.Module):
@@ -56,7 +55,7 @@ class RecurrentWriter(nn.Module):
 
         From z (N, D), the steps before (N, T, C) and a state (1, N, H).
         """
-        each = z[:, None].expand(-1, past.shape[1], -1)
+        each = z[:, None].expand(-1, past.shape[1], -1)  # (N, T, D)
         states, state = self.rnn(torch.cat([self._dropped(past), each], -1), state)
         return self.out(states), state
 
@@ -64,10 +63,8 @@ class RecurrentWriter(nn.Module):
         """In training, whole steps are withheld at random (Bowman et al. 2016, "word dropout")."""
         if not (self.training and self.word_dropout):
             return past
-        return past * (
-            torch.rand(*past.shape[:2], 1, dtype=past.dtype, device=past.device)
-            >= self.word_dropout
-        )
+        chance = torch.rand(*past.shape[:2], 1, dtype=past.dtype, device=past.device)
+        return past * (chance >= self.word_dropout)
 
 
 class VRAE(Model):
@@ -85,8 +82,8 @@ class VRAE(Model):
         _, full, mask = as_steps(x, self.spec)
         q = self.reader(full, mask)
         z, log_q = draw(q, (k,))
-        past = before(full).expand(k, *full.shape).flatten(0, 1)
-        flat = z.flatten(0, 1)
+        past = before(full).expand(k, *full.shape).flatten(0, 1)  # (K·B, T, C)
+        flat = z.flatten(0, 1)  # (K·B, D)
         raw, _ = self.writer(flat, past, self.writer.start(flat))
         px = self.writer.likelihood(raw.unflatten(0, (k, len(x))))
         return Trace(x, px, (Latent(z, log_q, q, self.prior(c)),))
@@ -102,7 +99,8 @@ class VRAE(Model):
             px = self.writer.likelihood.of_step(raw)
             x = px.sample()
             xs.append(px.mean if mean else x)
-        return from_steps(torch.cat(xs, 1)[None], self.spec)[0]
+        steps = torch.cat(xs, 1)  # (n, T, C)
+        return from_steps(steps[None], self.spec)[0]
 
 
 @tags("recurrent")

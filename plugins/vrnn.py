@@ -22,8 +22,11 @@ class VRNN(Stepwise):
         super().__init__(spec, spec.hidden, bound(particles))
         d = spec.latent
         h = spec.hidden
+        # what x_t and z_t look like to every other network
         self.phi_x = nn.Sequential(nn.Linear(self.channels, h), nn.SiLU())
         self.phi_z = nn.Sequential(nn.Linear(d, h), nn.SiLU())
+
+        # p(z_t|h), q(z_t|x_t, h), p(x_t|z_t, h), and the next h
         self.prior = mlp(h, h, 2 * d)
         self.see = nn.Linear(h, h)
         self.recall = nn.Linear(h, h, bias=False)
