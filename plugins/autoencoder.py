@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, MultivariateNormal
 
-from vaezoo.core import VAE, Encoder, Loss, Model, Prior, Spec, Terms, Trace
-from vaezoo.distributions import to_length
+from vaezoo.core import VAE, Encoder, Loss, Model, Prior, Spec, Terms
 from vaezoo.hooks import Part, Parts, Variants, hookimpl, tags
 from vaezoo.hyperparameters import Fraction
+from vaezoo.losses import squared_error
 from vaezoo.networks import Deterministic, Write
 
 Error = Literal["likelihood", "squared"]
@@ -25,18 +25,8 @@ class Reconstruction(Loss):
     def forward(self, model: Model, x: Tensor, c: Tensor | None, progress: float) -> Terms:
         trace = model.infer(x, c)
         distortion = -trace.log_px.mean()
-        return {
-            "loss": distortion if self.error == "likelihood" else squared_error(trace),
-            "distortion": distortion,
-        }
-
-
-def squared_error(trace: Trace) -> Tensor:
-    """Σ over the entries that are there of (x - E p(x|z))², a mean over draws and rows."""
-    x = to_length(trace.x, trace.px.event_shape[0]) if len(trace.px.event_shape) == 2 else trace.x
-    seen = ~x.isnan()
-    error = torch.where(seen, torch.where(seen, x, 0.0) - trace.px.mean, 0.0)
-    return error.square().flatten(2).sum(-1).mean()
+        loss = distortion if self.error == "likelihood" else squared_error(trace)[0]
+        return {"loss": loss, "distortion": distortion}
 
 
 class Corrupted(Encoder):
@@ -71,11 +61,10 @@ class Fitted(Prior):
 
     def fit(self, z: Tensor) -> None:
         z = z.flatten(1)
-        covariance = torch.cov(z.T).reshape(len(self.loc), -1)
+        covariance = torch.cov(z.T).reshape(len(self.loc), -1)  # a number where D = 1
+        jitter = 1e-6 * torch.eye(len(self.loc), device=z.device)
         self.loc.copy_(z.mean(0))
-        self.tril.copy_(
-            torch.linalg.cholesky(covariance + 1e-6 * torch.eye(len(self.loc), device=z.device))
-        )
+        self.tril.copy_(torch.linalg.cholesky(covariance + jitter))
 
 
 @tags("deterministic")
@@ -101,9 +90,8 @@ def dae(spec: Spec, corruption: Fraction = 0.25, error: Error = "likelihood") ->
     Autoencoders", ICML, doi:10.1145/1390156.1390294, §2.3 (the masking noise and its level of
     25 %). As in `ae`, the prior is a Gaussian fitted after training.
     """
-    return VAE(
-        Corrupted(Deterministic(spec), corruption), Write(spec), Fitted(spec), Reconstruction(error)
-    )
+    encoder = Corrupted(Deterministic(spec), corruption)
+    return VAE(encoder, Write(spec), Fitted(spec), Reconstruction(error))
 
 
 def corrupted(spec: Spec, corruption: Fraction = 0.25) -> Corrupted:

@@ -42,31 +42,35 @@ class Ensemble(Model):
     @property
     def pairs(self) -> list[tuple[Read, Write]]:
         """What each member reads x and writes p(x|z) with."""
-        return [
-            (cast(Read, r), cast(Write, w)) for r, w in zip(self.readers, self.writers, strict=True)
-        ]
+        both = zip(self.readers, self.writers, strict=True)
+        return [(cast(Read, read), cast(Write, write)) for read, write in both]
 
     def infer(self, x: Tensor, c: Tensor | None = None, k: int = 1) -> Trace:
+        # whole rounds of the M members: T turns, at least k; turn t is of member t mod M
         rounds = -(-k // len(self.readers))
-        every = torch.stack([read(x, c) for read, _ in self.pairs]).repeat(
-            rounds, 1, 1
-        )  # (T, B, 2 D): member t mod M
+        of_members = torch.stack([read(x, c) for read, _ in self.pairs])  # (M, B, 2 D)
+        every = of_members.repeat(rounds, 1, 1)  # (T, B, 2 D)
         z, log_q = draw(split_normal(every))
-        turns = z.unflatten(0, (rounds, -1)).unbind(1)
-        raw = torch.stack(
-            [write.raw(own, c) for (_, write), own in zip(self.pairs, turns, strict=True)], 1
-        ).flatten(0, 1)
+        raw = self._written(z, rounds, c)
+
+        # k turns in a row, from a random one on
         chosen = (torch.arange(k, device=x.device) + first_turn(len(every), z)) % len(every)
         z, log_q, raw, every = (t.index_select(0, chosen) for t in (z, log_q, raw, every))
-        return Trace(
-            x, self.likelihood(raw), (Latent(z, log_q, split_normal(every), self.prior(c)),)
-        )
+        latent = Latent(z, log_q, split_normal(every), self.prior(c))
+        return Trace(x, self.likelihood(raw), (latent,))
+
+    def _written(self, z: Tensor, rounds: int, c: Tensor | None) -> Tensor:
+        """Raw numbers of p(x|z), (T, B, …), from z (T, B, D), by each turn's own member."""
+        of_each = z.unflatten(0, (rounds, -1)).unbind(1)  # M of (rounds, B, D)
+        raws = [write.raw(own, c) for (_, write), own in zip(self.pairs, of_each, strict=True)]
+        return torch.stack(raws, 1).flatten(0, 1)  # (rounds, M, B, …) -> (T, B, …)
 
     def draw_px(self, n: int, c: Tensor | None = None) -> Distribution:
         z = self.prior(c).sample(torch.Size((1, n)))
-        raw = torch.stack([write.raw(z, c)[0] for _, write in self.pairs])
+        raw = torch.stack([write.raw(z, c)[0] for _, write in self.pairs])  # (M, n, …)
         who = torch.randint(len(self.writers), (n,), device=z.device)
-        return self.likelihood(raw[who, torch.arange(n, device=z.device)][None])
+        chosen = raw[who, torch.arange(n, device=z.device)]  # (n, …)
+        return self.likelihood(chosen[None])
 
     def members(self, n: int) -> Sequence[Model]:
         return [self._member(read, write) for read, write in self.pairs[:n]]

@@ -66,7 +66,7 @@ class Planar(Bent):
     def step(self, z: Tensor, raw: Tensor) -> tuple[Tensor, Tensor]:
         u, w, b = raw.split([self.latent, self.latent, 1], -1)
         wu = (w * u).sum(-1, keepdim=True)
-        u = u + (F.softplus(wu) - 1 - wu) * w / (w.square().sum(-1, keepdim=True) + 1e-6)
+        u = u + (F.softplus(wu) - 1 - wu) * w / (w.square().sum(-1, keepdim=True) + 1e-6)  # û
         a = torch.tanh((w * z).sum(-1, keepdim=True) + b)
         slope = (1 - a.square()) * (w * u).sum(-1, keepdim=True)
         return z + u * a, slope.log1p().squeeze(-1)
@@ -88,16 +88,20 @@ class Sylvester(Bent):
 
     def step(self, z: Tensor, raw: Tensor) -> tuple[Tensor, Tensor]:
         v, square, r_diagonal, s_diagonal, b = raw.split(self.sizes, -1)
-        square = square.unflatten(-1, (self.latent, self.latent))
+        square = square.unflatten(-1, (self.latent, self.latent))  # (B, D, D)
         r_diagonal = torch.tanh(r_diagonal)
         s_diagonal = torch.tanh(s_diagonal)
+
+        # R and R̃ without their diagonals: the two halves of one square of numbers
         r = square.triu(1)
-        s = square.tril(-1).mT  # strictly upper both; they share one square of numbers
-        mirrors = v.unflatten(-1, (-1, self.latent)).unbind(-2)
+        s = square.tril(-1).mT
+        mirrors = v.unflatten(-1, (-1, self.latent)).unbind(-2)  # H of (B, D)
+
         y = reflect(z, mirrors)  # Qᵀz
-        a = torch.tanh((s @ y[..., None]).squeeze(-1) + s_diagonal * y + b)
-        step = reflect((r @ a[..., None]).squeeze(-1) + r_diagonal * a, mirrors[::-1])
-        return z + step, ((1 - a.square()) * r_diagonal * s_diagonal).log1p().sum(-1)
+        a = torch.tanh(_times(s, y) + s_diagonal * y + b)
+        step = reflect(_times(r, a) + r_diagonal * a, mirrors[::-1])
+        slope = (1 - a.square()) * r_diagonal * s_diagonal
+        return z + step, slope.log1p().sum(-1)
 
 
 class Householder(Bent):
@@ -121,14 +125,14 @@ class Householder(Bent):
 def reflect(z: Tensor, mirrors: tuple[Tensor, ...]) -> Tensor:
     """z (K, B, D) mirrored at the planes with normals `mirrors` (B, D), the first mirror first."""
     for v in mirrors:
-        z = (
-            z
-            - 2
-            * (z * v).sum(-1, keepdim=True)
-            / v.square().sum(-1, keepdim=True).clamp_min(1e-12)
-            * v
-        )
+        along = 2 * (z * v).sum(-1, keepdim=True)
+        z = z - along / v.square().sum(-1, keepdim=True).clamp_min(1e-12) * v
     return z
+
+
+def _times(matrix: Tensor, vector: Tensor) -> Tensor:
+    """(B, D, D) and (K, B, D) -> (K, B, D)."""
+    return (matrix @ vector[..., None]).squeeze(-1)
 
 
 class Autoregressive(Encoder):
@@ -147,16 +151,13 @@ class Autoregressive(Encoder):
         width = spec.hidden
         self.latent = d
         self.net = Read(spec, 2 * d + width)
+
+        # hidden unit i reads z_1 … z_{degree i + 1}; output d reads the units of a smaller degree
         degree = torch.arange(width) % max(d - 1, 1)
         order = torch.arange(d)
         self.register_buffer("mask_in", (degree[:, None] >= order).float())
         self.register_buffer("mask_out", (order[:, None] > degree).float().repeat(2, 1))
-        self.steps = nn.ModuleList(
-            nn.ModuleList(
-                [nn.Linear(d, width), nn.Linear(width, width, bias=False), nn.Linear(width, 2 * d)]
-            )
-            for _ in range(depth)
-        )
+        self.steps = nn.ModuleList(_three_layers(d, width) for _ in range(depth))
 
     def forward(self, x: Tensor, c: Tensor | None = None) -> Distribution:
         raw = self.net(x, c)
@@ -189,8 +190,9 @@ class Autoregressive(Encoder):
         z = torch.zeros_like(y)
         for d in range(self.latent):
             m, log_gate = self._masked(layers, z, h)
+            gate = log_gate.exp()
             is_next = torch.arange(self.latent, device=y.device) == d
-            z = torch.where(is_next, (y - (1 - log_gate.exp()) * m) / log_gate.exp(), z)
+            z = torch.where(is_next, (y - (1 - gate) * m) / gate, z)
         return z, log_gate.sum(-1)
 
     def _masked(self, layers: Any, z: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
@@ -199,6 +201,13 @@ class Autoregressive(Encoder):
         a = F.silu(F.linear(z, read_z.weight * self.mask_in, read_z.bias) + read_h(h))
         m, s = F.linear(a, out.weight * self.mask_out, out.bias).chunk(2, -1)
         return m, F.logsigmoid(s + 2)
+
+
+def _three_layers(latent: int, width: int) -> nn.ModuleList:
+    """What a masked network is made of: it reads z, it reads h(x), it writes m and s."""
+    read_z = nn.Linear(latent, width)
+    read_h = nn.Linear(width, width, bias=False)
+    return nn.ModuleList([read_z, read_h, nn.Linear(width, 2 * latent)])
 
 
 @tags("posterior", "flow")
@@ -262,5 +271,8 @@ def vaezoo_variants() -> Variants:
 @hookimpl
 def vaezoo_parts() -> Parts:
     return [
-        Part("planar", Planar), Part("sylvester", Sylvester), Part("householder", Householder), Part("iaf", Autoregressive),
-    ]  # fmt: skip
+        Part("planar", Planar),
+        Part("sylvester", Sylvester),
+        Part("householder", Householder),
+        Part("iaf", Autoregressive),
+    ]

@@ -3,11 +3,10 @@
 import torch
 from torch import Tensor
 
-from vaezoo.core import VAE, Loss, Model, Spec, Terms, Trace, require_parts
-from vaezoo.distributions import to_length
+from vaezoo.core import VAE, Loss, Model, Spec, Terms, require_parts
 from vaezoo.hooks import Part, Parts, Variants, hookimpl, tags
 from vaezoo.hyperparameters import Fraction, Positive
-from vaezoo.losses import require_density
+from vaezoo.losses import require_density, squared_error
 from vaezoo.networks import Gaussian, StandardNormal, Write, frozen_but_head
 
 
@@ -44,25 +43,25 @@ class GECO(Loss):
         vae = require_parts(model, "GECO")
         trace = model.infer(x, c)
         error, entries = squared_error(trace)
-        constraint = error - entries * self.tolerance**2
-        missed = constraint / (entries * self.tolerance**2)  # 0 where the target is met exactly
+        target = entries * self.tolerance**2
+        constraint = error - target
+        missed = constraint / target  # 0 where the target is met exactly
         if self.training:
             self.update(missed.detach())
+
+        # the scale of the likelihood learns from log p(x|z), nothing else does
         with frozen_but_head(vae.decoder):
             distortion = -vae.decoder(trace.z.detach(), c).log_prob(x).mean()
+
         rate = trace.kl.mean()
         weight = self.log_lambda.exp()
-        terms = {
+        return {
+            "loss": rate + weight * constraint + distortion - distortion.detach(),
+            "monitor": rate + 1000 * (missed - 0.05).clamp_min(0),
             "rate": rate,
             "distortion": distortion.detach(),
             "lambda": weight,
             "missed": missed,
-        }
-        monitor = rate + 1000 * (missed - 0.05).clamp_min(0)
-        return {
-            "loss": rate + weight * constraint + distortion - distortion.detach(),
-            "monitor": monitor,
-            **terms,
         }
 
     def update(self, missed: Tensor) -> None:
@@ -71,16 +70,6 @@ class GECO(Loss):
         self.average.copy_(keep * self.average + (1 - keep) * missed)
         self.started.fill_(1.0)
         self.log_lambda.copy_((self.log_lambda + self.speed * self.average).clamp(-10, 10))
-
-
-def squared_error(trace: Trace) -> tuple[Tensor, Tensor]:
-    """Σ (x - E p(x|z))² over the entries that are there, a mean over draws and rows; and how many
-    there are a row.
-    """
-    x = to_length(trace.x, trace.px.event_shape[0]) if len(trace.px.event_shape) == 2 else trace.x
-    seen = ~x.isnan()
-    error = torch.where(seen, torch.where(seen, x, 0.0) - trace.px.mean, 0.0)
-    return error.square().flatten(2).sum(-1).mean(), seen.flatten(1).float().sum(-1).mean()
 
 
 @tags("schedule")

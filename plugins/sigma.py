@@ -7,17 +7,16 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from vaezoo.core import VAE, Model, Spec, Terms, Trace, Unsupported, require_parts
-from vaezoo.distributions import Normal, to_length
+from vaezoo.core import VAE, Model, Spec, Terms, Unsupported, require_parts
+from vaezoo.distributions import Normal
 from vaezoo.hooks import Part, Parts, Variants, hookimpl, tags
 from vaezoo.hyperparameters import Fraction, Positive
 from vaezoo.likelihoods import Likelihood
-from vaezoo.losses import ELBO
+from vaezoo.losses import ELBO, residuals
 from vaezoo.networks import Gaussian, StandardNormal, Write
 
-SMALLEST = math.exp(
-    -12.0
-)  # variance below which the bound would grow without limit; Rybkin et al. clip log σ at -6
+# The variance below which the bound would grow without limit; Rybkin et al. clip log σ at -6.
+SMALLEST = math.exp(-12.0)
 
 
 def as_normal(spec: Spec) -> Spec:
@@ -80,26 +79,13 @@ class OptimalVariance(ELBO):
         trace = model.infer(x, c, self.k)
         if not self.training:
             return self.combine(-trace.log_px.mean(), trace.kl.mean(), progress)
-        squared, numbers = squared_error(trace)
+        error, seen = residuals(trace)
+        numbers = seen.sum()
+        squared = error.square().sum() / len(error)  # over the batch, a mean over the K draws
         variance = (squared / numbers).clamp_min(SMALLEST)
         require_parts(model, "an optimal variance").decoder.likelihood.follow(variance.detach())  # type: ignore[operator, union-attr]
-        distortion = (
-            numbers / len(x) * 0.5 * ((2 * math.pi * variance).log() + squared / numbers / variance)
-        )
-        return self.combine(distortion, trace.kl.mean(), progress)
-
-
-def squared_error(trace: Trace) -> tuple[Tensor, Tensor]:
-    """Σ (x - mean)² over the batch, a mean over the K draws, and how many numbers that is: gaps do
-    not count.
-    """
-    mean = trace.px.mean
-    x = trace.x
-    x = to_length(x, mean.shape[-2]) if x.ndim == 3 else x
-    seen = ~x.isnan()
-    return (torch.where(seen, x, 0.0) - torch.where(seen, mean, 0.0)).square().sum() / len(
-        mean
-    ), seen.sum()
+        each = (2 * math.pi * variance).log() + squared / numbers / variance  # 2 R / n
+        return self.combine(numbers / len(x) * 0.5 * each, trace.kl.mean(), progress)
 
 
 @tags("likelihood")

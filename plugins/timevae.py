@@ -84,8 +84,9 @@ def timevae(spec: Spec, degree: Degree = 2, seasons: Count = 4, duration: Count 
     Time Series Generation", arXiv:2111.08095, the interpretable decoder. The weight on the
     reconstruction, which the paper tunes, is 1 here, so that the bound is one.
     """
+    encoder = Gaussian(spec)
     decoder = TimeDecoder(spec, degree, seasons, duration)
-    return VAE(Gaussian(spec), decoder, StandardNormal(spec), ELBO())
+    return VAE(encoder, decoder, StandardNormal(spec), ELBO())
 
 
 @hookimpl

@@ -80,9 +80,8 @@ class TwoStage(Model):
         q = self.first.encoder(x, c)
         z, log_q = draw(q, (k,))
         upper = self.second.latent(z)
-        return Trace(
-            x, self.first.decoder(z, c), (Latent(z, log_q, q, self.second.p(upper.z)), upper)
-        )
+        lower = Latent(z, log_q, q, self.second.p(upper.z))
+        return Trace(x, self.first.decoder(z, c), (lower, upper))
 
     def draw_px(self, n: int, c: Tensor | None = None) -> Distribution:
         return self.first.decoder(self.sample_codes(n)[None], c)
@@ -93,33 +92,40 @@ class TwoStage(Model):
 
         γ's noise is part of the draw: the codes have a density, unlike pixels on a surface.
         """
-        return self.second.p(self.second.prior().sample(torch.Size((n,)))).sample()
+        u = self.second.prior().sample(torch.Size((n,)))
+        return self.second.p(u).sample()
 
     def fit_prior(self, x: Tensor, c: Tensor | None = None) -> None:
         """Trains the second stage on the posteriors of the training set.
 
         Every step draws codes anew.
         """
-        with torch.no_grad():
-            parts = [
-                self.first.encoder(x[i : i + 1000], None if c is None else c[i : i + 1000])
-                for i in range(0, len(x), 1000)
-            ]
-            loc = torch.cat([q.mean for q in parts])
-            scale = torch.cat([q.stddev for q in parts])
+        loc, scale = self._posteriors(x, c)
         self.second.requires_grad_(True)
         optimiser = torch.optim.Adam(self.second.parameters(), self.learning_rate)
         decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, self.epochs)
         with torch.enable_grad():
             for _ in range(self.epochs):
                 for rows in torch.randperm(len(loc), device=loc.device).split(BATCH):
-                    loss = -self.code_bound(draw(normal(loc[rows], scale[rows]))[0][None]).mean()
+                    z, _ = draw(normal(loc[rows], scale[rows]))
+                    loss = -self.code_bound(z[None]).mean()
                     optimiser.zero_grad(set_to_none=True)
                     loss.backward()
                     optimiser.step()
                 decay.step()
+
+        # from here on the second stage is as fixed as the first
         optimiser.zero_grad(set_to_none=True)
         self.second.requires_grad_(False)
+
+    @torch.no_grad()
+    def _posteriors(self, x: Tensor, c: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Mean and deviation of q(z|x), (N, D) each, a thousand rows at a time."""
+        qs = []
+        for i in range(0, len(x), 1000):
+            rows = slice(i, i + 1000)
+            qs.append(self.first.encoder(x[rows], None if c is None else c[rows]))
+        return torch.cat([q.mean for q in qs]), torch.cat([q.stddev for q in qs])
 
     def code_bound(self, z: Tensor) -> Tensor:
         """The second stage's ELBO for codes z (K, B, D), (K, B)."""

@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 from torch.nn import functional as F
 
-from vaezoo.core import VAE, Loss, Model, Spec, Terms, require_parts
+from vaezoo.core import VAE, Decoder, Loss, Model, Spec, Terms, require_parts
 from vaezoo.distributions import to_length
 from vaezoo.hooks import Part, Parts, Variants, hookimpl, tags
 from vaezoo.hyperparameters import NonNegative, Positive
@@ -47,41 +47,49 @@ class Adversarial(Loss):
     def forward(self, model: Model, x: Tensor, c: Tensor | None, progress: float) -> Terms:
         vae = require_parts(model, "an adversarial loss")
         x = to_length(x, self.steps) if self.steps else x
+
+        # each player's loss is blind to the parameters of the others
         with frozen(self, vae.decoder):
             trace = vae.infer(x, c)
             distortion = -trace.log_px.mean()
             rate = trace.kl.mean()
-            encoder = (
-                self.beta * rate
-                + self.alpha * distortion
-                + self.distance(x, outputs(trace.px, x), c)
-            )
+            near = self.beta * rate + self.alpha * distortion
+            encoder = near + self.distance(x, outputs(trace.px, x), c)
         z = trace.z.detach()
         prior_z = self.from_prior(trace.latents[0].p, len(x))
         with frozen(self):
-            px = vae.decoder(z, c)
-            again = outputs(px, x)
-            made = outputs(vae.decoder(prior_z, c), x)
-            near = self.gamma * self.distance(x, again, c) - self.alpha * px.log_prob(x).mean()
-            decoder = near + self.fooled(again, c) + self.fooled(made, c)
+            decoder, again, made = self.of_decoder(vae.decoder, z, prior_z, x, c)
         critic = self.told(x, again.detach(), made.detach(), c)
+
+        # the scale of p(x|z) learns by maximum likelihood alone
         with frozen_but_head(vae.decoder):
             head = -vae.decoder(z, c).log_prob(x).mean()
-        loss = encoder + decoder + critic + (head - head.detach())
-        terms = {
+        return {
+            "loss": encoder + decoder + critic + (head - head.detach()),
+            "monitor": distortion,
             "distortion": distortion,
             "rate": rate,
             "encoder": encoder,
             "decoder": decoder,
             "critic": critic,
         }
-        return {"loss": loss, "monitor": distortion, **terms}
+
+    def of_decoder(
+        self, write: Decoder, z: Tensor, prior_z: Tensor, x: Tensor, c: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """The decoder's loss; reconstructions from z and samples from prior_z, (B, *shape) each."""
+        px = write(z, c)
+        again = outputs(px, x)
+        made = outputs(write(prior_z, c), x)
+        near = self.gamma * self.distance(x, again, c) - self.alpha * px.log_prob(x).mean()
+        return near + self.fooled(again, c) + self.fooled(made, c), again, made
 
     @staticmethod
     def from_prior(p: Distribution, rows: int) -> Tensor:
         """(1, B, *event)."""
-        z = p.sample(torch.Size((1,) if p.batch_shape.numel() == rows else (1, rows)))
-        return z.reshape(1, rows, *p.event_shape)
+        one_a_row = p.batch_shape.numel() == rows
+        z = p.sample(torch.Size((1,) if one_a_row else (1, rows)))
+        return z.reshape(1, rows, *p.event_shape)  # a prior of batch (1,) gives one axis more
 
     def f(self, x: Tensor, c: Tensor | None) -> Tensor:
         """(B, hidden): the features of x."""
@@ -105,10 +113,9 @@ class Adversarial(Loss):
 
     def told(self, x: Tensor, again: Tensor, made: Tensor, c: Tensor | None) -> Tensor:
         """-E log D(x) - E log(1 - D(reconstruction)) - E log(1 - D(sample))."""
-        fakes = (
-            F.softplus(self.log_odds(again, c)).mean() + F.softplus(self.log_odds(made, c)).mean()
-        )
-        return F.softplus(-self.log_odds(x, c)).mean() + fakes
+        caught_again = F.softplus(self.log_odds(again, c)).mean()
+        caught_made = F.softplus(self.log_odds(made, c)).mean()
+        return F.softplus(-self.log_odds(x, c)).mean() + (caught_again + caught_made)
 
 
 def outputs(px: Distribution, x: Tensor) -> Tensor:

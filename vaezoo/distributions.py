@@ -364,6 +364,12 @@ def at_centre() -> Iterator[None]:
         _at_centre.reset(token)
 
 
+def one_hot(index: Tensor, size: int) -> Tensor:
+    """(*) -> (*, size), floating point; torch's own `one_hot` is refused by vmap."""
+    is_it = index[..., None] == torch.arange(size, device=index.device)
+    return is_it.to(torch.get_default_dtype())
+
+
 def kl(q: Distribution, p: Distribution) -> Tensor | None:
     """KL(q ‖ p) in nats where a closed form is known, else None."""
     try:

@@ -9,7 +9,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from .core import VAE, Latent, Loss, Model, Terms, Unsupported, require_parts
+from .core import VAE, Latent, Loss, Model, Terms, Trace, Unsupported, require_parts
+from .distributions import to_length
 
 
 def require_density(loss: Loss, model: Model) -> None:
@@ -67,6 +68,22 @@ class WarmUp(ELBO):
     def combine(self, distortion: Tensor, rate: Tensor, progress: float) -> Terms:
         beta = min(1.0, progress / self.until) if self.until else 1.0
         return {"loss": distortion + beta * rate, "distortion": distortion, "rate": rate}
+
+
+def residuals(trace: Trace) -> tuple[Tensor, Tensor]:
+    """x - E p(x|z), (K, B, *shape), with 0 where x has a gap; and where it has none, (B, *shape)."""
+    is_sequence = len(trace.px.event_shape) == 2
+    x = to_length(trace.x, trace.px.event_shape[0]) if is_sequence else trace.x
+    seen = ~x.isnan()
+    return torch.where(seen, torch.where(seen, x, 0.0) - trace.px.mean, 0.0), seen
+
+
+def squared_error(trace: Trace) -> tuple[Tensor, Tensor]:
+    """Σ (x - E p(x|z))² over the entries that are there, and how many there are, means over draws
+    and rows.
+    """
+    error, seen = residuals(trace)
+    return error.square().flatten(2).sum(-1).mean(), seen.flatten(1).float().sum(-1).mean()
 
 
 def aggregate(latent: Latent) -> tuple[Tensor, Tensor]:
