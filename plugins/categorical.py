@@ -26,7 +26,7 @@ from vaezoo.core import (
     Unsupported,
     require_parts,
 )
-from vaezoo.distributions import Drawable, draw
+from vaezoo.distributions import Drawable, draw, one_hot
 from vaezoo.hooks import Part, Parts, Variants, hookimpl, tags
 from vaezoo.hyperparameters import Count, NonNegative, Positive
 from vaezoo.losses import require_density
@@ -48,13 +48,17 @@ class Classes(Drawable):
 
     def centre(self) -> Tensor:
         """The most probable classes, one-hot."""
-        return one_hot(self.log_p.argmax(-1), self.log_p)
+        return self._one_hot(self.log_p)
 
     def log_prob(self, value: Tensor) -> Tensor:
         return (value * self.log_p).sum((-2, -1))
 
     def sample(self, sample_shape: Any = ()) -> Tensor:
-        return one_hot(self._disturbed(torch.Size(sample_shape)).argmax(-1), self.log_p)
+        return self._one_hot(self._disturbed(torch.Size(sample_shape)))
+
+    def _one_hot(self, scores: Tensor) -> Tensor:
+        """(*, G, M), 1 at the largest score of each variable."""
+        return one_hot(scores.argmax(-1), scores.shape[-1]).to(scores.dtype)
 
     def draw(self, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
         z = self.sample(shape)
@@ -98,11 +102,6 @@ def _kl_to_equal(q: Classes, p: Equal) -> Tensor:
     return (q.log_p.exp() * (q.log_p + math.log(q.log_p.shape[-1]))).sum((-2, -1))
 
 
-def one_hot(index: Tensor, like: Tensor) -> Tensor:
-    """(*) -> (*, M), in the type of `like` (*, M). F.one_hot is refused by vmap."""
-    return (index[..., None] == torch.arange(like.shape[-1], device=like.device)).to(like.dtype)
-
-
 class Categorical(Encoder):
     """q(z|x) = Π_g Categorical(softmax(l_g(x))).
 
@@ -123,7 +122,7 @@ class Categorical(Encoder):
         self.register_buffer("temperature", torch.tensor(float(temperature)))
 
     def forward(self, x: Tensor, c: Tensor | None = None) -> Distribution:
-        logits = self.net(x, c).unflatten(-1, (self.groups, self.classes))
+        logits = self.net(x, c).unflatten(-1, (self.groups, self.classes))  # (B, G, M)
         return Relaxed(logits, self.temperature) if self.training else Classes(logits)
 
 
@@ -169,7 +168,8 @@ class Annealed(Loss):
         encoder = require_parts(model, type(self).__name__).encoder
         if not isinstance(encoder, Categorical):
             raise Unsupported(
-                f"an annealed temperature needs the posterior categorical, not {type(encoder).__name__}"
+                "an annealed temperature needs the posterior categorical, "
+                f"not {type(encoder).__name__}"
             )
         return encoder
 
@@ -255,21 +255,20 @@ class Joint(Model):
         loss.check(self)
 
     def infer(self, x: Tensor, c: Tensor | None = None, k: int = 1) -> Trace:
-        pairs = (
-            (self.normal(x, c), self.normal_prior(c)),
-            (self.classes(x, c), self.classes_prior(c)),
-        )
-        latents = tuple(Latent(*draw(q, (k,)), q, p) for q, p in pairs)
-        return Trace(x, self.decode(latents[0].z, latents[1].z, c), latents)
+        q_z = self.normal(x, c)
+        q_c = self.classes(x, c)
+        of_z = Latent(*draw(q_z, (k,)), q_z, self.normal_prior(c))
+        of_c = Latent(*draw(q_c, (k,)), q_c, self.classes_prior(c))
+        return Trace(x, self.decode(of_z.z, of_c.z, c), (of_z, of_c))
 
     def decode(self, z: Tensor, classes: Tensor, c: Tensor | None) -> Distribution:
-        return self.decoder(torch.cat([z, classes.flatten(-2)], -1), c)
+        both = torch.cat([z, classes.flatten(-2)], -1)  # (K, B, D + G M)
+        return self.decoder(both, c)
 
     def draw_px(self, n: int, c: Tensor | None = None) -> Distribution:
         shape = torch.Size((1, n))
-        return self.decode(
-            self.normal_prior(c).sample(shape), self.classes_prior(c).sample(shape), c
-        )
+        z = self.normal_prior(c).sample(shape)
+        return self.decode(z, self.classes_prior(c).sample(shape), c)
 
 
 @tags("posterior", "prior", "discrete")

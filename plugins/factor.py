@@ -13,7 +13,8 @@ from vaezoo.networks import Gaussian, StandardNormal, Write, frozen, mlp
 
 def shuffle_each_dimension(z: Tensor) -> Tensor:
     """(B, D) with every column permuted on its own: draws of Π_j q(z_j)."""
-    return z.gather(0, torch.rand_like(z).argsort(0))
+    orders = torch.rand_like(z).argsort(0)  # (B, D): a permutation of the rows a column
+    return z.gather(0, orders)
 
 
 def halves(z: Tensor) -> tuple[Tensor, Tensor]:
@@ -33,9 +34,8 @@ class Factor(Loss):
     def __init__(self, spec: Spec, gamma: NonNegative = 6.4) -> None:
         super().__init__()
         self.gamma = gamma
-        self.critic = mlp(
-            spec.latent, spec.hidden, spec.hidden, spec.hidden, 1
-        )  # the logit of D: z was not shuffled
+        # z -> the logit of D: that z was not shuffled
+        self.critic = mlp(spec.latent, spec.hidden, spec.hidden, spec.hidden, 1)
 
     def check(self, model: Model) -> None:
         require_density(self, model)
@@ -46,24 +46,23 @@ class Factor(Loss):
         with frozen(self.critic):
             tc = self.critic(joint).mean()
         critic = self.cross_entropy(joint.detach(), shuffle_each_dimension(other.detach()))
+
         distortion = -trace.log_px.mean()
         rate = trace.kl.mean()
-        loss = distortion + rate + self.gamma * tc + critic
-        monitor = distortion + rate + self.gamma * tc.clamp_min(0)
-        terms = {
-            "monitor": monitor,
+        return {
+            "loss": distortion + rate + self.gamma * tc + critic,
+            "monitor": distortion + rate + self.gamma * tc.clamp_min(0),
             "distortion": distortion,
             "rate": rate,
             "tc": tc,
             "critic": critic,
         }
-        return {"loss": loss, **terms}
 
     def cross_entropy(self, joint: Tensor, shuffled: Tensor) -> Tensor:
         """-½ E log D(joint) - ½ E log (1 - D(shuffled)), in nats."""
-        return (
-            F.softplus(-self.critic(joint)).mean() + F.softplus(self.critic(shuffled)).mean()
-        ) / 2
+        told_joint = F.softplus(-self.critic(joint)).mean()
+        told_shuffled = F.softplus(self.critic(shuffled)).mean()
+        return (told_joint + told_shuffled) / 2
 
 
 @tags("disentanglement", "adversarial")

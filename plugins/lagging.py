@@ -35,8 +35,10 @@ class Lagging(Loss):
         super().__init__()
         self.inner = inner
         self.n_train = spec.n_train
-        for name, start in {"step": 0.0, "aggressive": 1.0, "total": 0.0, "previous": 0.0}.items():
-            self.register_buffer(name, torch.tensor(start))
+        self.register_buffer("step", torch.tensor(0.0))
+        self.register_buffer("aggressive", torch.tensor(1.0))
+        self.register_buffer("total", torch.tensor(0.0))  # of the information, in this epoch
+        self.register_buffer("previous", torch.tensor(0.0))  # mean information of the epoch before
 
     def check(self, model: Model) -> None:
         require_density(self, model)
@@ -44,14 +46,17 @@ class Lagging(Loss):
 
     def forward(self, model: Model, x: Tensor, c: Tensor | None, progress: float) -> Terms:
         vae = require_parts(model, "aggressive training of the encoder")
+        # the encoder's gradient
         with frozen(vae.decoder, vae.prior):
             trace = vae.infer(x, c)
             distortion = -trace.log_px.mean()
             rate = trace.kl.mean()
+        # the gradient of decoder and prior, without a value
         with frozen(vae.encoder):
             again = vae.infer(x, c)
             for_decoder = -again.log_px.mean() + again.kl.mean()
         loss = distortion + rate + self.turn() * (for_decoder - for_decoder.detach())
+
         information = self._information(trace.latents[0].q, trace.z[0])
         if self.training:
             self._observe(information, max(1, self.n_train // len(x)))
@@ -66,7 +71,8 @@ class Lagging(Loss):
     def _information(self, q: Distribution, z: Tensor) -> Tensor:
         if isinstance(q, Drawable):
             raise Unsupported(
-                "the mutual information needs log q(z) at a given z; this posterior knows it for its own draws only"
+                "the mutual information needs log q(z) at a given z; "
+                "this posterior knows it for its own draws only"
             )
         return mutual_information(q, z)
 

@@ -43,11 +43,13 @@ class Judged(Loss):
         x = to_length(x, self.spec.shape[0]) if self.spec.is_sequence else x
         trace = vae.infer(x, c)
         seen = ~x.isnan()
-        error = self.error(
-            torch.where(seen, x, 0.0), torch.where(seen, trace.px.mean[0], 0.0)
-        ).mean()
+        made = torch.where(seen, trace.px.mean[0], 0.0)
+        error = self.error(torch.where(seen, x, 0.0), made).mean()
+
+        # the scale of p(x|z) learns by maximum likelihood alone
         with frozen_but_head(vae.decoder):
             head = -vae.decoder(trace.z.detach(), c).log_prob(x).mean()
+
         rate = trace.kl.mean()
         distortion = -trace.log_px.mean().detach()
         loss = self.weight * error + rate + (head - head.detach())
@@ -105,13 +107,18 @@ def similarities(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     Both are means over windows and channels.
     """
     channels = x.shape[1]
-    g = window(min(x.shape[2:])).to(x).expand(channels, 1, -1, -1)
-    blur = lambda a: F.conv2d(a, g, groups=channels)  # noqa: E731
+    g = window(min(x.shape[2:])).to(x).expand(channels, 1, -1, -1)  # one a channel
+
+    def blur(a: Tensor) -> Tensor:
+        return F.conv2d(a, g, groups=channels)
+
+    # means, variances and covariance inside every window
     mx = blur(x)
     my = blur(y)
     vx = blur(x * x) - mx * mx
     vy = blur(y * y) - my * my
     vxy = blur(x * y) - mx * my
+
     structure = (2 * vxy + C2) / (vx + vy + C2)
     ssim = (2 * mx * my + C1) / (mx * mx + my * my + C1) * structure
     return ssim.flatten(1).mean(1), structure.flatten(1).mean(1)
@@ -139,9 +146,9 @@ def ms_ssim(x: Tensor, y: Tensor) -> Tensor:
     for s, weight in enumerate(weights / weights.sum()):
         ssim, structure = similarities(x, y)
         factor = ssim if s == scales - 1 else structure
-        product = product * (
-            factor if scales == 1 else factor.clamp_min(1e-4) ** weight
-        )  # no power of a negative number
+        if scales > 1:  # no power of a negative number
+            factor = factor.clamp_min(1e-4) ** weight
+        product = product * factor
         x = F.avg_pool2d(x, 2)
         y = F.avg_pool2d(y, 2)
     return product
@@ -161,9 +168,8 @@ def msssim(spec: Spec, weight: Positive = 1.0) -> VAE:
     arXiv:1511.06409, §3; MS-SSIM: Wang, Simoncelli & Bovik 2003, "Multiscale Structural Similarity
     for Image Quality Assessment", eq. 7.
     """
-    return VAE(
-        Gaussian(spec), Write(spec), StandardNormal(spec), StructuralSimilarity(spec, weight)
-    )
+    encoder = Gaussian(spec)
+    return VAE(encoder, Write(spec), StandardNormal(spec), StructuralSimilarity(spec, weight))
 
 
 @tags("perceptual")

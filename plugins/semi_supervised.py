@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import Tensor, distributions as D
 
 from vaezoo.core import Latent, Loss, Model, Spec, Terms, Trace, Unsupported
-from vaezoo.distributions import Drawable, draw, kl
+from vaezoo.distributions import Drawable, draw, kl, one_hot
 from vaezoo.hooks import Variants, hookimpl, tags
 from vaezoo.hyperparameters import NonNegative
 from vaezoo.networks import Gaussian, Read, StandardNormal, Write, without_gaps
@@ -30,13 +30,15 @@ class OneClass(Drawable):
     def draw(self, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
         log_p = self.log_p.expand(*shape, *self.log_p.shape)
         exponential = -torch.rand_like(log_p).clamp_min(1e-30).log()
-        y = one_hot(
-            (log_p - exponential.clamp_min(1e-30).log()).argmax(-1), log_p
-        )  # the Gumbel trick
+        y = self._one_hot(log_p - exponential.clamp_min(1e-30).log())  # the Gumbel trick
         return y, self.log_prob(y)
 
     def centre(self) -> Tensor:
-        return one_hot(self.log_p.argmax(-1), self.log_p)
+        return self._one_hot(self.log_p)
+
+    def _one_hot(self, scores: Tensor) -> Tensor:
+        """(*, C), 1 at the largest score."""
+        return one_hot(scores.argmax(-1), scores.shape[-1]).to(scores.dtype)
 
     def log_prob(self, value: Tensor) -> Tensor:
         return (value * self.log_p).sum(-1)
@@ -45,11 +47,6 @@ class OneClass(Drawable):
 @D.register_kl(OneClass, OneClass)
 def _kl_classes(q: OneClass, p: OneClass) -> Tensor:
     return (q.log_p.exp() * (q.log_p - p.log_p)).sum(-1)
-
-
-def one_hot(index: Tensor, like: Tensor) -> Tensor:
-    """(*) -> (*, C), in the type of `like` (*, C). F.one_hot is refused by vmap."""
-    return (index[..., None] == torch.arange(like.shape[-1], device=like.device)).to(like.dtype)
 
 
 class M2(Model):
@@ -73,29 +70,27 @@ class M2(Model):
     def infer(self, x: Tensor, c: Tensor | None = None, k: int = 1) -> Trace:
         q_y = OneClass(self.classify(x))
         y, log_q = draw(q_y, (k,))
-        q_z = self.encoder(_times(x, k), y.flatten(0, 1))
+        q_z = self.encoder(_times(x, k), y.flatten(0, 1))  # K·B rows
         z, log_q_z = (t.unflatten(0, (k, len(x))) for t in draw(q_z))
-        of_y = Latent(y, log_q, q_y, OneClass(torch.full_like(q_y.log_p, -math.log(self.classes))))
-        return Trace(
-            x, self.decoder(z, y), (of_y, Latent(z, log_q_z, _of_draws(q_z, k), self.prior()))
-        )
+        uniform = OneClass(torch.full_like(q_y.log_p, -math.log(self.classes)))
+        of_y = Latent(y, log_q, q_y, uniform)
+        of_z = Latent(z, log_q_z, _of_draws(q_z, k), self.prior())
+        return Trace(x, self.decoder(z, y), (of_y, of_z))
 
     def bounds(self, x: Tensor) -> Tensor:
         """-L(x, y) of every class, (C, B), from one draw of z each.
 
         -L(x, y) = log p(x|y, z) + log p(y) - KL(q(z|x, y) ‖ p(z))
         """
-        y = torch.eye(self.classes, dtype=x.dtype, device=x.device)[:, None].expand(-1, len(x), -1)
-        q = self.encoder(_times(x, self.classes), y.flatten(0, 1))
+        each = torch.eye(self.classes, dtype=x.dtype, device=x.device)
+        y = each[:, None].expand(-1, len(x), -1)  # (C, B, C): class i for every row
+        q = self.encoder(_times(x, self.classes), y.flatten(0, 1))  # C·B rows
         z = draw(q)[0].unflatten(0, (self.classes, len(x)))
         rate = kl(q, self.prior())
         if rate is None:
             raise Unsupported("M2 needs a posterior and a prior whose KL is known")
-        return (
-            self.decoder(z, y).log_prob(x)
-            - math.log(self.classes)
-            - rate.unflatten(0, (self.classes, len(x)))
-        )
+        rate = rate.unflatten(0, (self.classes, len(x)))
+        return self.decoder(z, y).log_prob(x) - math.log(self.classes) - rate
 
     def draw_px(self, n: int, c: Tensor | None = None) -> D.Distribution:
         y = self._any_class(n) if c is None else c
@@ -117,10 +112,9 @@ def _times(x: Tensor, k: int) -> Tensor:
 def _of_draws(q: D.Distribution, k: int) -> D.Distribution:
     """q of K·B rows as q of (K, B)."""
     base = q.base_dist  # type: ignore[attr-defined]
-    return D.Independent(
-        type(base)(*(t.unflatten(0, (k, -1)) for t in (base.loc, base.scale)), validate_args=False),
-        1,
-    )
+    loc = base.loc.unflatten(0, (k, -1))
+    scale = base.scale.unflatten(0, (k, -1))
+    return D.Independent(type(base)(loc, scale, validate_args=False), 1)
 
 
 class SemiSupervised(Loss):
@@ -139,26 +133,25 @@ class SemiSupervised(Loss):
         super().__init__()
         if spec.is_dynamic:
             raise Unsupported(
-                "this data's training rows are drawn anew in every minibatch, so that no fixed few can be the labelled "
-                "ones; take its static form, such as mnist_static"
+                "this data's training rows are drawn anew in every minibatch, so that no fixed few "
+                "can be the labelled ones; take its static form, such as mnist_static"
             )
         self.spec = spec
         self.alpha = alpha
         self.share = min(1.0, labels / spec.n_train)
         g = torch.Generator().manual_seed(14065298)
-        self.register_buffer(
-            "projection", 100 * torch.rand(spec.shape, generator=g, dtype=torch.float64)
-        )
+        projection = 100 * torch.rand(spec.shape, generator=g, dtype=torch.float64)
+        self.register_buffer("projection", projection)
 
     def is_labelled(self, x: Tensor) -> Tensor:
         """Which rows' labels may be read, (B,)."""
         filled = without_gaps(x, self.spec).double()
         if self.spec.is_sequence:  # a minibatch may be cut to its longest row
-            filled = torch.nn.functional.pad(
-                filled, (0, 0, 0, max(0, self.spec.shape[0] - x.shape[1]))
-            )
+            missing = max(0, self.spec.shape[0] - x.shape[1])
+            filled = torch.nn.functional.pad(filled, (0, 0, 0, missing))
             filled = filled[:, : self.spec.shape[0]]
-        return (filled * self.projection.double()).flatten(1).sum(1).frac().abs() < self.share
+        projected = (filled * self.projection.double()).flatten(1).sum(1)  # (B,)
+        return projected.frac().abs() < self.share
 
     def check(self, model: Model) -> None:
         if not isinstance(model, M2):
@@ -169,12 +162,13 @@ class SemiSupervised(Loss):
     def forward(self, model: Model, x: Tensor, c: Tensor | None, progress: float) -> Terms:
         if not isinstance(model, M2) or c is None:
             raise Unsupported("SemiSupervised needs the variant m2 and a label for every row")
-        bounds = model.bounds(x)
-        log_q = model.classify(x).T
+        bounds = model.bounds(x)  # (C, B)
+        log_q = model.classify(x).T  # (C, B)
         labelled = self.is_labelled(x)
         supervised = -(c.T * bounds).sum(0)
         unsupervised = (log_q.exp() * (log_q - bounds)).sum(0)
         generative = torch.where(labelled, supervised, unsupervised).mean()
+
         # the mean over labelled rows, without a division by their number in this minibatch, which
         # may be 0
         error = torch.where(labelled, -(c.T * log_q).sum(0), 0.0).mean() / self.share

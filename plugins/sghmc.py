@@ -8,7 +8,7 @@ KL(q(z|x) ‖ p(z)).
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from typing import cast
@@ -60,9 +60,8 @@ class Chain(nn.Module):
         self.step = step
         self.friction = friction
         self.every = every
-        self.theta = nn.Parameter(
-            start.clone(), requires_grad=False
-        )  # a parameter, so that it is counted as one
+        # a parameter, so that it is counted as one
+        self.theta = nn.Parameter(start.clone(), requires_grad=False)
         self.register_buffer("momentum", torch.zeros_like(start))
         self.register_buffer("square", torch.ones_like(start))
         self.register_buffer("prior_scale", prior_scale)
@@ -76,6 +75,8 @@ class Chain(nn.Module):
         if adapt:
             keep = torch.where(self.count == 0, 0.0, 0.99)
             self.square.copy_(keep * self.square + (1 - keep) * slope.square())
+
+        # v <- (1 - α) v - η G ∇U + N(0, 2 α η G / N),  θ <- θ + v
         g = 1 / (self.square.sqrt() + 1e-3)
         kick = (2 * self.friction * self.step * g / self.n_train).sqrt() * torch.randn_like(g)
         self.momentum.copy_((1 - self.friction) * self.momentum - self.step * g * slope + kick)
@@ -106,15 +107,16 @@ class Sampled(Decoder):
         self.width = write.width
         self.likelihood = write.likelihood
         self._template = (Raw(write),)  # in a tuple: its weights are the chain's
-        self.named = {
-            f"write.{n}": p.shape
-            for n, p in write.named_parameters()
-            if not n.startswith("likelihood")
+        start = {
+            f"write.{name}": parameter.detach()
+            for name, parameter in write.named_parameters()
+            if not name.startswith("likelihood")
         }
-        start = [p.detach() for n, p in write.named_parameters() if not n.startswith("likelihood")]
+        self.named = {name: weight.shape for name, weight in start.items()}
         # weights start uniform in ±1/√inputs, whose deviation is 1/√(3 inputs)
-        widths = [scale * math.sqrt(3) * p.square().mean().sqrt().expand_as(p) for p in start]
-        flat, prior_scale = (torch.cat([p.flatten() for p in parts]) for parts in (start, widths))
+        widths = [scale * math.sqrt(3) * _deviation(weight) for weight in start.values()]
+        prior_scale = _end_to_end(widths)
+        flat = _end_to_end(start.values())
         self.chain = Chain(flat, prior_scale, spec.n_train, step, friction, kept, every)
         self._chosen: Tensor | None = None
 
@@ -135,25 +137,35 @@ class Sampled(Decoder):
         return self.likelihood(self._of_samples(z, c))
 
     def raw(self, theta: Tensor, z: Tensor, c: Tensor | None) -> Tensor:
+        """Raw numbers (K, B, …) of the decoder with the weights theta (P,)."""
         pieces = theta.split([shape.numel() for shape in self.named.values()])
-        weights = {
-            name: p.view(shape) for (name, shape), p in zip(self.named.items(), pieces, strict=True)
-        }
+        weights = {}
+        for (name, shape), piece in zip(self.named.items(), pieces, strict=True):
+            weights[name] = piece.view(shape)
         return functional_call(self._template[0], weights, (z, c))
 
     def _of_samples(self, z: Tensor, c: Tensor | None) -> Tensor:
         """Draw k has sample k + s, in a circle, s random: an unbiased average over samples."""
         kept = len(self.chain.samples)
         samples = self.chain.samples
-        turn = (
-            (torch.special.ndtr(noise(1, like=z)) * kept).long().clamp_max(kept - 1)
-        )  # the same one at the centre
+        uniform = torch.special.ndtr(noise(1, like=z))  # one half at the centre
+        turn = (uniform * kept).long().clamp_max(kept - 1)
         used = min(kept, len(z))
+
+        # the draws of one sample at a time: i, i + kept, i + 2 kept …; then back in their order
         every = [self.raw(samples[(turn + i) % kept][0], z[i::kept], c) for i in range(used)]
-        order = (
-            torch.cat([torch.arange(i, len(z), kept) for i in range(used)]).argsort().to(z.device)
-        )
-        return torch.cat(every)[order]
+        places = torch.cat([torch.arange(i, len(z), kept) for i in range(used)])
+        return torch.cat(every)[places.argsort().to(z.device)]
+
+
+def _deviation(weight: Tensor) -> Tensor:
+    """The root mean square of a weight's numbers, in its shape."""
+    return weight.square().mean().sqrt().expand_as(weight)
+
+
+def _end_to_end(weights: Iterable[Tensor]) -> Tensor:
+    """(P,)."""
+    return torch.cat([weight.flatten() for weight in weights])
 
 
 class SGHMC(Loss):

@@ -10,20 +10,13 @@ from torch.distributions import Categorical, Distribution
 from torch.nn import functional as F
 
 from vaezoo.core import VAE, Encoder, Loss, Model, Prior, Spec, Terms, Unsupported
-from vaezoo.distributions import Point
+from vaezoo.distributions import Point, one_hot
 from vaezoo.hooks import Variants, hookimpl, tags
 from vaezoo.hyperparameters import Count, Fraction, NonNegative
 from vaezoo.networks import Read, Write
 
 WHY = "deterministic, discrete codes"
 SPACE = "codebook"
-
-
-def one_hot(index: Tensor, size: int) -> Tensor:
-    """(...) -> (..., size). `F.one_hot` is not to be had under vmap."""
-    return (index[..., None] == torch.arange(size, device=index.device)).to(
-        torch.get_default_dtype()
-    )
 
 
 def perplexity(index: Tensor, size: int) -> Tensor:
@@ -59,28 +52,26 @@ class Codes(Distribution):
     arg_constraints: dict = {}
 
     def __init__(self, values: Tensor, log_frequency: Tensor) -> None:
-        super().__init__(
-            torch.Size(), log_frequency.shape[:1] + values.shape[1:], validate_args=False
-        )
+        event = log_frequency.shape[:1] + values.shape[1:]  # (G, *value)
+        super().__init__(torch.Size(), event, validate_args=False)
         self.values = values
         self.log_frequency = log_frequency
 
     def index(self, z: Tensor) -> Tensor:
         """z (..., G, *value) -> the codes nearest to it (..., G)."""
-        dims = tuple(range(-(self.values.ndim - 1), 0))
-        distance = (z.unsqueeze(z.ndim - len(dims)) - self.values).square()
+        dims = tuple(range(-(self.values.ndim - 1), 0))  # the axes of one value
+        distance = (z.unsqueeze(z.ndim - len(dims)) - self.values).square()  # (..., G, M, *value)
         return (distance.sum(dims) if dims else distance).argmin(-1)
 
     def log_prob(self, value: Tensor) -> Tensor:
         index = self.index(value)
-        table = self.log_frequency.expand(*index.shape, -1)
-        return torch.take_along_dim(table, index[..., None], -1).squeeze(-1).sum(-1)
+        table = self.log_frequency.expand(*index.shape, -1)  # (..., G, M)
+        each = torch.take_along_dim(table, index[..., None], -1).squeeze(-1)  # (..., G)
+        return each.sum(-1)
 
     def sample(self, sample_shape: Any = ()) -> Tensor:
-        index = Categorical(logits=self.log_frequency, validate_args=False).sample(
-            torch.Size(sample_shape)
-        )
-        return self.values[index].detach()
+        slots = Categorical(logits=self.log_frequency, validate_args=False)
+        return self.values[slots.sample(torch.Size(sample_shape))].detach()
 
     def frequencies(self, z: Tensor) -> Tensor:
         """(G, M): log of how often each slot holds each code in z (N, G, *value).
@@ -121,14 +112,16 @@ class Codebook(Prior):
 
     def update(self, e: Tensor, index: Tensor) -> None:
         """One step of the running means, from e (B, G, W) and its codes (B, G)."""
-        e = e.detach().flatten(0, 1)
+        e = e.detach().flatten(0, 1)  # (B·G, W)
         hits = one_hot(index.flatten(), len(self.vectors)).to(e.dtype)  # (B·G, M)
         counts = self.decay * self.counts + (1 - self.decay) * hits.sum(0)
         sums = self.decay * self.sums + (1 - self.decay) * hits.T @ e
+
+        # a vector that is hardly used starts again, as if one random e had been rounded to it
         is_dead = counts < self.dead
-        anew = e[torch.randint(len(e), (len(counts),), device=e.device)]
+        fresh = e[torch.randint(len(e), (len(counts),), device=e.device)]
         self.counts.copy_(torch.where(is_dead, 1.0, counts))
-        self.sums.copy_(torch.where(is_dead[:, None], anew, sums))
+        self.sums.copy_(torch.where(is_dead[:, None], fresh, sums))
         self.vectors.copy_(self.sums / self.counts[:, None])
 
     def fit(self, z: Tensor) -> None:
@@ -136,7 +129,7 @@ class Codebook(Prior):
 
 
 class Quantiser(Encoder):
-    """The nearest codebook vector to each of G slices of e(x). In training the codebook moves on."""
+    """The nearest codebook vector to each of G slices of e(x); training moves the codebook."""
 
     no_density = WHY
     space = SPACE
@@ -148,10 +141,8 @@ class Quantiser(Encoder):
         self.slots = len(book.log_frequency)
 
     def forward(self, x: Tensor, c: Tensor | None = None) -> Rounded:
-        e = self.net(x, c).unflatten(-1, (self.slots, -1))
-        vectors = (
-            self.book.vectors.clone()
-        )  # those that this step was rounded to, should `update` move them
+        e = self.net(x, c).unflatten(-1, (self.slots, -1))  # (B, G, W)
+        vectors = self.book.vectors.clone()  # `update` moves the book's
         index = Codes(vectors, self.book.log_frequency).index(e)
         if self.training:
             self.book.update(e, index)
@@ -204,19 +195,16 @@ class Scalar(Encoder):
         half = self.levels // 2
         reach = (self.levels - 1) * (1 - 1e-3) / 2
         offset = 0.0 if self.levels % 2 else 0.5
-        bounded = (
-            torch.tanh(self._standardised(self.net(x, c)) + math.atanh(offset / reach)) * reach
-            - offset
-        )
+        shift = math.atanh(offset / reach)
+        bounded = torch.tanh(self._standardised(self.net(x, c)) + shift) * reach - offset
         rounded = bounded.detach().round()
         return Rounded(bounded / half, rounded / half, rounded.long() + half, self.levels, 1)
 
     def _standardised(self, e: Tensor) -> Tensor:
         """(B, D). One row alone has no spread: it is read by the running one, in training too."""
         if self.training and len(e) == 1:
-            return F.batch_norm(
-                e, self.spread.running_mean, self.spread.running_var, eps=self.spread.eps
-            )
+            running = self.spread.running_mean, self.spread.running_var
+            return F.batch_norm(e, *running, eps=self.spread.eps)
         return self.spread(e)
 
 
@@ -234,12 +222,12 @@ class Commitment(Loss):
         q: Any = trace.latents[0].q
         distortion = -trace.log_px.mean()
         commitment = q.commitment.mean()
-        terms = {
+        return {
+            "loss": distortion + self.beta * commitment,
             "distortion": distortion,
             "commitment": commitment,
             "perplexity": perplexity(q.index, q.size),
         }
-        return {"loss": distortion + self.beta * commitment, **terms}
 
 
 @tags("discrete", "deterministic")
@@ -263,7 +251,8 @@ def vq(
     """
     if spec.latent % width:
         raise Unsupported(
-            f"vq splits the code into slices of {width} numbers; {spec.latent} is no multiple of that"
+            f"vq splits the code into slices of {width} numbers; "
+            f"{spec.latent} is no multiple of that"
         )
     book = Codebook(spec.latent // width, size, width, decay, dead)
     return VAE(Quantiser(spec, book), Write(spec), book, Commitment(beta))
