@@ -46,26 +46,26 @@ class Uncertain(Random):
 
     def __init__(self, linear: nn.Linear, scale: float = 1.0, start: float = 0.03) -> None:
         super().__init__()
-        self.weight, self.bias = (
-            nn.Parameter(p.detach().clone()) for p in (linear.weight, linear.bias)
-        )
-        self.log_scale_weight, self.log_scale_bias = (
-            nn.Parameter(torch.full_like(p, math.log(start))) for p in (linear.weight, linear.bias)
-        )
         self.prior_scale = scale
+        self.weight = nn.Parameter(linear.weight.detach().clone())
+        self.bias = nn.Parameter(linear.bias.detach().clone())
+        log_start = math.log(start)
+        self.log_scale_weight = nn.Parameter(torch.full_like(self.weight, log_start))
+        self.log_scale_bias = nn.Parameter(torch.full_like(self.bias, log_start))
 
     def forward(self, h: Tensor) -> Tensor:
         loc = F.linear(h, self.weight, self.bias)
-        variance = F.linear(
-            h.square(), (2 * self.log_scale_weight).exp(), (2 * self.log_scale_bias).exp()
-        )
+        weight_variance = (2 * self.log_scale_weight).exp()
+        bias_variance = (2 * self.log_scale_bias).exp()
+        variance = F.linear(h.square(), weight_variance, bias_variance)
         return loc + variance.sqrt() * noise(*loc.shape, like=loc)
 
     @property
     def kl(self) -> Tensor:
         """KL(q(θ) ‖ p(θ)), in nats."""
-        pairs = ((self.weight, self.log_scale_weight), (self.bias, self.log_scale_bias))
-        return torch.stack([self._kl(loc, log_scale) for loc, log_scale in pairs]).sum()
+        of_weight = self._kl(self.weight, self.log_scale_weight)
+        of_bias = self._kl(self.bias, self.log_scale_bias)
+        return torch.stack([of_weight, of_bias]).sum()
 
     def _kl(self, loc: Tensor, log_scale: Tensor) -> Tensor:
         ratio = 2 * (log_scale - math.log(self.prior_scale))  # log σ²/s²
@@ -73,9 +73,8 @@ class Uncertain(Random):
 
     def fixed(self) -> nn.Linear:
         layer = nn.Linear(self.weight.shape[1], self.weight.shape[0]).to(self.weight)
-        layer.weight.data = self.weight + self.log_scale_weight.exp() * torch.randn_like(
-            self.weight
-        )
+        noise_weight = torch.randn_like(self.weight)
+        layer.weight.data = self.weight + self.log_scale_weight.exp() * noise_weight
         layer.bias.data = self.bias + self.log_scale_bias.exp() * torch.randn_like(self.bias)
         return layer.requires_grad_(False)
 
@@ -133,9 +132,10 @@ def layers(module: nn.Module) -> list[tuple[nn.Module, str, nn.Module]]:
     found = []
     for name, child in module.named_children():
         recurrent = any(isinstance(part, nn.RNNBase) for part in child.modules())
-        found += (
-            [(module, name, child)] if recurrent or isinstance(child, nn.Linear) else layers(child)
-        )
+        if recurrent or isinstance(child, nn.Linear):
+            found.append((module, name, child))
+        else:
+            found += layers(child)
     return found
 
 
@@ -163,22 +163,18 @@ class WeightsKL(ELBO):
 
     def check(self, model: Model) -> None:
         super().check(model)
-        if not any(
-            isinstance(layer, Uncertain)
-            for layer in require_parts(model, "WeightsKL").decoder.modules()
-        ):
+        if not self._layers(model):
             raise Unsupported("WeightsKL needs a decoder with uncertain layers")
+
+    def _layers(self, model: Model) -> list[Uncertain]:
+        decoder = require_parts(model, "WeightsKL").decoder
+        return [layer for layer in decoder.modules() if isinstance(layer, Uncertain)]
 
     def forward(self, model: Model, x: Tensor, c: Tensor | None, progress: float) -> Terms:
         terms = super().forward(model, x, c, progress)
-        decoder = require_parts(model, "WeightsKL").decoder
-        weights = torch.stack(
-            [layer.kl for layer in decoder.modules() if isinstance(layer, Uncertain)]
-        ).sum()
-        return terms | {
-            "loss": terms["loss"] + weights / self.n_train,
-            "weights": weights / self.n_train,
-        }
+        kls = torch.stack([layer.kl for layer in self._layers(model)])
+        weights = kls.sum() / self.n_train
+        return terms | {"loss": terms["loss"] + weights, "weights": weights}
 
 
 def _with(spec: Spec, decoder: Write, loss: Loss) -> RandomWeights:

@@ -1,4 +1,4 @@
-"""Posteriors whose KL to N(0, I) cannot vanish, whatever the decoder does."""
+"""Posteriors whose KL to N(0, I) cannot vanish, for any decoder."""
 
 import math
 
@@ -14,8 +14,9 @@ from vaezoo.hyperparameters import Positive
 from vaezoo.losses import ELBO
 from vaezoo.networks import Read, StandardNormal, Write
 
+# Those of torch's BatchNorm1d.
 EPSILON = 1e-5
-MOMENTUM = 0.1  # those of torch's BatchNorm1d
+MOMENTUM = 0.1
 
 
 class BatchNormalised(Encoder):
@@ -52,7 +53,8 @@ class BatchNormalised(Encoder):
         """
         if not self.training or len(m) == 1:
             return self.mean, self.variance
-        mean, variance = m.mean(0), m.var(0, correction=0)
+        mean = m.mean(0)
+        variance = m.var(0, correction=0)
         with torch.no_grad():
             self.mean.copy_(self.mean + MOMENTUM * (mean - self.mean))
             self.variance.copy_(self.variance + MOMENTUM * (variance - self.variance))
@@ -74,17 +76,21 @@ class Committed(Encoder):
 
     def forward(self, x: Tensor, c: Tensor | None = None) -> Distribution:
         loc, raw_scale = self.net(x, c).chunk(2, -1)
-        return normal(
-            loc, 1e-3 * self.widest + (1 - 1e-3) * self.widest * torch.sigmoid(raw_scale + 2)
-        )
+        narrowest = 1e-3 * self.widest
+        scale = narrowest + (1 - 1e-3) * self.widest * torch.sigmoid(raw_scale + 2)
+        return normal(loc, scale)
 
 
 def widest_scale(rate: float) -> float:
     """The s in (0, 1) with ½(s² - 1) - log s = rate in nats, by bisection of log s."""
-    low, high = -rate - 1.0, 0.0  # at log s = -rate - 1 the left side exceeds rate, at 0 it is 0
+    low = -rate - 1.0  # here the left side exceeds rate
+    high = 0.0  # here it is 0
     for _ in range(200):
         middle = (low + high) / 2
-        low, high = (middle, high) if math.expm1(2 * middle) / 2 - middle > rate else (low, middle)
+        if math.expm1(2 * middle) / 2 - middle > rate:
+            low = middle
+        else:
+            high = middle
     return math.exp(low)
 
 

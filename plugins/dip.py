@@ -41,6 +41,7 @@ class DisentangledPrior(Loss):
         c_z = covariance(q.mean.flatten(1))
         if self.kind == "ii":
             c_z = c_z + q.variance.flatten(1).mean(0).diag_embed()
+
         distortion = -trace.log_px.mean()
         rate = trace.kl.mean()
         penalty = self.penalty(c_z)
@@ -70,9 +71,8 @@ def dip1(spec: Spec, off: NonNegative = 10.0, diagonal: NonNegative = 100.0) -> 
     Paper: Kumar, Sattigeri & Balakrishnan 2018, "Variational Inference of Disentangled Latent
     Concepts from Unlabeled Observations", arXiv:1711.00848, eq. 6 (DIP-VAE-I).
     """
-    return VAE(
-        Gaussian(spec), Write(spec), StandardNormal(spec), DisentangledPrior(off, diagonal, "i")
-    )
+    loss = DisentangledPrior(off, diagonal, "i")
+    return VAE(Gaussian(spec), Write(spec), StandardNormal(spec), loss)
 
 
 @tags("disentanglement")
@@ -87,9 +87,8 @@ def dip2(spec: Spec, off: NonNegative = 10.0, diagonal: NonNegative = 10.0) -> V
     Paper: Kumar, Sattigeri & Balakrishnan 2018, "Variational Inference of Disentangled Latent
     Concepts from Unlabeled Observations", arXiv:1711.00848, eqs. 5 and 7 (DIP-VAE-II).
     """
-    return VAE(
-        Gaussian(spec), Write(spec), StandardNormal(spec), DisentangledPrior(off, diagonal, "ii")
-    )
+    loss = DisentangledPrior(off, diagonal, "ii")
+    return VAE(Gaussian(spec), Write(spec), StandardNormal(spec), loss)
 
 
 @hookimpl

@@ -21,7 +21,8 @@ def log_w_by_path(trace: Trace, who: str) -> Tensor:
     latent, *others = trace.latents
     if others or latent.stepwise:
         raise Unsupported(
-            f"{who} is right for one latent that is drawn at once; this model has layers or steps of them"
+            f"{who} is right for one latent that is drawn at once; "
+            "this model has layers or steps of them"
         )
     if isinstance(latent.q, Drawable):
         raise Unsupported(
@@ -68,6 +69,7 @@ class DReG(Loss):
         z = trace.z
         weights = log_w.detach().softmax(0)
         if z.requires_grad:
+            # (K, B) -> (K, B, 1, …), against the gradient (K, B, *event)
             z.register_hook(lambda g: g * weights[(...,) + (None,) * (g.ndim - 2)])
         bound = (log_w.logsumexp(0) - math.log(self.k)).mean()
         return {"loss": -bound, "distortion": -trace.log_px.mean(), "elbo": log_w.mean()}

@@ -60,9 +60,8 @@ class FlowPrior(Prior):
         super().__init__()
         if spec.latent < 2:
             raise Unsupported("a flow prior couples dimensions, so it needs latent ≥ 2")
-        self.flow = FLOWS[kind](
-            spec.latent, transforms=depth, hidden_features=(spec.hidden,)
-        ).transform
+        flow = FLOWS[kind](spec.latent, transforms=depth, hidden_features=(spec.hidden,))
+        self.flow = flow.transform
         for module in self.flow.modules():
             if isinstance(module, zuko.flows.coupling.GeneralCouplingTransform):
                 module.mask = module._buffers.pop("mask")

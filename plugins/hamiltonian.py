@@ -33,18 +33,20 @@ class Evolved(Drawable):
         super().__init__(start.batch_shape, start.event_shape)
         self.start = start
         self.energy_gradient = energy_gradient
-        self.step = step
-        self.scales = scales  # ε (D,) and √T_0, …, √T_K = 1
+        self.step = step  # ε (D,)
+        self.scales = scales  # √T_0, …, √T_K = 1
 
     def evolve(self, z: Tensor, momentum: Tensor) -> tuple[Tensor, Tensor]:
         """(z_0, ρ_0) -> (z_K, ρ_K), (K, B, D) each."""
         steps = len(self.scales) - 1
         slope = self.energy_gradient(z) if steps else z
+        # the gradient at the end of a step is that at the start of the next
         for k in range(steps):
             momentum = momentum - self.step / 2 * slope
             z = z + self.step * momentum
             slope = self.energy_gradient(z)
-            momentum = (momentum - self.step / 2 * slope) * self.scales[k + 1] / self.scales[k]
+            momentum = momentum - self.step / 2 * slope
+            momentum = momentum * self.scales[k + 1] / self.scales[k]
         return z, momentum
 
     def draw(self, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
@@ -55,8 +57,10 @@ class Evolved(Drawable):
         hot = normal(torch.zeros_like(z), self.scales[0].expand_as(z))
         momentum, log_hot = draw(hot)
         end, cold_momentum = self.evolve(z, momentum)
-        log_cold = normal(torch.zeros_like(z), torch.ones_like(z)).log_prob(cold_momentum)
-        return end, log_q + log_hot - log_cold + z.shape[-1] * self.scales[0].log()
+        cold = normal(torch.zeros_like(z), torch.ones_like(z))
+        log_cold = cold.log_prob(cold_momentum)
+        tempering = z.shape[-1] * self.scales[0].log()  # (D/2) log T_0
+        return end, log_q + log_hot - log_cold + tempering
 
     def centre(self) -> Tensor:
         """Where the mean of q_0 goes from rest."""
@@ -87,17 +91,13 @@ class Hamiltonian(Encoder):
         self.net = Gaussian(spec)
         self.steps = steps
         self.largest = largest
-        self._target = (
-            decoder,
-            prior,
-        )  # in a tuple, so that their parameters are not also this module's
+        # in a tuple, so that their parameters are not also this module's
+        self._target = (decoder, prior)
         if steps:
-            self.raw_step = nn.Parameter(
-                torch.full((spec.latent,), math.log(0.25))
-            )  # ε = largest / 5
-            self.raw_hot = nn.Parameter(
-                torch.tensor(math.log(math.expm1(hottest)))
-            )  # T_0 = 1 + softplus
+            slow = torch.full((spec.latent,), math.log(0.25))
+            self.raw_step = nn.Parameter(slow)  # ε = largest sigmoid(·), a fifth at first
+            hot = torch.tensor(math.log(math.expm1(hottest)))
+            self.raw_hot = nn.Parameter(hot)  # T_0 = 1 + softplus(·)
 
     def forward(self, x: Tensor, c: Tensor | None = None) -> Distribution:
         start = self.net(x, c)
@@ -109,22 +109,21 @@ class Hamiltonian(Encoder):
             return -(decoder(z, c).log_prob(x) + prior(c).log_prob(z)).sum()
 
         def gradient(z: Tensor) -> Tensor:
-            with torch.backends.cudnn.flags(
-                enabled=False
-            ):  # cuDNN's recurrent layers have no second derivative
+            # cuDNN's recurrent layers have no second derivative
+            with torch.backends.cudnn.flags(enabled=False):
                 if not z.requires_grad:  # in evaluation, also under no_grad
                     return torch.func.grad(energy)(z)
-                return torch.autograd.grad(energy(z), z, create_graph=True)[
-                    0
-                ]  # the same, with less overhead
+                # the same, with less overhead
+                (slope,) = torch.autograd.grad(energy(z), z, create_graph=True)
+                return slope
 
         return Evolved(start, gradient, self.largest * self.raw_step.sigmoid(), self._scales())
 
     def _scales(self) -> Tensor:
         """√T_0, …, √T_K."""
-        share = torch.linspace(
-            0, 1, self.steps + 1, dtype=self.raw_hot.dtype, device=self.raw_hot.device
-        ).square()
+        like = self.raw_hot
+        k = torch.linspace(0, 1, self.steps + 1, dtype=like.dtype, device=like.device)
+        share = k.square()
         hot = F.softplus(self.raw_hot)
         return (1 + hot * (1 - share)).sqrt()
 

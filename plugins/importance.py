@@ -16,7 +16,8 @@ def bound(log_w: Tensor, k: int) -> Tensor:
 
     log_w is (K, B), with K a multiple of k.
     """
-    return (log_w.unflatten(0, (-1, k)).logsumexp(1) - math.log(k)).mean()
+    groups = log_w.unflatten(0, (-1, k))  # (K/k, k, B)
+    return (groups.logsumexp(1) - math.log(k)).mean()
 
 
 class Importance(Loss):

@@ -14,7 +14,7 @@ from vaezoo.networks import Read, StandardNormal, Write, mlp, split_normal
 
 
 def product(a: Distribution, b: Distribution) -> Distribution:
-    """The normalised product of two diagonal Gaussians: precisions add, means are weighed by them."""
+    """The normalised product of two diagonal Gaussians: precisions add, and weigh the means."""
     wa = a.variance.reciprocal()
     wb = b.variance.reciprocal()
     return normal((a.mean * wa + b.mean * wb) / (wa + wb), (wa + wb).rsqrt())
@@ -45,7 +45,8 @@ class Ladder(Model):
         for net in self.up:
             h = F.silu(net(h))
             steps.append(h)
-        return [split_normal(head(h)) for head, h in zip(self.evidence, steps, strict=True)][::-1]
+        upwards = [split_normal(head(h)) for head, h in zip(self.evidence, steps, strict=True)]
+        return upwards[::-1]
 
     def infer(self, x: Tensor, c: Tensor | None = None, k: int = 1) -> Trace:
         q, *evidence = self.likelihoods(x, c)

@@ -46,12 +46,13 @@ class LinearEncoder(Encoder):
         self.log_scale = nn.Parameter(torch.full((spec.latent,), -1.0))
 
     def forward(self, x: Tensor, c: Tensor | None = None) -> Distribution:
-        x = (to_length(x, self.spec.shape[0]) if self.spec.is_sequence else x).flatten(1)
+        if self.spec.is_sequence:
+            x = to_length(x, self.spec.shape[0])
+        x = x.flatten(1)  # (B, size)
         if self.training:
             self.centre.see(x)
-        centred = (
-            x - self.centre.mean.clone()
-        )  # as it is now, should another pass move it before the backward pass
+        # a copy of the mean, should another pass move it before the backward pass
+        centred = x - self.centre.mean.clone()
         if self.spec.has_gaps:
             centred = torch.where(centred.isnan(), 0.0, centred)
         return normal(self.scale * centred @ self.weight.T, self.log_scale.exp())
@@ -74,9 +75,8 @@ class LinearDecoder(Decoder):
 
     def forward(self, z: Tensor, c: Tensor | None = None) -> Observed:
         shift = self.centre.mean.clone() if self.bias is None else self.bias
-        return self.likelihood(
-            (self.scale * z.flatten(2) @ self.weight.T + shift).unflatten(-1, self.shape)
-        )
+        raw = self.scale * z.flatten(2) @ self.weight.T + shift  # (K, B, raw size)
+        return self.likelihood(raw.unflatten(-1, self.shape))
 
 
 class ExactELBO(ELBO):
@@ -93,9 +93,8 @@ class ExactELBO(ELBO):
         px = decoder(q.mean[None], c)
         lengths = (decoder.scale * decoder.weight).square().sum(0)  # ‖w_j‖², (latent,)
         spread = (lengths * q.variance).sum(-1) / (2 * px.base.variance.flatten()[0])
-        return self.combine(
-            (spread - px.log_prob(x)).mean(), cast(Tensor, kl(q, p)).mean(), progress
-        )
+        distortion = (spread - px.log_prob(x)).mean()
+        return self.combine(distortion, cast(Tensor, kl(q, p)).mean(), progress)
 
 
 @tags("exact", "baseline")

@@ -13,7 +13,10 @@ from vaezoo.networks import Gaussian, Write
 
 
 class Mixture(Prior):
-    """Σ_m π_m N(μ_m, diag σ_m²), all learned. The means start as draws of N(0, I), the widths at 1."""
+    """Σ_m π_m N(μ_m, diag σ_m²), all learned.
+
+    The means start as draws of N(0, I), the widths at 1.
+    """
 
     def __init__(self, spec: Spec, components: Count = 10) -> None:
         super().__init__()

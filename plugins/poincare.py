@@ -19,16 +19,18 @@ from vaezoo.hyperparameters import Positive
 from vaezoo.losses import ELBO
 from vaezoo.networks import Read, Write
 
-# points are kept within 1 - EDGE of the ball's radius: nearer, single precision cannot tell them
-# from the edge
+# Points stay within 1 - EDGE of the ball's radius. Nearer to the edge, single precision cannot tell
+# them from it.
 EDGE = 1e-5
 
 
 def dot(a: Tensor, b: Tensor) -> Tensor:
+    """(…, D) twice -> (…, 1)."""
     return (a * b).sum(-1, keepdim=True)
 
 
 def length(v: Tensor) -> Tensor:
+    """(…, D) -> (…, 1)."""
     return (dot(v, v) + 1e-24).sqrt()  # a gradient of 0 at v = 0, where the root's is infinite
 
 
@@ -42,9 +44,9 @@ def add(a: Tensor, b: Tensor, k: float) -> Tensor:
     ab = dot(a, b)
     aa = dot(a, a)
     bb = dot(b, b)
-    return ((1 + 2 * k * ab + k * bb) * a + (1 - k * aa) * b) / (
-        1 + 2 * k * ab + k * k * aa * bb
-    ).clamp_min(1e-15)
+    above = (1 + 2 * k * ab + k * bb) * a + (1 - k * aa) * b
+    below = 1 + 2 * k * ab + k * k * aa * bb
+    return above / below.clamp_min(1e-15)
 
 
 def factor(z: Tensor, k: float) -> Tensor:
@@ -56,7 +58,8 @@ def exp_map(m: Tensor, v: Tensor, k: float) -> Tensor:
     """The point that the geodesic from m with velocity v reaches at time 1."""
     n = length(v)
     s = math.sqrt(k)
-    return inside(add(m, torch.tanh(s * factor(m, k) * n / 2) * v / (s * n), k), k)
+    step = torch.tanh(s * factor(m, k) * n / 2) * v / (s * n)
+    return inside(add(m, step, k), k)
 
 
 def log_map(m: Tensor, z: Tensor, k: float) -> Tensor:
@@ -88,25 +91,22 @@ class WrappedNormal(Distribution):
         return self.loc
 
     def rsample(self, sample_shape: Any = ()) -> Tensor:
-        v = Normal(torch.zeros_like(self.scale), self.scale, validate_args=False).rsample(
-            torch.Size(sample_shape)
-        )
+        v = self._flat().rsample(torch.Size(sample_shape))
         return exp_map(self.loc, v / factor(self.loc, self.k), self.k)
 
     def sample(self, sample_shape: Any = ()) -> Tensor:
         with torch.no_grad():
             return self.rsample(sample_shape)
 
+    def _flat(self) -> Normal:
+        """N(0, diag σ²), of v, number by number."""
+        return Normal(torch.zeros_like(self.scale), self.scale, validate_args=False)
+
     def log_prob(self, value: Tensor) -> Tensor:
         v = factor(self.loc, self.k) * log_map(self.loc, value, self.k)
-        flat = (
-            Normal(torch.zeros_like(self.scale), self.scale, validate_args=False)
-            .log_prob(v)
-            .sum(-1)
-        )
-        r = math.sqrt(self.k) * length(v).squeeze(-1).clamp_min(
-            1e-4
-        )  # below, the ratio is 1 to 2e-9
+        flat = self._flat().log_prob(v).sum(-1)
+        distance = length(v).squeeze(-1).clamp_min(1e-4)  # below, the ratio is 1 to 2e-9
+        r = math.sqrt(self.k) * distance
         log_ratio = r + torch.log(-torch.expm1(-2 * r)) - math.log(2) - r.log()
         return flat - (v.shape[-1] - 1) * log_ratio
 
@@ -123,9 +123,8 @@ class Wrapped(Encoder):
 
     def forward(self, x: Tensor, c: Tensor | None = None) -> Distribution:
         m, raw_scale = self.net(x, c).chunk(2, -1)
-        loc = exp_map(
-            torch.zeros_like(m), m / 2, self.curvature
-        )  # λ_0 = 2, so m is the distance from 0
+        # λ_0 = 2, so ‖m‖ is the distance from 0
+        loc = exp_map(torch.zeros_like(m), m / 2, self.curvature)
         return WrappedNormal(loc, F.softplus(raw_scale) + 1e-3, self.curvature)
 
 
@@ -156,9 +155,8 @@ class Gyroplanes(Decoder):
         self.width = spec.latent
         self.curvature = encoder.curvature if isinstance(encoder, Wrapped) else 1.0
         self.write = Write(spec, spec.hidden)
-        self.direction = nn.Parameter(
-            torch.randn(spec.hidden, spec.latent) / math.sqrt(spec.latent)
-        )
+        direction = torch.randn(spec.hidden, spec.latent) / math.sqrt(spec.latent)
+        self.direction = nn.Parameter(direction)
         self.offset = nn.Parameter(0.1 * torch.randn(spec.hidden, spec.latent))
 
     def forward(self, z: Tensor, c: Tensor | None = None) -> Distribution:
@@ -169,9 +167,9 @@ class Gyroplanes(Decoder):
         k = self.curvature
         s = math.sqrt(self.curvature)
         p = exp_map(torch.zeros_like(self.offset), self.offset, k)
-        y = add(-p, z[..., None, :], k)
+        y = add(-p, z[..., None, :], k)  # -p ⊕ z, (K, B, hidden, D)
         a = self.direction
-        size = length(a).squeeze(-1)
+        size = length(a).squeeze(-1)  # (hidden,)
         ratio = 2 * s * (y * a).sum(-1) / ((1 - k * dot(y, y).squeeze(-1)).clamp_min(1e-6) * size)
         return size / s * torch.asinh(ratio)
 

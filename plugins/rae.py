@@ -30,9 +30,8 @@ class FittedMixture(Prior):
         self.register_buffer("tril", torch.eye(spec.latent).repeat(parts, 1, 1))
 
     def forward(self, c: Tensor | None = None) -> Distribution:
-        return mixture(
-            self.logits, D.MultivariateNormal(self.loc, scale_tril=self.tril, validate_args=False)
-        )
+        parts = D.MultivariateNormal(self.loc, scale_tril=self.tril, validate_args=False)
+        return mixture(self.logits, parts)
 
     def fit(self, z: Tensor) -> None:
         from sklearn.mixture import GaussianMixture  # a second of import that only this needs
@@ -43,9 +42,8 @@ class FittedMixture(Prior):
         self.logits.fill_(-1e9)  # no weight on parts that there were too few codes for
         self.logits[:parts] = torch.as_tensor(fitted.weights_).log()
         self.loc[:parts] = torch.as_tensor(fitted.means_).to(self.loc)
-        self.tril[:parts] = torch.linalg.cholesky(torch.as_tensor(fitted.covariances_)).to(
-            self.tril
-        )
+        tril = torch.linalg.cholesky(torch.as_tensor(fitted.covariances_))
+        self.tril[:parts] = tril.to(self.tril)
 
 
 class Regularised(Loss):
@@ -122,9 +120,8 @@ def squared_jacobian(f: Callable[[Tensor], Tensor], z: Tensor) -> Tensor:
 
     A row of f (1, B, …) must depend on the same row of z (1, B, D) only.
     """
-    with torch.backends.cudnn.flags(
-        enabled=False
-    ):  # cuDNN's recurrent layers cannot be differentiated twice
+    # cuDNN's recurrent layers cannot be differentiated twice
+    with torch.backends.cudnn.flags(enabled=False):
         out, pull = torch.func.vjp(f, z)[:2]
         (projected,) = pull(torch.randn(out.shape, dtype=out.dtype, device=out.device))
     return projected.flatten(2).square().sum(-1).mean()
@@ -146,6 +143,7 @@ class Spectral(nn.Module):
         self.register_buffer("u", u.clone())
 
     def _matrix(self, weight: Tensor) -> Tensor:
+        """(outputs, all other axes)."""
         return weight.movedim(self.outputs, 0).flatten(1)
 
     def forward(self, weight: Tensor) -> Tensor:
@@ -164,14 +162,14 @@ class SmoothWrite(Write):
     def __init__(self, spec: Spec, norm: Positive = 3.0) -> None:
         if spec.network == "rnn":
             raise Unsupported(
-                "spectral norm is for linear and convolutional layers; a recurrent decoder has others"
+                "spectral norm is for linear and convolutional layers; "
+                "a recurrent decoder has others"
             )
         super().__init__(spec)
         layers = [m for m in self.modules() if isinstance(m, nn.Linear | nn.ConvTranspose2d)]
         for layer in layers:
-            spectral = Spectral(
-                layer.weight, 1 if isinstance(layer, nn.ConvTranspose2d) else 0, norm
-            )
+            outputs = 1 if isinstance(layer, nn.ConvTranspose2d) else 0
+            spectral = Spectral(layer.weight, outputs, norm)
             parametrize.register_parametrization(layer, "weight", spectral)
 
 
@@ -190,9 +188,8 @@ def rae_l2(
     Paper: Ghosh, Sajjadi, Vergari, Black & Schölkopf 2020, "From Variational to Deterministic
     Autoencoders", arXiv:1903.12436, §3 (RAE-L2) and §4 (the fit).
     """
-    return VAE(
-        Deterministic(spec), Write(spec), FittedMixture(spec, parts), WeightDecay(beta, weight)
-    )
+    loss = WeightDecay(beta, weight)
+    return VAE(Deterministic(spec), Write(spec), FittedMixture(spec, parts), loss)
 
 
 @tags("deterministic")
@@ -210,9 +207,8 @@ def rae_gp(
     Paper: Ghosh et al. 2020, "From Variational to Deterministic Autoencoders", arXiv:1903.12436, §3
     (RAE-GP) and §4 (the fit).
     """
-    return VAE(
-        Deterministic(spec), Write(spec), FittedMixture(spec, parts), GradientPenalty(beta, weight)
-    )
+    loss = GradientPenalty(beta, weight)
+    return VAE(Deterministic(spec), Write(spec), FittedMixture(spec, parts), loss)
 
 
 @tags("deterministic")
@@ -228,9 +224,8 @@ def rae_sn(spec: Spec, beta: NonNegative = 0.1, norm: Positive = 3.0, parts: Cou
     Paper: Ghosh et al. 2020, "From Variational to Deterministic Autoencoders", arXiv:1903.12436, §3
     (RAE-SN) and §4 (the fit).
     """
-    return VAE(
-        Deterministic(spec), SmoothWrite(spec, norm), FittedMixture(spec, parts), NoPenalty(beta)
-    )
+    prior = FittedMixture(spec, parts)
+    return VAE(Deterministic(spec), SmoothWrite(spec, norm), prior, NoPenalty(beta))
 
 
 @hookimpl

@@ -28,16 +28,12 @@ class Gaussian(Sampler):
 
     def fit(self, z: Tensor, seed: int) -> None:
         self.mean = z.mean(0)
-        self.tril = torch.linalg.cholesky(
-            z.double().T.cov() + 1e-6 * torch.eye(z.shape[1], device=z.device)
-        ).to(z)
+        jitter = 1e-6 * torch.eye(z.shape[1], device=z.device)
+        self.tril = torch.linalg.cholesky(z.double().T.cov() + jitter).to(z)
 
     def sample(self, n: int) -> Tensor:
-        return (
-            self.mean
-            + torch.randn(n, len(self.mean), dtype=self.mean.dtype, device=self.mean.device)
-            @ self.tril.T
-        )
+        noise = torch.randn(n, len(self.mean), dtype=self.mean.dtype, device=self.mean.device)
+        return self.mean + noise @ self.tril.T
 
 
 class Mixture(Sampler):
@@ -53,14 +49,14 @@ class Mixture(Sampler):
         from sklearn.mixture import GaussianMixture  # a second of import that only this needs
 
         components = min(self.components, len(z))
-        found = GaussianMixture(components, reg_covar=1e-6, max_iter=200, random_state=seed).fit(
-            z.double().cpu().numpy()
+        found = GaussianMixture(components, reg_covar=1e-6, max_iter=200, random_state=seed)
+        found.fit(z.double().cpu().numpy())
+        weights = torch.as_tensor(found.weights_)
+        loc = torch.as_tensor(found.means_)
+        tril = torch.linalg.cholesky(torch.as_tensor(found.covariances_))
+        self.density = mixture(
+            weights.log().to(z), MultivariateNormal(loc.to(z), scale_tril=tril.to(z))
         )
-        log_weights, loc, covariance = (
-            torch.as_tensor(a) for a in (found.weights_, found.means_, found.covariances_)
-        )
-        parts = MultivariateNormal(loc.to(z), scale_tril=torch.linalg.cholesky(covariance).to(z))
-        self.density = mixture(log_weights.log().to(z), parts)
 
     def sample(self, n: int) -> Tensor:
         return self.density.sample(torch.Size((n,)))
@@ -88,9 +84,9 @@ class Flow(Sampler):
         if z.shape[1] < 2:
             raise Unsupported("a flow couples dimensions, so it needs latent ≥ 2")
         self.scale = Scale(z)
-        self.net = zuko.flows.NSF(
-            z.shape[1], transforms=self.transforms, hidden_features=[self.hidden] * 2
-        ).to(z.device)
+        widths = [self.hidden, self.hidden]
+        net = zuko.flows.NSF(z.shape[1], transforms=self.transforms, hidden_features=widths)
+        self.net = net.to(z.device)
         _minimise(self.net, self.scale.standard(z), self._cost, self.steps, self.learning_rate)
 
     def _cost(self, e: Tensor) -> Tensor:
@@ -124,9 +120,8 @@ class Second(Sampler):
 
     @torch.no_grad()
     def sample(self, n: int) -> Tensor:
-        u = torch.randn(
-            n, len(self.scale.mean), dtype=self.scale.mean.dtype, device=self.scale.mean.device
-        )
+        like = self.scale.mean
+        u = torch.randn(n, len(like), dtype=like.dtype, device=like.device)
         return self.scale.restored(self.net.p(u).sample())
 
 
@@ -137,9 +132,8 @@ class Coder(nn.Module):
         super().__init__()
         self.read = mlp(width, hidden, hidden, 2 * width)
         self.write = mlp(width, hidden, hidden, width)
-        self.log_noise = nn.Parameter(
-            torch.tensor(-2.0)
-        )  # from 0 it stays where u says nothing and γ all
+        # log γ; from a start at 0 it stays where u is not used and γ explains everything
+        self.log_noise = nn.Parameter(torch.tensor(-2.0))
 
     def p(self, u: Tensor) -> Distribution:
         return normal(self.write(u), self.log_noise.exp())
@@ -171,8 +165,9 @@ def _minimise(
     """`steps` of Adam on batches of the rows, the learning rate falling by a cosine."""
     adam = torch.optim.Adam(net.parameters(), learning_rate)
     decay = torch.optim.lr_scheduler.CosineAnnealingLR(adam, steps)
+    size = (min(BATCH, len(rows)),)
     for _ in range(steps):
-        value = cost(rows[torch.randint(len(rows), (min(BATCH, len(rows)),), device=rows.device)])
+        value = cost(rows[torch.randint(len(rows), size, device=rows.device)])
         adam.zero_grad(set_to_none=True)
         value.backward()
         nn.utils.clip_grad_norm_(net.parameters(), 10.0)

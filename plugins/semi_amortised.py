@@ -44,14 +44,12 @@ class SemiAmortised(Encoder):
         self.rate = rate
         self.momentum = momentum
         self.clip = clip
-        self._target = (
-            decoder,
-            prior,
-        )  # in a tuple, so that their parameters are not also this module's
+        # in a tuple, so that their parameters are not also this module's
+        self._target = (decoder, prior)
 
     def forward(self, x: Tensor, c: Tensor | None = None) -> Distribution:
         loc, raw_scale = self.net(x, c).chunk(2, -1)
-        parameters = torch.cat([loc, (F.softplus(raw_scale) + 1e-3).log()], -1)
+        parameters = torch.cat([loc, (F.softplus(raw_scale) + 1e-3).log()], -1)  # λ, (B, 2 D)
         velocity = torch.zeros_like(parameters)
         for _ in range(self.steps):
             velocity = self.momentum * velocity + self._ascent(parameters, x, c)
@@ -60,13 +58,11 @@ class SemiAmortised(Encoder):
 
     def _ascent(self, parameters: Tensor, x: Tensor, c: Tensor | None) -> Tensor:
         """∇ ELBO for each row, (B, 2 D), no longer than `clip`."""
-        with torch.backends.cudnn.flags(
-            enabled=False
-        ):  # cuDNN's recurrent layers have no second derivative
+        # cuDNN's recurrent layers have no second derivative
+        with torch.backends.cudnn.flags(enabled=False):
             if parameters.requires_grad:  # the same as below, with less overhead
-                gradient = torch.autograd.grad(
-                    self._bound(parameters, x, c).sum(), parameters, create_graph=True
-                )[0]
+                bound = self._bound(parameters, x, c).sum()
+                (gradient,) = torch.autograd.grad(bound, parameters, create_graph=True)
             else:  # in evaluation, also under no_grad
                 gradient = torch.func.grad(lambda p: self._bound(p, x, c).sum())(parameters)
         length = (gradient.square().sum(-1, keepdim=True) + 1e-12).sqrt()
@@ -79,7 +75,8 @@ class SemiAmortised(Encoder):
         p = prior(c)
         z, log_q = draw(q, (1,))
         closed = kl(q, p)
-        return decoder(z, c).log_prob(x) - (log_q - p.log_prob(z) if closed is None else closed)
+        log_px = decoder(z, c).log_prob(x)
+        return log_px - (log_q - p.log_prob(z) if closed is None else closed)
 
 
 def posterior(parameters: Tensor) -> Distribution:
@@ -108,9 +105,8 @@ def savae(
     """
     decoder = Write(spec)
     prior = StandardNormal(spec)
-    return VAE(
-        SemiAmortised(spec, decoder, prior, steps, rate, momentum, clip), decoder, prior, ELBO()
-    )
+    encoder = SemiAmortised(spec, decoder, prior, steps, rate, momentum, clip)
+    return VAE(encoder, decoder, prior, ELBO())
 
 
 @hookimpl

@@ -70,8 +70,11 @@ class M2(Model):
     def infer(self, x: Tensor, c: Tensor | None = None, k: int = 1) -> Trace:
         q_y = OneClass(self.classify(x))
         y, log_q = draw(q_y, (k,))
-        q_z = self.encoder(_times(x, k), y.flatten(0, 1))  # K·B rows
+
+        # z is drawn given x and the drawn class, in K·B rows
+        q_z = self.encoder(_times(x, k), y.flatten(0, 1))
         z, log_q_z = (t.unflatten(0, (k, len(x))) for t in draw(q_z))
+
         uniform = OneClass(torch.full_like(q_y.log_p, -math.log(self.classes)))
         of_y = Latent(y, log_q, q_y, uniform)
         of_z = Latent(z, log_q_z, _of_draws(q_z, k), self.prior())

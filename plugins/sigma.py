@@ -79,6 +79,7 @@ class OptimalVariance(ELBO):
         trace = model.infer(x, c, self.k)
         if not self.training:
             return self.combine(-trace.log_px.mean(), trace.kl.mean(), progress)
+
         error, seen = residuals(trace)
         numbers = seen.sum()
         squared = error.square().sum() / len(error)  # over the batch, a mean over the K draws

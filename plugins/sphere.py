@@ -21,8 +21,7 @@ from vaezoo.losses import WarmUp
 from vaezoo.networks import Read, Write
 
 CELLS = 96  # of the axis of the angle, narrow near 0, where the mass is for large κ
-# Nodes and weights of Gauss-Legendre on [-1, 1], four of them (the negative nodes too): exact to
-# degree 7
+# Four nodes and weights of Gauss-Legendre on [-1, 1], ± each: exact to degree 7.
 GAUSS = ((0.3399810435848563, 0.6521451548625461), (0.8611363115940526, 0.3478548451374538))
 
 
@@ -40,17 +39,13 @@ def turned(mu: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
     √2 at least, and for any given μ the map is smooth in μ for all draws. Projecting a Gaussian on
     μ's tangent plane is not, for D = 2.
     """
-    tangent = F.normalize(torch.randn_like(mu[..., 1:].expand(*cosine.shape[:-1], -1)), dim=-1)
+    free = mu[..., 1:].expand(*cosine.shape[:-1], -1)  # (*shape, B, D - 1)
+    tangent = F.normalize(torch.randn_like(free), dim=-1)
     sign = 1 - 2 * (mu[..., :1] > 0).to(mu.dtype)
     at_pole = torch.cat([sign * cosine, sine * tangent], -1)
     normal = torch.cat([sign - mu[..., :1], -mu[..., 1:]], -1)
-    return (
-        at_pole
-        - 2
-        * (at_pole * normal).sum(-1, keepdim=True)
-        / normal.square().sum(-1, keepdim=True)
-        * normal
-    )
+    along = 2 * (at_pole * normal).sum(-1, keepdim=True)
+    return at_pole - along / normal.square().sum(-1, keepdim=True) * normal
 
 
 class OnSphere(Drawable):
@@ -84,37 +79,37 @@ class VonMisesFisher(OnSphere):
         total = mass.sum(-1, keepdim=True)
         self.edges = edges
         self.log_total = total.log()
-        self.below = torch.cat(
-            [torch.zeros_like(kappa), (mass / total).cumsum(-1)], -1
-        )  # G at the edges
+        cumulated = (mass / total).cumsum(-1)
+        self.below = torch.cat([torch.zeros_like(kappa), cumulated], -1)  # G at the edges
 
     def _density(self, t: Tensor) -> Tensor:
         """exp(κ (cos t - 1)) sin^{D-2} t."""
         return torch.exp(
-            -2 * self.kappa * (t / 2).sin().square() + (self.d - 2) * t.sin().clamp_min(1e-30).log()
+            -2 * self.kappa * (t / 2).sin().square()  # κ (cos t - 1)
+            + (self.d - 2) * t.sin().clamp_min(1e-30).log()
         )
 
     def _between(self, low: Tensor, high: Tensor) -> Tensor:
         """∫ of that from low to high."""
         half = (high - low) / 2
         middle = (high + low) / 2
-        parts = (
-            w * (self._density(middle + n * half) + self._density(middle - n * half))
-            for n, w in GAUSS
-        )
-        return half * sum(parts, torch.zeros_like(half))
+        total = torch.zeros_like(half)
+        for node, weight in GAUSS:
+            right = self._density(middle + node * half)
+            total = total + weight * (right + self._density(middle - node * half))
+        return half * total
 
     def _angle(self, shape: tuple[int, ...]) -> Tensor:
         """t (*shape, B, 1), with its gradient for κ."""
         with torch.no_grad():
-            below = self.below.expand(*shape, *self.below.shape)
+            below = self.below.expand(*shape, *self.below.shape)  # (*shape, B, CELLS + 1)
             u = torch.rand_like(below[..., :1]).clamp(1e-7, 1 - 1e-7)
-            cell = (below < u).sum(-1, keepdim=True).clamp(1, CELLS) - 1
+            cell = (below < u).sum(-1, keepdim=True).clamp(1, CELLS) - 1  # (*shape, B, 1)
             low, high = self.edges[cell], self.edges[cell + 1]
-            rest = (
-                u - below.gather(-1, cell)
-            ) * self.log_total.exp()  # the mass wanted between the cell's edge and t
+            # the mass wanted between the cell's edge and t
+            rest = (u - below.gather(-1, cell)) * self.log_total.exp()
             t = self._solve(low, high, rest)
+
         # One more Newton step, with gradient: it changes no value and has the implicit derivative.
         g = self._density(t).detach().clamp_min(1e-30) / self.log_total.exp().detach()
         cumulated = self.below.expand(*shape, *self.below.shape).gather(-1, cell)
@@ -130,14 +125,17 @@ class VonMisesFisher(OnSphere):
         t = (low + high) / 2
         for _ in range(8):
             error = self._between(start, t) - rest
-            low, high = torch.where(error < 0, t, low), torch.where(error < 0, high, t)
+            low = torch.where(error < 0, t, low)
+            high = torch.where(error < 0, high, t)
             newton = t - error / self._density(t).clamp_min(1e-30)
-            t = torch.where((newton > low) & (newton < high), newton, (low + high) / 2)
+            inside = (newton > low) & (newton < high)
+            t = torch.where(inside, newton, (low + high) / 2)
         return t
 
     def draw(self, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
         t = self._angle(shape)
-        return turned(self.mu, t.cos(), t.sin()), self._log_density(-2 * (t / 2).sin().square())
+        z = turned(self.mu, t.cos(), t.sin())
+        return z, self._log_density(-2 * (t / 2).sin().square())
 
     def _log_density(self, w_minus_one: Tensor) -> Tensor:
         return (self.kappa * w_minus_one - self.log_total).squeeze(-1) - log_area(self.d - 1)
@@ -149,11 +147,10 @@ class VonMisesFisher(OnSphere):
         """log f at w = E w, for log f is linear in w, plus log of the sphere's area."""
         middle = (self.edges[1:] + self.edges[:-1]) / 2
         half = self.edges.diff() / 2
-        nodes = [(middle + s * n * half, w * half) for n, w in GAUSS for s in (-1, 1)]
-        lost = sum(
-            (w * self._density(t) * -2 * (t / 2).sin().square() for t, w in nodes),
-            torch.zeros_like(middle),
-        )
+        lost = torch.zeros_like(middle)  # ∫ (w - 1) g of each cell
+        for node, weight in GAUSS:
+            for t in (middle - node * half, middle + node * half):
+                lost = lost + weight * half * self._density(t) * -2 * (t / 2).sin().square()
         mean_minus_one = lost.sum(-1, keepdim=True) / self.log_total.exp()
         return self._log_density(mean_minus_one) + log_area(self.d)
 
@@ -172,29 +169,26 @@ class PowerSpherical(OnSphere):
     def _log_density(self, log_1_plus_w: Tensor) -> Tensor:
         a = self.alpha
         b = self.beta
-        log_norm = (
-            (a + b) * math.log(2) + b * math.log(math.pi) + torch.lgamma(a) - torch.lgamma(a + b)
-        )
+        log_norm = (a + b) * math.log(2) + b * math.log(math.pi)
+        log_norm = log_norm + torch.lgamma(a) - torch.lgamma(a + b)
         return (self.kappa * log_1_plus_w - log_norm).squeeze(-1)
 
     def draw(self, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
         alpha = self.alpha.expand(*shape, *self.alpha.shape)
-        one = torch._standard_gamma(alpha).clamp_min(
-            1e-30
-        )  # a Beta of two Gammas, for vmap has no Dirichlet draws
+        # a Beta of two Gammas, for vmap has no Dirichlet draws
+        one = torch._standard_gamma(alpha).clamp_min(1e-30)
         two = torch._standard_gamma(torch.full_like(alpha, self.beta)).clamp_min(1e-30)
         total = one + two
         z = turned(self.mu, (one - two) / total, 2 * (one * two).sqrt() / total)
         return z, self._log_density(math.log(2) + (one / total).log())
 
     def log_prob(self, value: Tensor) -> Tensor:
-        one_plus_w = (self.mu + value).square().sum(
-            -1, keepdim=True
-        ) / 2  # without cancellation near -μ
+        # ‖μ + z‖²/2, without cancellation near -μ
+        one_plus_w = (self.mu + value).square().sum(-1, keepdim=True) / 2
         return self._log_density(one_plus_w.clamp_min(1e-30).log())
 
     def kl_to_uniform(self) -> Tensor:
-        """-H + log of the sphere's area, with E log(1 + w) = log 2 + ψ(α) - ψ(α + β) (§3, entropy)."""
+        """-H + log of the sphere's area; E log(1 + w) = log 2 + ψ(α) - ψ(α + β) (§3, entropy)."""
         mean = math.log(2) + torch.digamma(self.alpha) - torch.digamma(self.alpha + self.beta)
         return self._log_density(mean) + log_area(self.d)
 
@@ -213,9 +207,8 @@ class Uniform(Distribution):
 
     def sample(self, sample_shape: Any = ()) -> Tensor:
         shape = self._extended_shape(torch.Size(sample_shape))
-        return F.normalize(
-            torch.randn(shape, dtype=self.zero.dtype, device=self.zero.device), dim=-1
-        )
+        anywhere = torch.randn(shape, dtype=self.zero.dtype, device=self.zero.device)
+        return F.normalize(anywhere, dim=-1)
 
 
 @D.register_kl(OnSphere, Uniform)

@@ -23,7 +23,8 @@ def per_dimension(q: Distribution) -> Distribution:
     """
     if not isinstance(q, Independent):
         raise Unsupported(
-            f"total correlation needs a posterior that factorises over z; this one is a {type(q).__name__}"
+            "total correlation needs a posterior that factorises over z; "
+            f"this one is a {type(q).__name__}"
         )
     return q.base_dist
 
@@ -57,28 +58,32 @@ class TotalCorrelation(Loss):
         sampling: Sampling = "weighted",
     ) -> None:
         super().__init__()
-        self.weights = (alpha, beta, gamma)
+        self.alpha = alpha
+        self.beta = beta
+        self.gamma = gamma
         self.sampling = sampling
         self.spec = spec
 
     def check(self, model: Model) -> None:
         require_density(self, model)
         vae = require_parts(model, "total correlation")
-        spec = self.spec
+        x = torch.zeros(2, *self.spec.shape)
+        c = torch.zeros(2, self.spec.condition)
         with torch.no_grad():
-            per_dimension(vae.encoder(torch.zeros(2, *spec.shape), torch.zeros(2, spec.condition)))
+            per_dimension(vae.encoder(x, c))
 
     def forward(self, model: Model, x: Tensor, c: Tensor | None, progress: float) -> Terms:
         trace = model.infer(x, c)
-        parts = self.decompose(trace.latents[0])
+        information, tc, dimensions = self.decompose(trace.latents[0])
         distortion = -trace.log_px.mean()
-        loss = distortion + sum(w * part for w, part in zip(self.weights, parts, strict=True))
-        names = ("information", "tc", "dimensions")
+        weighted = self.alpha * information + self.beta * tc + self.gamma * dimensions
         return {
-            "loss": loss,
+            "loss": distortion + weighted,
             "distortion": distortion,
             "rate": trace.kl.mean(),
-            **dict(zip(names, parts, strict=True)),
+            "information": information,
+            "tc": tc,
+            "dimensions": dimensions,
         }
 
     def decompose(self, latent: Latent) -> tuple[Tensor, Tensor, Tensor]:
@@ -88,11 +93,11 @@ class TotalCorrelation(Loss):
         """
         z = latent.z[0]
         rows = len(z)
-        pairs = (
-            per_dimension(latent.q).log_prob(z[:, None]).flatten(2)
-        )  # (B, B, D): draw of row i, posterior of row j
+        # (B, B, D): draw of row i, posterior of row j
+        pairs = per_dimension(latent.q).log_prob(z[:, None]).flatten(2)
         log_a = log_weights(rows, max(rows, self.spec.n_train), self.sampling, z)
-        log_qz = (pairs.sum(-1) + log_a).logsumexp(1)
+
+        log_qz = (pairs.sum(-1) + log_a).logsumexp(1)  # (B,)
         log_qz_each = (pairs + log_a[..., None]).logsumexp(1).sum(-1)
         information = latent.log_q[0] - log_qz
         dimensions = log_qz_each - latent.log_p[0]

@@ -21,9 +21,8 @@ def partition(points: int, first: float) -> Tensor:
     """(points + 1,): 0, then from `first` to 1 evenly in log β."""
     if points == 1:
         return torch.tensor([0.0, 1.0], dtype=torch.float64)
-    return torch.cat(
-        [torch.zeros(1), torch.logspace(torch.tensor(first).log10().item(), 0, points)]
-    ).double()
+    risen = torch.logspace(torch.tensor(first).log10().item(), 0, points)
+    return torch.cat([torch.zeros(1), risen]).double()
 
 
 def left_sum(log_w: Tensor, log_pi: Tensor, betas: Tensor) -> Tensor:
@@ -36,7 +35,7 @@ def left_sum(log_w: Tensor, log_pi: Tensor, betas: Tensor) -> Tensor:
     """
     tempered = betas[:-1, None, None] * log_w + log_pi  # (points, K, B)
     expectations = (tempered.softmax(1) * log_w).sum(1)
-    return (betas.diff()[:, None] * expectations).sum(0)
+    return (betas.diff()[:, None] * expectations).sum(0)  # (points, B) -> (B,)
 
 
 class Thermodynamic(Loss):
@@ -61,17 +60,15 @@ class Thermodynamic(Loss):
             require_parts(model, "the covariance gradient")
 
     def forward(self, model: Model, x: Tensor, c: Tensor | None, progress: float) -> Terms:
-        trace = (
-            model.infer(x, c, self.k)
-            if self.gradient == "pathwise"
-            else self.held(require_parts(model, "TVO"), x, c)
-        )
-        log_pi = sum(
-            (latent.log_q - latent.log_q.detach() for latent in trace.latents), x.new_zeros(())
-        )
-        bound = left_sum(
-            trace.log_w, 0 * log_pi if self.gradient == "pathwise" else log_pi, self.betas
-        )
+        if self.gradient == "pathwise":
+            trace = model.infer(x, c, self.k)
+        else:
+            trace = self.held(require_parts(model, "TVO"), x, c)
+        scores = (latent.log_q - latent.log_q.detach() for latent in trace.latents)
+        log_pi = sum(scores, x.new_zeros(()))  # 0, with the gradient of log q
+        if self.gradient == "pathwise":
+            log_pi = 0 * log_pi
+        bound = left_sum(trace.log_w, log_pi, self.betas)
         return {"loss": -bound.mean(), "distortion": -trace.log_px.mean(), "rate": trace.kl.mean()}
 
     def held(self, vae: VAE, x: Tensor, c: Tensor | None) -> Trace:
@@ -108,9 +105,8 @@ def tvo(
     objective and its left Riemann sum §3, the covariance gradient and the importance-weighted
     estimate §4, the spacing of β §6.
     """
-    return VAE(
-        Gaussian(spec), Write(spec), StandardNormal(spec), Thermodynamic(k, points, first, gradient)
-    )
+    loss = Thermodynamic(k, points, first, gradient)
+    return VAE(Gaussian(spec), Write(spec), StandardNormal(spec), loss)
 
 
 @hookimpl

@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 from torch.nn import functional as F
 
-from vaezoo.core import VAE, Decoder, Loss, Model, Spec, Terms, require_parts
+from vaezoo.core import VAE, Decoder, Loss, Model, Spec, Terms, Trace, require_parts
 from vaezoo.distributions import to_length
 from vaezoo.hooks import Part, Parts, Variants, hookimpl, tags
 from vaezoo.hyperparameters import NonNegative, Positive
@@ -51,10 +51,7 @@ class Adversarial(Loss):
         # each player's loss is blind to the parameters of the others
         with frozen(self, vae.decoder):
             trace = vae.infer(x, c)
-            distortion = -trace.log_px.mean()
-            rate = trace.kl.mean()
-            near = self.beta * rate + self.alpha * distortion
-            encoder = near + self.distance(x, outputs(trace.px, x), c)
+            encoder = self.of_encoder(trace, x, c)
         z = trace.z.detach()
         prior_z = self.from_prior(trace.latents[0].p, len(x))
         with frozen(self):
@@ -64,15 +61,23 @@ class Adversarial(Loss):
         # the scale of p(x|z) learns by maximum likelihood alone
         with frozen_but_head(vae.decoder):
             head = -vae.decoder(z, c).log_prob(x).mean()
+
+        distortion = -trace.log_px.mean()
         return {
             "loss": encoder + decoder + critic + (head - head.detach()),
             "monitor": distortion,
             "distortion": distortion,
-            "rate": rate,
+            "rate": trace.kl.mean(),
             "encoder": encoder,
             "decoder": decoder,
             "critic": critic,
         }
+
+    def of_encoder(self, trace: Trace, x: Tensor, c: Tensor | None) -> Tensor:
+        """β KL + α R + D."""
+        distortion = -trace.log_px.mean()
+        within = self.beta * trace.kl.mean() + self.alpha * distortion
+        return within + self.distance(x, outputs(trace.px, x), c)
 
     def of_decoder(
         self, write: Decoder, z: Tensor, prior_z: Tensor, x: Tensor, c: Tensor | None

@@ -28,11 +28,13 @@ class Vamp(Prior):
         super().__init__()
         if encoder.no_density:
             raise Unsupported(
-                f"a VampPrior is a mixture of posteriors, and this one is no density: {encoder.no_density}"
+                "a VampPrior is a mixture of posteriors, and this one is no density: "
+                f"{encoder.no_density}"
             )
         if not encoder.scores_any_code:
             raise Unsupported(
-                "a VampPrior needs q(z|u) at any z, and this posterior knows the density of its own draws alone"
+                "a VampPrior needs q(z|u) at any z, "
+                "and this posterior knows the density of its own draws alone"
             )
         if spec.condition:
             raise Unsupported(
@@ -68,10 +70,8 @@ class Exemplars(Prior):
     def of_peers(self, means: Tensor) -> Distribution:
         """A batch of B mixtures from means (B, D): for each row, of all rows but itself."""
         itself = torch.eye(len(means), dtype=torch.bool, device=means.device)
-        return self._around(
-            means.expand(len(means), *means.shape),
-            means.new_zeros(()).masked_fill(itself, -math.inf),
-        )
+        logits = means.new_zeros(()).masked_fill(itself, -math.inf)  # (B, B)
+        return self._around(means.expand(len(means), *means.shape), logits)
 
     def keep(self, means: Tensor) -> None:
         """The codes (B, D) go to the head of the buffer, and the oldest ones leave it."""

@@ -1,4 +1,4 @@
-"""Schedules for the rate that keep it from vanishing: linear, cyclical, and a part of it for free."""
+"""Schedules that keep the rate from vanishing: linear, cyclical, and a part of it for free."""
 
 from typing import Annotated
 
@@ -6,7 +6,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from vaezoo.core import VAE, Loss, Model, Spec, Terms, Trace, Unsupported
+from vaezoo.core import VAE, Latent, Loss, Model, Spec, Terms, Trace, Unsupported
 from vaezoo.distributions import kl
 from vaezoo.hooks import Part, Parts, Variants, hookimpl, tags
 from vaezoo.hyperparameters import Count, Fraction, NonNegative
@@ -26,14 +26,10 @@ class Cyclical(ELBO):
         self.rise = rise
 
     def combine(self, distortion: Tensor, rate: Tensor, progress: float) -> Terms:
-        into = (
-            progress * self.cycles % 1 if progress < 1 else 1.0
-        )  # the end of training belongs to the last cycle
-        return {
-            "loss": distortion + min(1.0, into / self.rise) * rate,
-            "distortion": distortion,
-            "rate": rate,
-        }
+        # the end of training belongs to the last cycle
+        into = progress * self.cycles % 1 if progress < 1 else 1.0
+        beta = min(1.0, into / self.rise)
+        return {"loss": distortion + beta * rate, "distortion": distortion, "rate": rate}
 
 
 class FreeBits(Loss):
@@ -50,11 +46,8 @@ class FreeBits(Loss):
         trace = model.infer(x, c)
         distortion = -trace.log_px.mean()
         rates = rate_each(trace)
-        return {
-            "loss": distortion + rates.clamp_min(self.free).sum(),
-            "distortion": distortion,
-            "rate": rates.sum(),
-        }
+        loss = distortion + rates.clamp_min(self.free).sum()
+        return {"loss": loss, "distortion": distortion, "rate": rates.sum()}
 
 
 def rate_each(trace: Trace) -> Tensor:
@@ -62,22 +55,21 @@ def rate_each(trace: Trace) -> Tensor:
 
     Raises: Unsupported where a posterior or a prior is not a product over dimensions.
     """
-    parts = [
-        (getattr(x.q, "base_dist", None), getattr(x.p, "base_dist", None)) for x in trace.latents
-    ]
-    rates = [None if q is None or p is None else kl(q, p) for q, p in parts]
-    if any(rate is None for rate in rates):
+    return torch.cat([_rate_each(latent).flatten() for latent in trace.latents])
+
+
+def _rate_each(latent: Latent) -> Tensor:
+    """(*event)."""
+    q = getattr(latent.q, "base_dist", None)
+    p = getattr(latent.p, "base_dist", None)
+    rate = None if q is None or p is None else kl(q, p)
+    if rate is None:
         raise Unsupported(
-            "free bits are counted for each dimension; this posterior or prior is no product of dimensions"
+            "free bits are counted for each dimension; "
+            "this posterior or prior is no product of dimensions"
         )
-    each = zip(rates, trace.latents, strict=True)
-    return torch.cat(
-        [
-            rate.flatten(0, -1 - len(x.q.event_shape)).mean(0).flatten()
-            for rate, x in each
-            if rate is not None
-        ]
-    )
+    event_dims = len(latent.q.event_shape)
+    return rate.flatten(0, -1 - event_dims).mean(0)  # (K, B, *event) or (B, *event) -> (*event)
 
 
 @tags("schedule", "collapse")

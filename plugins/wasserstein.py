@@ -13,15 +13,8 @@ from vaezoo.hyperparameters import Count, NonNegative, Positive
 from vaezoo.losses import aggregate, mmd
 from vaezoo.networks import Deterministic, StandardNormal, Write, frozen, mlp
 
-SCALES = (
-    0.1,
-    0.2,
-    0.5,
-    1.0,
-    2.0,
-    5.0,
-    10.0,
-)  # of the kernels that are summed, as in the paper's own code
+# Of the kernels that are summed, as in the paper's own code.
+SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 
 
 def imq_mmd(a: Tensor, b: Tensor) -> Tensor:
@@ -38,7 +31,9 @@ def sliced_wasserstein(a: Tensor, b: Tensor, directions: Tensor) -> Tensor:
 
     The directions (L, D) are of unit length; along each the distance is exact.
     """
-    return ((a @ directions.T).sort(0).values - (b @ directions.T).sort(0).values).square().mean()
+    a_sorted = (a @ directions.T).sort(0).values  # (N, L)
+    b_sorted = (b @ directions.T).sort(0).values
+    return (a_sorted - b_sorted).square().mean()
 
 
 class Matched(Loss):
@@ -54,7 +49,8 @@ class Matched(Loss):
         vae = require_parts(model, type(self).__name__)
         if any(p.requires_grad for p in vae.prior.parameters()):
             raise Unsupported(
-                "a Wasserstein autoencoder draws from its prior without training it; this prior is to be learned"
+                "a Wasserstein autoencoder draws from its prior without training it; "
+                "this prior is to be learned"
             )
 
     @abstractmethod
@@ -95,13 +91,11 @@ class Sliced(Matched):
         self.directions = directions
 
     def discrepancy(self, codes: Tensor, prior: Tensor) -> Terms:
-        directions = F.normalize(
-            torch.randn(self.directions, codes.shape[-1], dtype=codes.dtype, device=codes.device),
-            dim=-1,
-        )
-        # Σ rather than mean over the D axes: the mean over directions is 1/D of the squared
-        # distance, so D gives nats a code
-        return {"discrepancy": codes.shape[-1] * sliced_wasserstein(codes, prior, directions)}
+        size = (self.directions, codes.shape[-1])
+        anywhere = torch.randn(size, dtype=codes.dtype, device=codes.device)
+        along = sliced_wasserstein(codes, prior, F.normalize(anywhere, dim=-1))
+        # the mean over directions is 1/D of a squared distance: times D it is a sum over the axes
+        return {"discrepancy": codes.shape[-1] * along}
 
 
 class Critic(Matched):
@@ -117,10 +111,13 @@ class Critic(Matched):
     def discrepancy(self, codes: Tensor, prior: Tensor) -> Terms:
         with frozen(self.critic):
             fooled = F.softplus(-self.critic(codes)).mean()
-        told = (
-            F.softplus(-self.critic(prior)).mean() + F.softplus(self.critic(codes.detach())).mean()
-        )
-        return {"discrepancy": fooled, "critic": told, "mmd": imq_mmd(codes, prior).detach()}
+        told_prior = F.softplus(-self.critic(prior)).mean()
+        told_codes = F.softplus(self.critic(codes.detach())).mean()
+        return {
+            "discrepancy": fooled,
+            "critic": told_prior + told_codes,
+            "mmd": imq_mmd(codes, prior).detach(),
+        }
 
 
 @tags("deterministic")
@@ -154,13 +151,10 @@ def wae_gan(spec: Spec, weight: NonNegative = 1.0, critic_lr: Positive = 0.5) ->
     arXiv:1711.01558, eq. 4 and alg. 1; with a critic on codes first in Makhzani et al. 2015,
     "Adversarial Autoencoders", arXiv:1511.05644, §2.
     """
-    return VAE(
-        Deterministic(spec),
-        Write(spec),
-        StandardNormal(spec),
-        Critic(spec, weight),
-        lr={"loss": critic_lr},
-    )
+    encoder = Deterministic(spec)
+    decoder = Write(spec)
+    loss = Critic(spec, weight)
+    return VAE(encoder, decoder, StandardNormal(spec), loss, lr={"loss": critic_lr})
 
 
 @tags("deterministic")
