@@ -9,9 +9,10 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import lru_cache
 from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -83,13 +84,8 @@ def resolve(build: Callable[..., Any], given: Mapping[str, Any], who: str) -> di
             raise HyperparameterError(
                 f"{who} has no hyperparameter {key!r}{did_you_mean(key, known)}; it has {listed(known)}"
             )
-    fields: dict[str, Any] = {
-        h.name: (h.annotation, ... if h.required else h.default) for h in known.values()
-    }
-    config = ConfigDict(extra="forbid", arbitrary_types_allowed=True, protected_namespaces=())
-    model = create_model("Hyperparameters", __config__=config, **fields)
     try:
-        checked = model(**given)
+        checked = _schema(build)(**given)
     except ValidationError as error:
         first = error.errors()[0]
         key = str(first["loc"][0])
@@ -99,6 +95,17 @@ def resolve(build: Callable[..., Any], given: Mapping[str, Any], who: str) -> di
             f"{who}[{key}={first['input']}] is out of range: {key} is {known[key].range} ({first['msg'].lower()})"
         ) from None
     return {name: getattr(checked, name) for name in known}
+
+
+@lru_cache(maxsize=512)  # a millisecond each, and a builder is called for every trial
+def _schema(build: Callable[..., Any]) -> type[BaseModel]:
+    """What checks and converts the hyperparameters of `build`."""
+    fields: dict[str, Any] = {
+        h.name: (h.annotation, ... if h.required else h.default)
+        for h in hyperparameters(build).values()
+    }
+    config = ConfigDict(extra="forbid", arbitrary_types_allowed=True, protected_namespaces=())
+    return create_model("Hyperparameters", __config__=config, **fields)
 
 
 def did_you_mean(name: str, known: Mapping[str, Any] | list[str] | tuple[str, ...]) -> str:

@@ -145,7 +145,7 @@ SCRIPT = """
 import sys
 from vaezoo import registry
 from vaezoo.bench.plan import make_plan
-from vaezoo.bench.processes import Source
+from vaezoo.bench.workers.processes import Source
 from vaezoo.bench.runner import run
 
 if __name__ == "__main__":
