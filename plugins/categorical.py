@@ -136,7 +136,8 @@ class UniformClasses(Prior):
         super().__init__()
         if not isinstance(encoder, Categorical):
             raise Unsupported(
-                f"a prior over classes needs the posterior categorical, not {type(encoder).__name__}"
+                "a prior over classes needs the posterior categorical, "
+                f"not {type(encoder).__name__}"
             )
         self.register_buffer("logits", torch.zeros(encoder.groups, encoder.classes))
 

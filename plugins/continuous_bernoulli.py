@@ -1,4 +1,4 @@
-"""The continuous Bernoulli: what the Bernoulli becomes when it is given [0, 1] and its normaliser."""
+"""The continuous Bernoulli: the Bernoulli on [0, 1], with its normaliser."""
 
 from vaezoo.core import VAE, Spec, Unsupported
 from vaezoo.hooks import Variants, hookimpl, tags
@@ -10,10 +10,10 @@ from vaezoo.networks import Gaussian, StandardNormal, Write
 def cb(spec: Spec) -> VAE:
     """The continuous Bernoulli, a density on [0, 1].
 
-    Binary cross-entropy on grey pixels is no density: it lacks the log of a normaliser.
+    R + KL, log p(x|z) = Σ x log λ + (1 - x) log(1 - λ) + log C(λ), λ = sigmoid(raw)
 
-    R + KL, log p(x|z) = Σ x log λ + (1 - x) log(1 - λ) + log C(λ), C(λ) = 2 tanh⁻¹(1 - 2λ) / (1 -
-    2λ), λ = sigmoid(raw).
+    C(λ) = 2 tanh⁻¹(1 - 2λ) / (1 - 2λ). Binary cross-entropy on grey pixels is no density: it lacks
+    log C(λ).
 
     Paper: Loaiza-Ganem & Cunningham 2019, "The Continuous Bernoulli: Fixing a Pervasive Error in
     Variational Autoencoders", arXiv:1907.06845, eqs. 6 and 7.

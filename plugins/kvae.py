@@ -19,7 +19,7 @@ from vaezoo.stepwise import Moments, StepsLikelihood, as_steps, moments, noise_o
 
 
 class Belief(NamedTuple):
-    """N(mean, covariance) of z_t, a row each; the covariance is (1, D, D) where all rows share it."""
+    """N(mean, covariance) of z_t for N rows; a covariance that all share is (1, D, D)."""
 
     mean: Tensor  # (N, D)
     covariance: Tensor  # (N, D, D)
@@ -172,7 +172,10 @@ def _updated(predicted: Belief, a: Tensor, emit: Tensor, noise_a: Tensor) -> tup
 
 
 def _smoothed(known: Filtered, t: int, later: Belief, forward: Tensor, there: Tensor) -> Belief:
-    """z_t given all of a, from z_t+1 given all of a; `there` (N,) is 0 where step t + 1 is padding."""
+    """z_t given all of a, from z_t+1 given all of a.
+
+    `there` (N,) is 0 where step t + 1 is padding, which teaches nothing.
+    """
     filtered = known.covariance[:, t]
     gain = torch.linalg.solve(known.spread[:, t + 1], forward @ filtered).mT
     surprise = later.mean - known.predicted[:, t + 1]

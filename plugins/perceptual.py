@@ -63,7 +63,8 @@ class StructuralSimilarity(Judged):
         super().__init__(spec, weight)
         if not spec.is_image or min(spec.shape[1:]) < 4:
             raise Unsupported(
-                f"structural similarity needs images of 4×4 or more; this data has shape {spec.shape}"
+                "structural similarity needs images of 4×4 or more; "
+                f"this data has shape {spec.shape}"
             )
         if spec.likelihood == "normal":
             raise Unsupported(

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from vaezoo.core import VAE, Prior, Spec
-from vaezoo.hooks import Part, hookimpl, tags
+from vaezoo.hooks import Part, Parts, Variants, hookimpl, tags
 from vaezoo.hyperparameters import Positive
 from vaezoo.losses import ELBO
 from vaezoo.networks import Gaussian, Write
@@ -56,10 +56,10 @@ def laplace(spec: Spec, b: Positive = 0.7) -> VAE:
 
 
 @hookimpl
-def vaezoo_variants():
+def vaezoo_variants() -> Variants:
     return [laplace]
 
 
 @hookimpl
-def vaezoo_parts():
+def vaezoo_parts() -> Parts:
     return [Part("laplace", LaplacePrior)]
