@@ -68,7 +68,7 @@ def contract(
 
 
 def _refusal(case: Case) -> str:
-    """Why the variant refuses the data; empty where it fails in another way, which `builds` shows."""
+    """Why the variant refuses the data; empty where it fails otherwise, which `builds` shows."""
     try:
         return case.refusal
     except Exception:
