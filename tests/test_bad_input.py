@@ -125,7 +125,7 @@ def refusal(*args: object) -> str:
 @pytest.mark.parametrize(("variant", "file", "words"), REFUSED)
 def test_a_file_that_a_model_cannot_read_is_refused(
     folder: Path, verb: str, variant: str, file: str, words: str
-) -> None:
+):
     model, path, out = folder / f"{variant}.safetensors", folder / f"{file}.npy", folder / "out.npz"
     where = [path] if verb == "impute" else ["-d", path]
     found = refusal(verb, model, *where, "-o", out)
@@ -135,14 +135,14 @@ def test_a_file_that_a_model_cannot_read_is_refused(
 
 def test_data_with_gaps_is_refused_by_a_model_of_complete_data_and_a_table_is_pointed_to_its_data_set(
     folder: Path,
-) -> None:
+):
     model = folder / "vae.safetensors"
     assert COMPLETE in refusal("encode", model, "-d", "holes[of=digits]", "-o", folder / "out.npz")
     words = refusal("encode", model, "-d", folder / "table.csv", "-o", folder / "out.npz")
     assert f"table.csv is a table: write -d 'arrays[path={folder / 'table.csv'}]'" in words
 
 
-def test_what_has_no_labels_is_refused_where_labels_are_read(folder: Path) -> None:
+def test_what_has_no_labels_is_refused_where_labels_are_read(folder: Path):
     data = vaezoo.dataset("digits")
     model = vaezoo.variants()["cvae"](replace(data.spec, hidden=8))
     for attempt in (lambda: model.infer(data.test[:2]), lambda: model.sample(2)):
@@ -161,7 +161,7 @@ def test_what_has_no_labels_is_refused_where_labels_are_read(folder: Path) -> No
 
 
 @pytest.mark.parametrize("name", ["lgssm[steps=0]", "lgssm[missing=1]", "gaussian[rows=0]"])
-def test_generated_data_of_nothing_is_refused(name: str) -> None:
+def test_generated_data_of_nothing_is_refused(name: str):
     with pytest.raises((HyperparameterError, ValueError), match="is out of range"):
         vaezoo.dataset(name)
 
@@ -196,7 +196,7 @@ UNSOUND = {
 
 @pytest.mark.parametrize("split", ["train", "validation"])
 @pytest.mark.parametrize("case", UNSOUND)
-def test_nothing_is_trained_on_data_that_is_not_what_its_spec_says(split: str, case: str) -> None:
+def test_nothing_is_trained_on_data_that_is_not_what_its_spec_says(split: str, case: str):
     x, changes, words = UNSOUND[case]
     data = digits_with(split, x, **changes)
     with pytest.raises(BadData, match=rf"digits \({split}\).*{words}"):
@@ -204,7 +204,7 @@ def test_nothing_is_trained_on_data_that_is_not_what_its_spec_says(split: str, c
 
 
 @pytest.mark.parametrize("name", RECURRENT)
-def test_a_sequence_of_one_step_is_trained_on_and_measured(name: str, tmp_path: Path) -> None:
+def test_a_sequence_of_one_step_is_trained_on_and_measured(name: str, tmp_path: Path):
     data = vaezoo.dataset("lgssm[steps=1,rows=40]")
     data = replace(data, spec=replace(data.spec, hidden=8, latent=2))
     (choice,) = registry.load().choose_variants(name)

@@ -36,7 +36,7 @@ def outputs(model: Model) -> list[torch.Tensor]:
 
 
 @pytest.mark.parametrize("name", SOME)
-def test_a_model_comes_back_as_it_was(name: str, tmp_path: Path) -> None:
+def test_a_model_comes_back_as_it_was(name: str, tmp_path: Path):
     model = model_of(name)
     for parameter in model.parameters():
         parameter.data.add_(0.01)
@@ -48,7 +48,7 @@ def test_a_model_comes_back_as_it_was(name: str, tmp_path: Path) -> None:
         assert torch.equal(mine, theirs)
 
 
-def test_a_mixed_model_comes_back_with_its_parts(tmp_path: Path) -> None:
+def test_a_mixed_model_comes_back_with_its_parts(tmp_path: Path):
     model = model_of("mix", posterior="iaf", prior="gmm", loss="renyi", **{"prior.components": 4})
     again = checkpoint.load(checkpoint.save(model, tmp_path / "m.safetensors"))
     assert again.recipe == model.recipe
@@ -56,7 +56,7 @@ def test_a_mixed_model_comes_back_with_its_parts(tmp_path: Path) -> None:
     assert torch.equal(outputs(model)[0], outputs(again)[0])
 
 
-def test_buffers_that_training_changed_come_back(tmp_path: Path) -> None:
+def test_buffers_that_training_changed_come_back(tmp_path: Path):
     model = model_of("bn")
     buffers = dict(model.named_buffers())
     assert buffers
@@ -77,7 +77,7 @@ class Shared(VAE):
         self.prior.reader = self.encoder
 
 
-def test_shared_tensors_are_written_once_and_are_shared_again(tmp_path: Path) -> None:
+def test_shared_tensors_are_written_once_and_are_shared_again(tmp_path: Path):
     (tmp_path / "twin.py").write_text(
         "from vaezoo.core import Spec, VAE\nfrom vaezoo.hooks import hookimpl\nfrom tests.test_checkpoint import Shared\n"
         "def twin(spec: Spec) -> VAE:\n    return Shared(spec)\n@hookimpl\ndef vaezoo_variants(): return [twin]\n"
@@ -92,14 +92,14 @@ def test_shared_tensors_are_written_once_and_are_shared_again(tmp_path: Path) ->
     assert torch.equal(outputs(model)[0], outputs(again)[0])
 
 
-def test_loading_leaves_the_random_state_as_it_was(tmp_path: Path) -> None:
+def test_loading_leaves_the_random_state_as_it_was(tmp_path: Path):
     path = checkpoint.save(model_of(), tmp_path / "m.safetensors")
     before = torch.random.get_rng_state()
     checkpoint.load(path)
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
-def test_saving_is_all_or_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_saving_is_all_or_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     path = checkpoint.save(model_of(), tmp_path / "m.safetensors")
     before = path.read_bytes()
 
@@ -114,7 +114,7 @@ def test_saving_is_all_or_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert os.listdir(tmp_path) == ["m.safetensors"]
 
 
-def test_a_checkpoint_has_the_permissions_of_any_new_file(tmp_path: Path) -> None:
+def test_a_checkpoint_has_the_permissions_of_any_new_file(tmp_path: Path):
     path, other = checkpoint.save(model_of(), tmp_path / "m.safetensors"), tmp_path / "other"
     other.write_bytes(b"")
     assert stat.S_IMODE(path.stat().st_mode) == stat.S_IMODE(other.stat().st_mode)
@@ -128,7 +128,7 @@ def edited(path: Path, **changes: Any) -> Path:
     return path
 
 
-def test_changed_source_is_warned_of(tmp_path: Path) -> None:
+def test_changed_source_is_warned_of(tmp_path: Path):
     path = edited(checkpoint.save(model_of(), tmp_path / "m.safetensors"), source_hash="0" * 64)
     with pytest.warns(UserWarning, match=r"the source of 'vae' .* has changed"):
         checkpoint.load(path)
@@ -161,15 +161,13 @@ def test_changed_source_is_warned_of(tmp_path: Path) -> None:
         ({"hyperparameters": 3}, "a recipe that cannot be read"),
     ],
 )
-def test_a_recipe_that_does_not_fit_is_refused(
-    changes: dict[str, Any], words: str, tmp_path: Path
-) -> None:
+def test_a_recipe_that_does_not_fit_is_refused(changes: dict[str, Any], words: str, tmp_path: Path):
     path = edited(checkpoint.save(model_of(), tmp_path / "m.safetensors"), **changes)
     with pytest.raises(CheckpointError, match=words):
         checkpoint.load(path)
 
 
-def test_missing_and_additional_tensors_are_refused(tmp_path: Path) -> None:
+def test_missing_and_additional_tensors_are_refused(tmp_path: Path):
     path = checkpoint.save(model_of(), tmp_path / "m.safetensors")
     about, tensors = checkpoint._read(path)
     header, first = {"vaezoo": json.dumps(about)}, next(iter(tensors))
@@ -188,7 +186,7 @@ class Bomb:
 
 def test_what_is_no_checkpoint_is_refused_and_no_pickle_is_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+):
     monkeypatch.chdir(tmp_path)
     whole = checkpoint.save(model_of(), tmp_path / "m.safetensors").read_bytes()
     torch.save({"a": torch.ones(1)}, "zip.pt")
@@ -213,7 +211,7 @@ def test_what_is_no_checkpoint_is_refused_and_no_pickle_is_run(
         checkpoint.load("nix.safetensors")
 
 
-def test_a_newer_format_is_named(tmp_path: Path) -> None:
+def test_a_newer_format_is_named(tmp_path: Path):
     path = checkpoint.save(model_of(), tmp_path / "m.safetensors")
     about, tensors = checkpoint._read(path)
     save_file(tensors, path, {"vaezoo": json.dumps(about | {"format": 99})})
@@ -221,7 +219,7 @@ def test_a_newer_format_is_named(tmp_path: Path) -> None:
         checkpoint.load(path)
 
 
-def test_where_and_what_cannot_be_saved_is_said(tmp_path: Path) -> None:
+def test_where_and_what_cannot_be_saved_is_said(tmp_path: Path):
     bare = VAE(Gaussian(SPEC), Write(SPEC), StandardNormal(SPEC), ELBO())
     with pytest.raises(CheckpointError, match="has no recipe"):
         checkpoint.save(bare, tmp_path / "m.safetensors")
@@ -236,7 +234,7 @@ def test_where_and_what_cannot_be_saved_is_said(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", registry.load().variants)
-def test_every_variant_can_be_saved_and_loaded(name: str, tmp_path: Path) -> None:
+def test_every_variant_can_be_saved_and_loaded(name: str, tmp_path: Path):
     loaded, spec = registry.load(), replace(SPEC, shape=(1, 16, 16))
     try:
         model = loaded.variants[name](spec)

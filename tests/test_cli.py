@@ -36,14 +36,14 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("kind", ["variants", "datasets", "metrics", "parts", "plugins", "suites"])
-def test_list_names_what_there_is(kind: str) -> None:
+def test_list_names_what_there_is(kind: str):
     rows = answer("list", kind)
     assert call("list", kind).exit_code == 0
     if kind in ("variants", "datasets", "metrics"):
         assert [row["name"] for row in rows] == list(getattr(registry.load(), kind))
 
 
-def test_list_filters_by_glob_and_tag() -> None:
+def test_list_filters_by_glob_and_tag():
     assert {"vae"} <= {row["name"] for row in answer("list", "variants", "-q", "*vae")}
     assert {row["name"] for row in answer("list", "variants", "-q", "mi?")} == {"mix"}
     assert all(
@@ -52,7 +52,7 @@ def test_list_filters_by_glob_and_tag() -> None:
     assert call("list", "variants", "-q", "nothing_like_it").output == "none\n"
 
 
-def test_list_plugins_shows_problems(tmp_path: Path) -> None:
+def test_list_plugins_shows_problems(tmp_path: Path):
     (tmp_path / "bad.py").write_text("1 / 0")
     result = call("list", "plugins", "--plugins-dir", str(tmp_path))
     assert "import: ZeroDivisionError: division by zero" in result.stdout
@@ -60,7 +60,7 @@ def test_list_plugins_shows_problems(tmp_path: Path) -> None:
     assert result.exit_code == 0
 
 
-def test_show_tells_ranges_paper_and_use() -> None:
+def test_show_tells_ranges_paper_and_use():
     text = call("show", "beta").output
     assert "beta: float ≥ 0, default" in text or "beta: float > 0, default" in text
     assert "paper:" in text
@@ -69,7 +69,7 @@ def test_show_tells_ranges_paper_and_use() -> None:
     assert "use: mix[encoder=gaussian]" in call("show", "gaussian").output
 
 
-def test_show_tells_what_a_trial_did(tmp_path: Path) -> None:
+def test_show_tells_what_a_trial_did(tmp_path: Path):
     (tmp_path / "trial.json").write_text(
         json.dumps({"key": "ab12", "status": "done", "metrics": {"elbo": -30.5}})
     )
@@ -79,13 +79,13 @@ def test_show_tells_what_a_trial_did(tmp_path: Path) -> None:
     assert (result.exit_code, "cannot be read" in result.stderr) == (2, True)
 
 
-def test_data_prints_the_card() -> None:
+def test_data_prints_the_card():
     (card,) = answer("data", "digits")
     assert card["sizes"]["train"] == [1200, 1, 8, 8]
     assert "licence: CC BY 4.0" in call("data", "digits").output
 
 
-def test_train_sample_encode_and_reconstruct(tmp_path: Path) -> None:
+def test_train_sample_encode_and_reconstruct(tmp_path: Path):
     path = tmp_path / "m.safetensors"
     trained = answer(
         "train", "beta[beta=2]", "-d", "digits", "-o", path, "--epochs", "2", "--set", "latent=3"
@@ -113,7 +113,7 @@ def test_train_sample_encode_and_reconstruct(tmp_path: Path) -> None:
         assert (tmp_path / "p.png").read_bytes()[:4] == b"\x89PNG"
 
 
-def test_a_picture_of_reconstructions_has_each_row_below_its_x(model: Path, tmp_path: Path) -> None:
+def test_a_picture_of_reconstructions_has_each_row_below_its_x(model: Path, tmp_path: Path):
     from matplotlib import image
 
     from vaezoo.data.sources.digits import digits
@@ -131,13 +131,13 @@ def test_a_picture_of_reconstructions_has_each_row_below_its_x(model: Path, tmp_
     assert np.allclose(picture[16:24, :8], x[8, 0], atol=0.01)
 
 
-def test_the_same_seed_samples_the_same(model: Path, tmp_path: Path) -> None:
+def test_the_same_seed_samples_the_same(model: Path, tmp_path: Path):
     for name in ("a", "b"):
         call("sample", str(model), "-o", str(tmp_path / f"{name}.npz"), "--seed", "3")
     assert np.array_equal(np.load(tmp_path / "a.npz")["x"], np.load(tmp_path / "b.npz")["x"])
 
 
-def test_compare_tells_what_differs(tmp_path: Path) -> None:
+def test_compare_tells_what_differs(tmp_path: Path):
     for name, elbo in (("a", "-30.0"), ("b", "-29.5")):
         (tmp_path / name).mkdir()
         (tmp_path / name / "elbo.csv").write_text(
@@ -196,7 +196,7 @@ BAD = [
 @pytest.mark.parametrize(("args", "words"), BAD, ids=[" ".join(args) for args, _ in BAD])
 def test_bad_input_is_one_sentence_and_exit_code_2(
     args: list[str], words: str, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+):
     monkeypatch.chdir(tmp_path)
     np.save("objects.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
     result = call(*[str(model) if arg == "MODEL" else arg for arg in args])
@@ -206,7 +206,7 @@ def test_bad_input_is_one_sentence_and_exit_code_2(
     assert "Traceback" not in result.stderr
 
 
-def test_a_training_that_diverges_is_exit_code_1(tmp_path: Path) -> None:
+def test_a_training_that_diverges_is_exit_code_1(tmp_path: Path):
     result = call(
         "train", "vae", "-d", "digits", "-o", str(tmp_path / "m.safetensors"), "--set", "learning_rate=1e30",
         "--epochs", "3",
@@ -215,7 +215,7 @@ def test_a_training_that_diverges_is_exit_code_1(tmp_path: Path) -> None:
     assert not (tmp_path / "m.safetensors").exists()
 
 
-def test_a_crash_is_exit_code_3_and_debug_shows_where(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_crash_is_exit_code_3_and_debug_shows_where(monkeypatch: pytest.MonkeyPatch):
     def crash(*_: object) -> None:
         raise RuntimeError("a bug")
 
@@ -228,7 +228,7 @@ def test_a_crash_is_exit_code_3_and_debug_shows_where(monkeypatch: pytest.Monkey
     assert "Traceback" in call("list", "variants", "--debug").stderr
 
 
-def test_an_interrupt_is_exit_code_130(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupt_is_exit_code_130(monkeypatch: pytest.MonkeyPatch):
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
@@ -236,14 +236,14 @@ def test_an_interrupt_is_exit_code_130(monkeypatch: pytest.MonkeyPatch) -> None:
     assert call("list", "variants").exit_code == 130
 
 
-def test_a_strict_load_is_exit_code_2(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_strict_load_is_exit_code_2(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (tmp_path / "bad.py").write_text("1 / 0")
     monkeypatch.setenv("VAEZOO_STRICT_PLUGINS", "1")
     result = call("list", "variants", "--plugins-dir", str(tmp_path))
     assert (result.exit_code, "division by zero" in result.stderr) == (2, True)
 
 
-def test_every_verb_takes_plugins_dir() -> None:
+def test_every_verb_takes_plugins_dir():
     def verbs(group: Any) -> list[Any]:
         return [
             v
@@ -255,7 +255,7 @@ def test_every_verb_takes_plugins_dir() -> None:
         assert any("--plugins-dir" in option.opts for option in verb.params), verb.name
 
 
-def test_help_loads_no_torch_and_is_quick() -> None:
+def test_help_loads_no_torch_and_is_quick():
     code = "import sys, vaezoo.cli as c\ntry: c.vaezoo(['--help'])\nexcept SystemExit: print('torch' in sys.modules)"
     start = time.perf_counter()
     said = subprocess.run(
@@ -265,14 +265,14 @@ def test_help_loads_no_torch_and_is_quick() -> None:
     assert time.perf_counter() - start < 3  # 0.2 s on an idle machine
 
 
-def test_python_m_vaezoo_is_the_program() -> None:
+def test_python_m_vaezoo_is_the_program():
     done = subprocess.run(
         [sys.executable, "-m", "vaezoo", "--version"], capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stdout[:2]) == (0, "0.")
 
 
-def test_python_begins_as_the_design_says(tmp_path: Path) -> None:
+def test_python_begins_as_the_design_says(tmp_path: Path):
     import vaezoo as package
 
     variants = package.variants()

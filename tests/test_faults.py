@@ -24,7 +24,7 @@ ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "faults.md").read_text(encoding="utf-8")
 
 
-def test_every_test_that_the_page_names_is_there() -> None:
+def test_every_test_that_the_page_names_is_there():
     rows = [
         line
         for line in PAGE.splitlines()
@@ -41,7 +41,7 @@ def test_every_test_that_the_page_names_is_there() -> None:
             )
 
 
-def test_nll_takes_its_draws_from_k_and_not_from_the_batch() -> None:
+def test_nll_takes_its_draws_from_k_and_not_from_the_batch():
     """With one draw the mean over many rows is the ELBO, with many it is log p(x), whatever the
     number of rows.
     """
@@ -56,7 +56,7 @@ def test_nll_takes_its_draws_from_k_and_not_from_the_batch() -> None:
     assert exact - elbo > 0.3
 
 
-def test_nll_is_minus_the_log_likelihood() -> None:
+def test_nll_is_minus_the_log_likelihood():
     data = digits()
     with seeded("weights"):
         model = registry.load().variants["vae"](data.spec)
@@ -69,7 +69,7 @@ def test_nll_is_minus_the_log_likelihood() -> None:
     assert -measured["elbo"] >= measured["nll"]
 
 
-def test_the_normal_likelihood_learns_the_scale_of_its_data() -> None:
+def test_the_normal_likelihood_learns_the_scale_of_its_data():
     from vaezoo.core import Spec
     from vaezoo.likelihoods import head
 
@@ -96,7 +96,7 @@ def trial(seed: int, key: str, value: float) -> dict:
     }  # fmt: skip
 
 
-def test_an_interval_is_over_seeds_and_one_seed_has_none() -> None:
+def test_an_interval_is_over_seeds_and_one_seed_has_none():
     once, again, other = trial(0, "a", -18.0), trial(0, "b", -18.5), trial(1, "c", -19.0)
     (row,) = rows_of([once, again])
     found = row.interval("elbo")
@@ -120,7 +120,7 @@ class Copies(Model):
         return self.x[:n]
 
 
-def test_samples_are_scored_against_the_test_split(tmp_path: Path) -> None:
+def test_samples_are_scored_against_the_test_split(tmp_path: Path):
     data = digits()
     of = lambda x: samples(Evaluation(Copies(x), data, cache=tmp_path))  # noqa: E731
     scores = {"train": of(data.train), "test": of(data.test)}

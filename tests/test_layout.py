@@ -69,7 +69,7 @@ def modules() -> list[Path]:
 
 
 @pytest.mark.parametrize("file", modules(), ids=lambda f: str(f.relative_to(ROOT)))
-def test_imports_point_downwards(file: Path) -> None:
+def test_imports_point_downwards(file: Path):
     parts = file.relative_to(ROOT).with_suffix("").parts
     own = parts[1]
     for name in imports_of(file, ".".join(parts[:-1])):
@@ -128,15 +128,15 @@ def circles(arrows: dict[str, set[str]]) -> list[list[str]]:
     return found
 
 
-def test_no_imports_run_in_a_circle() -> None:
+def test_no_imports_run_in_a_circle():
     assert circles(graph()) == []
 
 
-def test_a_circle_would_be_seen() -> None:
+def test_a_circle_would_be_seen():
     assert circles({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": set()}) == [["a", "b", "c", "a"]]
 
 
-def test_core_imports_nothing_of_ours_but_distributions() -> None:
+def test_core_imports_nothing_of_ours_but_distributions():
     ours = {
         name for name in imports_of(ROOT / "vaezoo/core.py", "vaezoo") if name.startswith("vaezoo")
     }
@@ -144,7 +144,7 @@ def test_core_imports_nothing_of_ours_but_distributions() -> None:
 
 
 @pytest.mark.parametrize("file", sorted((ROOT / "plugins").glob("*.py")), ids=lambda f: f.stem)
-def test_plugins_import_only_public_modules(file: Path) -> None:
+def test_plugins_import_only_public_modules(file: Path):
     for name in imports_of(file, "vaezoo_plugins"):
         head, *rest = name.split(".")
         assert head != "vaezoo_plugins", f"{file.name} imports another plugin"
@@ -163,8 +163,6 @@ def test_plugins_import_only_public_modules(file: Path) -> None:
         ("def f():\n    from .bench.plan import x", {"vaezoo.bench.plan"}),
     ],
 )
-def test_the_rule_sees_imports_wherever_they_stand(
-    source: str, expected: set[str], tmp_path: Path
-) -> None:
+def test_the_rule_sees_imports_wherever_they_stand(source: str, expected: set[str], tmp_path: Path):
     (tmp_path / "a.py").write_text(source)
     assert imports_of(tmp_path / "a.py", "vaezoo") == expected

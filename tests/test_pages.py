@@ -20,16 +20,16 @@ DUE = due(KNOWN)
 
 
 @pytest.mark.parametrize("page", sorted(DUE), ids=lambda page: str(page.relative_to(ROOT)))
-def test_the_page_is_as_it_is_written(page: Path) -> None:
+def test_the_page_is_as_it_is_written(page: Path):
     assert page.read_text(encoding="utf-8") == DUE[page], f"{page.name} is stale: run `make docs`"
 
 
-def test_every_page_is_written() -> None:
+def test_every_page_is_written():
     named = {ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")}
     assert set(DUE) | {MATRIX} == named | set((ROOT / "docs").rglob("*.md"))
 
 
-def test_every_family_page_has_a_place_in_the_index_and_its_tags() -> None:
+def test_every_family_page_has_a_place_in_the_index_and_its_tags():
     stems = {page.stem for page in (ROOT / "docs" / "variants").glob("*.md")}
     found = families(OURS)
     assert set(found) == stems
@@ -37,12 +37,12 @@ def test_every_family_page_has_a_place_in_the_index_and_its_tags() -> None:
     assert set().union(*map(tags_of, found)) <= TAGS.keys()
 
 
-def test_a_variant_is_on_the_page_of_its_most_special_tag() -> None:
+def test_a_variant_is_on_the_page_of_its_most_special_tag():
     variant = tagged("sphere", "posterior")
     assert families({"new": variant})["spaces"] == [variant]
 
 
-def test_a_variant_without_a_family_is_told_which_tags_there_are() -> None:
+def test_a_variant_without_a_family_is_told_which_tags_there_are():
     with pytest.raises(ValueError, match=r"new has no tag of a family page.*recurrent"):
         families({"new": tagged("unheard")})
 
@@ -53,7 +53,7 @@ def tagged(*names: str) -> Variant:
     return Variant("new", Function(mark(lambda spec: None)), OURS["vae"].plugin)
 
 
-def test_a_variants_entry_says_what_its_docstring_and_certificate_say() -> None:
+def test_a_variants_entry_says_what_its_docstring_and_certificate_say():
     page = (ROOT / "docs" / "variants" / "bounds.md").read_text(encoding="utf-8")
     entry = page.partition("### `iwae`\n")[2].partition("### ")[0]
     for words in ("-L_k = -log (1/k)", "arxiv.org/abs/1509.00519", "`k=5` (int ≥ 1)"):
@@ -62,7 +62,7 @@ def test_a_variants_entry_says_what_its_docstring_and_certificate_say() -> None:
     assert "](../../tests/exact/test_importance.py)" in entry
 
 
-def test_text_is_escaped_but_for_code_and_papers_are_links() -> None:
+def test_text_is_escaped_but_for_code_and_papers_are_links():
     assert escaped("a*b <c> [d] `e*`") == r"a\*b \<c> \[d\] `e*`"
     assert (
         linked("arXiv:1312.6114, eq. 3")
@@ -78,7 +78,7 @@ LONG = "word " * 30
 LIST = f"* {LONG}\n  {LONG}\n  * `one code {'x' * 90}` {LONG}\n\n1. {LONG}\n"
 
 
-def test_prose_is_wrapped_and_stays_what_it_was() -> None:
+def test_prose_is_wrapped_and_stays_what_it_was():
     text = wrapped(f"# {LONG}\n\n{LONG}\n{LIST}")
     assert text.split() == f"# {LONG}\n\n{LONG}\n{LIST}".split()
     assert [line for line in text.splitlines()[1:] if len(line) > WIDTH and "`" not in line] == []
@@ -98,16 +98,16 @@ def test_prose_is_wrapped_and_stays_what_it_was() -> None:
         "short\nlines",
     ],
 )
-def test_code_tables_comments_pictures_and_what_fits_are_not_touched(kept: str) -> None:
+def test_code_tables_comments_pictures_and_what_fits_are_not_touched(kept: str):
     assert wrapped(f"a\n\n{kept}\n\nb") == f"a\n\n{kept}\n\nb"
 
 
-def test_a_line_never_begins_with_what_would_open_a_list() -> None:
+def test_a_line_never_begins_with_what_would_open_a_list():
     text = wrapped(("x" * 47 + " ") * 2 + "aaa - b")
     assert text == "x" * 47 + " " + "x" * 47 + "\naaa - b"
 
 
-def test_filling_copies_rows_as_they_stand_with_their_notes(tmp_path: Path) -> None:
+def test_filling_copies_rows_as_they_stand_with_their_notes(tmp_path: Path):
     write_table(
         tmp_path / "digits" / "elbo.md",
         "| variant | n |\n|---|---:|\n| **vae** | 3 |\n| iwae[k=5] | 2 |\n| iwaex | 3 |\n"
@@ -125,7 +125,7 @@ def test_filling_copies_rows_as_they_stand_with_their_notes(tmp_path: Path) -> N
 
 def test_filling_a_whole_table_keeps_the_columns_asked_for_and_the_control_rows(
     tmp_path: Path,
-) -> None:
+):
     write_table(
         tmp_path / "jsb" / "elbo.md",
         "| variant | n | elbo (nats) ↑ | kl (nats) | s |\n|---|---:|---:|---:|---:|\n"
@@ -149,6 +149,6 @@ def write_table(file: Path, table: str) -> None:
     file.write_text(f"# Likelihood\n\n## Likelihood: data\n\n{table}", encoding="utf-8")
 
 
-def test_without_results_a_table_is_empty(tmp_path: Path) -> None:
+def test_without_results_a_table_is_empty(tmp_path: Path):
     page = "<!-- table: jsb/elbo.md: kl -->\nold\n<!-- end -->\n"
     assert with_results(page, results=tmp_path) == "<!-- table: jsb/elbo.md: kl -->\n<!-- end -->\n"

@@ -105,7 +105,7 @@ def causes(loaded: registry.Registry, name: str) -> list[str]:
     return [p.cause for p in loaded.problems if Path(p.file).stem == name]
 
 
-def test_whatever_a_plugin_does_it_is_one_line_and_the_others_are_there(tmp_path: Path) -> None:
+def test_whatever_a_plugin_does_it_is_one_line_and_the_others_are_there(tmp_path: Path):
     write(tmp_path, aaa_first=GOOD.format(name="mine_a"), zzz_last=GOOD.format(name="mine_z"))
     write(tmp_path, **{name: text for name, (text, _) in BROKEN.items()})
     loaded = registry.load(tmp_path)
@@ -116,11 +116,11 @@ def test_whatever_a_plugin_does_it_is_one_line_and_the_others_are_there(tmp_path
         assert "\n" not in cause
 
 
-def test_all_that_vaezoo_brings_loads_without_a_problem() -> None:
+def test_all_that_vaezoo_brings_loads_without_a_problem():
     assert [str(p) for p in registry.load().problems if not p.is_note] == []
 
 
-def test_a_strict_load_refuses_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_strict_load_refuses_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     write(tmp_path, bad="1 / 0")
     monkeypatch.setenv("VAEZOO_STRICT_PLUGINS", "1")
     with pytest.raises(PluginError, match=r"bad\.py.*division by zero"):
@@ -128,9 +128,7 @@ def test_a_strict_load_refuses_a_problem(tmp_path: Path, monkeypatch: pytest.Mon
     assert registry.load(tmp_path, strict=False).variants
 
 
-def test_a_plugin_that_hangs_is_left_behind(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_plugin_that_hangs_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     stubborn = (
         "import time\nwhile True:\n    try:\n        time.sleep(60)\n    except Exception: pass\n"
     )
@@ -144,15 +142,13 @@ def test_a_plugin_that_hangs_is_left_behind(
 
 
 @pytest.mark.parametrize("text", ["soon", "-1", "nan", "0"])
-def test_a_bad_time_limit_is_said(
-    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_bad_time_limit_is_said(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("VAEZOO_PLUGIN_TIMEOUT", text)
     with pytest.raises(PluginError, match="VAEZOO_PLUGIN_TIMEOUT must be a positive number"):
         registry.load(tmp_path)
 
 
-def test_the_users_interrupt_passes(tmp_path: Path) -> None:
+def test_the_users_interrupt_passes(tmp_path: Path):
     write(tmp_path, stop="raise KeyboardInterrupt")
     with pytest.raises(KeyboardInterrupt):
         registry.load(tmp_path)
@@ -160,7 +156,7 @@ def test_the_users_interrupt_passes(tmp_path: Path) -> None:
 
 def test_what_a_plugin_prints_is_caught_and_reported(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+):
     write(tmp_path, loud=GOOD.format(name="loud") + "\nprint('hello\\nworld')")
     loaded = registry.load(tmp_path)
     assert causes(loaded, "loud") == ["import: prints 'hello world'"]
@@ -168,7 +164,7 @@ def test_what_a_plugin_prints_is_caught_and_reported(
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_plugin_that_reseeds_is_reported_and_the_state_put_back(tmp_path: Path) -> None:
+def test_a_plugin_that_reseeds_is_reported_and_the_state_put_back(tmp_path: Path):
     seeds = (
         "import random, numpy, torch\nrandom.seed(0); numpy.random.seed(0); torch.manual_seed(0)\n"
     )
@@ -181,7 +177,7 @@ def test_a_plugin_that_reseeds_is_reported_and_the_state_put_back(tmp_path: Path
     assert torch.equal(torch.random.get_rng_state(), before[2])
 
 
-def test_a_name_that_is_taken_stays_with_the_first(tmp_path: Path) -> None:
+def test_a_name_that_is_taken_stays_with_the_first(tmp_path: Path):
     write(
         tmp_path,
         thief=GOOD.format(name="vae"),
@@ -197,26 +193,26 @@ def test_a_name_that_is_taken_stays_with_the_first(tmp_path: Path) -> None:
     assert "already brought by" in causes(loaded, "two")[0]
 
 
-def test_names_are_sorted_and_the_same_every_time(tmp_path: Path) -> None:
+def test_names_are_sorted_and_the_same_every_time(tmp_path: Path):
     write(tmp_path, b=GOOD.format(name="b_one"), a=GOOD.format(name="a_one"))
     loaded = registry.load(tmp_path)
     for names in (loaded.variants, loaded.datasets, loaded.metrics, *loaded.parts.values()):
         assert list(names) == sorted(names)
 
 
-def test_a_file_that_changes_is_loaded_anew(tmp_path: Path) -> None:
+def test_a_file_that_changes_is_loaded_anew(tmp_path: Path):
     write(tmp_path, one=GOOD.format(name="before"))
     assert registry.load(tmp_path) is registry.load(tmp_path)
     write(tmp_path, one=GOOD.format(name="after_all"))
     assert "after_all" in registry.load(tmp_path).variants
 
 
-def test_a_folder_that_is_not_there_is_said(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_there_is_said(tmp_path: Path):
     with pytest.raises(PluginError, match="does not exist"):
         registry.load(tmp_path / "nix")
 
 
-def test_an_installed_package_is_walked_and_another_version_refused(tmp_path: Path) -> None:
+def test_an_installed_package_is_walked_and_another_version_refused(tmp_path: Path):
     package = tmp_path / "strangers"
     package.mkdir()
     write(package, __init__="", fine=GOOD.format(name="strange"), bad="1 / 0", _private="1 / 0")
@@ -249,7 +245,7 @@ def _distribution(folder: Path, name: str, module: str, requires: str) -> None:
     (info / "entry_points.txt").write_text(f"[vaezoo]\n{name} = {module}\n")
 
 
-def test_a_variant_knows_its_words_and_its_recipe(tmp_path: Path) -> None:
+def test_a_variant_knows_its_words_and_its_recipe(tmp_path: Path):
     write(tmp_path, one=GOOD.format(name="wordy"))
     variant = registry.load(tmp_path).variants["wordy"]
     assert variant.paper == "Me 2026, a long title."
@@ -266,13 +262,13 @@ def test_a_variant_knows_its_words_and_its_recipe(tmp_path: Path) -> None:
         variant(SPEC, beta=-1)
 
 
-def test_a_variant_that_returns_no_model_is_said(tmp_path: Path) -> None:
+def test_a_variant_that_returns_no_model_is_said(tmp_path: Path):
     write(tmp_path, odd=HOOKS + "\n        def odd(spec): return 3\n        return [odd]")
     with pytest.raises(TypeError, match=r"variant 'odd' .* must return a Model, not int"):
         registry.load(tmp_path).variants["odd"](SPEC)
 
 
-def test_every_variant_says_what_is_new_and_cites_its_paper() -> None:
+def test_every_variant_says_what_is_new_and_cites_its_paper():
     for name, variant in registry.load().variants.items():
         assert variant.doc, name
         assert variant.paper, name
@@ -284,7 +280,7 @@ def _model(**given: object) -> VAE:
     return model
 
 
-def test_mix_without_arguments_is_the_vanilla_one() -> None:
+def test_mix_without_arguments_is_the_vanilla_one():
     torch.manual_seed(0)
     mixed = _model()
     torch.manual_seed(0)
@@ -298,14 +294,14 @@ def test_mix_without_arguments_is_the_vanilla_one() -> None:
     assert results[0] == results[1]
 
 
-def test_mix_passes_dotted_keys_to_the_part() -> None:
+def test_mix_passes_dotted_keys_to_the_part():
     model = _model(prior="gmm", **{"prior.components": 7})
     assert any(7 in p.shape for p in model.prior.parameters())
     assert model.recipe is not None
     assert model.recipe.hyperparameters["prior.components"] == 7
 
 
-def test_mix_takes_a_likelihood_and_a_network() -> None:
+def test_mix_takes_a_likelihood_and_a_network():
     model = _model(likelihood="logistic", network="rnn")
     assert model(torch.ones(2, 1, 8, 8))["loss"].isfinite()
 
@@ -322,13 +318,13 @@ def test_mix_takes_a_likelihood_and_a_network() -> None:
         ({"likelihood": "poison"}, "no likelihood is called 'poison'"),
     ],
 )
-def test_mix_refuses_in_one_sentence(given: dict[str, object], words: str) -> None:
+def test_mix_refuses_in_one_sentence(given: dict[str, object], words: str):
     with pytest.raises(HyperparameterError) as caught:
         registry.load().variants["mix"].resolve(given)
     assert words in str(caught.value)
 
 
-def test_mix_refuses_a_bound_where_there_is_none() -> None:
+def test_mix_refuses_a_bound_where_there_is_none():
     with pytest.raises(Unsupported, match="bound"):
         _model(posterior="deterministic")
 
@@ -360,7 +356,7 @@ def a_mix() -> Mix:
     )
 
 
-def test_mix_builds_parts_in_the_order_in_which_they_need_each_other() -> None:
+def test_mix_builds_parts_in_the_order_in_which_they_need_each_other():
     mixed = a_mix()
     for given in ({"prior": "shared"}, {"encoder": "needy"}):
         model = mixed.build(SPEC, mixed.resolve(given))
@@ -370,7 +366,7 @@ def test_mix_builds_parts_in_the_order_in_which_they_need_each_other() -> None:
     assert both.prior.encoder is both.encoder
 
 
-def test_mix_says_when_parts_need_each_other_in_a_circle() -> None:
+def test_mix_says_when_parts_need_each_other_in_a_circle():
     mixed = a_mix()
     with pytest.raises(
         Unsupported, match="encoder needy needs the prior, prior shared needs the encoder"
@@ -378,7 +374,7 @@ def test_mix_says_when_parts_need_each_other_in_a_circle() -> None:
         mixed.build(SPEC, mixed.resolve({"encoder": "needy", "prior": "shared"}))
 
 
-def test_a_mixed_models_hash_depends_on_the_files_of_its_parts() -> None:
+def test_a_mixed_models_hash_depends_on_the_files_of_its_parts():
     mix = registry.load().variants["mix"]
     hashes = {
         mix.plugin_for(mix.resolve(given)).source_hash

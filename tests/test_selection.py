@@ -83,7 +83,7 @@ def labels(text: str) -> list[str]:
         ("vrnn[sizes=(1, 2),(3,4)]", ["vrnn[sizes=(1, 2)]", "vrnn[sizes=(3, 4)]"]),
     ],
 )
-def test_a_selection_names_these_rows_in_this_order(text: str, expected: list[str]) -> None:
+def test_a_selection_names_these_rows_in_this_order(text: str, expected: list[str]):
     assert labels(text) == expected
 
 
@@ -98,13 +98,13 @@ def test_a_selection_names_these_rows_in_this_order(text: str, expected: list[st
         "vae",
     ],
 )
-def test_a_label_names_the_row_again(text: str) -> None:
+def test_a_label_names_the_row_again(text: str):
     for choice in choose_variants(text, ALL):
         (again,) = choose_variants(choice.label, ALL)
         assert (again.label, again.hyperparameters) == (choice.label, choice.hyperparameters)
 
 
-def test_hyperparameters_have_the_annotated_type() -> None:
+def test_hyperparameters_have_the_annotated_type():
     (choice,) = choose_variants("vrnn[particles=3,name=7,until=2]", ALL)
     assert choice.hyperparameters == {"particles": 3, "name": "7", "until": 2.0, "sizes": (1,)}
     assert isinstance(choice.hyperparameters["particles"], int)
@@ -149,14 +149,14 @@ def test_hyperparameters_have_the_annotated_type() -> None:
         ("t*", "means only told, which must be given arguments"),
     ],
 )
-def test_a_bad_selection_is_one_clear_sentence(text: str, words: str) -> None:
+def test_a_bad_selection_is_one_clear_sentence(text: str, words: str):
     with pytest.raises(SelectionError) as caught:
         choose_variants(text, ALL)
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
-def test_any_text_is_chosen_or_refused_but_never_crashes() -> None:
+def test_any_text_is_chosen_or_refused_but_never_crashes():
     import random
 
     rng, letters = random.Random(0), ["vae", "beta", "beta=1", "not:", "all", *"*?[](),='\"x. "]

@@ -32,7 +32,7 @@ def taken(name: str) -> list[tuple[Model, Tensor, Tensor | None]]:
 
 
 @every_variant
-def test_docstring_says_what_is_new_gives_the_objective_and_cites_the_paper(name: str) -> None:
+def test_docstring_says_what_is_new_gives_the_objective_and_cites_the_paper(name: str):
     first, *rest = [part for part in VARIANTS[name].doc.split("\n\n") if part.strip()]
     assert first.strip().endswith("."), f"{name}: the first line is a sentence"
     assert any(part.strip().startswith("Paper:") for part in rest), (
@@ -42,14 +42,14 @@ def test_docstring_says_what_is_new_gives_the_objective_and_cites_the_paper(name
 
 
 @every_variant
-def test_it_takes_some_kind_of_data_and_refuses_the_others_in_a_sentence(name: str) -> None:
+def test_it_takes_some_kind_of_data_and_refuses_the_others_in_a_sentence(name: str):
     reasons = [reason for kind in SPECS if (reason := Case(VARIANTS[name], kind, {}).refusal)]
     assert len(reasons) < len(SPECS), f"{name} refuses every kind of data: {reasons}"
     assert all(len(reason) > 15 for reason in reasons)
 
 
 @every_variant
-def test_the_trace_has_its_shapes(name: str) -> None:
+def test_the_trace_has_its_shapes(name: str):
     for model, x, c in taken(name):
         with torch.no_grad():
             trace = model.infer(x, c, k=3)
@@ -60,7 +60,7 @@ def test_the_trace_has_its_shapes(name: str) -> None:
 
 
 @every_variant
-def test_samples_can_be_drawn_after_the_prior_was_fitted(name: str) -> None:
+def test_samples_can_be_drawn_after_the_prior_was_fitted(name: str):
     model, x, c = taken(name)[0]
     with seeded("prior"):
         model.fit_prior(x.repeat(5, *[1] * (x.dim() - 1)), None if c is None else c.repeat(5, 1))
@@ -68,7 +68,7 @@ def test_samples_can_be_drawn_after_the_prior_was_fitted(name: str) -> None:
 
 
 @every_variant
-def test_other_rows_of_a_batch_change_nothing_in_evaluation(name: str) -> None:
+def test_other_rows_of_a_batch_change_nothing_in_evaluation(name: str):
     for model, x, c in taken(name):
         with torch.no_grad(), at_centre():
             both, alone = model.infer(x, c), model.infer(x[:1], None if c is None else c[:1])
@@ -76,7 +76,7 @@ def test_other_rows_of_a_batch_change_nothing_in_evaluation(name: str) -> None:
 
 
 @every_variant
-def test_every_hyperparameter_has_a_default_and_a_range(name: str) -> None:
+def test_every_hyperparameter_has_a_default_and_a_range(name: str):
     for key, h in VARIANTS[name].hyperparameters.items():
         assert not h.required, f"{name}[{key}] has no default"
         assert h.annotation is not inspect.Parameter.empty, f"{name}[{key}] has no type"

@@ -39,7 +39,7 @@ class LinearMean(Decoder):
     "ae",
     claim="a linear one reaches the error of principal components: the sum of the other eigenvalues",
 )
-def test_a_linear_autoencoder_reaches_the_error_of_principal_components() -> None:
+def test_a_linear_autoencoder_reaches_the_error_of_principal_components():
     """Baldi & Hornik 1989: the least squared error of a bottleneck of k is Σ_{i>k} λ_i."""
     torch.manual_seed(0)
     x = torch.randn(200, 5).double() @ torch.randn(5, 5).double()
@@ -69,7 +69,7 @@ def test_a_linear_autoencoder_reaches_the_error_of_principal_components() -> Non
     "ae", "dae", claim="the loss is -log p(x|z), or the sum of squared errors, by hand"
 )
 @pytest.mark.parametrize("variant", [ae, dae])
-def test_the_loss_is_the_one_asked_for(variant) -> None:
+def test_the_loss_is_the_one_asked_for(variant):
     torch.manual_seed(0)
     x = torch.rand(4, 6).round().double()
     model = variant(SPEC).double().eval()
@@ -82,7 +82,7 @@ def test_the_loss_is_the_one_asked_for(variant) -> None:
     assert model.no_density
 
 
-def test_entries_that_are_missing_cost_nothing() -> None:
+def test_entries_that_are_missing_cost_nothing():
     model, x = (
         ae(Spec((6,), "normal", latent=2, hidden=8, has_gaps=True), error="squared"),
         torch.randn(3, 6),
@@ -100,7 +100,7 @@ def test_entries_that_are_missing_cost_nothing() -> None:
 @pytest.mark.certifies(
     "dae", claim="in training the share `corruption` of the entries is 0, in evaluation none"
 )
-def test_the_encoder_reads_the_corrupted_and_the_loss_the_clean_x() -> None:
+def test_the_encoder_reads_the_corrupted_and_the_loss_the_clean_x():
     """n = 120,000 entries; z-score below 4.5."""
     torch.manual_seed(0)
     model, x, seen = dae(SPEC, corruption=0.3), torch.ones(20_000, 6), []
@@ -116,7 +116,7 @@ def test_the_encoder_reads_the_corrupted_and_the_loss_the_clean_x() -> None:
 @pytest.mark.certifies(
     "ae", "dae", claim="samples come from the Gaussian with the moments of the codes"
 )
-def test_the_fitted_prior_has_the_moments_of_the_codes() -> None:
+def test_the_fitted_prior_has_the_moments_of_the_codes():
     torch.manual_seed(0)
     prior, z = (
         Fitted(SPEC).double(),

@@ -33,7 +33,7 @@ def uncertain(inputs: int, outputs: int, scale: float = 1.5) -> Uncertain:
 
 
 @pytest.mark.certifies("bayes", claim="KL(q(θ)‖p(θ)) against quadrature")
-def test_kl_of_the_weights_is_that_of_quadrature() -> None:
+def test_kl_of_the_weights_is_that_of_quadrature():
     layer = uncertain(3, 2)
     pairs = ((layer.weight, layer.log_scale_weight), (layer.bias, layer.log_scale_bias))
     p = normal(torch.zeros(1).double(), torch.full((1,), 1.5).double())
@@ -48,7 +48,7 @@ def test_kl_of_the_weights_is_that_of_quadrature() -> None:
 
 
 @pytest.mark.certifies("bayes", claim="the weights' KL is divided by N")
-def test_weights_kl_counts_once_for_all_rows() -> None:
+def test_weights_kl_counts_once_for_all_rows():
     losses = []
     for n in (100, 400):
         with seeded("weights"):
@@ -94,7 +94,7 @@ class Line(Decoder):
     "bayes",
     claim="the conjugate posterior of linear regression: means equal, variances 1/diag of precision",
 )
-def test_training_finds_the_mean_field_posterior_of_linear_regression() -> None:
+def test_training_finds_the_mean_field_posterior_of_linear_regression():
     torch.manual_seed(1)
     z = (
         torch.randn(ROWS, 2).double() @ torch.tensor([[1.0, 0.5], [0.0, 1.0]]).double()
@@ -130,7 +130,7 @@ def test_training_finds_the_mean_field_posterior_of_linear_regression() -> None:
 
 
 @pytest.mark.certifies("bayes", claim="the K draws average the density over the weights")
-def test_draws_average_the_density_over_the_weights() -> None:
+def test_draws_average_the_density_over_the_weights():
     """E_θ N(y; w·z + b, s²) = N(y; μ·z + μ_b, s² + var): n = 200,000, z-score below 4."""
     layer, z, y = uncertain(3, 1), torch.tensor([[0.5, -1.0, 2.0]]).double(), 0.3
     torch.manual_seed(0)
@@ -145,7 +145,7 @@ def test_draws_average_the_density_over_the_weights() -> None:
     assert abs(p.mean() - exact) < 4 * p.std() / math.sqrt(len(p))
 
 
-def test_outputs_under_fixed_weights_have_the_moments_of_local_draws() -> None:
+def test_outputs_under_fixed_weights_have_the_moments_of_local_draws():
     """n = 4,000 of each; z-scores below 4.5."""
     layer, h = uncertain(3, 2), torch.randn(1, 3).double()
     torch.manual_seed(0)
@@ -160,7 +160,7 @@ def test_outputs_under_fixed_weights_have_the_moments_of_local_draws() -> None:
 @pytest.mark.certifies(
     "dropout", claim="masks stay on in evaluation and have mean 1; a member keeps one mask"
 )
-def test_masks_stay_on_in_evaluation_and_members_keep_theirs() -> None:
+def test_masks_stay_on_in_evaluation_and_members_keep_theirs():
     torch.manual_seed(0)
     model, z = dropout(IMAGE, rate=0.3).eval(), torch.zeros(1, 3, IMAGE.latent)
     assert not torch.equal(model.decoder(z).mean, model.decoder(z).mean)
@@ -176,7 +176,7 @@ def test_masks_stay_on_in_evaluation_and_members_keep_theirs() -> None:
 @pytest.mark.certifies(
     "ensemble", claim="p(x) is the mean of the members' densities, by quadrature"
 )
-def test_density_of_an_ensemble_is_the_mean_of_its_members() -> None:
+def test_density_of_an_ensemble_is_the_mean_of_its_members():
     torch.manual_seed(0)
     model = ensemble(Spec((4,), latent=2, hidden=8), members=3).double().eval()
     for i, write in enumerate(model.writers):
@@ -198,7 +198,7 @@ def test_density_of_an_ensemble_is_the_mean_of_its_members() -> None:
 
 
 @pytest.mark.certifies("ensemble", claim="the loss is the sum of the members' losses")
-def test_loss_of_an_ensemble_is_the_sum_of_its_members() -> None:
+def test_loss_of_an_ensemble_is_the_sum_of_its_members():
     torch.manual_seed(0)
     model, x = ensemble(IMAGE, members=4), rows_of(IMAGE, 6)
     with at_centre():

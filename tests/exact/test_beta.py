@@ -20,7 +20,7 @@ SPEC = Spec((6,), latent=2, hidden=8)
 
 
 @pytest.mark.certifies("beta", claim="the mean loss is R + β KL of quadrature")
-def test_mean_loss_is_the_integral_of_r_plus_beta_kl() -> None:
+def test_mean_loss_is_the_integral_of_r_plus_beta_kl():
     """n = 40,000 draws of each of four rows; z-score below 4.5."""
     model, x = quadrature.tiny(ELBO(beta=3.0))
     z, cell = quadrature.grid(2)
@@ -60,7 +60,7 @@ class Unit(Decoder):
 @pytest.mark.certifies(
     "beta", claim="the best posterior of a Gaussian model is the known one, N(x/(1+β), β/(1+β))"
 )
-def test_the_best_posterior_is_the_likelihood_tempered_by_beta(weight: float) -> None:
+def test_the_best_posterior_is_the_likelihood_tempered_by_beta(weight: float):
     """q ∝ p(z) p(x|z)^{1/β}: of N(z, 1) and N(0, 1) it has the precision 1 + 1/β and the mean x /
     (1 + β).
     """
@@ -93,7 +93,7 @@ def test_the_best_posterior_is_the_likelihood_tempered_by_beta(weight: float) ->
     assert drawn["loss"].item() == pytest.approx(objective().item() + constant, abs=0.02)
 
 
-def test_beta_of_one_is_the_elbo_and_of_zero_the_distortion() -> None:
+def test_beta_of_one_is_the_elbo_and_of_zero_the_distortion():
     x = torch.ones(4, 6)
     for weight in (0.0, 1.0, 4.0):
         terms = beta(SPEC, beta=weight)(x)
@@ -103,7 +103,7 @@ def test_beta_of_one_is_the_elbo_and_of_zero_the_distortion() -> None:
 @pytest.mark.certifies(
     "annealed", claim="the loss is R + γ |KL - C| with C rising linearly to its end"
 )
-def test_capacity_rises_linearly_and_both_sides_of_it_are_penalised() -> None:
+def test_capacity_rises_linearly_and_both_sides_of_it_are_penalised():
     torch.manual_seed(0)
     model, x = annealed(SPEC, gamma=7.0, capacity=5.0), torch.ones(4, 6)
     sides = set()
@@ -116,7 +116,7 @@ def test_capacity_rises_linearly_and_both_sides_of_it_are_penalised() -> None:
 
 
 @pytest.mark.certifies("annealed", claim="its gradient pulls the rate to C from both sides")
-def test_the_rate_is_pulled_to_the_capacity_from_both_sides() -> None:
+def test_the_rate_is_pulled_to_the_capacity_from_both_sides():
     x = torch.ones(4, 6).double()
     for progress, sign in (
         (0.0, 1.0),

@@ -39,7 +39,7 @@ def enumerated(model: VAE, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]
     return log_joint.logsumexp(0), (log_q.exp() * (log_joint - log_q)).sum(0)
 
 
-def test_probabilities_of_all_codes_sum_to_one() -> None:
+def test_probabilities_of_all_codes_sum_to_one():
     q = Classes(torch.randn(5, 3, 4).double())
     torch.testing.assert_close(
         q.log_prob(all_codes(3, 4)[:, None]).exp().sum(0), torch.ones(5).double()
@@ -47,7 +47,7 @@ def test_probabilities_of_all_codes_sum_to_one() -> None:
 
 
 @pytest.mark.certifies("gumbel", "joint", claim="the KL of the classes is the sum over all codes")
-def test_divergence_is_the_sum_over_all_codes() -> None:
+def test_divergence_is_the_sum_over_all_codes():
     q, p = Classes(torch.randn(5, 3, 4).double()), Equal(torch.zeros(3, 4).double())
     z = all_codes(3, 4)[:, None].expand(-1, 5, -1, -1)
     expected = (q.log_prob(z).exp() * (q.log_prob(z) - p.log_prob(z))).sum(0)
@@ -55,7 +55,7 @@ def test_divergence_is_the_sum_over_all_codes() -> None:
 
 
 @pytest.mark.parametrize("relaxed", [False, True])
-def test_classes_of_draws_have_their_probabilities(relaxed) -> None:
+def test_classes_of_draws_have_their_probabilities(relaxed):
     """n = 40,000; the largest entry of a relaxed draw is a draw of the class at any temperature;
     z-score below 4.5.
     """
@@ -70,7 +70,7 @@ def test_classes_of_draws_have_their_probabilities(relaxed) -> None:
     assert log_q.shape == (n,)
 
 
-def test_the_mean_of_p_over_q_is_one_in_evaluation() -> None:
+def test_the_mean_of_p_over_q_is_one_in_evaluation():
     """n = 40,000, z-score below 4."""
     torch.manual_seed(1)
     q, n = Classes(torch.randn(3, 4).double()), 40_000
@@ -83,7 +83,7 @@ def test_the_mean_of_p_over_q_is_one_in_evaluation() -> None:
     "gumbel",
     claim="the discrete bound is that of the sum over all codes, below log p(x), which importance sampling meets",
 )
-def test_the_discrete_bound_is_that_of_enumeration_and_below_the_likelihood() -> None:
+def test_the_discrete_bound_is_that_of_enumeration_and_below_the_likelihood():
     """The mean of 20,000 one-draw bounds, z-score below 4.5; importance sampling approaches log
     p(x).
     """
@@ -97,7 +97,7 @@ def test_the_discrete_bound_is_that_of_enumeration_and_below_the_likelihood() ->
     torch.testing.assert_close(log_w.logsumexp(0) - math.log(20_000), log_p, rtol=0, atol=0.02)
 
 
-def test_evaluation_sees_one_hot_codes_and_training_relaxed_ones() -> None:
+def test_evaluation_sees_one_hot_codes_and_training_relaxed_ones():
     torch.manual_seed(3)
     model, x = gumbel(VECTOR, groups=3, classes=4), rows_of(VECTOR, 4)
     assert 0.01 < model.infer(x).z.max(-1).values.min() < 0.99
@@ -106,7 +106,7 @@ def test_evaluation_sees_one_hot_codes_and_training_relaxed_ones() -> None:
     assert torch.equal(z.sum(-1), torch.ones_like(z.sum(-1)))
 
 
-def test_both_bounds_are_reported_and_validation_watches_the_discrete_one() -> None:
+def test_both_bounds_are_reported_and_validation_watches_the_discrete_one():
     torch.manual_seed(4)
     model, x = gumbel(VECTOR, groups=3, classes=4).double(), rows_of(VECTOR, 500).double()
     training = model(x, progress=0.5)
@@ -118,7 +118,7 @@ def test_both_bounds_are_reported_and_validation_watches_the_discrete_one() -> N
     assert model.encoder.training is False
 
 
-def test_the_temperature_falls_in_training_only() -> None:
+def test_the_temperature_falls_in_training_only():
     model, x = gumbel(VECTOR, hottest=1.0, coldest=0.25), rows_of(VECTOR, 4)
     model(x, progress=0.5)
     assert math.isclose(model.encoder.temperature, 0.5, rel_tol=1e-6)
@@ -129,7 +129,7 @@ def test_the_temperature_falls_in_training_only() -> None:
 @pytest.mark.certifies(
     "gumbel", "joint", claim="the relaxed gradient tends to the exact one as the temperature falls"
 )
-def test_relaxed_gradient_approaches_the_exact_one_as_the_temperature_falls() -> None:
+def test_relaxed_gradient_approaches_the_exact_one_as_the_temperature_falls():
     """d/dlogits of E f(z) with f linear in z is exact only as τ -> 0; its error must shrink. n =
     100,000.
     """
@@ -144,7 +144,7 @@ def test_relaxed_gradient_approaches_the_exact_one_as_the_temperature_falls() ->
     assert errors[1] < 0.03 < errors[0]
 
 
-def test_draws_work_under_stacked_seeds() -> None:
+def test_draws_work_under_stacked_seeds():
     logits = torch.randn(3, 5, 2, 4)
     z, log_q = vmap(lambda a: Classes(a).draw((7,)), randomness="different")(logits)
     assert z.shape == (3, 7, 5, 2, 4)
@@ -152,7 +152,7 @@ def test_draws_work_under_stacked_seeds() -> None:
 
 
 @pytest.mark.certifies("joint", claim="the bound is that of both codes together")
-def test_joint_bound_is_that_of_its_two_codes() -> None:
+def test_joint_bound_is_that_of_its_two_codes():
     torch.manual_seed(6)
     model, x = joint(IMAGE, classes=5).double().eval(), rows_of(IMAGE, 4).double()
     trace = model.infer(x, k=6)
@@ -163,7 +163,7 @@ def test_joint_bound_is_that_of_its_two_codes() -> None:
 
 
 @pytest.mark.certifies("joint", claim="the loss is R + γ |KL - C| for each of the two codes")
-def test_joint_penalises_the_distance_to_the_capacities() -> None:
+def test_joint_penalises_the_distance_to_the_capacities():
     torch.manual_seed(7)
     model, x = (
         joint(IMAGE, classes=5, gamma=7.0, continuous=3.0, discrete=9.0, until=0.5),
@@ -176,7 +176,7 @@ def test_joint_penalises_the_distance_to_the_capacities() -> None:
 
 
 @pytest.mark.parametrize("variant", [gumbel, joint])
-def test_it_trains_and_samples_on_every_kind_of_data(spec, variant) -> None:
+def test_it_trains_and_samples_on_every_kind_of_data(spec, variant):
     torch.manual_seed(8)
     model, x = variant(replace(spec, latent=3)), rows_of(spec, 6)
     model(x, progress=0.3)["loss"].backward()
@@ -189,7 +189,7 @@ def test_it_trains_and_samples_on_every_kind_of_data(spec, variant) -> None:
         assert torch.equal(model.infer(x).z, model.infer(x).z)
 
 
-def test_parts_that_do_not_fit_are_refused() -> None:
+def test_parts_that_do_not_fit_are_refused():
     encoder = Categorical(IMAGE)
     with pytest.raises(Unsupported, match="simplex"):
         VAE(encoder, Write(IMAGE, 64), StandardNormal(IMAGE), ELBO())

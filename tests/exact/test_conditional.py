@@ -16,7 +16,7 @@ SPEC = Spec((3,), latent=2, hidden=8, classes=2)
 
 
 @pytest.mark.certifies("cvae", claim="p(x|c) sums to 1 over all x, by enumeration and quadrature")
-def test_probabilities_of_all_x_under_a_label_sum_to_one() -> None:
+def test_probabilities_of_all_x_under_a_label_sum_to_one():
     torch.manual_seed(0)
     model = cvae(SPEC).double()
     z, cell = quadrature.grid(2, 9.0, 201)
@@ -30,7 +30,7 @@ def test_probabilities_of_all_x_under_a_label_sum_to_one() -> None:
 
 
 @pytest.mark.certifies("cvae", claim="the rate is the KL to the prior of the row's own label")
-def test_rate_is_the_kl_to_the_prior_of_the_rows_own_label() -> None:
+def test_rate_is_the_kl_to_the_prior_of_the_rows_own_label():
     torch.manual_seed(0)
     model = cvae(SPEC).double()
     x, c = torch.rand(6, 3).round().double(), F.one_hot(torch.arange(6) % 2, 2).double()
@@ -40,7 +40,7 @@ def test_rate_is_the_kl_to_the_prior_of_the_rows_own_label() -> None:
         torch.testing.assert_close(trace.kl[i], kl_divergence(q, p)[0], atol=1e-10, rtol=0)
 
 
-def test_every_part_reads_the_label() -> None:
+def test_every_part_reads_the_label():
     torch.manual_seed(0)
     model = cvae(SPEC)
     x, a, b = torch.ones(1, 3), torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 1.0]])
@@ -50,7 +50,7 @@ def test_every_part_reads_the_label() -> None:
     assert not torch.equal(model.prior(a).mean, model.prior(b).mean)
 
 
-def test_data_without_labels_is_refused_and_so_is_a_sample_without_a_label() -> None:
+def test_data_without_labels_is_refused_and_so_is_a_sample_without_a_label():
     with pytest.raises(Unsupported, match="labels"):
         cvae(Spec((3,)))
     with pytest.raises(Unsupported, match="condition"):

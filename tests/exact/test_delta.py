@@ -12,7 +12,7 @@ from tests.conftest import VECTOR, rows_of
 
 @pytest.mark.certifies("bn", claim="the mean KL of any batch is at least ½ Σ (γ² + β²)")
 @pytest.mark.parametrize("scale", [0.01, 1.0, 30.0])
-def test_the_mean_kl_of_any_batch_is_above_the_bound(scale) -> None:
+def test_the_mean_kl_of_any_batch_is_above_the_bound(scale):
     torch.manual_seed(0)
     model = bn(VECTOR, gamma=0.6).double()
     with torch.no_grad():
@@ -27,7 +27,7 @@ def test_the_mean_kl_of_any_batch_is_above_the_bound(scale) -> None:
         assert model.infer(x).kl.mean() >= bound - 1e-9
 
 
-def test_means_of_a_batch_have_the_fixed_spread() -> None:
+def test_means_of_a_batch_have_the_fixed_spread():
     torch.manual_seed(1)
     encoder, x = bn(VECTOR, gamma=0.6).double().encoder, rows_of(VECTOR, 64).double()
     q = encoder(x)
@@ -37,7 +37,7 @@ def test_means_of_a_batch_have_the_fixed_spread() -> None:
     torch.testing.assert_close(q.mean.std(0, correction=0), expected, rtol=1e-10, atol=0)
 
 
-def test_running_moments_change_in_training_only_and_are_used_in_evaluation() -> None:
+def test_running_moments_change_in_training_only_and_are_used_in_evaluation():
     torch.manual_seed(2)
     encoder, x = BatchNormalised(VECTOR), rows_of(VECTOR, 40)
     reference = torch.nn.BatchNorm1d(4)
@@ -54,7 +54,7 @@ def test_running_moments_change_in_training_only_and_are_used_in_evaluation() ->
     assert torch.equal(before, encoder.mean)
 
 
-def test_batch_normalisation_works_under_stacked_seeds() -> None:
+def test_batch_normalisation_works_under_stacked_seeds():
     models = [BatchNormalised(VECTOR), BatchNormalised(VECTOR)]
     x, (params, buffers) = rows_of(VECTOR, 20), stack_module_state(models)
     means = vmap(
@@ -64,7 +64,7 @@ def test_batch_normalisation_works_under_stacked_seeds() -> None:
 
 
 @pytest.mark.parametrize("rate", [1e-6, 0.01, 0.5, 3.0, 40.0])
-def test_the_widest_scale_solves_its_equation(rate) -> None:
+def test_the_widest_scale_solves_its_equation(rate):
     s = widest_scale(rate)
     assert 0 < s < 1
     assert math.isclose((math.expm1(2 * math.log(s))) / 2 - math.log(s), rate, rel_tol=1e-9)
@@ -72,7 +72,7 @@ def test_the_widest_scale_solves_its_equation(rate) -> None:
 
 @pytest.mark.certifies("delta", claim="the KL of every row is at least δ")
 @pytest.mark.parametrize("rate", [0.1, 2.0, 20.0])
-def test_every_row_spends_at_least_delta(rate) -> None:
+def test_every_row_spends_at_least_delta(rate):
     torch.manual_seed(3)
     model = delta(VECTOR, delta=rate).double()
     with torch.no_grad():
@@ -82,7 +82,7 @@ def test_every_row_spends_at_least_delta(rate) -> None:
 
 
 @pytest.mark.certifies("delta", claim="the limit δ is reached, so that it is the least KL there is")
-def test_delta_is_reached_by_the_widest_posterior_at_the_origin() -> None:
+def test_delta_is_reached_by_the_widest_posterior_at_the_origin():
     model = delta(VECTOR, delta=2.0).double()
     with torch.no_grad():
         for p in model.encoder.parameters():

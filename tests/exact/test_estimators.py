@@ -57,7 +57,7 @@ def largest_z(a: Tensor, b: Tensor) -> float:
 @pytest.mark.parametrize(
     ("naive", "better"), [(SampledELBO(), StickTheLanding()), (Importance(8), DReG(8))]
 )
-def test_encoder_gradient_has_the_same_mean_and_less_variance(naive: Loss, better: Loss) -> None:
+def test_encoder_gradient_has_the_same_mean_and_less_variance(naive: Loss, better: Loss):
     a, b = gradients(naive, "encoder"), gradients(better, "encoder")
     assert (
         largest_z(a, b) < 4.5
@@ -68,7 +68,7 @@ def test_encoder_gradient_has_the_same_mean_and_less_variance(naive: Loss, bette
 @pytest.mark.certifies(
     "dreg", claim="the decoder's gradient is that of the importance-weighted bound"
 )
-def test_dreg_decoder_gradient_is_that_of_the_importance_weighted_bound() -> None:
+def test_dreg_decoder_gradient_is_that_of_the_importance_weighted_bound():
     both = []
     for loss in (DReG(8), Importance(8)):
         model, x = quadrature.tiny(loss)
@@ -81,7 +81,7 @@ def test_dreg_decoder_gradient_is_that_of_the_importance_weighted_bound() -> Non
 @pytest.mark.certifies(
     "dreg", claim="the encoder's gradient is the path gradient weighed by the squared weights"
 )
-def test_dreg_encoder_gradient_is_the_square_weighted_path_gradient() -> None:
+def test_dreg_encoder_gradient_is_the_square_weighted_path_gradient():
     model, x = quadrature.tiny(DReG(8))
     with seeded(2):
         loss = model(x)["loss"]
@@ -100,7 +100,7 @@ def test_dreg_encoder_gradient_is_the_square_weighted_path_gradient() -> None:
 
 
 @pytest.mark.certifies("stl", claim="every draw's gradient is 0 where q is the true posterior")
-def test_stl_gradient_vanishes_where_the_posterior_is_true() -> None:
+def test_stl_gradient_vanishes_where_the_posterior_is_true():
     """A linear Gaussian model whose q is exact: every single draw gives the encoder a gradient of
     0.
     """
@@ -128,13 +128,13 @@ def test_stl_gradient_vanishes_where_the_posterior_is_true() -> None:
 
 
 @pytest.mark.parametrize("loss", [StickTheLanding(), DReG()])
-def test_layers_of_latents_are_refused_when_built(loss: Loss) -> None:
+def test_layers_of_latents_are_refused_when_built(loss: Loss):
     with pytest.raises(Unsupported, match="no such parts"):
         loss.check(ladder(Spec((6,), latent=2, hidden=8)))
 
 
 @pytest.mark.parametrize("loss", [StickTheLanding(), DReG()])
-def test_a_posterior_without_a_density_at_given_points_is_refused(loss: Loss) -> None:
+def test_a_posterior_without_a_density_at_given_points_is_refused(loss: Loss):
     spec = Spec((6,), latent=2, hidden=8)
     model = planar(spec)
     with pytest.raises(Unsupported, match="its own draws only"):

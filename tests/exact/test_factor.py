@@ -20,7 +20,7 @@ SPEC = Spec((6,), latent=2, hidden=32)
 @pytest.mark.certifies(
     "factor", claim="one backward pass gives each player the gradient of its own loss"
 )
-def test_one_backward_pass_gives_each_player_its_own_gradient() -> None:
+def test_one_backward_pass_gives_each_player_its_own_gradient():
     torch.manual_seed(0)
     model = factor(SPEC).double()
     x = torch.randint(0, 2, (10, 6)).double()
@@ -41,7 +41,7 @@ def test_one_backward_pass_gives_each_player_its_own_gradient() -> None:
         )
 
 
-def test_the_critic_does_not_move_the_codes_nor_the_codes_the_critic() -> None:
+def test_the_critic_does_not_move_the_codes_nor_the_codes_the_critic():
     torch.manual_seed(0)
     model = factor(SPEC)
     terms = model(torch.randint(0, 2, (10, 6)).float())
@@ -49,7 +49,7 @@ def test_the_critic_does_not_move_the_codes_nor_the_codes_the_critic() -> None:
     assert quadrature.gradient(model, terms["monitor"], model.loss.critic).abs().max() == 0
 
 
-def test_shuffling_keeps_each_dimension_and_breaks_their_dependence() -> None:
+def test_shuffling_keeps_each_dimension_and_breaks_their_dependence():
     z = torch.randn(4000, 1).expand(-1, 3) + 0.0
     shuffled = shuffle_each_dimension(z)
     assert torch.equal(shuffled.sort(0).values, z.sort(0).values)
@@ -59,7 +59,7 @@ def test_shuffling_keeps_each_dimension_and_breaks_their_dependence() -> None:
     ).abs().max() < 4.5 / 4000**0.5  # z-score 4.5 of a correlation of 0
 
 
-def test_halves_of_an_odd_batch_and_of_one_row_are_never_empty() -> None:
+def test_halves_of_an_odd_batch_and_of_one_row_are_never_empty():
     for rows in (1, 2, 5):
         a, b = halves(torch.arange(rows)[:, None])
         assert len(a) == len(b) == (rows + 1) // 2
@@ -68,7 +68,7 @@ def test_halves_of_an_odd_batch_and_of_one_row_are_never_empty() -> None:
 @pytest.mark.certifies(
     "factor", claim="a trained critic reads the total correlation of a Gaussian, -½ log(1 - ρ²)"
 )
-def test_trained_critic_reads_the_total_correlation_of_a_gaussian() -> None:
+def test_trained_critic_reads_the_total_correlation_of_a_gaussian():
     """TC of two standard normals with correlation ρ is -½ log(1 - ρ²): 0.51 nats for ρ = 0.8."""
     torch.manual_seed(0)
     loss, rho = Factor(SPEC), 0.8

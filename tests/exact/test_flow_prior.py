@@ -23,7 +23,7 @@ def made(kind: str, latent: int) -> FlowPrior:
 
 @pytest.mark.certifies("flow_prior", claim="p(z) integrates to 1")
 @pytest.mark.parametrize("kind", KINDS)
-def test_density_of_two_dimensions_integrates_to_one(kind) -> None:
+def test_density_of_two_dimensions_integrates_to_one(kind):
     axis = torch.linspace(-12, 12, 321, dtype=torch.double)
     with torch.no_grad():
         density = made(kind, 2)().log_prob(torch.cartesian_prod(axis, axis)).exp()
@@ -34,7 +34,7 @@ def test_density_of_two_dimensions_integrates_to_one(kind) -> None:
 @pytest.mark.certifies("flow_prior", claim="log p(z) is that of autograd's Jacobian")
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("latent", [2, 5])
-def test_log_density_is_that_of_autograds_jacobian(kind, latent) -> None:
+def test_log_density_is_that_of_autograds_jacobian(kind, latent):
     p, z = made(kind, latent)(), torch.randn(4, latent).double()
     jacobian = torch.stack([torch.autograd.functional.jacobian(p.transform, row) for row in z])
     expected = p.base.log_prob(p.transform(z)) + torch.linalg.slogdet(jacobian).logabsdet
@@ -42,7 +42,7 @@ def test_log_density_is_that_of_autograds_jacobian(kind, latent) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_draws_follow_the_density(kind) -> None:
+def test_draws_follow_the_density(kind):
     """E_p[r/p] = 1 for a Gaussian r inside p; n = 50,000, z-score below 4. And draws return to
     their base by f.
     """
@@ -57,7 +57,7 @@ def test_draws_follow_the_density(kind) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_density_and_draws_work_under_stacked_seeds(kind) -> None:
+def test_density_and_draws_work_under_stacked_seeds(kind):
     priors = [made(kind, 3), made(kind, 3)]
     for p in priors[1].parameters():
         torch.nn.init.normal_(p, 0, 0.1)
@@ -85,13 +85,13 @@ def test_density_and_draws_work_under_stacked_seeds(kind) -> None:
     assert draws.shape == (2, 2, 3)
 
 
-def test_one_dimension_is_refused() -> None:
+def test_one_dimension_is_refused():
     with pytest.raises(Unsupported, match="latent ≥ 2"):
         flow_prior(replace(VECTOR, latent=1))
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_it_trains_and_samples_on_every_kind_of_data(spec, kind) -> None:
+def test_it_trains_and_samples_on_every_kind_of_data(spec, kind):
     torch.manual_seed(1)
     model, x = flow_prior(replace(spec, latent=3), kind), rows_of(spec, 6)
     model(x)["loss"].backward()

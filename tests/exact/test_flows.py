@@ -41,7 +41,7 @@ def loud(model: torch.nn.Module) -> torch.nn.Module:
 )
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("latent", [1, 2, 5])
-def test_log_determinant_is_that_of_autograds_jacobian(variant, latent) -> None:
+def test_log_determinant_is_that_of_autograds_jacobian(variant, latent):
     torch.manual_seed(0)
     spec = replace(SPECS[1], latent=latent)
     q = loud(variant(spec).double()).encoder(rows(spec, 4).double())
@@ -62,7 +62,7 @@ def test_log_determinant_is_that_of_autograds_jacobian(variant, latent) -> None:
     claim="the density of its draws is right: E_q[p/q] = 1",
 )
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_the_mean_of_p_over_q_is_one(variant) -> None:
+def test_the_mean_of_p_over_q_is_one(variant):
     """A Gaussian of four fifths the width, far inside q's tails, for a small variance; z-score
     below 4, n = 200,000.
     """
@@ -77,7 +77,7 @@ def test_the_mean_of_p_over_q_is_one(variant) -> None:
 
 
 @pytest.mark.certifies("householder", claim="q(z|x) is the Gaussian with the turned covariance")
-def test_householder_gives_the_gaussian_with_the_turned_covariance() -> None:
+def test_householder_gives_the_gaussian_with_the_turned_covariance():
     torch.manual_seed(2)
     spec = SPECS[1]
     q = flows.householder(spec).double().encoder(rows(spec, 3).double())
@@ -94,7 +94,7 @@ def test_householder_gives_the_gaussian_with_the_turned_covariance() -> None:
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_planar_and_kin_can_bend_without_folding(variant) -> None:
+def test_planar_and_kin_can_bend_without_folding(variant):
     """In one dimension the map must be monotone, or log |det| would not give a density."""
     torch.manual_seed(3)
     spec = replace(SPECS[1], latent=1)
@@ -106,7 +106,7 @@ def test_planar_and_kin_can_bend_without_folding(variant) -> None:
 
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("spec", SPECS, ids=str)
-def test_it_trains_and_samples_on_every_kind_of_data(variant, spec) -> None:
+def test_it_trains_and_samples_on_every_kind_of_data(variant, spec):
     torch.manual_seed(4)
     model, x = variant(spec), rows(spec)
     model(x)["loss"].backward()
@@ -123,7 +123,7 @@ def test_it_trains_and_samples_on_every_kind_of_data(variant, spec) -> None:
 @pytest.mark.parametrize("latent", [1, 2, 5])
 def test_a_flow_with_an_inverse_knows_the_density_of_its_own_draws_and_of_any_other_code(
     variant, latent
-) -> None:
+):
     torch.manual_seed(0)
     q = loud(variant(replace(SPECS[1], latent=latent)).double()).encoder(rows(SPECS[1], 4).double())
     z, log_q = draw(q, (3,))
@@ -133,7 +133,7 @@ def test_a_flow_with_an_inverse_knows_the_density_of_its_own_draws_and_of_any_ot
     torch.testing.assert_close(q.f(e)[0], other, rtol=1e-8, atol=1e-8)
 
 
-def test_the_density_of_a_two_dimensional_iaf_integrates_to_one() -> None:
+def test_the_density_of_a_two_dimensional_iaf_integrates_to_one():
     torch.manual_seed(0)
     q = flows.iaf(replace(SPECS[1], latent=2)).double().encoder(rows(SPECS[1], 1).double())
     axis = torch.linspace(-9, 9, 601, dtype=torch.double)
@@ -144,7 +144,7 @@ def test_the_density_of_a_two_dimensional_iaf_integrates_to_one() -> None:
 
 
 @pytest.mark.parametrize("variant", [flows.planar, flows.sylvester])
-def test_a_flow_without_an_inverse_says_so(variant) -> None:
+def test_a_flow_without_an_inverse_says_so(variant):
     encoder = variant(SPECS[1]).encoder
     assert not encoder.scores_any_code
     with pytest.raises(NotImplementedError, match="its own draws alone"):

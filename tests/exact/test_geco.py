@@ -17,7 +17,7 @@ SPEC = Spec((6,), latent=2, hidden=8)
 
 
 @pytest.mark.certifies("geco", claim="the gradient is that of KL + λ (Σ (x - x̂)² - κ²)")
-def test_the_gradient_is_that_of_rate_and_weighed_constraint() -> None:
+def test_the_gradient_is_that_of_rate_and_weighed_constraint():
     torch.manual_seed(0)
     model, x = geco(SPEC, tolerance=0.3).double().eval(), torch.rand(5, 6).round().double()
     model.loss.log_lambda.fill_(math.log(2.5))
@@ -36,7 +36,7 @@ def test_the_gradient_is_that_of_rate_and_weighed_constraint() -> None:
 @pytest.mark.certifies(
     "geco", claim="λ follows its multiplicative update, step by step in Python's numbers"
 )
-def test_lambda_rises_while_the_target_is_missed_and_falls_where_it_is_more_than_met() -> None:
+def test_lambda_rises_while_the_target_is_missed_and_falls_where_it_is_more_than_met():
     loss = GECO(speed=0.1, smooth=0.8)
     log_lambda, mean = 0.0, None
     for missed in (2.0, 1.0, 0.5, -0.5, -0.9, -0.9):
@@ -46,7 +46,7 @@ def test_lambda_rises_while_the_target_is_missed_and_falls_where_it_is_more_than
         assert loss.log_lambda.item() == pytest.approx(log_lambda, abs=1e-6)
 
 
-def test_lambda_rests_in_evaluation() -> None:
+def test_lambda_rests_in_evaluation():
     model = geco(SPEC).eval()
     model(torch.ones(4, 6))
     assert model.loss.log_lambda == 0
@@ -83,7 +83,7 @@ class Gain(Decoder):
     "geco",
     claim="on a Gaussian it meets the target at the least rate that rate-distortion theory allows",
 )
-def test_a_gaussian_is_coded_at_the_rate_of_rate_distortion_theory() -> None:
+def test_a_gaussian_is_coded_at_the_rate_of_rate_distortion_theory():
     """x ~ N(0, 1) reconstructed to a mean squared error D costs -½ log D nats at the least (Shannon
     1959).
     """

@@ -18,7 +18,7 @@ from vaezoo.networks import Gaussian, StandardNormal, Write
 
 
 @pytest.mark.certifies("hvae", claim="log |det| of the dynamics is that of autograd's Jacobian")
-def test_the_volume_changes_by_the_tempering_alone() -> None:
+def test_the_volume_changes_by_the_tempering_alone():
     torch.manual_seed(0)
     q = hvae(VECTOR, steps=3).double().encoder(rows_of(VECTOR, 2).double())
 
@@ -36,7 +36,7 @@ def test_the_volume_changes_by_the_tempering_alone() -> None:
 
 
 @pytest.mark.certifies("hvae", claim="leapfrog run backwards returns to its start")
-def test_dynamics_run_backwards_return_to_the_start() -> None:
+def test_dynamics_run_backwards_return_to_the_start():
     """Without tempering, with the momentum turned round, leapfrog is its own inverse."""
     torch.manual_seed(1)
     q = hvae(VECTOR, steps=5).double().encoder(rows_of(VECTOR, 3).double())
@@ -49,7 +49,7 @@ def test_dynamics_run_backwards_return_to_the_start() -> None:
     torch.testing.assert_close(-first, momentum, rtol=1e-10, atol=1e-10)
 
 
-def test_no_steps_is_the_plain_vae() -> None:
+def test_no_steps_is_the_plain_vae():
     x = rows_of(VECTOR, 5)
     torch.manual_seed(2)
     evolved = hvae(VECTOR, steps=0)
@@ -63,7 +63,7 @@ def test_no_steps_is_the_plain_vae() -> None:
 
 
 @pytest.mark.certifies("hvae", claim="the weights have the mean p(x) of quadrature")
-def test_weights_have_the_mean_of_the_likelihood() -> None:
+def test_weights_have_the_mean_of_the_likelihood():
     """E exp(log p(x, z) - log q) = p(x), by quadrature over two dimensions; n = 40,000, z-score
     below 4.
     """
@@ -84,7 +84,7 @@ def test_weights_have_the_mean_of_the_likelihood() -> None:
     assert ((w.mean(0) - 1).abs() < 4 * w.std(0) / math.sqrt(n)).all()
 
 
-def test_dynamics_come_nearer_to_the_posterior_than_a_start_from_the_prior() -> None:
+def test_dynamics_come_nearer_to_the_posterior_than_a_start_from_the_prior():
     torch.manual_seed(5)
     model, x = (
         hvae(VECTOR, steps=4, largest=0.3, hottest=0.01).double(),
@@ -99,7 +99,7 @@ def test_dynamics_come_nearer_to_the_posterior_than_a_start_from_the_prior() -> 
     assert (moved > target).double().mean() > 0.9
 
 
-def test_stacked_seeds_give_the_single_ones_centres() -> None:
+def test_stacked_seeds_give_the_single_ones_centres():
     models, x = [hvae(VECTOR), hvae(VECTOR)], rows_of(VECTOR, 4)
     params, buffers = stack_module_state(models)
     with at_centre():
@@ -124,6 +124,6 @@ def _codes(model, params, buffers, x):
     return functional_call(_Codes(model), named, (x,))
 
 
-def test_decoder_and_prior_are_saved_once() -> None:
+def test_decoder_and_prior_are_saved_once():
     """The encoder moves in their density, and must not bring copies of their weights."""
     assert not any(name.startswith("encoder._target") for name in hvae(VECTOR).state_dict())

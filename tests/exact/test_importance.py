@@ -29,7 +29,7 @@ def bound_of_k(model: VAE, x: Tensor, k: int) -> tuple[Tensor, Tensor]:
 
 
 @pytest.mark.certifies("iwae", claim="L_K rises with K to the quadrature's log p(x)")
-def test_iwae_bound_rises_with_k_and_converges_to_the_log_likelihood() -> None:
+def test_iwae_bound_rises_with_k_and_converges_to_the_log_likelihood():
     model, x = quadrature.tiny()
     exact = quadrature.log_p(model, x).sum()
     bounds = [bound_of_k(model, x, k) for k in (1, 4, 16, 64)]
@@ -46,7 +46,7 @@ def test_iwae_bound_rises_with_k_and_converges_to_the_log_likelihood() -> None:
     "iwae",
     claim="the gradient is that of autograd through log mean w: each draw by its normalised weight",
 )
-def test_iwae_gradient_weighs_draws_by_their_normalised_weights() -> None:
+def test_iwae_gradient_weighs_draws_by_their_normalised_weights():
     """Σ softmax(+log w) ∂ log w, the weights detached: a wrong sign would favour the worst draw."""
     model, x = quadrature.tiny(Importance(6))
     with seeded(1):
@@ -63,7 +63,7 @@ def test_iwae_gradient_weighs_draws_by_their_normalised_weights() -> None:
     )
 
 
-def test_iwae_loss_is_minus_the_log_of_the_mean_weight() -> None:
+def test_iwae_loss_is_minus_the_log_of_the_mean_weight():
     model, x = quadrature.tiny(Importance(6))
     with seeded(1):
         loss = model(x)["loss"]
@@ -73,14 +73,14 @@ def test_iwae_loss_is_minus_the_log_of_the_mean_weight() -> None:
 
 
 @pytest.mark.certifies("iwae", "miwae", claim="groups of one draw give the ELBO")
-def test_iwae_of_one_draw_is_the_elbo_and_miwae_of_groups_of_one_too() -> None:
+def test_iwae_of_one_draw_is_the_elbo_and_miwae_of_groups_of_one_too():
     model, x = quadrature.tiny()
     log_w = model.infer(x, k=6).log_w
     torch.testing.assert_close(bound(log_w, 1), log_w.mean(), atol=1e-12, rtol=0)
 
 
 @pytest.mark.certifies("ciwae", claim="the loss is the convex mixture of the two bounds")
-def test_ciwae_mixes_the_two_bounds() -> None:
+def test_ciwae_mixes_the_two_bounds():
     values = []
     for beta in (0.0, 1.0, 0.3):
         model, x = quadrature.tiny(Importance(6, beta=beta))
@@ -90,7 +90,7 @@ def test_ciwae_mixes_the_two_bounds() -> None:
 
 
 @pytest.mark.certifies("piwae", claim="each half gets the gradient of its own bound")
-def test_piwae_gives_each_half_the_gradient_of_its_own_bound() -> None:
+def test_piwae_gives_each_half_the_gradient_of_its_own_bound():
     model, x = quadrature.tiny(Partial(3, 2))
     with seeded(1):
         loss = model(x)["loss"]
@@ -107,14 +107,14 @@ def test_piwae_gives_each_half_the_gradient_of_its_own_bound() -> None:
         )
 
 
-def test_piwae_refuses_a_prior_that_contains_the_encoder() -> None:
+def test_piwae_refuses_a_prior_that_contains_the_encoder():
     spec = Spec((6,), latent=2, hidden=8)
     encoder = Gaussian(spec)
     with pytest.raises(Unsupported, match="contains it"):
         VAE(encoder, Write(spec), Vamp(spec, encoder, 3), Partial())
 
 
-def test_bounds_refuse_a_model_without_a_density() -> None:
+def test_bounds_refuse_a_model_without_a_density():
     from vaezoo.networks import Deterministic
 
     spec = Spec((6,), latent=2, hidden=8)
@@ -123,7 +123,7 @@ def test_bounds_refuse_a_model_without_a_density() -> None:
             VAE(Deterministic(spec), Write(spec), StandardNormal(spec), loss)
 
 
-def test_variants_pass_their_hyperparameters_on() -> None:
+def test_variants_pass_their_hyperparameters_on():
     spec = Spec((6,), latent=2, hidden=8)
     assert iwae(spec, k=7).loss.k == 7
     assert (piwae(spec, k=3, m=2).loss.k, piwae(spec, k=3, m=2).loss.m) == (3, 2)

@@ -13,7 +13,7 @@ def gaussian(loc: list[float], scale: list[float]) -> torch.distributions.Distri
 
 
 @pytest.mark.certifies("vae", claim="the closed KL is its integral")
-def test_gaussian_kl_equals_its_integral() -> None:
+def test_gaussian_kl_equals_its_integral():
     for q, p in [
         (gaussian([0.4], [0.7]), gaussian([0.0], [1.0])),
         (gaussian([-1.5], [1.4]), gaussian([0.5], [0.8])),
@@ -22,7 +22,7 @@ def test_gaussian_kl_equals_its_integral() -> None:
         torch.testing.assert_close(kl(q, p), quadrature.kl(q, p), atol=1e-10, rtol=0)
 
 
-def test_gaussian_kl_sums_over_latent_dimensions() -> None:
+def test_gaussian_kl_sums_over_latent_dimensions():
     q, p = gaussian([0.4, -1.0], [0.7, 1.3]), gaussian([0.0, 0.2], [1.0, 0.9])
     torch.testing.assert_close(kl(q, p), quadrature.kl(q, p, 2), atol=1e-9, rtol=0)
     each = [
@@ -32,14 +32,14 @@ def test_gaussian_kl_sums_over_latent_dimensions() -> None:
     torch.testing.assert_close(kl(q, p), each[0] + each[1], atol=1e-12, rtol=0)
 
 
-def test_gaussian_kl_of_a_distribution_with_itself_is_zero() -> None:
+def test_gaussian_kl_of_a_distribution_with_itself_is_zero():
     """Without its -1 the KL is off by D/2, and a bound is no bound."""
     q = gaussian([0.3, -2.0, 1.0], [0.5, 1.0, 2.0])
     assert kl(q, q).abs() < 1e-12
 
 
 @pytest.mark.certifies("vae", claim="ELBO + KL(q ‖ true posterior) = log p(x), by quadrature")
-def test_elbo_plus_kl_to_the_true_posterior_is_the_log_likelihood() -> None:
+def test_elbo_plus_kl_to_the_true_posterior_is_the_log_likelihood():
     model, x = quadrature.tiny()
     z, cell = quadrature.grid(2)
     z = z[:, None]

@@ -22,7 +22,7 @@ def log_normal(z: Tensor, loc: Tensor, scale: Tensor) -> Tensor:
 @pytest.mark.certifies(
     "ladder", claim="the posterior of a layer is the normalised product of evidence and prior"
 )
-def test_product_is_the_normalised_product_of_two_gaussians() -> None:
+def test_product_is_the_normalised_product_of_two_gaussians():
     def gaussian(loc: float, scale: float) -> torch.distributions.Distribution:
         return normal(
             torch.tensor([loc], dtype=torch.float64), torch.tensor([scale], dtype=torch.float64)
@@ -49,7 +49,7 @@ def by_hand(trace: Trace, top: Tensor) -> Tensor:
 
 
 @pytest.mark.certifies("ladder", claim="log w is the sum of its layers' terms")
-def test_ladder_log_w_is_its_terms_added_by_hand() -> None:
+def test_ladder_log_w_is_its_terms_added_by_hand():
     torch.manual_seed(0)
     model = ladder(SPEC, depth=3).double()
     trace = model.infer(torch.rand(4, 6).round().double(), k=5)
@@ -57,7 +57,7 @@ def test_ladder_log_w_is_its_terms_added_by_hand() -> None:
     torch.testing.assert_close(trace.log_w, by_hand(trace, top), atol=1e-10, rtol=0)
 
 
-def test_ladder_posterior_of_a_lower_layer_depends_on_the_draw_above() -> None:
+def test_ladder_posterior_of_a_lower_layer_depends_on_the_draw_above():
     torch.manual_seed(0)
     model = ladder(SPEC, depth=2).double()
     x = torch.rand(4, 6).round().double()
@@ -75,7 +75,7 @@ def test_ladder_posterior_of_a_lower_layer_depends_on_the_draw_above() -> None:
     "two_level",
     claim="log w is the sum of its layers' terms, with the mixture of posteriors on top",
 )
-def test_two_level_log_w_is_its_terms_added_by_hand() -> None:
+def test_two_level_log_w_is_its_terms_added_by_hand():
     torch.manual_seed(0)
     model = two_level(SPEC, components=3).double()
     trace = model.infer(torch.rand(4, 6).round().double(), k=5)
@@ -87,7 +87,7 @@ def test_two_level_log_w_is_its_terms_added_by_hand() -> None:
     torch.testing.assert_close(trace.log_w, by_hand(trace, top), atol=1e-10, rtol=0)
 
 
-def test_warm_up_starts_without_a_rate_and_ends_with_all_of_it() -> None:
+def test_warm_up_starts_without_a_rate_and_ends_with_all_of_it():
     model, x = ladder(SPEC, until=0.5), torch.rand(4, 6).round()
     for progress, beta in [(0.0, 0.0), (0.25, 0.5), (0.5, 1.0), (1.0, 1.0)]:
         terms = model(x, None, progress)

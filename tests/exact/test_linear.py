@@ -56,7 +56,7 @@ def gaussian(n: int, d: int) -> Tensor:
 @pytest.mark.certifies(
     "linear", claim="at the optimum of probabilistic PCA the bound is its log-likelihood, to 1e-9"
 )
-def test_bound_at_the_ppca_optimum_is_the_ppca_log_likelihood() -> None:
+def test_bound_at_the_ppca_optimum_is_the_ppca_log_likelihood():
     """With W = U (Λ - σ²)^½ and the true posterior, which is diagonal there, the bound is tight to
     rounding.
     """
@@ -76,7 +76,7 @@ def test_bound_at_the_ppca_optimum_is_the_ppca_log_likelihood() -> None:
 
 
 @pytest.mark.certifies("linear", claim="training reaches the log-likelihood of probabilistic PCA")
-def test_training_reaches_the_ppca_log_likelihood_on_gaussian_data() -> None:
+def test_training_reaches_the_ppca_log_likelihood_on_gaussian_data():
     torch.manual_seed(0)
     x = gaussian(4000, 6)
     log_p, _, s2 = ppca(x, 2)
@@ -86,7 +86,7 @@ def test_training_reaches_the_ppca_log_likelihood_on_gaussian_data() -> None:
     assert model.decoder.likelihood.log_scale.exp().item() ** 2 == pytest.approx(s2, rel=0.03)
 
 
-def test_the_mean_is_that_of_all_rows_seen_and_leaves_gaps_out() -> None:
+def test_the_mean_is_that_of_all_rows_seen_and_leaves_gaps_out():
     model = linear(Spec((4, 2), "normal", latent=2, has_gaps=True)).train()
     x = torch.randn(10, 4, 2)
     x[3:, 2:] = math.nan
@@ -106,7 +106,7 @@ def mnist() -> Tensor:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("k", "published"), [(2, 12.43), (10, 182.16)])
-def test_training_reaches_the_ppca_log_likelihood_on_mnist(k: int, published: float) -> None:
+def test_training_reaches_the_ppca_log_likelihood_on_mnist(k: int, published: float):
     torch.manual_seed(0)
     x = mnist()
     log_p, _, _ = ppca(x, k)

@@ -92,7 +92,7 @@ def conditional(x: Tensor) -> tuple[Tensor, Tensor]:
 @pytest.mark.certifies(
     "missing", claim="with the exact posterior the bound is the marginal of the observed entries"
 )
-def test_bound_is_the_exact_marginal_of_the_observed_entries() -> None:
+def test_bound_is_the_exact_marginal_of_the_observed_entries():
     x = rows()
     exact = torch.stack([conditional(row)[0] for row in x])
     log_w = gaussian().infer(x, None, 3).log_w
@@ -108,7 +108,7 @@ def test_bound_is_the_exact_marginal_of_the_observed_entries() -> None:
 
 
 @pytest.mark.certifies("missing", claim="with nothing missing it is the bound of iwae, bit for bit")
-def test_with_nothing_missing_it_is_iwae() -> None:
+def test_with_nothing_missing_it_is_iwae():
     for spec in (IMAGE, replace(IMAGE, has_gaps=True)):
         losses = []
         for build in (missing, iwae):
@@ -121,7 +121,7 @@ def test_with_nothing_missing_it_is_iwae() -> None:
 
 @pytest.mark.certifies("missing", claim="imputation of a Gaussian is the conditional mean")
 @pytest.mark.parametrize("width", [1.0, 1.5])
-def test_imputation_approaches_the_conditional_mean(width: float) -> None:
+def test_imputation_approaches_the_conditional_mean(width: float):
     """20,000 draws; the posterior deviation of an entry is below 2, and the weights of the wider q
     halve the draws: 5 z.
     """
@@ -134,7 +134,7 @@ def test_imputation_approaches_the_conditional_mean(width: float) -> None:
 
 
 @pytest.mark.parametrize("mechanism", ["mcar", "mnar"])
-def test_holes_take_away_their_share_and_keep_the_truth(mechanism: str) -> None:
+def test_holes_take_away_their_share_and_keep_the_truth(mechanism: str):
     whole, data = (
         vaezoo.dataset("digits"),
         vaezoo.dataset(f"holes[missing=0.4,mechanism={mechanism}]"),
@@ -158,7 +158,7 @@ def test_holes_take_away_their_share_and_keep_the_truth(mechanism: str) -> None:
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.7, 0.9])
 def test_what_is_missing_by_value_is_the_share_asked_for_and_leaves_some_of_every_value(
     share: float,
-) -> None:
+):
     """Of the digits' bits 0.3 are 1: a chance in proportion would reach 1 for these at a share of
     0.6, and none be seen.
     """
@@ -172,7 +172,7 @@ def test_what_is_missing_by_value_is_the_share_asked_for_and_leaves_some_of_ever
     )
 
 
-def test_no_row_loses_all_and_all_of_it_is_refused() -> None:
+def test_no_row_loses_all_and_all_of_it_is_refused():
     whole, data = vaezoo.dataset("gaussian"), vaezoo.dataset("holes[of=gaussian,missing=0.95]")
     left = (~data.train.isnan()).sum(1)
     assert left.min() == 1
@@ -188,7 +188,7 @@ def test_no_row_loses_all_and_all_of_it_is_refused() -> None:
         vaezoo.dataset("holes", missing=1.0)
 
 
-def test_data_that_is_binarised_anew_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_data_that_is_binarised_anew_is_refused(monkeypatch: pytest.MonkeyPatch):
     from vaezoo.registry import registry
 
     data = vaezoo.dataset("digits")

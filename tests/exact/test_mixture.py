@@ -19,7 +19,7 @@ def made(latent: int = 3, components: int = 4) -> Mixture:
 
 
 @pytest.mark.certifies("gmm", claim="p(z) is the sum over components")
-def test_density_is_the_sum_over_components() -> None:
+def test_density_is_the_sum_over_components():
     prior, z = made(), torch.randn(5, 7, 3).double()
     total = torch.zeros(5, 7).double()
     for weight, loc, scale in zip(
@@ -31,14 +31,14 @@ def test_density_is_the_sum_over_components() -> None:
 
 
 @pytest.mark.certifies("gmm", claim="p(z) integrates to 1")
-def test_density_of_two_dimensions_integrates_to_one() -> None:
+def test_density_of_two_dimensions_integrates_to_one():
     axis = torch.linspace(-12, 12, 601, dtype=torch.double)
     grid = torch.cartesian_prod(axis, axis)
     total = made(latent=2)().log_prob(grid).exp().sum() * (axis[1] - axis[0]) ** 2
     assert abs(total.item() - 1) < 1e-10
 
 
-def test_moments_of_draws_are_those_of_the_mixture() -> None:
+def test_moments_of_draws_are_those_of_the_mixture():
     """n = 100,000; every z-score below 5."""
     prior, n = made(), 100_000
     z, weight = prior().sample((n,)), prior.logits.softmax(0)[:, None]

@@ -74,7 +74,7 @@ def tried(variant, spec: Spec) -> Model | None:
 
 
 @pytest.mark.parametrize("name", with_a_density())
-def test_probabilities_of_all_x_sum_to_one(name: str) -> None:
+def test_probabilities_of_all_x_sum_to_one(name: str):
     """10 groups of 1,000 draws give the sum's standard error; z-score below 5, and the error itself
     below 0.05.
     """

@@ -44,7 +44,7 @@ def distance(a: torch.Tensor, b: torch.Tensor, k: float) -> torch.Tensor:
 
 @CURVATURES
 @pytest.mark.parametrize("d", [1, 2, 5])
-def test_the_two_maps_are_inverse_to_each_other(k, d) -> None:
+def test_the_two_maps_are_inverse_to_each_other(k, d):
     torch.manual_seed(0)
     m, z = points(k, 20, d), points(k, 20, d)
     torch.testing.assert_close(exp_map(m, log_map(m, z, k), k), z, rtol=1e-9, atol=1e-9)
@@ -54,7 +54,7 @@ def test_the_two_maps_are_inverse_to_each_other(k, d) -> None:
 
 @pytest.mark.certifies("poincare", claim="distances are those of arcosh")
 @CURVATURES
-def test_a_velocitys_length_is_the_distance(k) -> None:
+def test_a_velocitys_length_is_the_distance(k):
     torch.manual_seed(1)
     m, z = points(k, 20, 3), points(k, 20, 3)
     lengths = factor(m, k).squeeze(-1) * log_map(m, z, k).norm(dim=-1)
@@ -64,7 +64,7 @@ def test_a_velocitys_length_is_the_distance(k) -> None:
 
 @pytest.mark.certifies("poincare", claim="the wrapped normal integrates to 1 over the disc")
 @CURVATURES
-def test_density_integrates_to_one_over_the_disc(k) -> None:
+def test_density_integrates_to_one_over_the_disc(k):
     """In polar coordinates, with the volume λ² ρ dρ dφ; the edge is approached by ρ = tanh(s)/√κ."""
     p = WrappedNormal(torch.tensor([0.3, -0.2]).double(), torch.tensor([0.5, 0.8]).double(), k)
     s = torch.linspace(0, 5, 1501, dtype=torch.double)[:, None]
@@ -79,7 +79,7 @@ def test_density_integrates_to_one_over_the_disc(k) -> None:
 @pytest.mark.certifies("poincare", claim="its density is that of autograd's Jacobian")
 @CURVATURES
 @pytest.mark.parametrize("d", [1, 2, 4])
-def test_density_is_that_of_autograds_jacobian(k, d) -> None:
+def test_density_is_that_of_autograds_jacobian(k, d):
     """log N(v) - log |det ∂z/∂v| - D log λ_z."""
     torch.manual_seed(2)
     m, scale = points(k, d), 0.5 + torch.rand(d).double()
@@ -94,7 +94,7 @@ def test_density_is_that_of_autograds_jacobian(k, d) -> None:
         torch.testing.assert_close(p.log_prob(z), expected, rtol=1e-8, atol=1e-8)
 
 
-def test_the_mean_of_p_over_q_is_one() -> None:
+def test_the_mean_of_p_over_q_is_one():
     """n = 50,000, z-score below 4."""
     torch.manual_seed(3)
     q = WrappedNormal(
@@ -106,7 +106,7 @@ def test_the_mean_of_p_over_q_is_one() -> None:
     assert abs(w.mean() - 1) < 4 * w.std() / math.sqrt(50_000)
 
 
-def test_gyroplane_distance_is_the_least_over_the_plane() -> None:
+def test_gyroplane_distance_is_the_least_over_the_plane():
     """The plane through exp_0(offset) = p along a⊥ is {p ⊕ t a⊥}; least arcosh distance over a fine
     grid of t.
     """
@@ -126,7 +126,7 @@ def test_gyroplane_distance_is_the_least_over_the_plane() -> None:
         torch.testing.assert_close(found[0, :, h].abs().detach(), least, rtol=1e-5, atol=1e-5)
 
 
-def test_single_precision_stays_finite_far_out() -> None:
+def test_single_precision_stays_finite_far_out():
     torch.manual_seed(5)
     loc = exp_map(torch.zeros(4, 5), 10 * torch.randn(4, 5), 1.0).requires_grad_()
     q = WrappedNormal(loc, torch.full((4, 5), 3.0), 1.0)
@@ -137,7 +137,7 @@ def test_single_precision_stays_finite_far_out() -> None:
 
 
 @pytest.mark.parametrize("gyroplanes", [True, False])
-def test_it_trains_and_samples_on_every_kind_of_data(spec, gyroplanes) -> None:
+def test_it_trains_and_samples_on_every_kind_of_data(spec, gyroplanes):
     torch.manual_seed(6)
     model, x = poincare(replace(spec, latent=3), gyroplanes=gyroplanes), rows_of(spec, 6)
     model(x)["loss"].backward()
@@ -146,6 +146,6 @@ def test_it_trains_and_samples_on_every_kind_of_data(spec, gyroplanes) -> None:
     assert model.sample(4).shape == (4, *spec.shape)
 
 
-def test_a_ball_and_a_real_prior_are_refused() -> None:
+def test_a_ball_and_a_real_prior_are_refused():
     with pytest.raises(Unsupported, match="ball"):
         VAE(Wrapped(IMAGE), Write(IMAGE), StandardNormal(IMAGE), ELBO())

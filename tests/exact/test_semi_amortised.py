@@ -16,7 +16,7 @@ from vaezoo.losses import ELBO
 from vaezoo.networks import Gaussian, StandardNormal, Write
 
 
-def test_no_steps_is_the_plain_vae() -> None:
+def test_no_steps_is_the_plain_vae():
     x = rows_of(VECTOR, 5)
     torch.manual_seed(0)
     stepped = savae(VECTOR, steps=0).double()
@@ -28,7 +28,7 @@ def test_no_steps_is_the_plain_vae() -> None:
     torch.testing.assert_close(stepped(x.double())["loss"], expected, rtol=1e-12, atol=1e-12)
 
 
-def test_more_steps_raise_the_bound_of_the_rows() -> None:
+def test_more_steps_raise_the_bound_of_the_rows():
     """Mean bound of 300 rows from 300 draws each, at 0, 5 and 40 steps of one untrained model."""
     torch.manual_seed(2)
     model, x = savae(VECTOR).double(), 2 * rows_of(VECTOR, 300).double()
@@ -42,7 +42,7 @@ def test_more_steps_raise_the_bound_of_the_rows() -> None:
 
 
 @pytest.mark.certifies("savae", claim="a step is gradient ascent on the row's ELBO")
-def test_one_step_is_plain_gradient_ascent_on_the_bound() -> None:
+def test_one_step_is_plain_gradient_ascent_on_the_bound():
     """Against autograd on the closed bound at the centre, with no clipping."""
     torch.manual_seed(3)
     model, x = savae(VECTOR, steps=1, rate=0.1, clip=1e9).double(), rows_of(VECTOR, 4).double()
@@ -64,7 +64,7 @@ def test_one_step_is_plain_gradient_ascent_on_the_bound() -> None:
 @pytest.mark.certifies(
     "savae", claim="the gradient through the steps is that of central differences"
 )
-def test_the_gradient_flows_through_the_steps_to_encoder_and_decoder() -> None:
+def test_the_gradient_flows_through_the_steps_to_encoder_and_decoder():
     """Against central differences of the loss under common noise."""
     torch.manual_seed(4)
     model, x = savae(VECTOR, steps=2).double(), rows_of(VECTOR, 4).double()
@@ -84,7 +84,7 @@ def test_the_gradient_flows_through_the_steps_to_encoder_and_decoder() -> None:
 
 
 @pytest.mark.certifies("savae", claim="the weights have the mean p(x) of quadrature")
-def test_weights_have_the_mean_of_the_likelihood() -> None:
+def test_weights_have_the_mean_of_the_likelihood():
     """E exp(log p(x, z) - log q) = p(x), by quadrature over two dimensions; n = 40,000, z-score
     below 4.
     """

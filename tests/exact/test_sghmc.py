@@ -21,7 +21,7 @@ CHAINS = 4000
     "bvae", claim="SG-HMC draws from a known Gaussian posterior: mean and variance"
 )
 @pytest.mark.parametrize("adapted", [False, True])
-def test_chain_has_the_mean_and_variance_of_a_gaussian_posterior(adapted: bool) -> None:
+def test_chain_has_the_mean_and_variance_of_a_gaussian_posterior(adapted: bool):
     """4,000 chains of one weight each, n = 4,000; z-scores below 4. N R = ½ N λ (θ - m)², prior
     N(0, s²).
     """
@@ -38,7 +38,7 @@ def test_chain_has_the_mean_and_variance_of_a_gaussian_posterior(adapted: bool) 
     assert abs(chain.theta.var() / variance - 1) < 4 * math.sqrt(2 / CHAINS)
 
 
-def test_oldest_sample_gives_way() -> None:
+def test_oldest_sample_gives_way():
     chain = Chain(torch.zeros(1), torch.ones(1), 10, 0.01, 0.1, kept=3, every=2)
     seen = []
     for _ in range(8):
@@ -49,7 +49,7 @@ def test_oldest_sample_gives_way() -> None:
 
 
 @pytest.mark.certifies("bvae", claim="p(x) is the mean over the kept weights, by quadrature")
-def test_density_is_the_mean_over_the_kept_weights() -> None:
+def test_density_is_the_mean_over_the_kept_weights():
     torch.manual_seed(0)
     model = bvae(Spec((4,), latent=2, hidden=8), kept=3).double().eval()
     quadrature.widen(model.encoder.net.out)
@@ -69,7 +69,7 @@ def test_density_is_the_mean_over_the_kept_weights() -> None:
     assert ((alone.mean(0) - exact.exp()).abs() < 5 * alone.std(0) / math.sqrt(4000)).all()
 
 
-def test_chain_moves_in_training_alone_and_gives_the_optimiser_nothing() -> None:
+def test_chain_moves_in_training_alone_and_gives_the_optimiser_nothing():
     torch.manual_seed(0)
     model, x = bvae(IMAGE), rows_of(IMAGE, 8)
     chain = model.decoder.chain

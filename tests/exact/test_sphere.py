@@ -64,7 +64,7 @@ def mean_of(kind, d: int, kappa: float, f) -> float:
 @BOTH
 @DIMENSIONS
 @pytest.mark.parametrize("kappa", [0.3, 4.0, 60.0])
-def test_density_integrates_to_one(kind, d, kappa) -> None:
+def test_density_integrates_to_one(kind, d, kappa):
     q = made(kind, d, kappa)
     area = math.exp(log_area(d - 1))
     total, _ = quad(
@@ -79,7 +79,7 @@ def test_density_integrates_to_one(kind, d, kappa) -> None:
 @pytest.mark.certifies("vmf", claim="the normaliser is that of SciPy's Bessel functions")
 @DIMENSIONS
 @pytest.mark.parametrize("kappa", [0.05, 1.0, 10.0, 300.0])
-def test_fisher_normaliser_is_scipys(d, kappa) -> None:
+def test_fisher_normaliser_is_scipys(d, kappa):
     """C_d(κ) = κ^{d/2-1} / ((2π)^{d/2} I_{d/2-1}(κ)) (Davidson et al. 2018)."""
     q = made(VonMisesFisher, d, kappa)
     log_bessel = math.log(ive(d / 2 - 1, kappa)) + kappa
@@ -89,7 +89,7 @@ def test_fisher_normaliser_is_scipys(d, kappa) -> None:
 
 @BOTH
 @DIMENSIONS
-def test_drawn_log_density_is_that_of_the_point(kind, d) -> None:
+def test_drawn_log_density_is_that_of_the_point(kind, d):
     torch.manual_seed(0)
     q = made(kind, d, 5.0)
     z, log_q = draw(q, (100,))
@@ -100,7 +100,7 @@ def test_drawn_log_density_is_that_of_the_point(kind, d) -> None:
 @BOTH
 @DIMENSIONS
 @pytest.mark.parametrize("kappa", [0.5, 20.0])
-def test_moments_of_draws_are_those_of_quadrature(kind, d, kappa) -> None:
+def test_moments_of_draws_are_those_of_quadrature(kind, d, kappa):
     """E z = E w · μ and E w², n = 40,000, z-score below 5; the part of z across μ has mean zero."""
     torch.manual_seed(1)
     n, q = 40_000, made(kind, d, kappa)
@@ -113,7 +113,7 @@ def test_moments_of_draws_are_those_of_quadrature(kind, d, kappa) -> None:
 
 
 @DIMENSIONS
-def test_fisher_draws_have_uniform_distribution_values(d) -> None:
+def test_fisher_draws_have_uniform_distribution_values(d):
     """The inversion is exact: Kolmogorov's distance at n = 20,000 stays below its 0.1 % point."""
     torch.manual_seed(2)
     n, q = 20_000, made(VonMisesFisher, d, 7.0)
@@ -130,7 +130,7 @@ def test_fisher_draws_have_uniform_distribution_values(d) -> None:
 @BOTH
 @DIMENSIONS
 @pytest.mark.parametrize("kappa", [0.5, 6.0, 80.0])
-def test_divergence_from_uniform_is_that_of_quadrature(kind, d, kappa) -> None:
+def test_divergence_from_uniform_is_that_of_quadrature(kind, d, kappa):
     q, p = made(kind, d, kappa), Uniform(torch.zeros(d).double())
     log_f = (
         (lambda w: kappa * (w - 1))
@@ -146,7 +146,7 @@ def test_divergence_from_uniform_is_that_of_quadrature(kind, d, kappa) -> None:
 )
 @BOTH
 @DIMENSIONS
-def test_gradient_for_the_concentration_is_the_derivative_of_quadrature(kind, d) -> None:
+def test_gradient_for_the_concentration_is_the_derivative_of_quadrature(kind, d):
     """d/dκ E f(w) for f = w² + w, by central differences of quadrature; n = 40,000, z-score below
     5.
 
@@ -166,7 +166,7 @@ def test_gradient_for_the_concentration_is_the_derivative_of_quadrature(kind, d)
 
 @BOTH
 @DIMENSIONS
-def test_gradient_for_the_direction_is_the_derivative_of_the_exact_mean(kind, d) -> None:
+def test_gradient_for_the_direction_is_the_derivative_of_the_exact_mean(kind, d):
     """E (aᵀz)² = A + B (aᵀμ)², so its derivative along a tangent v is 2 B (aᵀμ)(aᵀv), B from E w²;
     n = 40,000.
     """
@@ -185,7 +185,7 @@ def test_gradient_for_the_direction_is_the_derivative_of_the_exact_mean(kind, d)
 
 @BOTH
 @DIMENSIONS
-def test_the_mean_of_p_over_q_is_one(kind, d) -> None:
+def test_the_mean_of_p_over_q_is_one(kind, d):
     """p uniform, q of small concentration; n = 40,000, z-score below 4."""
     torch.manual_seed(5)
     q, n = made(kind, d, 0.4), 40_000
@@ -195,7 +195,7 @@ def test_the_mean_of_p_over_q_is_one(kind, d) -> None:
 
 
 @BOTH
-def test_single_precision_stays_finite_for_extreme_concentrations(kind) -> None:
+def test_single_precision_stays_finite_for_extreme_concentrations(kind):
     torch.manual_seed(6)
     mu = torch.nn.functional.normalize(torch.randn(5, 16), dim=-1)
     kappa = torch.tensor([[1e-3], [1.0], [50.0], [1000.0], [5000.0]], requires_grad=True)
@@ -208,7 +208,7 @@ def test_single_precision_stays_finite_for_extreme_concentrations(kind) -> None:
 
 
 @BOTH
-def test_draws_work_under_stacked_seeds(kind) -> None:
+def test_draws_work_under_stacked_seeds(kind):
     mu = torch.nn.functional.normalize(torch.randn(3, 4, 5), dim=-1)
     kappa = torch.rand(3, 4, 1) + 1
     z, log_q = vmap(lambda m, k: kind(m, k).draw((2,)), randomness="different")(mu, kappa)
@@ -218,7 +218,7 @@ def test_draws_work_under_stacked_seeds(kind) -> None:
 
 @pytest.mark.parametrize("variant", [sphere.vmf, sphere.power])
 @pytest.mark.parametrize("latent", [2, 5])
-def test_it_trains_and_samples_on_every_kind_of_data(spec, variant, latent) -> None:
+def test_it_trains_and_samples_on_every_kind_of_data(spec, variant, latent):
     torch.manual_seed(7)
     spec = replace(spec, latent=latent)
     model, x = variant(spec), rows_of(spec, 6)
@@ -230,7 +230,7 @@ def test_it_trains_and_samples_on_every_kind_of_data(spec, variant, latent) -> N
     assert model.sample(4).shape == (4, *spec.shape)
 
 
-def test_a_sphere_and_a_real_prior_are_refused() -> None:
+def test_a_sphere_and_a_real_prior_are_refused():
     with pytest.raises(Unsupported, match="sphere"):
         VAE(sphere.Fisher(IMAGE), Write(IMAGE), StandardNormal(IMAGE), ELBO())
     with pytest.raises(Unsupported, match="latent ≥ 2"):

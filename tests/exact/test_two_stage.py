@@ -28,7 +28,7 @@ class Fixed(torch.nn.Module):
 
 
 @pytest.mark.certifies("two_stage", claim="samples of codes have the moments of the codes")
-def test_samples_of_codes_have_the_moments_of_the_codes() -> None:
+def test_samples_of_codes_have_the_moments_of_the_codes():
     """A ring, which N(0, I) is not: mean (1, 0), variance 2.01 a side, and a hole in the middle."""
     torch.manual_seed(0)
     model = two_stage(replace(VECTOR, shape=(2,), latent=2, hidden=64), epochs=60)
@@ -41,7 +41,7 @@ def test_samples_of_codes_have_the_moments_of_the_codes() -> None:
     assert (radius < 1).float().mean() < 0.17  # N(0, 2 I) has 22 % there, the ring none
 
 
-def test_fitting_tightens_the_bound_and_leaves_the_first_stage_alone() -> None:
+def test_fitting_tightens_the_bound_and_leaves_the_first_stage_alone():
     torch.manual_seed(1)
     model, x = two_stage(VECTOR, epochs=20), rows_of(VECTOR, 500)
     before = {k: v.clone() for k, v in model.first.state_dict().items()}
@@ -55,7 +55,7 @@ def test_fitting_tightens_the_bound_and_leaves_the_first_stage_alone() -> None:
 @pytest.mark.certifies(
     "two_stage", claim="the weights of both stages have the mean p(x) of quadrature"
 )
-def test_weights_have_the_mean_of_the_likelihood() -> None:
+def test_weights_have_the_mean_of_the_likelihood():
     """E exp(log_w) = ∫∫ p(u) p(z|u) p(x|z), z and u in one dimension each, by quadrature; n =
     100,000, z-score below 4.
     """
@@ -79,7 +79,7 @@ def test_weights_have_the_mean_of_the_likelihood() -> None:
     assert ((w.mean(0) - 1).abs() < 4 * w.std(0) / math.sqrt(n)).all()
 
 
-def test_the_loss_is_that_of_the_first_stage() -> None:
+def test_the_loss_is_that_of_the_first_stage():
     x = rows_of(VECTOR, 5)
     model = two_stage(VECTOR)
     torch.manual_seed(3)
@@ -88,7 +88,7 @@ def test_the_loss_is_that_of_the_first_stage() -> None:
     assert torch.equal(model(x)["loss"], expected)
 
 
-def test_it_trains_fits_and_samples_on_every_kind_of_data(spec) -> None:
+def test_it_trains_fits_and_samples_on_every_kind_of_data(spec):
     torch.manual_seed(4)
     model, x = two_stage(spec, epochs=2), rows_of(spec, 6)
     model(x)["loss"].backward()

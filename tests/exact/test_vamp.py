@@ -20,7 +20,7 @@ def log_normal(z: torch.Tensor, loc: torch.Tensor, scale: torch.Tensor) -> torch
 
 
 @pytest.mark.certifies("vamp", claim="p(z) is the mean of the posteriors of the pseudo-inputs")
-def test_vamp_density_is_the_mean_of_the_posteriors_of_its_pseudo_inputs() -> None:
+def test_vamp_density_is_the_mean_of_the_posteriors_of_its_pseudo_inputs():
     torch.manual_seed(0)
     model = vamp(SPEC, components=5).double()
     z = torch.randn(7, 2, dtype=torch.float64)
@@ -31,7 +31,7 @@ def test_vamp_density_is_the_mean_of_the_posteriors_of_its_pseudo_inputs() -> No
 
 
 @pytest.mark.certifies("vamp", claim="p(z) integrates to 1")
-def test_vamp_density_integrates_to_one() -> None:
+def test_vamp_density_integrates_to_one():
     torch.manual_seed(0)
     model = vamp(SPEC, components=5).double()
     z, cell = quadrature.grid(2, 12.0, 601)
@@ -39,7 +39,7 @@ def test_vamp_density_integrates_to_one() -> None:
 
 
 @pytest.mark.certifies("exemplar", claim="in training each row is left out of its own prior")
-def test_exemplar_prior_leaves_each_row_out() -> None:
+def test_exemplar_prior_leaves_each_row_out():
     torch.manual_seed(0)
     model = exemplar(SPEC, components=4).double().train()
     x = torch.randint(0, 2, (5, 6)).double()
@@ -53,7 +53,7 @@ def test_exemplar_prior_leaves_each_row_out() -> None:
         torch.testing.assert_close(trace.latents[0].log_p[:, i], brute, atol=1e-10, rtol=0)
 
 
-def test_exemplar_prior_after_training_is_a_mixture_around_training_codes() -> None:
+def test_exemplar_prior_after_training_is_a_mixture_around_training_codes():
     torch.manual_seed(0)
     model = exemplar(SPEC, components=50).double().eval()
     x = torch.randint(0, 2, (20, 6)).double()
@@ -64,7 +64,7 @@ def test_exemplar_prior_after_training_is_a_mixture_around_training_codes() -> N
     torch.testing.assert_close(model.prior().log_prob(z), brute, atol=1e-10, rtol=0)
 
 
-def test_exemplar_buffer_holds_the_latest_codes_first() -> None:
+def test_exemplar_buffer_holds_the_latest_codes_first():
     torch.manual_seed(0)
     model = exemplar(SPEC, components=8).train()
     first, second = torch.ones(4, 6), torch.zeros(4, 6)

@@ -14,7 +14,7 @@ SPEC = Spec((6,), latent=4, hidden=16)
 
 
 @pytest.mark.certifies("vq", "fsq", claim="the gradient passes the rounding unchanged")
-def test_gradient_passes_the_rounding_as_if_it_were_not_there() -> None:
+def test_gradient_passes_the_rounding_as_if_it_were_not_there():
     e = torch.randn(3, 2, 2, dtype=torch.float64, requires_grad=True)
     vectors = torch.randn(5, 2, dtype=torch.float64)
     index = Codes(vectors, torch.zeros(2, 5)).index(e)
@@ -26,7 +26,7 @@ def test_gradient_passes_the_rounding_as_if_it_were_not_there() -> None:
     torch.testing.assert_close(at_e, at_code, atol=1e-12, rtol=0)
 
 
-def test_each_slice_goes_to_the_nearest_vector() -> None:
+def test_each_slice_goes_to_the_nearest_vector():
     torch.manual_seed(0)
     model = vq(SPEC, size=7).eval()
     q = model.encoder(torch.rand(9, 6))
@@ -37,7 +37,7 @@ def test_each_slice_goes_to_the_nearest_vector() -> None:
 
 
 @pytest.mark.certifies("vq", claim="the codebook is the running mean of what is rounded to it")
-def test_codebook_follows_the_running_mean_of_what_is_rounded_to_it() -> None:
+def test_codebook_follows_the_running_mean_of_what_is_rounded_to_it():
     """N ← γN + (1-γ)n and m ← γm + (1-γ)Σe, step by step with Python numbers (van den Oord 2017,
     appendix A.1).
     """
@@ -60,7 +60,7 @@ def test_codebook_follows_the_running_mean_of_what_is_rounded_to_it() -> None:
     assert book.vectors.flatten().tolist() == pytest.approx(means, abs=1e-6)
 
 
-def test_dead_vectors_start_anew_at_something_the_encoder_gave() -> None:
+def test_dead_vectors_start_anew_at_something_the_encoder_gave():
     torch.manual_seed(0)
     book = Codebook(slots=1, size=3, width=2, decay=0.5, dead=0.1)
     e, index = 10 + torch.randn(6, 1, 2), torch.zeros(6, 1, dtype=torch.long)
@@ -71,7 +71,7 @@ def test_dead_vectors_start_anew_at_something_the_encoder_gave() -> None:
     assert {tuple(v) for v in book.vectors[1:].tolist()} <= given
 
 
-def test_codebook_rests_in_evaluation() -> None:
+def test_codebook_rests_in_evaluation():
     torch.manual_seed(0)
     model = vq(SPEC).eval()
     before = {k: v.clone() for k, v in model.state_dict().items()}
@@ -79,7 +79,7 @@ def test_codebook_rests_in_evaluation() -> None:
     assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
 
 
-def test_prior_is_uniform_until_fitted_and_then_counts() -> None:
+def test_prior_is_uniform_until_fitted_and_then_counts():
     torch.manual_seed(0)
     model = vq(SPEC, size=4)
     codes = model.prior.vectors[torch.tensor([[0, 1], [0, 1], [2, 1]])]
@@ -96,12 +96,12 @@ def test_prior_is_uniform_until_fitted_and_then_counts() -> None:
     )
 
 
-def test_perplexity_counts_the_codes_in_use() -> None:
+def test_perplexity_counts_the_codes_in_use():
     assert perplexity(torch.tensor([[0, 1], [2, 3]]), 8) == pytest.approx(4.0)
     assert perplexity(torch.zeros(5, 2, dtype=torch.long), 8) == pytest.approx(1.0)
 
 
-def test_commitment_pulls_the_encoder_and_not_the_codebook() -> None:
+def test_commitment_pulls_the_encoder_and_not_the_codebook():
     e = torch.randn(3, 2, 2, requires_grad=True)
     rounded = torch.randn(3, 2, 2, requires_grad=True)
     q = Rounded(e, rounded, torch.zeros(3, 2, dtype=torch.long), 5, 2)
@@ -112,7 +112,7 @@ def test_commitment_pulls_the_encoder_and_not_the_codebook() -> None:
 
 @pytest.mark.certifies("fsq", claim="every level is reached, and no other")
 @pytest.mark.parametrize("levels", [3, 4, 5, 8])
-def test_finite_scalar_quantisation_reaches_every_level_and_no_other(levels: int) -> None:
+def test_finite_scalar_quantisation_reaches_every_level_and_no_other(levels: int):
     model = fsq(SPEC, levels=levels).eval()
     model.encoder.net.forward = lambda x, c=None: x
     q = model.encoder(torch.linspace(-3, 3, 4000)[:, None].expand(-1, 4))
@@ -122,6 +122,6 @@ def test_finite_scalar_quantisation_reaches_every_level_and_no_other(levels: int
     assert torch.equal(model.prior().index(q.z), q.index)
 
 
-def test_a_code_that_cannot_be_sliced_is_refused() -> None:
+def test_a_code_that_cannot_be_sliced_is_refused():
     with pytest.raises(Unsupported, match="no multiple"):
         vq(SPEC, width=3)

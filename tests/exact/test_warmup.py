@@ -31,7 +31,7 @@ def weight_of_the_rate(model, progress: float) -> float:
 @pytest.mark.certifies(
     "warmup", claim="the gradient is that of R + β KL, β rising linearly to 1 at `until`"
 )
-def test_warm_up_is_linear_and_stays_at_one() -> None:
+def test_warm_up_is_linear_and_stays_at_one():
     model = warmup(SPEC, until=0.4).double()
     for progress, expected in [
         (0.0, 0.0),
@@ -47,7 +47,7 @@ def test_warm_up_is_linear_and_stays_at_one() -> None:
 @pytest.mark.certifies(
     "cyclical", claim="the gradient is that of R + β KL, β = min(1, τ/rise) in each cycle"
 )
-def test_cycles_start_anew_at_zero_and_the_last_one_ends_at_one() -> None:
+def test_cycles_start_anew_at_zero_and_the_last_one_ends_at_one():
     model = cyclical(SPEC, cycles=4, rise=0.5).double()
     for start in (0.0, 0.25, 0.5, 0.75):
         for into, expected in [(0.0, 0.0), (0.0625, 0.5), (0.125, 1.0), (0.2, 1.0)]:
@@ -58,7 +58,7 @@ def test_cycles_start_anew_at_zero_and_the_last_one_ends_at_one() -> None:
 @pytest.mark.certifies(
     "free_bits", claim="the rate of each dimension is its integral, a mean over rows"
 )
-def test_rates_of_dimensions_are_their_integrals() -> None:
+def test_rates_of_dimensions_are_their_integrals():
     torch.manual_seed(0)
     model = free_bits(SPEC).double()
     trace = model.infer(torch.rand(3, 6).round().double(), k=2)
@@ -76,7 +76,7 @@ def test_rates_of_dimensions_are_their_integrals() -> None:
 @pytest.mark.certifies(
     "free_bits", claim="the loss is R + Σ max(λ, KL_j), without a gradient where KL_j < λ"
 )
-def test_a_dimension_below_its_free_nats_has_no_gradient_and_costs_them_all_the_same() -> None:
+def test_a_dimension_below_its_free_nats_has_no_gradient_and_costs_them_all_the_same():
     torch.manual_seed(0)
     model, x = free_bits(SPEC).double(), torch.rand(5, 6).round().double()
     rates = rate_each(model.infer(x))
