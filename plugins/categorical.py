@@ -4,6 +4,8 @@ A code is (G, M): G independent variables of M classes each, one-hot along the l
 is the discrete one: in evaluation z is one-hot and log q(z|x) that of the classes, so every bound,
 and the importance-sampled likelihood, is of it. In training z is relaxed so that gradients pass;
 the relaxed objective is no bound, and validation uses the discrete one.
+
+Both variants are in this one file, since a trial is known by the hash of its plugin's file.
 """
 
 import math

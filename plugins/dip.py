@@ -79,8 +79,9 @@ def dip1(spec: Spec, off: NonNegative = 10.0, diagonal: NonNegative = 100.0) -> 
 def dip2(spec: Spec, off: NonNegative = 10.0, diagonal: NonNegative = 10.0) -> VAE:
     """Pulls the covariance of the aggregate posterior itself to the identity.
 
-    R + KL + λ_od Σ_{i≠j} C_ij² + λ_d Σ_i (C_ii - 1)², C = Cov_x μ(x) + E_x diag σ²(x), the
-    covariance of q(z)
+    R + KL + λ_od Σ_{i≠j} C_ij² + λ_d Σ_i (C_ii - 1)², C = Cov_x μ(x) + E_x diag σ²(x)
+
+    C is the covariance of q(z).
 
     The paper's λ_d = λ_od.
 

@@ -149,8 +149,9 @@ class DMM(Markov):
 def dkf(spec: Spec, particles: Particles = 0) -> DKF:
     """A Markov chain of latents with network transitions; each q sees the whole sequence.
 
-    Σ_t −log p(x_t|z_t) + KL(q(z_t|x_1:T) ‖ p(z_t|z_t-1)); with `particles`, −log p̂ of a filter of
-    that many (FIVO)
+    Σ_t −log p(x_t|z_t) + KL(q(z_t|x_1:T) ‖ p(z_t|z_t-1))
+
+    With `particles`, the loss is −log p̂ of a particle filter of that many (FIVO).
 
     Paper: Krishnan, Shalit, Sontag 2015, "Deep Kalman Filters", arXiv:1511.05121, the model and the
     bidirectional posterior ("q-BRNN").
@@ -162,9 +163,11 @@ def dkf(spec: Spec, particles: Particles = 0) -> DKF:
 def dmm(spec: Spec, linear: bool = False, particles: Particles = 0) -> DMM:
     """Gated Markov transitions, and a posterior with the structure of the true one.
 
-    Σ_t −log p(x_t|z_t) + KL(q(z_t|z_t-1, x_t:T) ‖ p(z_t|z_t-1)); `linear` makes transitions and
-    emissions linear maps, so that the best bound is the likelihood of a Kalman filter; with
-    `particles`, −log p̂ of a filter (FIVO)
+    Σ_t −log p(x_t|z_t) + KL(q(z_t|z_t-1, x_t:T) ‖ p(z_t|z_t-1))
+
+    With `linear`, transitions and emissions are linear maps, so that the best bound is the
+    likelihood of a Kalman filter. With `particles`, the loss is −log p̂ of a particle filter of
+    that many (FIVO).
 
     Paper: Krishnan, Shalit, Sontag 2017, "Structured Inference Networks for Nonlinear State Space
     Models", arXiv:1609.09869, sections "Deep Markov models" (gated transition) and "Structured

@@ -270,8 +270,10 @@ class KVAE(Model):
 def kvae(spec: Spec, components: Count = 3, linear: bool = False) -> KVAE:
     """Linear-Gaussian dynamics over the codes of the steps, filtered and smoothed exactly.
 
-    −E_q(a|x) [Σ_t log p(x_t|a_t) + log p(a) − log q(a|x)]; `components` matrices are mixed at every
-    step by a recurrence over the codes before it; `linear` makes encoder and decoder linear maps
+    −E_q(a|x) [Σ_t log p(x_t|a_t) + log p(a) − log q(a|x)]
+
+    A recurrence over the codes before it mixes `components` matrices at every step. With `linear`,
+    encoder and decoder are linear maps.
 
     Paper: Fraccaro, Kamronn, Paquet, Winther 2017, "A Disentangled Recognition and Nonlinear
     Dynamics Model for Unsupervised Learning", arXiv:1710.05741, §3.1, §3.2 (model, bound), §3.3

@@ -29,8 +29,9 @@ def as_logistic(spec: Spec) -> Spec:
 def logistic(spec: Spec) -> VAE:
     """A logistic distribution gathered into the levels a pixel can take, with one learned scale.
 
-    R + KL, p(x|z) = σ((x + δ - μ)/s) - σ((x - δ - μ)/s), δ half the distance of two levels; the
-    first and the last level take the tails
+    R + KL, p(x|z) = σ((x + δ - μ)/s) - σ((x - δ - μ)/s)
+
+    δ is half the distance of two levels; the first and the last level take the tails.
 
     Paper: Kingma et al. 2016, "Improving Variational Inference with Inverse Autoregressive Flow",
     arXiv:1606.04934, appendix C.

@@ -179,8 +179,9 @@ def rae_l2(
 ) -> VAE:
     """Puts decay of the decoder's weights in the place of noise.
 
-    R + β ‖z‖²/2 + λ ‖θ‖², λ called `weight`; then a mixture of `parts` Gaussians is fitted to the
-    codes, to sample from
+    R + β ‖z‖²/2 + λ ‖θ‖², λ called `weight`
+
+    After training a mixture of `parts` Gaussians is fitted to the codes, to sample from.
 
     R is -log p(x|z), in nats, where the paper has a squared error; its λ and β are chosen for each
     data set.
@@ -198,8 +199,9 @@ def rae_gp(
 ) -> VAE:
     """Puts a bound on the decoder's slope at the codes in the place of noise.
 
-    R + β ‖z‖²/2 + λ ‖∂x̂/∂z‖², λ called `weight`; then a mixture of `parts` Gaussians is fitted to
-    the codes
+    R + β ‖z‖²/2 + λ ‖∂x̂/∂z‖², λ called `weight`
+
+    After training a mixture of `parts` Gaussians is fitted to the codes, to sample from.
 
     ‖·‖ is the Frobenius norm of the Jacobian of the mean of p(x|z), estimated without bias by one
     random projection.
@@ -215,8 +217,10 @@ def rae_gp(
 def rae_sn(spec: Spec, beta: NonNegative = 0.1, norm: Positive = 3.0, parts: Count = 10) -> VAE:
     """Puts a bound on every layer's slope in the place of noise.
 
-    R + β ‖z‖²/2, the weights of every layer of the decoder scaled to the spectral norm `norm`; then
-    a mixture of `parts` Gaussians is fitted to the codes
+    R + β ‖z‖²/2
+
+    The weights of every layer of the decoder are scaled to the spectral norm `norm`. After training
+    a mixture of `parts` Gaussians is fitted to the codes, to sample from.
 
     The paper's norm is 1, in networks whose batch normalisation lets every layer grow again. The
     shared networks have none: with a norm of 1 the outputs hardly differ from one code to another.

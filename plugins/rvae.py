@@ -140,8 +140,10 @@ class NonCausal(Model):
 def rvae(spec: Spec, causal: bool = True, particles: Particles = 0) -> Model:
     """Independent latents under a recurrent decoder, and a posterior of the true structure.
 
-    Σ_t −log p(x_t|z_≤t) + KL(q(z_t|z_<t, x_t:T) ‖ N(0, I)); not `causal`: x_t depends on all of z,
-    z_t on all of x; with `particles`, −log p̂ of a filter of that many (FIVO), for the causal form
+    Σ_t −log p(x_t|z_≤t) + KL(q(z_t|z_<t, x_t:T) ‖ N(0, I))
+
+    Without `causal`, x_t depends on all of z, and z_t on all of x. With `particles`, the loss is
+    −log p̂ of a particle filter of that many (FIVO); that needs the causal form.
 
     Paper: Leglaive, Alameda-Pineda, Girin, Horaud 2020, "A Recurrent Variational Autoencoder for
     Speech Enhancement", arXiv:1910.10942, causal and non-causal model and posterior. The likelihood

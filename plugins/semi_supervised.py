@@ -186,8 +186,10 @@ class SemiSupervised(Loss):
 def m2(spec: Spec, labels: Labels = 100, alpha: NonNegative = 0.1) -> M2:
     """Learns from few labels: of the other rows the class is one more latent variable.
 
-    E_labelled L(x, y) + E_others U(x) + α E_labelled[-log q(y|x)], per row of the training split;
-    about `labels` rows of it are labelled, chosen by a hash of x, and no other label is read
+    E_labelled L(x, y) + E_others U(x) + α E_labelled[-log q(y|x)]
+
+    Means are per row of the training split. About `labels` rows of it are labelled, chosen by a
+    hash of x, and no other label is read.
 
     Paper: Kingma, Rezende, Mohamed & Welling 2014, "Semi-supervised Learning with Deep Generative
     Models", arXiv:1406.5298, model M2, whose α is 0.1 N for sums over the data: 0.1 for means. Sums

@@ -117,10 +117,7 @@ class VonMisesFisher(OnSphere):
         return t - (cumulated - cumulated.detach()) / g
 
     def _solve(self, low: Tensor, high: Tensor, rest: Tensor) -> Tensor:
-        """t in [low, high] with ∫ from low to t = rest.
-
-        By Newton's steps, or halving where they leave the bracket.
-        """
+        """t in [low, high] with ∫ from low to t = rest; halving where Newton leaves the bracket."""
         start = low
         t = (low + high) / 2
         for _ in range(8):
@@ -217,10 +214,7 @@ def _kl_to_uniform(q: Any, p: Uniform) -> Tensor:
 
 
 class _Concentrated(Encoder):
-    """μ = m/‖m‖ and κ = softplus(k) + 1, with m and k from the shared network.
-
-    κ is as in the code of Davidson et al. 2018.
-    """
+    """μ = m/‖m‖ and κ = softplus(k) + 1, κ as in the code of Davidson et al. 2018."""
 
     space = "sphere"
 

@@ -61,8 +61,9 @@ class SRNN(Stepwise):
 def srnn(spec: Spec, particles: Particles = 0) -> SRNN:
     """A Markov chain of latents over a deterministic recurrence, with a posterior that looks ahead.
 
-    Σ_t −log p(x_t|z_t, d_t) + KL(q(z_t|z_t-1, a_t) ‖ p(z_t|z_t-1, d_t)); with `particles`, −log p̂
-    of a filter (FIVO)
+    Σ_t −log p(x_t|z_t, d_t) + KL(q(z_t|z_t-1, a_t) ‖ p(z_t|z_t-1, d_t))
+
+    With `particles`, the loss is −log p̂ of a particle filter of that many (FIVO).
 
     Paper: Fraccaro, Sønderby, Paquet, Winther 2016, "Sequential Neural Models with Stochastic
     Layers", arXiv:1605.07571, §3 and algorithm 1 (the residual mean). The likelihood sees x_t-1

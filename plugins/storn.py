@@ -66,8 +66,9 @@ class STORN(Parallel):
 def storn(spec: Spec, particles: Particles = 0) -> STORN:
     """Independent standard normal latents, one a step, drive a recurrent generator.
 
-    Σ_t −log p(x_t|z_≤t, x_<t) + KL(q(z_t|x_≤t) ‖ N(0, I)); with `particles`, −log p̂ of a filter of
-    that many (FIVO)
+    Σ_t −log p(x_t|z_≤t, x_<t) + KL(q(z_t|x_≤t) ‖ N(0, I))
+
+    With `particles`, the loss is −log p̂ of a particle filter of that many (FIVO).
 
     Paper: Bayer & Osendorfer 2014, "Learning Stochastic Recurrent Networks", arXiv:1411.7610,
     generating and recognition model. Both recurrences are GRUs, and the recognition network sees

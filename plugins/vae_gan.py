@@ -141,14 +141,13 @@ def vae_gan(
 ) -> VAE:
     """A reconstruction is to be close to x in the features of a discriminator.
 
-    Encoder: β KL + D + α R. Decoder: γ D + α R - E log D(x̂). Discriminator: cross-entropy of real
-    against reconstruction and sample.
+    Encoder: β KL + D + α R. Decoder: γ D + α R - E log D(x̂). D = ‖f(x) - f(x̂)‖²/2
 
-    D = ‖f(x) - f(x̂)‖²/2, f the discriminator's layer before its last, a network of its own whose
-    learning rate is `critic_lr` times that of the rest. x̂ is the mean of p(x|z). The scale of
-    p(x|z) is fitted by maximum likelihood, and the ELBO is a true bound, but of a model trained for
-    another objective. Early stopping watches R, as no player's own loss keeps its meaning while the
-    others learn.
+    f is the layer before the last of the discriminator, which minimises the cross-entropy of real
+    rows against reconstructions and samples, at `critic_lr` times the learning rate of the rest. x̂
+    is the mean of p(x|z). The scale of p(x|z) is fitted by maximum likelihood, and the ELBO is a
+    true bound, but of a model trained for another objective. Early stopping watches R, since no
+    player's own loss keeps its meaning while the others learn.
 
     The paper has α = 0. On small data the KL then empties the code before the discriminator has
     learned features that tell x from x̂; R = -log p(x|z) holds the code until then.

@@ -107,9 +107,10 @@ class VRAE(Model):
 def vrae(spec: Spec, word_dropout: Fraction = 0.0, warmup: Fraction = 0.0) -> VRAE:
     """One latent for a whole sequence; the decoder reads z and the steps before.
 
-    −E_q Σ_t log p(x_t|z, x_<t) + KL(q(z|x) ‖ N(0, I)); `word_dropout` withholds that share of the
-    steps from the decoder in training (1: it writes from z alone), `warmup` is the share of the
-    training over which KL's weight rises to 1
+    −E_q Σ_t log p(x_t|z, x_<t) + KL(q(z|x) ‖ N(0, I))
+
+    `word_dropout` withholds that share of the steps from the decoder in training (1: it writes from
+    z alone). `warmup` is the share of the training over which the weight of KL rises to 1.
 
     Paper: Fabius & van Amersfoort 2014, "Variational Recurrent Auto-Encoders", arXiv:1412.6581, §2
     (encoder and decoder); the options from Bowman et al. 2016, "Generating Sentences from a

@@ -59,8 +59,9 @@ class VRNN(Stepwise):
 def vrnn(spec: Spec, particles: Particles = 0) -> VRNN:
     """Prior, posterior and likelihood of every step share one recurrent state.
 
-    Σ_t −log p(x_t|z_≤t, x_<t) + KL(q(z_t|x_≤t, z_<t) ‖ p(z_t|x_<t, z_<t)), eq. 11; with
-    `particles`, −log p̂ of a filter of that many (FIVO).
+    Σ_t −log p(x_t|z_≤t, x_<t) + KL(q(z_t|x_≤t, z_<t) ‖ p(z_t|x_<t, z_<t)), eq. 11
+
+    With `particles`, the loss is −log p̂ of a particle filter of that many (FIVO).
 
     Paper: Chung, Kastner, Dinh, Goel, Courville, Bengio 2015, "A Recurrent Latent Variable Model
     for Sequential Data", arXiv:1506.02216, eqs. 5 to 11. One layer in place of four in every

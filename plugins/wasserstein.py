@@ -161,8 +161,9 @@ def wae_gan(spec: Spec, weight: NonNegative = 1.0, critic_lr: Positive = 0.5) ->
 def swae(spec: Spec, weight: NonNegative = 10.0, directions: Count = 50) -> VAE:
     """Holds the distribution of all codes to the prior along random directions.
 
-    R + λ D E_θ W₂²(θ·q(z), θ·p(z)), by sorting; D, the dimension of z, makes one λ serve all sizes
-    of code
+    R + λ D E_θ W₂²(θ·q(z), θ·p(z))
+
+    Each W₂ is exact, by sorting. D, the dimension of z, makes one λ serve all sizes of code.
 
     Paper: Kolouri, Pope, Martin & Rohde 2018, "Sliced-Wasserstein Autoencoder", arXiv:1804.01947,
     §3 and alg. 1.
