@@ -24,8 +24,8 @@ from vaezoo.training import checkpoint
 IMAGES, GAPPY = Spec((1, 8, 8), classes=10, hidden=8), Spec((1, 8, 8), hidden=8, has_gaps=True)
 SEQUENCES = Spec((5, 2), "normal", hidden=8, has_gaps=True, network="rnn")
 RECURRENT = (
-    "vrae", "storn", "vrnn", "srnn", "dkf", "dmm", "rvae[causal=true]", "rvae[causal=false]", "dsae", "kvae", "timevae",
-    "rnn", "frames",
+    "vrae", "storn", "vrnn", "srnn", "dkf", "dmm", "rvae[causal=true]", "rvae[causal=false]",
+    "dsae", "kvae", "timevae", "rnn", "frames",
 )  # fmt: skip
 METRICS = ("likelihood", "samples", "prediction", "filter", "judges", "outliers", "reconstruction")
 
@@ -60,7 +60,8 @@ REFUSED = [
     (
         "vae",
         "infinite",
-        "infinite.npy has an infinite value (or one too large for float32) in row 1 (counted from 0)",
+        "infinite.npy has an infinite value (or one too large for float32) in row 1 "
+        "(counted from 0)",
     ),
     (
         "vae",
@@ -79,7 +80,8 @@ REFUSED = [
     (
         "vrnn",
         "long",
-        "has rows of shape (9, 2), and this model reads (5, 2); pad shorter sequences with NaN and cut longer",
+        "has rows of shape (9, 2), and this model reads (5, 2); "
+        "pad shorter sequences with NaN and cut longer",
     ),
     (
         "vrnn",
@@ -133,7 +135,7 @@ def test_a_file_that_a_model_cannot_read_is_refused(
     assert not out.exists()
 
 
-def test_data_with_gaps_is_refused_by_a_model_of_complete_data_and_a_table_is_pointed_to_its_data_set(
+def test_data_with_gaps_is_refused_by_a_model_of_complete_data_and_a_table_gets_a_hint(
     folder: Path,
 ):
     model = folder / "vae.safetensors"

@@ -79,8 +79,10 @@ class Shared(VAE):
 
 def test_shared_tensors_are_written_once_and_are_shared_again(tmp_path: Path):
     (tmp_path / "twin.py").write_text(
-        "from vaezoo.core import Spec, VAE\nfrom vaezoo.hooks import hookimpl\nfrom tests.test_checkpoint import Shared\n"
-        "def twin(spec: Spec) -> VAE:\n    return Shared(spec)\n@hookimpl\ndef vaezoo_variants(): return [twin]\n"
+        "from vaezoo.core import Spec, VAE\nfrom vaezoo.hooks import hookimpl\n"
+        "from tests.test_checkpoint import Shared\n"
+        "def twin(spec: Spec) -> VAE:\n    return Shared(spec)\n"
+        "@hookimpl\ndef vaezoo_variants(): return [twin]\n"
     )
     loaded = registry.load(tmp_path)
     model = loaded.variants["twin"](SPEC)

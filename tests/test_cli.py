@@ -208,8 +208,8 @@ def test_bad_input_is_one_sentence_and_exit_code_2(
 
 def test_a_training_that_diverges_is_exit_code_1(tmp_path: Path):
     result = call(
-        "train", "vae", "-d", "digits", "-o", str(tmp_path / "m.safetensors"), "--set", "learning_rate=1e30",
-        "--epochs", "3",
+        "train", "vae", "-d", "digits", "-o", str(tmp_path / "m.safetensors"),
+        "--set", "learning_rate=1e30", "--epochs", "3",
     )  # fmt: skip
     assert (result.exit_code, "was not finite at step" in result.stderr) == (1, True)
     assert not (tmp_path / "m.safetensors").exists()
@@ -256,7 +256,10 @@ def test_every_verb_takes_plugins_dir():
 
 
 def test_help_loads_no_torch_and_is_quick():
-    code = "import sys, vaezoo.cli as c\ntry: c.vaezoo(['--help'])\nexcept SystemExit: print('torch' in sys.modules)"
+    code = (
+        "import sys, vaezoo.cli as c\n"
+        "try: c.vaezoo(['--help'])\nexcept SystemExit: print('torch' in sys.modules)"
+    )
     start = time.perf_counter()
     said = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True

@@ -154,7 +154,10 @@ def test_the_examples_of_the_command_line_run(tmp_path, monkeypatch):
 
 def test_the_protocols_page_names_every_key_of_a_trial_and_every_status(tmp_path):
     out, page = tmp_path / "out", (ROOT / "docs" / "protocol.md").read_text()
-    words = "bench --variants vae --seeds 1 --epochs 1 --metrics likelihood --importance-samples 2 --jobs 1 --no-figures"
+    words = (
+        "bench --variants vae --seeds 1 --epochs 1 --metrics likelihood "
+        "--importance-samples 2 --jobs 1 --no-figures"
+    )
     result = CliRunner().invoke(vaezoo, [*words.split(), "--out", str(out)])
     assert result.exit_code == 0, result.output
     (file,) = out.glob("trials/*/trial.json")

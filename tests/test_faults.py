@@ -87,12 +87,13 @@ def test_the_normal_likelihood_learns_the_scale_of_its_data():
 
 def trial(seed: int, key: str, value: float) -> dict:
     ingredients = {
-        "seed": seed, "plugin": {"distribution": "", "version": "", "module": "m", "source_hash": ""}, "spec": {},
-        "budget": {}, "hyperparameters": {}, "data": {"hashes": {}},
+        "seed": seed,
+        "plugin": {"distribution": "", "version": "", "module": "m", "source_hash": ""},
+        "spec": {}, "budget": {}, "hyperparameters": {}, "data": {"hashes": {}},
     }  # fmt: skip
     return {
-        "key": key, "variant": "vae", "dataset": "digits", "status": "done", "metrics": {"elbo": value},
-        "ingredients": ingredients,
+        "key": key, "variant": "vae", "dataset": "digits", "status": "done",
+        "metrics": {"elbo": value}, "ingredients": ingredients,
     }  # fmt: skip
 
 

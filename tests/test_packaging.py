@@ -85,10 +85,9 @@ def test_the_wheel_holds_every_module_plugin_and_suite(wheel):
 
 
 def test_the_wheel_is_what_runs_there(clean):
-    where = subprocess.run(
-        [str(clean / "bin" / "python"), "-c", "import vaezoo as a, vaezoo_plugins as b; print(a.__file__, b.__file__)"],
-        capture_output=True, text=True, cwd=clean,
-    ).stdout.split()  # fmt: skip
+    code = "import vaezoo as a, vaezoo_plugins as b; print(a.__file__, b.__file__)"
+    command = [str(clean / "bin" / "python"), "-c", code]
+    where = subprocess.run(command, capture_output=True, text=True, cwd=clean).stdout.split()
     assert all(path.startswith(str(clean)) for path in where)
 
 

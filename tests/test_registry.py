@@ -89,7 +89,8 @@ BROKEN = {
     ),
     "hookexits": (HOOKS + "raise SystemExit", "vaezoo_variants(): calls exit()"),
     "nopart": (
-        "from vaezoo.hooks import hookimpl, Part\n@hookimpl\ndef vaezoo_parts(): return [Part('p', dict)]",
+        "from vaezoo.hooks import hookimpl, Part\n"
+        "@hookimpl\ndef vaezoo_parts(): return [Part('p', dict)]",
         "no Encoder, Decoder, Prior, Loss or Sampler",
     ),
 }
@@ -219,8 +220,15 @@ def test_an_installed_package_is_walked_and_another_version_refused(tmp_path: Pa
     _distribution(tmp_path, "stranger", "strangers", "vaezoo>=0.1")
     write(tmp_path, outdated=GOOD.format(name="outdated"))
     _distribution(tmp_path, "outdated", "outdated", "vaezoo>=99")
-    show = "r = load(); print('strange' in r.variants, 'outdated' in r.variants); [print(p) for p in r.problems]"
-    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from vaezoo.registry import load; {show}"
+    code = f"""
+import sys
+sys.path.insert(0, {str(tmp_path)!r})
+from vaezoo.registry import load
+r = load()
+print('strange' in r.variants, 'outdated' in r.variants)
+for p in r.problems:
+    print(p)
+"""
     said = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout

@@ -37,7 +37,7 @@ def two_clumps() -> Tensor:
 
 
 def z_scores(drawn: Tensor, true: Tensor) -> Tensor:
-    """How many standard errors the means of z and of its products lie apart, two samples of N rows."""
+    """By how many standard errors the means of z and of its products differ, in two samples."""
 
     def moments(z: Tensor) -> Tensor:
         return torch.cat([z, torch.stack([z[:, 0] ** 2, z[:, 0] * z[:, 1], z[:, 1] ** 2], 1)], 1)

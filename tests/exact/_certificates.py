@@ -4,7 +4,8 @@ reads.
     @pytest.mark.certifies("iwae", claim="the bound rises with k and tends to log p(x)")
 
 stands on a test, or on a case of a parametrised one. `make docs` runs the tests whose claims
-are new, `make certificates` all of them; what is written depends on the tests alone, so that a second run gives the same bytes.
+are new, `make certificates` all of them. What is written depends on the tests alone, so that a
+second run gives the same bytes.
 """
 
 import importlib

@@ -20,7 +20,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         nargs="?",
         choices=("all", "new"),
         const="all",
-        help="Write vaezoo/author/certificates.json; new: run only the tests of claims that it lacks.",
+        help="Write vaezoo/author/certificates.json. "
+        "new: run only the tests of claims that it lacks.",
     )
 
 

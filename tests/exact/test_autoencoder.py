@@ -37,7 +37,8 @@ class LinearMean(Decoder):
 
 @pytest.mark.certifies(
     "ae",
-    claim="a linear one reaches the error of principal components: the sum of the other eigenvalues",
+    claim="a linear one reaches the error of principal components: "
+    "the sum of the other eigenvalues",
 )
 def test_a_linear_autoencoder_reaches_the_error_of_principal_components():
     """Baldi & Hornik 1989: the least squared error of a bottleneck of k is Σ_{i>k} λ_i."""

@@ -92,7 +92,8 @@ class Line(Decoder):
 
 @pytest.mark.certifies(
     "bayes",
-    claim="the conjugate posterior of linear regression: means equal, variances 1/diag of precision",
+    claim="the conjugate posterior of linear regression: "
+    "means equal, variances 1/diag of precision",
 )
 def test_training_finds_the_mean_field_posterior_of_linear_regression():
     torch.manual_seed(1)

@@ -81,7 +81,8 @@ def test_the_mean_of_p_over_q_is_one_in_evaluation():
 
 @pytest.mark.certifies(
     "gumbel",
-    claim="the discrete bound is that of the sum over all codes, below log p(x), which importance sampling meets",
+    claim="the discrete bound is that of the sum over all codes, below log p(x), "
+    "which importance sampling meets",
 )
 def test_the_discrete_bound_is_that_of_enumeration_and_below_the_likelihood():
     """The mean of 20,000 one-draw bounds, z-score below 4.5; importance sampling approaches log

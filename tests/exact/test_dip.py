@@ -35,7 +35,8 @@ def test_penalty_is_the_double_sum():
 @pytest.mark.certifies(
     "dip1",
     "dip2",
-    claim="the covariance is NumPy's of the means, for dip2 with the mean variance of the posteriors added",
+    claim="the covariance is NumPy's of the means, "
+    "for dip2 with the mean variance of the posteriors added",
 )
 @pytest.mark.parametrize("variant", [dip1, dip2])
 def test_dip2_adds_the_mean_variance_of_the_posteriors_and_dip1_does_not(variant):

@@ -43,7 +43,7 @@ def test_continuous_bernoulli_integrates_to_1_and_is_that_of_its_formula(logit):
     assert density(0.3) == pytest.approx(lam**0.3 * (1 - lam) ** 0.7 * normaliser, rel=1e-5)
 
 
-def test_binary_cross_entropy_is_no_density_on_grey_pixels_and_the_model_does_not_report_it_as_one():
+def test_binary_cross_entropy_is_no_density_on_grey_pixels_and_is_not_reported_as_one():
     torch.manual_seed(0)
     x, model = torch.rand(6, 1, 4, 4), cb(GREY)
     trace = model.infer(x)
@@ -147,7 +147,8 @@ def test_gamma_starts_at_the_variance_asked_for_and_learns_it():
 
 @pytest.mark.certifies(
     "gamma",
-    claim="log p(x|z) is SciPy's Normal with variance γ, whose slope is 0 at the mean squared error",
+    claim="log p(x|z) is SciPy's Normal with variance γ, "
+    "whose slope is 0 at the mean squared error",
 )
 def test_gamma_is_at_rest_where_it_is_the_mean_squared_error():
     model, x = gamma(VECTOR, start=0.3).double(), rows(VECTOR)

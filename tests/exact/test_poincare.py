@@ -65,7 +65,7 @@ def test_a_velocitys_length_is_the_distance(k):
 @pytest.mark.certifies("poincare", claim="the wrapped normal integrates to 1 over the disc")
 @CURVATURES
 def test_density_integrates_to_one_over_the_disc(k):
-    """In polar coordinates, with the volume λ² ρ dρ dφ; the edge is approached by ρ = tanh(s)/√κ."""
+    """In polar coordinates, volume λ² ρ dρ dφ; ρ = tanh(s)/√κ approaches the edge."""
     p = WrappedNormal(torch.tensor([0.3, -0.2]).double(), torch.tensor([0.5, 0.8]).double(), k)
     s = torch.linspace(0, 5, 1501, dtype=torch.double)[:, None]
     angle = torch.arange(240, dtype=torch.double) * 2 * math.pi / 240

@@ -1,4 +1,4 @@
-"""Total correlation: its estimate against the closed form of a Gaussian, and the place of N in it."""
+"""Total correlation: its estimate against a Gaussian's closed form, and the place of N in it."""
 
 import math
 

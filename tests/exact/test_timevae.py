@@ -1,4 +1,4 @@
-"""TimeVAE's decoder: what it adds to the shared one is a polynomial of time and a cycle of seasons."""
+"""TimeVAE's decoder adds a polynomial of time and a cycle of seasons to the shared one."""
 
 import pytest
 import torch

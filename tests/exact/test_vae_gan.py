@@ -25,7 +25,7 @@ def rows(spec, n=9):
 
 
 def separately(model, x, beta, gamma, alpha):
-    """The losses of encoder, decoder, discriminator and scale, of the same draws as the joint loss."""
+    """The losses of encoder, decoder, discriminator and scale, from the joint loss's draws."""
     trace = model.infer(x)
     z, prior_z = trace.z, trace.latents[0].p.sample((1, len(x)))
     image = lambda code: torch.where(x.isnan(), x, model.decoder(code).mean[0])  # noqa: E731
