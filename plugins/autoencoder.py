@@ -60,7 +60,7 @@ class Fitted(Prior):
         return MultivariateNormal(self.loc, scale_tril=self.tril, validate_args=False)
 
     def fit(self, z: Tensor) -> None:
-        z = z.flatten(1)
+        z = z.flatten(1)  # (N, D)
         covariance = torch.cov(z.T).reshape(len(self.loc), -1)  # a number where D = 1
         jitter = 1e-6 * torch.eye(len(self.loc), device=z.device)
         self.loc.copy_(z.mean(0))

@@ -38,7 +38,7 @@ class DisentangledPrior(Loss):
     def forward(self, model: Model, x: Tensor, c: Tensor | None, progress: float) -> Terms:
         trace = model.infer(x, c)
         q = trace.latents[0].q
-        c_z = covariance(q.mean.flatten(1))
+        c_z = covariance(q.mean.flatten(1))  # (D, D)
         if self.kind == "ii":
             c_z = c_z + q.variance.flatten(1).mean(0).diag_embed()
 

@@ -71,14 +71,14 @@ class DSAE(Model):
         rows, steps = x.shape[:2]
         every_f = f[:, :, None].expand(-1, -1, steps, -1)
         seen = torch.cat([x.expand(k, *x.shape), every_f], -1).flatten(0, 1)  # (K·B, T, C + D)
-        each = None if mask is None else mask.expand(k, rows, steps).flatten(0, 1)
+        each = None if mask is None else mask.expand(k, rows, steps).flatten(0, 1)  # (K·B, T)
         states = self.chain(self.moving(seen, each))[0]
-        return moments(self.of_moving(states).unflatten(0, (k, rows)))
+        return moments(self.of_moving(states).unflatten(0, (k, rows)))  # (K, B, T, D)
 
     def _prior(self, z: Tensor) -> Moments:
         """p(z_t|z_<t) along a path (K, B, T, D)."""
         states = self.dynamics(before(z).flatten(0, 1))[0]  # (K·B, T, H)
-        return moments(self.of_dynamics(states).unflatten(0, z.shape[:2]))
+        return moments(self.of_dynamics(states).unflatten(0, z.shape[:2]))  # (K, B, T, D)
 
     def _px(self, f: Tensor, z: Tensor) -> Observed:
         every_f = f[:, :, None].expand(-1, -1, z.shape[2], -1)  # (K, B, T, D)

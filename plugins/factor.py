@@ -42,7 +42,7 @@ class Factor(Loss):
 
     def forward(self, model: Model, x: Tensor, c: Tensor | None, progress: float) -> Terms:
         trace = model.infer(x, c)
-        joint, other = halves(trace.z[0].flatten(1))
+        joint, other = halves(trace.z[0].flatten(1))  # (B/2, D) each
         with frozen(self.critic):
             tc = self.critic(joint).mean()
         critic = self.cross_entropy(joint.detach(), shuffle_each_dimension(other.detach()))

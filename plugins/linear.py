@@ -76,7 +76,7 @@ class LinearDecoder(Decoder):
     def forward(self, z: Tensor, c: Tensor | None = None) -> Observed:
         shift = self.centre.mean.clone() if self.bias is None else self.bias
         raw = self.scale * z.flatten(2) @ self.weight.T + shift  # (K, B, raw size)
-        return self.likelihood(raw.unflatten(-1, self.shape))
+        return self.likelihood(raw.unflatten(-1, self.shape))  # (K, B, *raw shape)
 
 
 class ExactELBO(ELBO):

@@ -122,7 +122,7 @@ def similarities(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
 
     structure = (2 * vxy + C2) / (vx + vy + C2)
     ssim = (2 * mx * my + C1) / (mx * mx + my * my + C1) * structure
-    return ssim.flatten(1).mean(1), structure.flatten(1).mean(1)
+    return ssim.flatten(1).mean(1), structure.flatten(1).mean(1)  # (B, C, H, W) -> (B,)
 
 
 def n_scales(side: int) -> int:

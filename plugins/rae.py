@@ -36,7 +36,7 @@ class FittedMixture(Prior):
     def fit(self, z: Tensor) -> None:
         from sklearn.mixture import GaussianMixture  # a second of import that only this needs
 
-        codes = z.flatten(1).double().cpu().numpy()
+        codes = z.flatten(1).double().cpu().numpy()  # (N, D)
         parts = min(len(self.logits), len(codes))
         fitted = GaussianMixture(parts, reg_covar=1e-6, max_iter=200, random_state=0).fit(codes)
         self.logits.fill_(-1e9)  # no weight on parts that there were too few codes for
@@ -65,7 +65,7 @@ class Regularised(Loss):
 
     def forward(self, model: Model, x: Tensor, c: Tensor | None, progress: float) -> Terms:
         trace = model.infer(x, c)
-        size = trace.z.flatten(2).square().sum(-1).mean() / 2
+        size = trace.z.flatten(2).square().sum(-1).mean() / 2  # ‖z‖²/2
         distortion = -trace.log_px.mean()
         penalty = self.penalty(require_parts(model, "RAE"), trace.z, c)
         loss = distortion + self.beta * size + self.weight * penalty
@@ -124,7 +124,7 @@ def squared_jacobian(f: Callable[[Tensor], Tensor], z: Tensor) -> Tensor:
     with torch.backends.cudnn.flags(enabled=False):
         out, pull = torch.func.vjp(f, z)[:2]
         (projected,) = pull(torch.randn(out.shape, dtype=out.dtype, device=out.device))
-    return projected.flatten(2).square().sum(-1).mean()
+    return projected.flatten(2).square().sum(-1).mean()  # (1, B, D) -> ()
 
 
 class Spectral(nn.Module):

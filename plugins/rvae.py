@@ -125,7 +125,7 @@ class NonCausal(Model):
 
     def _px(self, z: Tensor, mask: Tensor | None) -> Observed:
         """p(x|z), from z (K, B, T, D)."""
-        each = None if mask is None else mask.expand(len(z), *mask.shape).flatten(0, 1)
+        each = None if mask is None else mask.expand(len(z), *mask.shape).flatten(0, 1)  # (K·B, T)
         h = self.decode(z.flatten(0, 1), each)  # (K·B, T, 2 H)
         return self.likelihood(self.write(h).unflatten(0, z.shape[:2]))
 

@@ -88,11 +88,11 @@ class M2(Model):
         each = torch.eye(self.classes, dtype=x.dtype, device=x.device)
         y = each[:, None].expand(-1, len(x), -1)  # (C, B, C): class i for every row
         q = self.encoder(_times(x, self.classes), y.flatten(0, 1))  # C·B rows
-        z = draw(q)[0].unflatten(0, (self.classes, len(x)))
+        z = draw(q)[0].unflatten(0, (self.classes, len(x)))  # (C, B, D)
         rate = kl(q, self.prior())
         if rate is None:
             raise Unsupported("M2 needs a posterior and a prior whose KL is known")
-        rate = rate.unflatten(0, (self.classes, len(x)))
+        rate = rate.unflatten(0, (self.classes, len(x)))  # (C, B)
         return self.decoder(z, y).log_prob(x) - math.log(self.classes) - rate
 
     def draw_px(self, n: int, c: Tensor | None = None) -> D.Distribution:
@@ -115,7 +115,7 @@ def _times(x: Tensor, k: int) -> Tensor:
 def _of_draws(q: D.Distribution, k: int) -> D.Distribution:
     """q of K·B rows as q of (K, B)."""
     base = q.base_dist  # type: ignore[attr-defined]
-    loc = base.loc.unflatten(0, (k, -1))
+    loc = base.loc.unflatten(0, (k, -1))  # (K·B, D) -> (K, B, D)
     scale = base.scale.unflatten(0, (k, -1))
     return D.Independent(type(base)(loc, scale, validate_args=False), 1)
 

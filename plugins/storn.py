@@ -57,7 +57,7 @@ class STORN(Parallel):
         xs = torch.cat([x[:, :, None], seen.inputs.expand(len(z), *seen.inputs.shape)], 2)
 
         # h_0 is the start; the GRU gives h_1 … h_T, as rows of K·B
-        driven = torch.cat([xs[:, :, :-1], z], -1).flatten(0, 1)
+        driven = torch.cat([xs[:, :, :-1], z], -1).flatten(0, 1)  # (K·B, T, C + D)
         hs = self.generate(driven, h.flatten(0, 1)[None])[0].unflatten(0, z.shape[:2])
         return torch.cat([torch.cat([h[:, :, None], hs], 2), xs], -1)
 

@@ -52,7 +52,7 @@ class TimeDecoder(Decoder):
 
     def forward(self, z: Tensor, c: Tensor | None = None) -> Observed:
         raw = self.pattern(z, c)  # (K, B, T, C n)
-        raw = raw if self.numbers == 1 else raw.unflatten(-1, (-1, self.numbers))
+        raw = raw if self.numbers == 1 else raw.unflatten(-1, (-1, self.numbers))  # (…, C[, n])
         h = F.silu(self.rest.into(join(z.flatten(2), c, self.spec.condition)))
         return self.rest.likelihood(self.rest.body(h) + from_steps(raw, self.spec))
 
@@ -64,7 +64,7 @@ class TimeDecoder(Decoder):
         if self.trend is None:
             return season
         theta = self.trend(z).unflatten(-1, (self.degree, -1))  # (K, B, degree, C n)
-        return season + torch.einsum("kbpc,pt->kbtc", theta, self.powers)
+        return season + torch.einsum("kbpc,pt->kbtc", theta, self.powers)  # Σ_p θ_p (t/T)^p
 
 
 def _coefficients(inputs: int, outputs: int) -> nn.Sequential:

@@ -21,7 +21,7 @@ SPACE = "codebook"
 
 def perplexity(index: Tensor, size: int) -> Tensor:
     """exp of the entropy of the codes in use, from 1 to `size`."""
-    p = one_hot(index.flatten(), size).mean(0)
+    p = one_hot(index.flatten(), size).mean(0)  # (size,)
     return (-(p * p.clamp_min(1e-10).log()).sum()).exp()
 
 

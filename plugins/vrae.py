@@ -85,7 +85,7 @@ class VRAE(Model):
         past = before(full).expand(k, *full.shape).flatten(0, 1)  # (K·B, T, C)
         flat = z.flatten(0, 1)  # (K·B, D)
         raw, _ = self.writer(flat, past, self.writer.start(flat))
-        px = self.writer.likelihood(raw.unflatten(0, (k, len(x))))
+        px = self.writer.likelihood(raw.unflatten(0, (k, len(x))))  # raw is (K, B, T, ·)
         return Trace(x, px, (Latent(z, log_q, q, self.prior(c)),))
 
     @torch.no_grad()
