@@ -63,7 +63,7 @@ def test_a_variants_entry_says_what_its_docstring_and_certificate_say():
 
 
 def test_text_is_escaped_but_for_code_and_papers_are_links():
-    assert escaped("a*b <c> [d] `e*`") == r"a\*b \<c> \[d\] `e*`"
+    assert escaped("a*b <c> < d [0, 1] `e*`") == r"a\*b \<c> < d [0, 1] `e*`"
     assert (
         linked("arXiv:1312.6114, eq. 3")
         == "[arXiv:1312.6114](https://arxiv.org/abs/1312.6114), eq. 3"

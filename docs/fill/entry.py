@@ -12,13 +12,13 @@ from .width import wrapped
 
 ARXIV = re.compile(r"\barXiv:(\d{4}\.\d{4,5})")
 DOI = re.compile(r"\bdoi:(10\.\S+?)(?=[,;.)]?(?:\s|$))")
-MARKUP = re.compile(r"([*\[\]]|<(?=[A-Za-z/!?]))")
-OPENREVIEW = re.compile(r"\bopenreview (\w+)")
+MARKUP = re.compile(r"(\*|<(?=[A-Za-z/!?]))")
+OPENREVIEW = re.compile(r"\bopenreview (\w+)", re.IGNORECASE)
 
 
 def entry(variant: Variant) -> str:
-    """Heading, what is new, the objective, and a list: paper, hyperparameters, certificate."""
-    what, objective = paragraphs(variant)[:2]
+    """Heading, what is new, the objective, what else the docstring says, and a list of facts."""
+    what, objective, *more = [*paragraphs(variant), ""]
     file = f"plugins/{Path(variant.plugin.file).name}"
     facts = [
         f"* Paper: {linked(escaped(variant.paper))}",
@@ -26,13 +26,18 @@ def entry(variant: Variant) -> str:
         f"* Has a density: {escaped(density_of(variant))}. File: [{file}](../../{file}).",
         *proven(claims_of(variant)),
     ]
-    head = f"### `{variant.name}`\n\n{wrapped(escaped(' '.join(what.split())))}"
-    return "\n".join([f"{head}\n\n```text\n{objective}\n```\n", *map(wrapped, facts)])
+    said = [prose(what), f"```text\n{objective}\n```", *map(prose, filter(None, more))]
+    return "\n\n".join([f"### `{variant.name}`", *said, "\n".join(map(wrapped, facts))])
 
 
 def paragraphs(variant: Variant) -> list[str]:
-    """Those of its docstring: what is new, the objective, and more; at least two."""
-    return [*variant.doc.strip().split("\n\n"), "", ""][: max(2, variant.doc.count("\n\n") + 1)]
+    """Those of its docstring, except the one on its paper."""
+    found = variant.doc.strip().split("\n\n")
+    return [paragraph for paragraph in found if not paragraph.startswith("Paper:")]
+
+
+def prose(paragraph: str) -> str:
+    return wrapped(escaped(" ".join(paragraph.split())))
 
 
 def shown(hyperparameter: Hyperparameter) -> str:
