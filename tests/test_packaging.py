@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-import sysconfig
 import venv
 import zipfile
 from pathlib import Path
@@ -14,7 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-HERE = sysconfig.get_paths()["purelib"]
+HERE = [path for path in sys.path if path.endswith("site-packages")]
 
 
 def pip(*words: str) -> None:
@@ -54,7 +53,7 @@ def clean(wheel, tmp_path_factory) -> Path:
         str(wheel),
         str(example),
     )
-    (site / "libraries.pth").write_text(HERE + "\n")
+    (site / "libraries.pth").write_text("\n".join(HERE))
     return folder
 
 
