@@ -21,7 +21,7 @@ Real = Annotated[float, Field(allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 
 # Arguments that the caller of a builder fills in: they are not hyperparameters.
-INJECTED = ("spec", "encoder", "decoder", "prior", "files")
+INJECTED = ("spec", "encoder", "decoder", "prior", "files", "load")
 
 
 class HyperparameterError(ValueError):

@@ -76,6 +76,7 @@ class Data:
     published: Mapping[str, Mapping[str, float]] = field(
         default_factory=dict
     )  # row -> column -> number, from papers
+    options: Mapping[str, object] = field(default_factory=dict)  # of the source, all of them
     modes: Modes | None = None  # where they are known
     factors: Mapping[str, Tensor] = field(
         default_factory=dict

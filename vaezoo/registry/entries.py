@@ -168,6 +168,8 @@ class Dataset:
     function: Callable[..., "Data"]
     plugin: Plugin
     in_all: bool = True
+    # finds another data set by its text, such as "gaussian[dimensions=4]", for one made of it
+    other: "Callable[[str, Files | None], Data] | None" = None
 
     @property
     def doc(self) -> str:
@@ -195,10 +197,31 @@ class Dataset:
         return resolve(self.function, given, self.name)
 
     def load(self, files: "Files | None" = None, **options: Any) -> "Data":
-        """The data. `files` says where files are looked for."""
+        """The data, with its name and options stamped on it. `files` says where files are found."""
         values = self.resolve(options)
-        if not self.reads_files:
-            return self.function(**values)
-        from ..data.files import Files
+        wanted = inspect.signature(self.function).parameters
+        given: dict[str, Any] = {}
+        if "files" in wanted:
+            given["files"] = files or _files()
+        if "load" in wanted:
+            given["load"] = lambda text: _found(self, text, files)
+        data = self.function(**given, **values)
+        return replace(data, name=self.label(values), options=values)
 
-        return self.function(files=files or Files(), **values)
+    def label(self, values: Mapping[str, Any]) -> str:
+        """The name with those options that differ from their defaults: "gaussian[dimensions=4]"."""
+        known = self.options
+        changed = [f"{key}={value}" for key, value in values.items() if value != known[key].default]
+        return self.name + (f"[{','.join(changed)}]" if changed else "")
+
+
+def _files() -> "Files":
+    from ..data.files import Files
+
+    return Files()
+
+
+def _found(asking: Dataset, text: str, files: "Files | None") -> "Data":
+    if asking.other is None:
+        raise LookupError(f"{asking.name} is made of another data set, and there is no registry")
+    return asking.other(text, files)

@@ -46,6 +46,7 @@ from .selection import (
 
 if TYPE_CHECKING:
     from ..data.data import Data
+    from ..data.files import Files
 
 HOOKS = tuple(name for name in vars(Hooks) if name.startswith(PROJECT))
 PART_KINDS = (*KINDS, "sampler")
@@ -225,7 +226,14 @@ class _Loading:
         variants["mix"] = Variant(
             "mix", Mix(parts, hashes, dict(variants)), _plugin_of_mix(), in_all=False
         )
-        datasets = {n: _dataset(n, f, p) for n, (f, p) in sorted(self.found["dataset"].items())}
+        datasets: dict[str, Dataset] = {}
+
+        def other(text: str, files: "Files | None") -> "Data":
+            """The data of another source, for a source that is made of it."""
+            return choose_datasets(text, datasets)[0].load(files)
+
+        for name, (function, plugin) in sorted(self.found["dataset"].items()):
+            datasets[name] = _dataset(name, function, plugin, other)
         metrics = {n: m for n, (m, _) in sorted(self.found["metric"].items())}
         return Registry(
             dict(sorted(variants.items())),
@@ -244,9 +252,14 @@ def _variant(name: str, function: Callable[..., Any], plugin: Plugin) -> Variant
     return Variant(name, Function(function), plugin, in_all=not needs)
 
 
-def _dataset(name: str, function: Callable[..., "Data"], plugin: Plugin) -> Dataset:
+def _dataset(
+    name: str,
+    function: Callable[..., "Data"],
+    plugin: Plugin,
+    other: "Callable[[str, Files | None], Data]",
+) -> Dataset:
     needs = any(h.required for h in hyperparameters(function).values())
-    return Dataset(name, function, plugin, in_all=not needs)
+    return Dataset(name, function, plugin, not needs, other)
 
 
 def _samplers(

@@ -32,8 +32,9 @@ def arrays(
     gaps: bool = False,
     standardise: bool = False,
 ) -> Data:
-    """Your own data from .npy, .npz, .csv or .parquet; `gaps` allows NaN, for padding and missing
-    entries.
+    """Your own data from .npy, .npz, .csv or .parquet.
+
+    `gaps` allows NaN, for padding and missing entries.
 
     Raises: MissingData, BadData.
     """

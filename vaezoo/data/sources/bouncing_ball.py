@@ -21,8 +21,9 @@ RADIUS = 0.2  # of a box that is 1 wide
 def bouncing_ball(
     steps: Count = 20, side: Count = 8, variable: bool = False, rows: Count = 1000
 ) -> Data:
-    """Films of a bouncing ball, steps × side² pixels; `variable` gives each a length of its own,
-    half the steps or more.
+    """Films of a bouncing ball, steps × side² pixels.
+
+    `variable` gives each a length of its own, half the steps or more.
     """
     name = named(bouncing_ball, steps=steps, side=side, variable=variable, rows=rows)
     others = max(rows // 5, 1)

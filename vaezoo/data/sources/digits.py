@@ -22,8 +22,9 @@ CARD = Card(
 
 @tags("image", "binary", "small", "labelled")
 def digits(rows: Few = 0) -> Data:
-    """Handwritten digits, 1×8×8, binarised once: 1,797 that scikit-learn has on board; `rows` of
-    them train, 0 for all.
+    """Handwritten digits, 1×8×8, binarised once: 1,797 that scikit-learn has on board.
+
+    `rows` of them train, 0 for all.
     """
     from sklearn.datasets import load_digits
 

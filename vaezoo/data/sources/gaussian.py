@@ -20,8 +20,9 @@ GENERATED = "generated here from a fixed seed"
 def gaussian(
     dimensions: Count = 16, rank: Count = 4, noise: Positive = 0.5, rows: Count = 5000
 ) -> Data:
-    """Gaussian vectors, (dimensions,), of covariance W Wᵀ + noise² I with W of the given rank; log
-    p(x) is exact.
+    """Gaussian vectors, (dimensions,), of covariance W Wᵀ + noise² I with W of the given rank.
+
+    Log p(x) is exact.
 
     Raises: ValueError where the rank exceeds the dimensions.
     """

@@ -14,26 +14,28 @@ from ...hooks import hookimpl, tags
 from ...hyperparameters import Fraction
 from ...seeds import generator_for
 from ..data import SPLITS, Data, named
-from ..files import BadData, Files
+from ..files import BadData
 
 Mechanism = Literal["mcar", "mnar"]
 
 
 @tags("missing", "derived")
 def holes(
-    files: Files, of: str = "digits", missing: Fraction = 0.3, mechanism: Mechanism = "mcar"
+    load: Callable[[str], Data],
+    of: str = "digits",
+    missing: Fraction = 0.3,
+    mechanism: Mechanism = "mcar",
 ) -> Data:
-    """Another data set with a share of its entries missing everywhere: by chance (mcar), or rather
-    where x is large (mnar).
+    """Another data set with a share of its entries missing everywhere.
+
+    Each goes by chance (mcar), or rather where x is large (mnar). `load` gives the data of a name.
 
     Raises: BadData for data that is binarised anew in every minibatch, and where nothing would be
     left.
     """
     if missing == 1:
         raise BadData("holes[missing=1] would take every entry away; missing= is a share below 1")
-    from ...registry.registry import load  # the registry loads this module
-
-    source = load().choose_datasets(of)[0].load(files)
+    source = load(of)
     if source.spec.is_dynamic:
         raise BadData(
             f"holes need fixed values, and {of} is binarised anew in every minibatch; take its static form"

@@ -49,8 +49,9 @@ def lgssm(
     rows: Count = 2000,
     missing: Missing = 0.0,
 ) -> Data:
-    """Linear-Gaussian sequences, steps × channels, of exact log p(x); `missing` is the fraction of
-    entries left out.
+    """Linear-Gaussian sequences, steps × channels, of exact log p(x).
+
+    `missing` is the fraction of entries left out.
     """
     name = named(lgssm, steps=steps, channels=channels, states=states, rows=rows, missing=missing)
     model = state_space(states, channels)

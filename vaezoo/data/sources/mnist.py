@@ -163,8 +163,9 @@ def _dynamic(name: str, grey: Grey, card: Card) -> Data:
 
 @tags("image", "binary", "labelled", "files")
 def mnist(files: Files, rows: Few = 0) -> Data:
-    """MNIST, 1×28×28, dynamically binarised: training images anew in every minibatch, validation
-    and test once.
+    """MNIST, 1×28×28, dynamically binarised.
+
+    Training images anew in every minibatch, validation and test once.
     """
     return _dynamic(
         named(mnist, rows=rows),
@@ -190,8 +191,9 @@ def mnist_static(files: Files, rows: Few = 0) -> Data:
 
 @tags("image", "real", "labelled", "files")
 def mnist_grey(files: Files, rows: Few = 0) -> Data:
-    """MNIST, 1×28×28, grey values in [0, 1]: normal, or continuous Bernoulli or discretised
-    logistic if the spec says so.
+    """MNIST, 1×28×28, grey values in [0, 1].
+
+    Normal, or continuous Bernoulli or discretised logistic if the spec says so.
     """
     grey = read(files, MNIST, rows=rows)
     words = f"{_SPLIT}; not dequantised: a density (normal) on 256 levels has no upper limit, the logistic is a mass"

@@ -94,8 +94,9 @@ def _pieces(rolls: list[Tensor], steps: int) -> list[Tensor]:
 
 
 def music(name: str, file: File, files: Files, steps: int, batch: int, epochs: int) -> Data:
-    """One collection as data; `steps` of 0 leaves its sequences whole. Raises: MissingData,
-    CorruptData.
+    """One collection as data; `steps` of 0 leaves its sequences whole.
+
+    Raises: MissingData, CorruptData.
     """
     rolls = {
         split: _pieces(found, steps)
@@ -140,32 +141,36 @@ def music(name: str, file: File, files: Files, steps: int, batch: int, epochs: i
 
 @tags("sequence", "binary", "music", "files")
 def jsb(files: Files, steps: Steps = 0) -> Data:
-    """JSB chorales: 382 four-part pieces by Bach as piano rolls, 25 to 160 steps; `steps` cuts
-    them, 0 leaves them whole.
+    """JSB chorales: 382 four-part pieces by Bach as piano rolls, 25 to 160 steps.
+
+    `steps` cuts them, 0 leaves them whole.
     """
     return music("jsb", FILES["JSB_Chorales"], files, steps, batch=32, epochs=100)
 
 
 @tags("sequence", "binary", "music", "files", "long")
 def nottingham(files: Files, steps: Steps = 0) -> Data:
-    """Nottingham: 1,037 folk tunes as piano rolls, up to 1,793 steps; `steps` cuts them, 0 leaves
-    them whole.
+    """Nottingham: 1,037 folk tunes as piano rolls, up to 1,793 steps.
+
+    `steps` cuts them, 0 leaves them whole.
     """
     return music("nottingham", FILES["Nottingham"], files, steps, batch=16, epochs=40)
 
 
 @tags("sequence", "binary", "music", "files", "long")
 def piano_midi(files: Files, steps: Steps = 0) -> Data:
-    """Piano-midi.de: 124 classical pieces as piano rolls, up to 3,857 steps; `steps` cuts them, 0
-    leaves them whole.
+    """Piano-midi.de: 124 classical pieces as piano rolls, up to 3,857 steps.
+
+    `steps` cuts them, 0 leaves them whole.
     """
     return music("piano_midi", FILES["Piano_midi"], files, steps, batch=8, epochs=60)
 
 
 @tags("sequence", "binary", "music", "files", "long")
 def musedata(files: Files, steps: Steps = 0) -> Data:
-    """MuseData: 783 classical pieces as piano rolls, up to 4,273 steps; `steps` cuts them, 0 leaves
-    them whole.
+    """MuseData: 783 classical pieces as piano rolls, up to 4,273 steps.
+
+    `steps` cuts them, 0 leaves them whole.
     """
     return music("musedata", FILES["MuseData"], files, steps, batch=8, epochs=40)
 

@@ -26,8 +26,9 @@ def slds(
     stay: Fraction = 0.9,
     rows: Count = 1000,
 ) -> Data:
-    """Switching linear sequences, steps × channels: a planar rotation whose speed and centre depend
-    on the mode.
+    """Switching linear sequences, steps × channels.
+
+    A planar rotation whose speed and centre depend on the mode.
     """
     name = named(slds, steps=steps, channels=channels, modes=modes, stay=stay, rows=rows)
     others = max(rows // 5, 1)

@@ -20,8 +20,9 @@ OTHERS = 1000  # rows of validation and of test
 
 @tags("image", "binary", "modes")
 def stacked_digits(rows: Count = 10_000) -> Data:
-    """Three of `digits` as the channels of one image, 3×8×8, binarised once; its modes are the
-    1,000 numbers.
+    """Three of `digits` as the channels of one image, 3×8×8, binarised once.
+
+    Its modes are the 1,000 numbers.
     """
     name = named(stacked_digits, rows=rows)
     single = digits()
