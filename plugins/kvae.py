@@ -108,7 +108,8 @@ class StateSpace(nn.Module):
         known = self.filter(a)
         forward = self.matrices(before(a))[0]
         everywhere = torch.ones_like(a[:, 0, 0])
-        later = Belief(known.mean[:, -1], known.covariance[:, -1].expand(len(a), -1, -1))
+        covariance = known.covariance[:, -1].expand(len(a), -1, -1)
+        later = Belief(known.mean[:, -1], covariance)
         backwards = [later]
         for t in reversed(range(a.shape[1] - 1)):
             there = everywhere if mask is None else mask[:, t + 1].to(a)

@@ -93,14 +93,16 @@ class TwoLevel(Model):
     def infer(self, x: Tensor, c: Tensor | None = None, k: int = 1) -> Trace:
         q2 = split_normal(self.deep(x, c))
         z2, log_q2 = draw(q2, (k,))
+
+        # q(z_1|x, z_2) reads z_2 beside what it knows of x
         h = self.read(x, c)
-        q1 = split_normal(self.shallow(torch.cat([h.expand(k, *h.shape), z2], -1)))
+        seen = torch.cat([h.expand(k, *h.shape), z2], -1)  # (K, B, H + D)
+        q1 = split_normal(self.shallow(seen))
         z1, log_q1 = draw(q1)
-        latents = (
-            Latent(z2, log_q2, q2, self.top()),
-            Latent(z1, log_q1, q1, split_normal(self.down(z2))),
-        )
-        return Trace(x, self.write(torch.cat([z1, z2], -1), c), latents)
+
+        deep = Latent(z2, log_q2, q2, self.top())
+        shallow = Latent(z1, log_q1, q1, split_normal(self.down(z2)))
+        return Trace(x, self.write(torch.cat([z1, z2], -1), c), (deep, shallow))
 
     def draw_px(self, n: int, c: Tensor | None = None) -> Distribution:
         z2 = self.top().sample(torch.Size((1, n)))

@@ -170,7 +170,9 @@ class Gyroplanes(Decoder):
         y = add(-p, z[..., None, :], k)  # -p ⊕ z, (K, B, hidden, D)
         a = self.direction
         size = length(a).squeeze(-1)  # (hidden,)
-        ratio = 2 * s * (y * a).sum(-1) / ((1 - k * dot(y, y).squeeze(-1)).clamp_min(1e-6) * size)
+        along = 2 * s * (y * a).sum(-1)  # (K, B, hidden)
+        to_edge = (1 - k * dot(y, y).squeeze(-1)).clamp_min(1e-6)
+        ratio = along / (to_edge * size)
         return size / s * torch.asinh(ratio)
 
 

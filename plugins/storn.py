@@ -54,7 +54,8 @@ class STORN(Parallel):
     def states(self, first: Tensor, seen: Sight, z: Tensor) -> Tensor:
         h, x = first.split([self.hidden, self.channels], -1)
         # x_0 … x_T, (K, B, T + 1, C)
-        xs = torch.cat([x[:, :, None], seen.inputs.expand(len(z), *seen.inputs.shape)], 2)
+        after = seen.inputs.expand(len(z), *seen.inputs.shape)
+        xs = torch.cat([x[:, :, None], after], 2)
 
         # h_0 is the start; the GRU gives h_1 … h_T, as rows of K·B
         driven = torch.cat([xs[:, :, :-1], z], -1).flatten(0, 1)  # (K·B, T, C + D)

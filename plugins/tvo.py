@@ -79,7 +79,8 @@ class Thermodynamic(Loss):
                 "the covariance gradient needs log q(z) at a given z; use gradient=pathwise"
             )
         z = draw(q, (self.k,))[0].detach()
-        return Trace(x, vae.decoder(z, c), (Latent(z, q.log_prob(z), q, vae.prior(c)),))
+        px = vae.decoder(z, c)
+        return Trace(x, px, (Latent(z, q.log_prob(z), q, vae.prior(c)),))
 
 
 @tags("bound")

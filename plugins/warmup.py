@@ -13,6 +13,8 @@ from vaezoo.hyperparameters import Count, Fraction, NonNegative
 from vaezoo.losses import ELBO, WarmUp, require_density
 from vaezoo.networks import Gaussian, StandardNormal, Write
 
+Rise = Annotated[float, Field(gt=0, le=1)]
+
 
 class Cyclical(ELBO):
     """R + β KL: in each of `cycles` cycles β rises from 0 to 1, then stays 1.
@@ -20,7 +22,7 @@ class Cyclical(ELBO):
     The rise takes the part `rise` of a cycle.
     """
 
-    def __init__(self, cycles: Count = 4, rise: Annotated[float, Field(gt=0, le=1)] = 0.5) -> None:
+    def __init__(self, cycles: Count = 4, rise: Rise = 0.5) -> None:
         super().__init__()
         self.cycles = cycles
         self.rise = rise
@@ -85,7 +87,7 @@ def warmup(spec: Spec, until: Fraction = 0.3) -> VAE:
 
 
 @tags("schedule", "collapse")
-def cyclical(spec: Spec, cycles: Count = 4, rise: Annotated[float, Field(gt=0, le=1)] = 0.5) -> VAE:
+def cyclical(spec: Spec, cycles: Count = 4, rise: Rise = 0.5) -> VAE:
     """Warms up several times over.
 
     R + β(t) KL, in each cycle β = min(1, τ / rise), τ the part of the cycle that is over
