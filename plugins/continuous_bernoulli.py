@@ -1,7 +1,10 @@
 """The continuous Bernoulli: the Bernoulli on [0, 1], with its normaliser."""
 
+from dataclasses import replace
+
 from vaezoo.core import VAE, Spec, Unsupported
 from vaezoo.hooks import Variants, hookimpl, tags
+from vaezoo.likelihoods import head
 from vaezoo.losses import ELBO
 from vaezoo.networks import Gaussian, StandardNormal, Write
 
@@ -18,14 +21,17 @@ def cb(spec: Spec) -> VAE:
     Paper: Loaiza-Ganem & Cunningham 2019, "The Continuous Bernoulli: Fixing a Pervasive Error in
     Variational Autoencoders", arXiv:1907.06845, eqs. 6 and 7.
     """
-    if spec.likelihood == "normal":
+    likelihood = head(spec)
+    if likelihood.is_discrete:
         raise Unsupported(
-            "the continuous Bernoulli is for values in [0, 1]; this data may hold any real number"
+            "a density on [0, 1] does not compare with probabilities; "
+            f"this data is discrete ({spec.likelihood})"
         )
-    if spec.likelihood != "continuous_bernoulli":
+    if not likelihood.is_bounded:
         raise Unsupported(
-            f"a density on [0, 1] does not compare with probabilities; this data is discrete ({spec.likelihood})"
+            f"the continuous Bernoulli is for values in [0, 1]; this data may hold {likelihood.values}"
         )
+    spec = replace(spec, likelihood="continuous_bernoulli")
     return VAE(Gaussian(spec), Write(spec), StandardNormal(spec), ELBO())
 
 

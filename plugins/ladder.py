@@ -9,6 +9,7 @@ from vaezoo.core import Latent, Loss, Model, Spec, Trace, Unsupported
 from vaezoo.distributions import draw, mixture, normal
 from vaezoo.hooks import Variants, hookimpl, tags
 from vaezoo.hyperparameters import Count, Fraction
+from vaezoo.likelihoods import head
 from vaezoo.losses import WarmUp
 from vaezoo.networks import Read, StandardNormal, Write, mlp, split_normal
 
@@ -76,7 +77,7 @@ class TwoLevel(Model):
         super().__init__(loss)
         hidden = spec.hidden
         latent = spec.latent
-        self.bounded = spec.likelihood != "normal"
+        self.bounded = head(spec).is_bounded
         self.pseudo = nn.Parameter(torch.randn(components, *spec.shape))
         self.deep = Read(spec, 2 * latent)
         self.read = Read(spec, hidden)

@@ -9,7 +9,7 @@ from torch.distributions import Distribution
 from vaezoo.core import VAE, Decoder, Encoder, Model, Spec, Terms, require_parts
 from vaezoo.distributions import Observed, kl, normal, to_length
 from vaezoo.hooks import Variants, hookimpl, tags
-from vaezoo.likelihoods import head
+from vaezoo.likelihoods import NormalHead, head
 from vaezoo.losses import ELBO
 from vaezoo.networks import StandardNormal, raw_shape
 
@@ -71,7 +71,8 @@ class LinearDecoder(Decoder):
         self.scale = scale
         self.weight = nn.Parameter(weight)  # W / scale, (raw size, latent)
         self.centre = centre
-        self.bias = None if spec.likelihood == "normal" else nn.Parameter(torch.zeros(len(weight)))
+        is_normal = isinstance(self.likelihood, NormalHead)
+        self.bias = None if is_normal else nn.Parameter(torch.zeros(len(weight)))
 
     def forward(self, z: Tensor, c: Tensor | None = None) -> Observed:
         shift = self.centre.mean.clone() if self.bias is None else self.bias
@@ -120,7 +121,8 @@ def linear(spec: Spec) -> VAE:
     start = torch.randn(spec.latent, spec.size) / spec.size**0.5 / scale
     centre = Centre(spec)
     decoder = LinearDecoder(spec, start.T.repeat_interleave(raw // spec.size, 0), scale, centre)
-    loss = ExactELBO() if spec.likelihood == "normal" and not spec.has_gaps else ELBO()
+    is_normal = isinstance(decoder.likelihood, NormalHead)
+    loss = ExactELBO() if is_normal and not spec.has_gaps else ELBO()
     return VAE(
         LinearEncoder(spec, start.clone(), scale, centre), decoder, StandardNormal(spec), loss
     )

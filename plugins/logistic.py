@@ -4,12 +4,9 @@ from dataclasses import replace
 
 from vaezoo.core import VAE, Spec, Unsupported
 from vaezoo.hooks import Variants, hookimpl, tags
+from vaezoo.likelihoods import head
 from vaezoo.losses import ELBO
 from vaezoo.networks import Gaussian, StandardNormal, Write
-
-LEVELS = {
-    "bernoulli": 2
-}  # likelihoods that say how many levels there are; for the others the spec does
 
 
 def as_logistic(spec: Spec) -> Spec:
@@ -18,11 +15,13 @@ def as_logistic(spec: Spec) -> Spec:
     Raises: Unsupported for continuous data, on whose densities a probability compares with no other
     row.
     """
-    if spec.likelihood not in ("logistic", "categorical", "bernoulli"):
+    levels = head(spec).levels
+    if levels is None:
         raise Unsupported(
-            f"probabilities of levels do not compare with densities; this data is continuous ({spec.likelihood})"
+            "probabilities of levels compare with no other row; "
+            f"this data has no levels ({spec.likelihood})"
         )
-    return replace(spec, likelihood="logistic", levels=LEVELS.get(spec.likelihood, spec.levels))
+    return replace(spec, likelihood="logistic", levels=levels)
 
 
 @tags("likelihood")

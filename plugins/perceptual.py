@@ -11,6 +11,7 @@ from vaezoo.core import VAE, Loss, Model, Spec, Terms, Unsupported, require_part
 from vaezoo.distributions import to_length
 from vaezoo.hooks import Part, Parts, Variants, hookimpl, tags
 from vaezoo.hyperparameters import Positive
+from vaezoo.likelihoods import head
 from vaezoo.losses import require_density
 from vaezoo.networks import Gaussian, StandardNormal, Write, frozen_but_head
 
@@ -66,9 +67,10 @@ class StructuralSimilarity(Judged):
                 "structural similarity needs images of 4×4 or more; "
                 f"this data has shape {spec.shape}"
             )
-        if spec.likelihood == "normal":
+        if not head(spec).is_bounded:
             raise Unsupported(
-                "structural similarity is for values in [0, 1]; a Normal likelihood speaks of all real numbers"
+                "structural similarity is for values in [0, 1]; "
+                f"the likelihood {spec.likelihood} speaks of {head(spec).values}"
             )
 
     def error(self, x: Tensor, made: Tensor) -> Tensor:

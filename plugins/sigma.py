@@ -5,13 +5,13 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution
+from torch.distributions import Distribution, constraints
 
 from vaezoo.core import VAE, Model, Spec, Terms, Unsupported, require_parts
 from vaezoo.distributions import Normal
 from vaezoo.hooks import Part, Parts, Variants, hookimpl, tags
 from vaezoo.hyperparameters import Fraction, Positive
-from vaezoo.likelihoods import Likelihood
+from vaezoo.likelihoods import Likelihood, head
 from vaezoo.losses import ELBO, residuals
 from vaezoo.networks import Gaussian, StandardNormal, Write
 
@@ -25,9 +25,10 @@ def as_normal(spec: Spec) -> Spec:
     Raises: Unsupported for discrete data, on which a density compares with no other row's
     probability.
     """
-    if spec.likelihood not in ("normal", "continuous_bernoulli"):
+    if head(spec).is_discrete:
         raise Unsupported(
-            f"a Normal density does not compare with probabilities; this data is discrete ({spec.likelihood})"
+            "a Normal density does not compare with probabilities; "
+            f"this data is discrete ({spec.likelihood})"
         )
     return replace(spec, likelihood="normal")
 
@@ -35,7 +36,8 @@ def as_normal(spec: Spec) -> Spec:
 class RunningNormal(Likelihood):
     """N(raw, σ²), σ² a running mean over the minibatches of the errors that training saw."""
 
-    support = "the real numbers"
+    support = constraints.real
+    values = "the real numbers"
     variance: Tensor
 
     def __init__(self, spec: Spec, memory: float) -> None:
@@ -110,7 +112,8 @@ class LearnedNormal(Likelihood):
     Adam moves a by the learning rate, and log γ has farther to go than a weight.
     """
 
-    support = "the real numbers"
+    support = constraints.real
+    values = "the real numbers"
 
     def __init__(self, spec: Spec, start: float) -> None:
         super().__init__(spec)

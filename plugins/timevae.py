@@ -11,7 +11,7 @@ from vaezoo.core import VAE, Decoder, Spec
 from vaezoo.distributions import Observed
 from vaezoo.hooks import Part, Parts, Variants, hookimpl, tags
 from vaezoo.hyperparameters import Count
-from vaezoo.likelihoods import HEADS
+from vaezoo.likelihoods import numbers_of
 from vaezoo.losses import ELBO
 from vaezoo.networks import Gaussian, StandardNormal, Write, from_steps, join
 
@@ -38,7 +38,7 @@ class TimeDecoder(Decoder):
         self.degree = degree
         self.seasons = seasons
         steps, channels = spec.as_steps
-        self.numbers = HEADS[spec.likelihood].numbers(spec)
+        self.numbers = numbers_of(spec)
         self.rest = Write(spec)
         time = torch.arange(steps) / steps
         self.register_buffer("powers", time ** torch.arange(1, degree + 1)[:, None])

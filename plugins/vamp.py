@@ -10,15 +10,9 @@ from vaezoo.core import VAE, Encoder, Latent, Prior, Spec, Trace, Unsupported
 from vaezoo.distributions import draw, mixture, normal
 from vaezoo.hooks import Part, Parts, Variants, hookimpl, tags
 from vaezoo.hyperparameters import Count
+from vaezoo.likelihoods import head
 from vaezoo.losses import ELBO
 from vaezoo.networks import Gaussian, Write
-
-BOUNDED = (
-    "bernoulli",
-    "continuous_bernoulli",
-    "logistic",
-    "categorical",
-)  # likelihoods of x in [0, 1]
 
 
 class Vamp(Prior):
@@ -41,7 +35,7 @@ class Vamp(Prior):
                 "a VampPrior has no label for its pseudo-inputs; this model is conditioned on one"
             )
         self.encoder = encoder
-        self.bounded = spec.likelihood in BOUNDED
+        self.bounded = head(spec).is_bounded
         self.pseudo = nn.Parameter(torch.randn(components, *spec.shape))
 
     def forward(self, c: Tensor | None = None) -> Distribution:

@@ -11,7 +11,18 @@ ROWS = (
     ("distributions",),
     ("core",),
     ("hyperparameters", "seeds", "samplers", "hooks"),
-    ("likelihoods", "networks", "recurrent", "losses", "stepwise", "fivo"),
+    ("parts",),
+    (
+        "likelihoods",
+        "steps",
+        "bodies",
+        "convolutions",
+        "networks",
+        "recurrent",
+        "losses",
+        "stepwise",
+        "fivo",
+    ),
     ("data",),
     ("registry",),
     ("training", "evaluation"),
@@ -22,7 +33,7 @@ ROWS = (
 )
 # What lies flat may be imported by a stranger; `data` hands on what a data set is made of.
 PUBLIC = {
-    "core", "distributions", "networks", "likelihoods", "recurrent", "losses", "stepwise", "fivo",
+    "core", "distributions", "networks", "likelihoods", "parts", "steps", "bodies", "convolutions", "recurrent", "losses", "stepwise", "fivo",
     "samplers", "hooks", "hyperparameters", "seeds", "testing", "data",
 }  # fmt: skip
 

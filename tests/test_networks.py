@@ -9,7 +9,6 @@ import torch
 from tests.conftest import CONV, IMAGE, SEQUENCE, VECTOR, rows_of
 from vaezoo.core import Spec, Unsupported
 from vaezoo.distributions import to_length
-from vaezoo.likelihoods import HEADS
 from vaezoo.networks import (
     Read,
     Write,
@@ -20,9 +19,10 @@ from vaezoo.networks import (
     step_mask,
     to_steps,
 )
+from vaezoo.parts import names
 
 
-@pytest.mark.parametrize("likelihood", list(HEADS))
+@pytest.mark.parametrize("likelihood", names("likelihood"))
 @pytest.mark.parametrize("network", ["mlp", "conv", "rnn"])
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 30, 29), (12, 5), (6,)])
 def test_every_pair_writes_every_likelihood_or_says_why_not(shape, network, likelihood):

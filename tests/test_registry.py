@@ -91,7 +91,7 @@ BROKEN = {
     "nopart": (
         "from vaezoo.hooks import hookimpl, Part\n"
         "@hookimpl\ndef vaezoo_parts(): return [Part('p', dict)]",
-        "no Encoder, Decoder, Prior, Loss or Sampler",
+        "no Encoder, Decoder, Prior, Loss, Likelihood, Network or",
     ),
 }
 

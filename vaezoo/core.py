@@ -37,7 +37,9 @@ class Spec:
     shape: tuple[
         int, ...
     ]  # of one x: (D,) a vector, (C, H, W) an image, (T, C) a sequence of at most T steps
-    likelihood: str = "bernoulli"  # a name of `likelihoods.HEADS`
+    likelihood: str = (
+        "bernoulli"  # a likelihood and its options, such as "student_t[df=5]": see `parts`
+    )
     n_train: int = 1  # rows of the training split
     classes: int = 0  # labels that the data carries; 0 for none
     condition: int = 0  # width of the c that the networks read; 0 for none, see `conditioned`
@@ -89,6 +91,7 @@ class Spec:
 class Encoder(nn.Module):
     """q(z|x)."""
 
+    part_kind = "encoder"
     no_density = ""  # why q(z|x) has no density, in a few words; empty where it has one
     # where its codes live: "real", "sphere", "ball", "simplex" …; the prior must live there too
     space = "real"
@@ -103,6 +106,7 @@ class Encoder(nn.Module):
 class Decoder(nn.Module):
     """p(x|z)."""
 
+    part_kind = "decoder"
     width = 0  # numbers in one code that it reads; 0 where it does not say
 
     @abstractmethod
@@ -113,6 +117,7 @@ class Decoder(nn.Module):
 class Prior(nn.Module):
     """p(z)."""
 
+    part_kind = "prior"
     space = "real"  # where it puts its mass, see `Encoder.space`
 
     @abstractmethod
@@ -128,6 +133,7 @@ class Prior(nn.Module):
 class Loss(nn.Module):
     """What is minimised. A second player (a critic) is a submodule of the loss."""
 
+    part_kind = "loss"
     no_density = ""  # why a model trained by this has no meaningful bound; empty where it has one
 
     @abstractmethod

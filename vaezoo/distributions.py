@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, distributions as D
-from torch.distributions import Distribution
+from torch.distributions import Distribution, constraints
 from torch.nn import functional as F
 
 Push = Callable[[Tensor], tuple[Tensor, Tensor]]  # a map of draws, with the logarithm of its |det|
@@ -66,6 +66,19 @@ class ContinuousBernoulli(D.ContinuousBernoulli):
         super().__init__(logits=logits.clamp(-15, 15), validate_args=False)
 
 
+class Grid(constraints.Constraint):
+    """The values 0, 1/(levels-1), …, 1."""
+
+    is_discrete = True
+
+    def __init__(self, levels: int) -> None:
+        self.levels = levels
+
+    def check(self, value: Tensor) -> Tensor:
+        steps = value * (self.levels - 1)
+        return (value >= 0) & (value <= 1) & ((steps - steps.round()).abs() < 1e-3)
+
+
 class DiscretisedLogistic(Distribution):
     """Logistic(loc, scale) gathered into `levels` equal cells of [0, 1]; the outer cells take the
     tails.
@@ -82,8 +95,17 @@ class DiscretisedLogistic(Distribution):
         super().__init__(self.loc.shape, validate_args=False)
 
     @property
+    def support(self) -> Grid:
+        return Grid(self.levels)
+
+    @property
     def mean(self) -> Tensor:
-        return self.loc.clamp(0, 1)
+        """Σ_{j ≥ 1} P(x ≥ j/(M-1))/(M-1): the tails pull it away from the location."""
+        total = torch.zeros_like(self.loc)
+        for j in range(1, self.levels):
+            edge = (j - 0.5) / (self.levels - 1)
+            total = total + torch.sigmoid((self.loc - edge) / self.scale)
+        return total / (self.levels - 1)
 
     def log_prob(self, value: Tensor) -> Tensor:
         half = 0.5 / (self.levels - 1)
@@ -93,9 +115,10 @@ class DiscretisedLogistic(Distribution):
         inside = F.logsigmoid(upper) + F.logsigmoid(-lower) + torch.log(-torch.expm1(lower - upper))
         outer_low = F.logsigmoid(upper)
         outer_high = F.logsigmoid(-lower)
-        return torch.where(
+        log_p = torch.where(
             value < half, outer_low, torch.where(value > 1 - half, outer_high, inside)
         )
+        return log_p.where(self.support.check(value), -math.inf)
 
     def sample(self, sample_shape: Any = ()) -> Tensor:
         u = torch.rand(
@@ -120,13 +143,19 @@ class Levels(Distribution):
         super().__init__(logits.shape[:-1], validate_args=False)
 
     @property
+    def support(self) -> Grid:
+        return Grid(len(self.values))
+
+    @property
     def mean(self) -> Tensor:
         return (self.log_p.exp() * self.values).sum(-1)
 
     def log_prob(self, value: Tensor) -> Tensor:
         index = (value * (len(self.values) - 1)).round().long()
+        index = index.clamp(0, len(self.values) - 1)
         index, log_p = torch.broadcast_tensors(index[..., None], self.log_p)
-        return log_p.gather(-1, index[..., :1]).squeeze(-1)
+        found = log_p.gather(-1, index[..., :1]).squeeze(-1)
+        return found.where(self.support.check(value), -math.inf)
 
     def sample(self, sample_shape: Any = ()) -> Tensor:
         i = D.Categorical(logits=self.log_p, validate_args=False).sample(torch.Size(sample_shape))
@@ -150,6 +179,11 @@ class Observed(Distribution):
         self.base = base
         self.event_dims = event_dims
         self.has_gaps = has_gaps
+
+    @property
+    def support(self) -> constraints.Constraint | None:
+        """Of every entry."""
+        return self.base.support
 
     @property
     def mean(self) -> Tensor:

@@ -98,21 +98,19 @@ class Part:
 
     @property
     def kind(self) -> str:
-        """ "encoder", "decoder", "prior", "loss" or "sampler"."""
-        from .core import Decoder, Encoder, Loss, Prior
-        from .samplers import Sampler
-
-        made = (
-            self.build
-            if isinstance(self.build, type)
-            else inspect.signature(self.build, eval_str=True).return_annotation
-        )
-        for kind in (Encoder, Decoder, Prior, Loss, Sampler):
-            if isinstance(made, type) and issubclass(made, kind):
-                return kind.__name__.lower()
-        raise TypeError(
-            f"part {self.name!r} is no Encoder, Decoder, Prior, Loss or Sampler: annotate what {self.build!r} returns"
-        )
+        """ "encoder", "decoder", "prior", "loss", "likelihood", "network" or "sampler": the
+        `part_kind` of the class that is built.
+        """
+        made = self.build
+        if not isinstance(made, type):
+            made = inspect.signature(made, eval_str=True).return_annotation
+        kind = getattr(made, "part_kind", "")
+        if not kind:
+            raise TypeError(
+                f"part {self.name!r} is no Encoder, Decoder, Prior, Loss, Likelihood, Network or "
+                f"Sampler: annotate what {self.build!r} returns"
+            )
+        return kind
 
 
 @dataclass(frozen=True)

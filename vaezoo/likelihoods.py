@@ -1,31 +1,53 @@
-"""The heads that turn a network's raw numbers into p(x|z): one class a likelihood, and the table of
-their names.
+"""The heads that turn a network's raw numbers into p(x|z): one class a likelihood.
 
 A network gives `raw` (K, B, *shape) for a head that asks one number of every entry, (K, B, *shape,
-n) for one that asks n.
+n) for one that asks n. A likelihood is a part: a plugin adds one by `Part("name", Head)`, and a
+spec names it in text, see `parts`. What is true of a likelihood stands on its class and nowhere
+else: which values it speaks of, whether it is a probability, what one would say of the data with
+every entry on its own.
 """
 
 from abc import abstractmethod
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution
+from torch.distributions import Distribution, constraints
+from torch.distributions.constraints import Constraint
 
 from .core import Spec, Unsupported
 from .distributions import (
     Bernoulli,
     ContinuousBernoulli,
     DiscretisedLogistic,
+    Grid,
     Levels,
     Normal,
     Observed,
 )
+from .hooks import Part, Parts, hookimpl
+from .hyperparameters import HyperparameterError
+from .parts import find, register
+
+__all__ = [
+    "BernoulliHead",
+    "CategoricalHead",
+    "ContinuousBernoulliHead",
+    "Likelihood",
+    "LogisticHead",
+    "NormalHead",
+    "head",
+    "moments",
+    "numbers_of",
+]
 
 
 class Likelihood(nn.Module):
     """p(x|raw), independent over the entries of x."""
 
-    support = ""  # the values x may take, in words
+    part_kind = "likelihood"
+    support: Constraint  # the values that x may take: `constraints.boolean`, `Grid(256)` …
+    values = ""  # the same in words
     is_discrete = False  # a probability mass, so that bits per dimension mean something
 
     def __init__(self, spec: Spec) -> None:
@@ -40,7 +62,36 @@ class Likelihood(nn.Module):
 
     @abstractmethod
     def each(self, raw: Tensor) -> Distribution:
-        """The distribution of every entry."""
+        """The distribution of every entry; its `mean` is the mean."""
+
+    def independent(self, train: Tensor) -> Distribution:
+        """Every entry on its own, fitted to the rows (N, *shape) without their NaN: a batch of
+        `shape`. What a model must beat.
+
+        Raises: Unsupported for a head that is no likelihood of data, but some variant's own.
+        """
+        raise Unsupported(f"{type(self).__name__} does not say how it is fitted to data alone")
+
+    def raw_at(self, mean: Tensor) -> Tensor:
+        """Raw numbers (*shape[, n]) at which an entry has about this mean (*shape).
+
+        Raises: Unsupported where the head does not say; only bias=mean asks.
+        """
+        raise Unsupported(f"{type(self).__name__} does not say which raw numbers give a mean")
+
+    def holds(self, x: Tensor) -> Tensor:
+        """Which entries of x are values that it speaks of; a gap is no value and holds."""
+        return self.support.check(torch.nan_to_num(x)) | x.isnan()
+
+    @property
+    def levels(self) -> int | None:
+        """How many values an entry can take, evenly from 0 to 1; None where it is not so."""
+        return self.support.levels if isinstance(self.support, Grid) else None
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether all values lie in [0, 1], so that a sigmoid reaches all of them."""
+        return not self.support.check(torch.tensor([-1.0, 2.0])).any()
 
     def forward(self, raw: Tensor, event_dims: int | None = None) -> Observed:
         return Observed(self.each(raw), event_dims or self.event_dims, self.has_gaps)
@@ -49,11 +100,25 @@ class Likelihood(nn.Module):
 class BernoulliHead(Likelihood):
     """Bernoulli(sigmoid(raw))."""
 
-    support = "0 and 1"
+    support = constraints.boolean
+    values = "0 and 1"
     is_discrete = True
 
     def each(self, raw: Tensor) -> Distribution:
         return Bernoulli(logits=raw, validate_args=False)
+
+    @property
+    def levels(self) -> int:
+        return 2
+
+    def raw_at(self, mean: Tensor) -> Tensor:
+        return torch.logit(mean, 1e-3)
+
+    def independent(self, train: Tensor) -> Distribution:
+        """Rates kept off 0 and 1 by one made-up row of each."""
+        seen = ~train.isnan()
+        rates = (torch.where(seen, train, 0.0).sum(0) + 1) / (seen.sum(0) + 2)
+        return Bernoulli(probs=rates, validate_args=False)
 
 
 class NormalHead(Likelihood):
@@ -64,7 +129,8 @@ class NormalHead(Likelihood):
     the scale of pixels and of standardised data.
     """
 
-    support = "the real numbers"
+    support = constraints.real
+    values = "the real numbers"
 
     def __init__(self, spec: Spec) -> None:
         super().__init__(spec)
@@ -73,40 +139,79 @@ class NormalHead(Likelihood):
     def each(self, raw: Tensor) -> Distribution:
         return Normal(raw, self.log_scale.exp().expand_as(raw), validate_args=False)
 
+    def raw_at(self, mean: Tensor) -> Tensor:
+        return mean
+
+    def independent(self, train: Tensor) -> Distribution:
+        return Normal(*moments(train), validate_args=False)
+
 
 class ContinuousBernoulliHead(Likelihood):
     """The Bernoulli with its normaliser on [0, 1] (Loaiza-Ganem & Cunningham 2019,
     arXiv:1907.06845, eq. 7).
     """
 
-    support = "[0, 1]"
+    support = constraints.unit_interval
+    values = "[0, 1]"
 
     def each(self, raw: Tensor) -> Distribution:
         return ContinuousBernoulli(raw)
 
+    def independent(self, train: Tensor) -> Distribution:
+        """The logit of maximum likelihood: that whose mean is the data's."""
+        return ContinuousBernoulli(self.raw_at(moments(train)[0]))
 
-class LogisticHead(Likelihood):
-    """A logistic with mean raw + 1/2 and one learned scale, gathered into the levels of a pixel
-    (Kingma et al. 2016).
-    """
+    def raw_at(self, mean: Tensor) -> Tensor:
+        """By bisection."""
+        low = torch.full_like(mean, -500.0)
+        high = torch.full_like(mean, 500.0)
+        for _ in range(60):
+            middle = (low + high) / 2
+            is_below = ContinuousBernoulli(middle).mean < mean
+            low = torch.where(is_below, middle, low)
+            high = torch.where(is_below, high, middle)
+        return (low + high) / 2
 
-    support = "the levels 0, 1/(levels-1), …, 1"
+
+class OnLevels(Likelihood):
+    """A probability for each of the levels 0, 1/(levels-1), …, 1 of an entry."""
+
+    values = "the levels 0, 1/(levels-1), …, 1"
     is_discrete = True
+    support: Grid
 
     def __init__(self, spec: Spec) -> None:
         super().__init__(spec)
-        self.levels = spec.levels
+        self.support = Grid(spec.levels)
+
+    def independent(self, train: Tensor) -> Distribution:
+        """The frequencies of the levels, with one made-up row spread over all of them."""
+        levels = self.support.levels
+        seen = ~train.isnan()
+        index = torch.where(seen, train * (levels - 1), 0.0).round().long()
+        counts = train.new_full((levels, *train.shape[1:]), 1 / levels)
+        counts.scatter_add_(0, index, seen.to(train))
+        return Levels(counts.log().movedim(0, -1))
+
+
+class LogisticHead(OnLevels):
+    """A logistic with location raw + 1/2 and one learned scale, gathered into the levels of a pixel
+    (Kingma et al. 2016).
+    """
+
+    def __init__(self, spec: Spec) -> None:
+        super().__init__(spec)
         self.log_scale = nn.Parameter(torch.tensor(-2.0))
 
     def each(self, raw: Tensor) -> Distribution:
-        return DiscretisedLogistic(raw + 0.5, self.log_scale.exp(), self.levels)
+        return DiscretisedLogistic(raw + 0.5, self.log_scale.exp(), self.support.levels)
+
+    def raw_at(self, mean: Tensor) -> Tensor:
+        return mean - 0.5
 
 
-class CategoricalHead(Likelihood):
+class CategoricalHead(OnLevels):
     """softmax(raw) over the levels of every entry."""
-
-    support = "the levels 0, 1/(levels-1), …, 1"
-    is_discrete = True
 
     @staticmethod
     def numbers(spec: Spec) -> int:
@@ -116,22 +221,47 @@ class CategoricalHead(Likelihood):
         return Levels(raw)
 
 
-HEADS: dict[str, type[Likelihood]] = {
-    "bernoulli": BernoulliHead,
-    "normal": NormalHead,
-    "continuous_bernoulli": ContinuousBernoulliHead,
-    "logistic": LogisticHead,
-    "categorical": CategoricalHead,
-}
+def moments(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and deviation (at least 0.001) of every entry, from the rows (N, …) that have it."""
+    seen = ~x.isnan()
+    count = seen.sum(0).clamp_min(1)
+    mean = torch.where(seen, x, 0.0).sum(0) / count
+    spread = torch.where(seen, (x - mean).square(), 0.0).sum(0) / count
+    return mean, spread.sqrt().clamp_min(1e-3)
+
+
+@hookimpl
+def vaezoo_parts() -> Parts:
+    return [
+        Part("bernoulli", BernoulliHead),
+        Part("normal", NormalHead),
+        Part("continuous_bernoulli", ContinuousBernoulliHead),
+        Part("logistic", LogisticHead),
+        Part("categorical", CategoricalHead),
+    ]
+
+
+for _part in vaezoo_parts():
+    register("likelihood", _part.name, _part.build)
 
 
 def head(spec: Spec) -> Likelihood:
-    """The head that the spec names.
+    """The head that the spec names, such as "bernoulli" or "student_t[df=5]".
 
-    Raises: Unsupported for an unknown name.
+    Raises: Unsupported for an unknown name or option.
     """
-    if spec.likelihood not in HEADS:
-        raise Unsupported(
-            f"no likelihood is called {spec.likelihood!r}; there are {', '.join(HEADS)}"
-        )
-    return HEADS[spec.likelihood](spec)
+    build, options = _found(spec)
+    return build(spec, **options)
+
+
+def numbers_of(spec: Spec) -> int:
+    """Raw numbers that the spec's likelihood asks of every entry."""
+    build, _ = _found(spec)
+    return build.numbers(spec)
+
+
+def _found(spec: Spec) -> tuple[Any, dict[str, Any]]:
+    try:
+        return find("likelihood", spec.likelihood)
+    except HyperparameterError as error:
+        raise Unsupported(str(error)) from None

@@ -1,26 +1,45 @@
 """The networks that every variant shares, so that variants differ in nothing else.
 
-`Read` turns x into features, `Write` turns z into p(x|z). Each comes as a pair for vectors and
-small images (mlp), for images of 28×28 and more (conv), and for sequences (rnn); `spec.network`
-says which, for all variants alike.
-
-Weights start as PyTorch leaves them: uniform in ±1/√fan_in, weights and biases, for linear and
-convolutional layers (He et al. 2015 with a = √5), and ±1/√hidden for recurrent ones. Activations
-are SiLU.
+`Read` turns x into features, `Write` turns z into p(x|z), by the network that `spec.network` names,
+for all variants alike: see `bodies` and `convolutions`.
 """
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from itertools import pairwise
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 from torch.nn import functional as F
 
+from . import convolutions  # noqa: F401  (so that `conv` and `resnet` are known)
+from .bodies import network, raw_shape
 from .core import Decoder, Encoder, Prior, Spec, Unsupported
-from .distributions import Observed, Point, normal, to_length
-from .likelihoods import HEADS, Likelihood, head
+from .distributions import Observed, Point, normal
+from .likelihoods import Likelihood, head, moments
+from .steps import from_steps, reverse_steps, step_mask, to_steps, without_gaps
+
+__all__ = [
+    "Deterministic",
+    "Gaussian",
+    "Read",
+    "StandardNormal",
+    "Write",
+    "from_steps",
+    "frozen",
+    "frozen_but_head",
+    "join",
+    "mlp",
+    "raw_shape",
+    "reverse_steps",
+    "split_normal",
+    "start_at_mean",
+    "step_mask",
+    "to_steps",
+    "without_gaps",
+]
 
 
 def mlp(*sizes: int) -> nn.Sequential:
@@ -48,46 +67,20 @@ def join(h: Tensor, c: Tensor | None, condition: int) -> Tensor:
     return torch.cat([h, c.expand(*h.shape[:-1], c.shape[-1])], -1)
 
 
-def to_steps(x: Tensor, spec: Spec) -> Tensor:
-    """x (B, *shape) -> (B, T, C): a sequence as it is, an image as its rows in time. NaN stays NaN."""
-    spec.as_steps  # noqa: B018  (raises Unsupported for a vector)
-    return x.transpose(1, 2).flatten(2) if spec.is_image else x
-
-
-def from_steps(h: Tensor, spec: Spec) -> Tensor:
-    """(K, B, T, C, …) -> (K, B, *shape, …), the inverse of `to_steps`."""
-    if not spec.is_image:
-        return h
-    return h.unflatten(3, (spec.shape[0], spec.shape[2])).transpose(2, 3)
-
-
-def step_mask(x: Tensor) -> Tensor:
-    """Which steps of x (B, T, C) are there: (B, T), true up to the last step with any entry that is
-    not NaN.
-    """
-    seen = ~x.isnan().all(-1)
-    return seen.flip(1).cumsum(1).flip(1) > 0
-
-
-def reverse_steps(x: Tensor, mask: Tensor) -> Tensor:
-    """x (B, T, …) with each row's steps reversed within its own length; padding stays at the end."""
-    steps = torch.arange(x.shape[1], device=x.device)
-    index = (mask.sum(1, keepdim=True) - 1 - steps).clamp_min(0)
-    return torch.take_along_dim(x, index[(...,) + (None,) * (x.ndim - 2)].expand_as(x), 1)
-
-
 class Read(nn.Module):
     """x (B, *shape) and c -> features (B, out)."""
 
     def __init__(self, spec: Spec, out: int) -> None:
         super().__init__()
         self.spec = spec
-        self.body = _BODIES[spec.network][0](spec)
-        width = spec.hidden
-        self.out = mlp(width + spec.condition, width, out)
+        sizes = network(spec)
+        self.body = sizes.reader(spec)
+        self.act = sizes.act()
+        self.out = sizes.tail(sizes.width_of(spec) + spec.condition, out, spec)
+        sizes.initialise(self)
 
     def forward(self, x: Tensor, c: Tensor | None = None) -> Tensor:
-        return self.out(join(F.silu(self.body(x)), c, self.spec.condition))
+        return self.out(join(self.act(self.body(x)), c, self.spec.condition))
 
 
 class Write(Decoder):
@@ -97,153 +90,30 @@ class Write(Decoder):
         super().__init__()
         self.spec = spec
         self.width = inputs or spec.latent
-        self.into = nn.Linear(self.width + spec.condition, spec.hidden)
-        self.body = _BODIES[spec.network][1](spec)
+        sizes = network(spec)
+        self.into = sizes.layer(self.width + spec.condition, sizes.width_of(spec))
+        self.act = sizes.act()
+        self.body = sizes.writer(spec)
         self.likelihood = head(spec)
+        self.starts_at_mean = sizes.starts_at_mean
+        sizes.initialise(self)
 
     def raw(self, z: Tensor, c: Tensor | None = None) -> Tensor:
         """The numbers that the likelihood reads, (K, B, *shape[, n])."""
-        return self.body(F.silu(self.into(join(z.flatten(2), c, self.spec.condition))))
+        return self.body(self.act(self.into(join(z.flatten(2), c, self.spec.condition))))
 
     def forward(self, z: Tensor, c: Tensor | None = None) -> Observed:
         return self.likelihood(self.raw(z, c))
 
 
-class _ReadFlat(nn.Module):
-    """(B, *shape) -> (B, hidden). A gap reads as 0; a sequence is cut or padded to the spec's
-    length.
+@torch.no_grad()
+def start_at_mean(model: nn.Module, train: Tensor) -> None:
+    """Decoders whose network asks for bias=mean begin where p(x|z) has the mean of the training
+    rows (N, *shape), whatever z (Burda et al. 2016 begin so). Called once, before training.
     """
-
-    def __init__(self, spec: Spec) -> None:
-        super().__init__()
-        self.spec = spec
-        self.net = nn.Linear(spec.size, spec.hidden)
-
-    def forward(self, x: Tensor) -> Tensor:
-        if self.spec.is_sequence:
-            x = to_length(x, self.spec.shape[0])
-        return self.net(without_gaps(x, self.spec).flatten(1))
-
-
-class _WriteFlat(nn.Module):
-    """(K, B, hidden) -> raw (K, B, *shape[, n])."""
-
-    def __init__(self, spec: Spec) -> None:
-        super().__init__()
-        self.shape = raw_shape(spec)
-        self.net = mlp(spec.hidden, spec.hidden, torch.Size(self.shape).numel())
-
-    def forward(self, h: Tensor) -> Tensor:
-        return self.net(h).unflatten(-1, self.shape)
-
-
-class _ReadConv(nn.Module):
-    """(B, C, H, W) -> (B, hidden), by two convolutions of stride 2."""
-
-    def __init__(self, spec: Spec) -> None:
-        super().__init__()
-        self.spec = spec
-        (channels, height, width) = _conv_shape(spec)
-        self.net = nn.Sequential(
-            nn.Conv2d(channels, 16, 4, 2, 1), nn.SiLU(), nn.Conv2d(16, 32, 4, 2, 1), nn.SiLU(), nn.Flatten(),
-            nn.Linear(32 * (height // 4) * (width // 4), spec.hidden),
-        )  # fmt: skip
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.net(without_gaps(x, self.spec))
-
-
-class _WriteConv(nn.Module):
-    """(K, B, hidden) -> raw (K, B, C, H, W[, n]), the mirror image of `_ReadConv`."""
-
-    def __init__(self, spec: Spec) -> None:
-        super().__init__()
-        channels, height, width = _conv_shape(spec)
-        self.numbers = HEADS[spec.likelihood].numbers(spec)
-        small = (32, height // 4, width // 4)
-        self.net = nn.Sequential(
-            nn.Linear(spec.hidden, torch.Size(small).numel()), nn.SiLU(), nn.Unflatten(1, small),
-            nn.ConvTranspose2d(32, 16, 4, 2, 1, output_padding=(height // 2 % 2, width // 2 % 2)), nn.SiLU(),
-            nn.ConvTranspose2d(16, channels * self.numbers, 4, 2, 1, output_padding=(height % 2, width % 2)),
-        )  # fmt: skip
-
-    def forward(self, h: Tensor) -> Tensor:
-        raw = self.net(h.flatten(0, 1)).unflatten(0, h.shape[:2])
-        return raw if self.numbers == 1 else raw.unflatten(2, (-1, self.numbers)).movedim(3, -1)
-
-
-def _conv_shape(spec: Spec) -> tuple[int, int, int]:
-    if not spec.is_image or min(spec.shape[1:]) < 8:
-        raise Unsupported(
-            f"network=conv needs images of 8×8 or more; this data has shape {spec.shape}"
-        )
-    channels, height, width = spec.shape
-    return channels, height, width
-
-
-class _ReadSteps(nn.Module):
-    """(B, T, C) -> (B, hidden): the state of a GRU after the last step that is there."""
-
-    def __init__(self, spec: Spec) -> None:
-        super().__init__()
-        self.spec = spec
-        self.net = nn.GRU(spec.as_steps[1], spec.hidden, batch_first=True)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = to_steps(x, self.spec)
-        if not self.spec.has_gaps:
-            return self.net(x)[0][:, -1]
-        mask = step_mask(x)
-        h, _ = self.net(
-            without_gaps(x, self.spec)
-        )  # padding comes after the steps that count, so it touches none of them
-        last = (mask.sum(1) - 1).clamp_min(0)
-        return torch.take_along_dim(h, last[:, None, None].expand(-1, 1, h.shape[-1]), 1).squeeze(1)
-
-
-class _WriteSteps(nn.Module):
-    """(K, B, hidden) -> raw (K, B, *shape[, n]): h starts a GRU and drives every step of it (Fabius
-    2014).
-    """
-
-    def __init__(self, spec: Spec) -> None:
-        super().__init__()
-        self.spec = spec
-        (self.steps, channels) = spec.as_steps
-        self.numbers = HEADS[spec.likelihood].numbers(spec)
-        self.rnn = nn.GRU(spec.hidden, spec.hidden, batch_first=True)
-        self.out = nn.Linear(spec.hidden, channels * self.numbers)
-
-    def forward(self, h: Tensor) -> Tensor:
-        flat = h.flatten(0, 1)
-        states, _ = self.rnn(flat[:, None].expand(-1, self.steps, -1), torch.tanh(flat)[None])
-        raw = self.out(states).unflatten(0, h.shape[:2])
-        return from_steps(
-            raw if self.numbers == 1 else raw.unflatten(-1, (-1, self.numbers)), self.spec
-        )
-
-
-_BODIES: dict[str, tuple[type[nn.Module], type[nn.Module]]] = {
-    "mlp": (_ReadFlat, _WriteFlat),
-    "conv": (_ReadConv, _WriteConv),
-    "rnn": (_ReadSteps, _WriteSteps),
-}
-NETWORKS = tuple(_BODIES)
-
-
-def raw_shape(spec: Spec) -> tuple[int, ...]:
-    """The shape of one x's raw numbers: spec.shape, with a last axis where the head asks several
-    numbers an entry.
-    """
-    numbers = HEADS[spec.likelihood].numbers(spec)
-    return spec.shape if numbers == 1 else (*spec.shape, numbers)
-
-
-def without_gaps(x: Tensor, spec: Spec) -> Tensor:
-    """x with 0 in place of NaN, for a network to read (zero imputation: Mattei & Frellsen 2019,
-    arXiv:1812.02633, §2).
-    """
-    return torch.where(x.isnan(), 0.0, x) if spec.has_gaps else x
+    for part in model.modules():
+        if isinstance(part, Write) and part.starts_at_mean:
+            cast(Any, part.body).start_at(part.likelihood.raw_at(moments(train)[0]))
 
 
 def split_normal(raw: Tensor, event_dims: int = 1) -> Distribution:

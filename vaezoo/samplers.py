@@ -22,6 +22,8 @@ WHO = "a sampler that is fitted after training"
 class Sampler(ABC):
     """A density over codes."""
 
+    part_kind = "sampler"
+
     @abstractmethod
     def fit(self, z: Tensor, seed: int) -> None:
         """Learn from z (N, D), with gradients switched on; torch's own generator is seeded already."""

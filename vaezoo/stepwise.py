@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from .core import Latent, Loss, Model, Spec, Trace
 from .distributions import Observed, Steps, noise
-from .likelihoods import HEADS, head
+from .likelihoods import head, numbers_of
 from .losses import ELBO
 from .networks import from_steps, step_mask, to_steps, without_gaps
 
@@ -63,7 +63,7 @@ class StepsLikelihood(nn.Module):
         super().__init__()
         self.spec = spec
         self.head = head(spec)
-        self.numbers = HEADS[spec.likelihood].numbers(spec)
+        self.numbers = numbers_of(spec)
         channels = spec.as_steps[1]
         self.raw_channels = channels * self.numbers  # raw numbers that one x_t asks for
 

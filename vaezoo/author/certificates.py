@@ -10,7 +10,7 @@ from importlib.resources import files
 from typing import TypedDict
 
 from ..core import Spec, Unsupported
-from ..likelihoods import HEADS
+from ..parts import names
 from ..registry.entries import Variant
 
 TOY = Spec((1, 8, 8), n_train=16, classes=2, levels=4, latent=4, hidden=8)
@@ -41,7 +41,7 @@ def density_of(variant: Variant) -> str:
     variant takes.
     """
     reason = ""
-    for likelihood in HEADS:
+    for likelihood in names("likelihood"):
         try:
             model = variant(replace(TOY, likelihood=likelihood))
         except Unsupported as why:

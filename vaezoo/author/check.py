@@ -24,6 +24,7 @@ from torch import Tensor
 
 from ..core import Model, Spec, Unsupported
 from ..distributions import at_centre
+from ..likelihoods import head
 from ..registry.entries import Variant
 from ..seeds import seeded
 
@@ -78,9 +79,10 @@ class Case:
         """x (n, *shape) and c, the same every time; sequences of several lengths."""
         with seeded("check", "rows", self.kind):
             x = torch.randn(n, *self.spec.shape)
-            if self.spec.likelihood == "bernoulli":
+            likelihood = head(self.spec)
+            if likelihood.levels == 2:
                 x = (x > 0).float()
-            elif self.spec.is_image:
+            elif likelihood.is_bounded:
                 x = x.sigmoid()
             if self.spec.has_gaps:
                 lengths = torch.randint(2, self.spec.shape[0] + 1, (n, 1))

@@ -15,7 +15,7 @@ from ..hyperparameters import did_you_mean, listed
 from ..registry.registry import Choice, DataChoice, Registry
 from ..samplers import PRIOR
 from ..training.budget import Budget
-from ..training.settings import chosen_device, must_fit, split_settings
+from ..training.settings import SettingError, chosen_device, split_settings
 from .trial import DRAWS, Json, Trial
 from .workers import worker
 from .workers.processes import Source, pool_of, result_of
@@ -105,7 +105,8 @@ def make_plan(
     data_choices = registry.choose_datasets(datasets)
     numbers = parse_seeds(seeds)
     columns = _columns(registry, metrics)
-    facts = {choice.label: _load(choice, source) for choice in data_choices}
+    sizes = [size for _, size in settings]
+    facts = {choice.label: _load(choice, source, sizes) for choice in data_choices}
     how = {"importance_samples": importance_samples, "samplers": _samplers(registry, samplers)}
     shared = {"device": chosen_device(device), "threads": threads, "metrics": tuple(metrics), **how}
     rows = [
@@ -165,18 +166,23 @@ def _samplers(registry: Registry, text: str) -> tuple[Json, ...]:
     return tuple(sorted(chosen, key=lambda one: (one["name"] != PRIOR, one["label"])))
 
 
-def _load(choice: DataChoice, source: Source) -> Json:
-    """Name, spec, hashes and budget of a data set, loaded in a process of its own."""
+def _load(choice: DataChoice, source: Source, sizes: Sequence[Json]) -> Json:
+    """Name, spec, hashes and budget of a data set, loaded in a process of its own.
+
+    Raises: SettingError where one of the sizes asks for a likelihood that its values do not suit.
+    """
     with pool_of(1) as pool:
-        answer = result_of(pool.schedule(worker.describe_data, args=[asdict(source), choice.label]))
+        asked = [asdict(source), choice.label, list(sizes)]
+        answer = result_of(pool.schedule(worker.describe_data, args=asked))
     if "error" in answer:
         raise PlanError(answer["error"])
+    for why in filter(None, answer["unfit"]):
+        raise SettingError(why)
     return answer
 
 
 def _trial(choice: Choice, label: str, data: Json, budget: Json, spec: Json, shared: Json) -> Trial:
     plugin = choice.plugin
-    must_fit(label, spec.get("likelihood", data["spec"]["likelihood"]), data["likelihoods"])
     return Trial(
         variant=choice.label,
         name=choice.variant.name,

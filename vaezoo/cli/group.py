@@ -69,7 +69,7 @@ def _known_errors() -> tuple[tuple[type[Exception], ...], tuple[type[Exception],
     from ..bench.store import StoreError
     from ..bench.suites import SuiteError
     from ..core import Unsupported
-    from ..data.files import CorruptData, MissingData
+    from ..data.files import BadData, CorruptData, MissingData
     from ..hyperparameters import HyperparameterError
     from ..registry.loading import PluginError
     from ..registry.selection import SelectionError
@@ -78,7 +78,7 @@ def _known_errors() -> tuple[tuple[type[Exception], ...], tuple[type[Exception],
     from ..training.settings import SettingError
 
     mistakes = (
-        PlanError, SettingError, StoreError, SuiteError, CheckpointError, Unsupported, CorruptData, MissingData, HyperparameterError,
+        PlanError, SettingError, StoreError, SuiteError, CheckpointError, Unsupported, BadData, CorruptData, MissingData, HyperparameterError,
         PluginError, SelectionError,
     )  # fmt: skip
     return mistakes, (Diverged,)

@@ -56,7 +56,7 @@ def train(
 
     from ..seeds import seeded
     from ..training.checkpoint import must_be_writable, save
-    from ..training.settings import chosen_device, must_fit, split_settings
+    from ..training.settings import chosen_device, split_settings
     from ..training.training import fit
 
     must_be_writable(out)
@@ -67,8 +67,8 @@ def train(
     )
     device = chosen_device(asked["device"])
     data = _loaded(registry, dataset, asked["data_dirs"], asked["offline"])
-    must_fit(data.name, size.get("likelihood", data.spec.likelihood), data.likelihoods)
     data = replace(data, spec=replace(data.spec, **size))
+    data.must_fit()
     with seeded("weights", asked["seed"]):
         model = choice.variant(data.spec, **choice.hyperparameters)
     with Epochs() as report:

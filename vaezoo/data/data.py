@@ -3,15 +3,17 @@
 import hashlib
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..core import Spec
-from ..likelihoods import HEADS
+from ..distributions import Grid
+from ..likelihoods import Likelihood, head
+from ..parts import names
 from .files import BadData
 
 SPLITS = ("train", "validation", "test")
@@ -137,14 +139,48 @@ class Data:
 
     @property
     def likelihoods(self) -> list[str]:
-        """The likelihoods that have a probability or a density for every value of x: grey pixels
-        have no cross-entropy.
+        """The likelihoods that speak of every value of x: grey pixels have no cross-entropy."""
+        return [name for name in names("likelihood") if not self.why_not(name)]
+
+    def why_not(self, likelihood: str) -> str:
+        """Why this likelihood (with its options) is not for these values, with the spec's levels;
+        "" where it is.
         """
-        return [
-            name
-            for name in HEADS
-            if name == self.spec.likelihood or supports(name, self.test, self.spec.levels)
-        ]
+        return self.why_unfit(head(replace(self.spec, likelihood=likelihood)), likelihood)
+
+    def why_unfit(self, likelihood: Likelihood, name: str) -> str:
+        """The same of a head: the first value that it does not speak of. "" where it does of all.
+
+        This is the one place where data meet a likelihood; `must_fit` and planning ask it.
+        """
+        for split in SPLITS:
+            if split == "train" and self.spec.is_dynamic:
+                continue  # probabilities, of which every minibatch draws bits
+            x = self.split(split)
+            outside = ~likelihood.holds(x)
+            if outside.any():
+                value = x[tuple(outside.nonzero()[0])].item()
+                words = likelihood.values or str(likelihood.support)
+                return (
+                    f"likelihood={name} is for {words}{_levels_in_words(likelihood)}, "
+                    f"and {self.name} ({split}) has {value:g}"
+                )
+        return ""
+
+    def must_fit(self, model: nn.Module | None = None) -> None:
+        """Asked before training and before evaluation, on whatever path.
+
+        Raises: BadData where x has values that its own likelihood, or one that the model holds,
+        does not speak of: log p(x) of a rounded x would be no log p(x).
+        """
+        name = self.spec.likelihood
+        heads = {name: head(self.spec)}
+        if model is not None:
+            inner = [part for part in model.modules() if isinstance(part, Likelihood)]
+            heads |= {type(part).__name__: part for part in inner}
+        for name, one in heads.items():
+            if why := self.why_unfit(one, name):
+                raise BadData(f"{why}; choose another likelihood, or the levels that the data has")
 
     @cached_property
     def hashes(self) -> dict[str, str]:
@@ -160,14 +196,5 @@ class Data:
         return {name: digest(name) for name in SPLITS}
 
 
-def supports(likelihood: str, x: Tensor, levels: int) -> bool:
-    """Whether all values of x are ones that the likelihood can give a probability or a density to."""
-    x = x[~x.isnan()]
-    if likelihood == "bernoulli":
-        return bool(((x == 0) | (x == 1)).all())
-    if likelihood == "continuous_bernoulli":
-        return bool(((x >= 0) & (x <= 1)).all())
-    if likelihood in ("logistic", "categorical"):
-        steps = x * (levels - 1)
-        return bool(((x >= 0) & (x <= 1) & ((steps - steps.round()).abs() < 1e-3)).all())
-    return True
+def _levels_in_words(likelihood: Likelihood) -> str:
+    return f" with levels={likelihood.levels}" if isinstance(likelihood.support, Grid) else ""

@@ -8,8 +8,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from ..core import Unsupported
 from ..data.data import Data
-from ..seeds import generator_for
+from ..likelihoods import head
+from ..seeds import generator_for, seeded
 from .features import as_seen
 
 
@@ -30,11 +32,8 @@ def _noise(data: Data, n: int, seed: int) -> Tensor:
 
 
 def _independent(data: Data, n: int, seed: int) -> Tensor:
-    g = generator_for("controls", "independent", data.name, seed)
-    if data.spec.likelihood == "bernoulli":
-        return torch.bernoulli(_rates(data.train).expand(n, *data.spec.shape), generator=g)
-    mean, deviation = _moments(data.train)
-    return mean + deviation * torch.randn(n, *mean.shape, generator=g)
+    with seeded("controls", "independent", data.name, seed):
+        return head(data.spec).independent(data.train).sample(torch.Size((n,)))
 
 
 CONTROLS: dict[str, Callable[[Data, int, int], Tensor]] = {
@@ -46,32 +45,14 @@ CONTROLS: dict[str, Callable[[Data, int, int], Tensor]] = {
 }
 
 
-def _rates(x: Tensor) -> Tensor:
-    """The mean of every bit, kept off 0 and 1 by one made-up row of each."""
-    seen = ~x.isnan()
-    return (torch.where(seen, x, 0.0).sum(0) + 1) / (seen.sum(0) + 2)
-
-
-def _moments(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and deviation of every entry, from the rows that have it."""
-    seen = ~x.isnan()
-    count = seen.sum(0).clamp_min(1)
-    mean = torch.where(seen, x, 0.0).sum(0) / count
-    spread = torch.where(seen, (x - mean).square(), 0.0).sum(0) / count
-    return mean, spread.sqrt().clamp_min(1e-3)
-
-
 def independent_log_p(data: Data, split: str = "test") -> Tensor | None:
-    """log p(x) in nats with every entry on its own, (N,), by the training split's moments; None for
-    other likelihoods.
+    """log p(x) in nats with every entry on its own, (N,), fitted to the training split; None where
+    the likelihood does not say how.
     """
     x = data.split(split)
-    if data.spec.likelihood == "bernoulli":
-        rates = _rates(data.train)
-        log_p = x * rates.log() + (1 - x) * (1 - rates).log()
-    elif data.spec.likelihood == "normal":
-        mean, deviation = _moments(data.train)
-        log_p = torch.distributions.Normal(mean, deviation, validate_args=False).log_prob(x)
-    else:
+    seen = ~x.isnan()
+    try:
+        log_p = head(data.spec).independent(data.train).log_prob(torch.nan_to_num(x))
+    except Unsupported:
         return None
-    return torch.where(x.isnan(), 0.0, log_p).double().flatten(1).sum(1)
+    return torch.where(seen, log_p, 0.0).double().flatten(1).sum(1)

@@ -20,7 +20,7 @@ from ..core import Model, Unsupported
 from ..data.data import Data
 from ..distributions import at_centre, to_length
 from ..hooks import Metric
-from ..likelihoods import HEADS
+from ..likelihoods import head
 from ..samplers import Sampler, decode, draw_codes
 from ..seeds import generator_for, seeded
 from .codes import Codes, codes_of
@@ -137,7 +137,7 @@ class Evaluation:
         """Why log p(x|z) cannot be compared with that of other rows: a density where they have a
         mass, or the reverse.
         """
-        expected = HEADS[self.data.spec.likelihood].is_discrete
+        expected = head(self.data.spec).is_discrete
         if self.is_mass is None or self.is_mass == expected:
             return ""
         have, want = (
@@ -192,7 +192,7 @@ class Evaluation:
         Labels and lengths are those of the split, row by row, so that samples and data have the
         same frequencies of both.
         """
-        mean = not HEADS[self.data.spec.likelihood].is_discrete
+        mean = not head(self.data.spec).is_discrete
         self.settings |= {
             "samples": self.n_samples,
             "samples_are": "means of p(x|z)" if mean else "draws",
@@ -252,6 +252,7 @@ def measure(
     """Every column of these metrics. What a model cannot do, and what fails, is left out with the
     reason.
     """
+    evaluation.data.must_fit(evaluation.model)
     answer = Measured()
     seconds = {}
     training = evaluation.model.training

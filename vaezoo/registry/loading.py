@@ -31,6 +31,9 @@ import torch
 from ..hooks import PROJECT
 
 OURS = (
+    "vaezoo.likelihoods",
+    "vaezoo.bodies",
+    "vaezoo.convolutions",
     "vaezoo.data.sources",
     "vaezoo.evaluation.metrics",
 )  # packages whose modules are plugins like any other

@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING, Any, Literal
 from ..core import VAE, Model, Spec, Unsupported
 from ..hooks import Part
 from ..hyperparameters import Hyperparameter, HyperparameterError, did_you_mean, listed, resolve
-from ..likelihoods import HEADS
-from ..networks import NETWORKS
+from ..parts import canonical_text
 
 if TYPE_CHECKING:
     from .entries import Variant
 
 KINDS = ("encoder", "decoder", "prior", "loss")
+NAMED = ("likelihood", "network")  # what a spec names in text
 DEFAULTS = {"encoder": "gaussian", "decoder": "network", "prior": "normal", "loss": "elbo"}
 ALIASES = {"posterior": "encoder"}
 
@@ -63,8 +63,8 @@ class Mix:
         return {
             **chosen,
             "model": _choice("model", tuple(self.variants), "none"),
-            "likelihood": _choice("likelihood", tuple(HEADS), "the data's"),
-            "network": _choice("network", NETWORKS, "the data's"),
+            "likelihood": _choice("likelihood", tuple(self.parts["likelihood"]), "the data's"),
+            "network": _choice("network", tuple(self.parts["network"]), "the data's"),
         }
 
     def resolve(self, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -85,9 +85,9 @@ class Mix:
             values["model"] = _one_of("model", str(given["model"]), tuple(self.variants))
             known = self.variants[values["model"]].resolve(_inner(given, "model"))
             values |= {f"model.{key}": value for key, value in known.items()}
-        for key, names in (("likelihood", tuple(HEADS)), ("network", NETWORKS)):
+        for key in NAMED:
             if given.get(key, None) is not None:
-                values[key] = _one_of(key, str(given[key]), names)
+                values[key] = canonical_text(key, str(given[key]))
         self._refuse_unknown(given, values)
         return values
 
@@ -97,6 +97,7 @@ class Mix:
         return (
             *whole,
             *(self.hashes.get((kind, values[kind]), "") for kind in KINDS if kind in values),
+            *(self.hashes.get((k, values[k].partition("[")[0]), "") for k in NAMED if k in values),
         )
 
     def build(self, spec: Spec, values: Mapping[str, Any]) -> Model:

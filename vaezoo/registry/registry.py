@@ -19,6 +19,7 @@ import pluggy
 
 from ..hooks import PROJECT, Hooks, Metric, Part
 from ..hyperparameters import did_you_mean, hyperparameters
+from ..parts import register
 from ..samplers import PRIOR
 from .entries import Dataset, Function, SamplerRecipe, Variant, own_prior
 from .loading import (
@@ -33,7 +34,7 @@ from .loading import (
     sources,
     timeout_from_environment,
 )
-from .mix import KINDS, Mix
+from .mix import KINDS, NAMED, Mix
 from .selection import (
     Choice,
     Chosen,
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
     from ..data.files import Files
 
 HOOKS = tuple(name for name in vars(Hooks) if name.startswith(PROJECT))
-PART_KINDS = (*KINDS, "sampler")
+PART_KINDS = (*KINDS, *NAMED, "sampler")
 RESERVED = ("all", "not", "mix")
 
 
@@ -204,6 +205,8 @@ class _Loading:
         there = self.found[kind].get(name)
         if there is None and not (kind == "variant" and name in RESERVED):
             self.found[kind][name] = thing, plugin
+            if kind in NAMED:  # a spec names these in text
+                register(kind, name, thing.build)
         elif there is None:
             self.guard.report(source, f"no variant can be called {name!r}: the word is reserved")
         else:

@@ -22,8 +22,7 @@ from torch import Tensor
 
 from ..core import Model, Recipe, Spec, Unsupported
 from ..hyperparameters import HyperparameterError, did_you_mean
-from ..likelihoods import HEADS
-from ..networks import NETWORKS
+from ..parts import find
 from ..registry.loading import own_version
 from ..registry.registry import Registry, load as load_registry
 
@@ -201,12 +200,11 @@ def _spec(values: Mapping[str, Any]) -> Spec:
             f"its spec has fields unknown to vaezoo {own_version()}: {', '.join(sorted(unknown))}"
         )
     spec = Spec(**{**values, "shape": tuple(values["shape"])})
-    for what, name, known in (
-        ("likelihood", spec.likelihood, tuple(HEADS)),
-        ("network", spec.network, NETWORKS),
-    ):
-        if name not in known:
-            raise TypeError(f"no {what} is called {name!r}; there are {', '.join(known)}")
+    for kind, text in (("likelihood", spec.likelihood), ("network", spec.network)):
+        try:
+            find(kind, text)
+        except HyperparameterError as error:
+            raise TypeError(str(error)) from None
     return spec
 
 

@@ -1,30 +1,33 @@
 """What `--set` can change, checked: fields of the budget and of a data set's spec; and the device."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import fields
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass as checked_dataclass
 
 from ..hyperparameters import Count, HyperparameterError, did_you_mean, listed, resolve
-from ..likelihoods import HEADS
+from ..parts import canonical_text
 from .budget import Budget
 
 Json = dict[str, Any]
+Named = Annotated[str, Field(min_length=1)]
 
 
 class SettingError(ValueError):
     """What was asked for cannot be set. One sentence."""
 
 
-def dials(
-    latent: Count = 8,
-    hidden: Count = 128,
-    network: Literal["mlp", "conv", "rnn"] = "mlp",
-    likelihood: Literal[tuple(HEADS)] = "bernoulli",  # type: ignore[valid-type]
-    levels: Annotated[int, Field(ge=2)] = 256,
-) -> None:
+@checked_dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+class Size:
     """The fields of a data set's spec that `--set` may change."""
+
+    latent: Count = 8
+    hidden: Count = 128
+    network: Named = "mlp"  # with its options, such as "mlp[layers=2]"
+    likelihood: Named = "bernoulli"  # with its options, such as "student_t[df=5]"
+    levels: Annotated[int, Field(ge=2)] = 256
 
 
 def split_settings(sets: Mapping[str, Any]) -> tuple[Json, Json]:
@@ -33,7 +36,7 @@ def split_settings(sets: Mapping[str, Any]) -> tuple[Json, Json]:
     Raises: HyperparameterError for an unknown key or a value out of range.
     """
     names_of_budget = [f.name for f in fields(Budget)]
-    names_of_spec = list(dials.__annotations__)[:-1]
+    names_of_spec = [f.name for f in fields(Size)]
     known = dict.fromkeys(names_of_budget + names_of_spec)
     for key in sets:
         if key not in known:
@@ -41,20 +44,15 @@ def split_settings(sets: Mapping[str, Any]) -> tuple[Json, Json]:
                 f"there is no setting {key!r}{did_you_mean(key, known)}; --set takes {listed(known)}"
             )
     parts = []
-    for build, names in ((Budget, names_of_budget), (dials, names_of_spec)):
+    for build, names in ((Budget, names_of_budget), (Size, names_of_spec)):
         given = {key: value for key, value in sets.items() if key in names}
         checked = resolve(build, given, "--set")
         parts.append({key: checked[key] for key in given})
-    return parts[0], parts[1]
-
-
-def must_fit(data: str, likelihood: str, fitting: Sequence[str]) -> None:
-    """Raises: SettingError for a likelihood that the data's values are none of."""
-    if likelihood not in fitting:
-        raise SettingError(
-            f"likelihood={likelihood} is for {HEADS[likelihood].support}, and {data} has other values; "
-            f"there it can be {', '.join(fitting)}"
-        )
+    budget, size = parts
+    for kind in ("likelihood", "network"):
+        if kind in size:
+            size[kind] = canonical_text(kind, size[kind])
+    return budget, size
 
 
 def chosen_device(name: str) -> str:

@@ -17,6 +17,7 @@ import torch
 
 from ..core import Model, Terms, Unsupported
 from ..data.data import Data
+from ..networks import start_at_mean
 from ..seeds import seeded
 from ..stepwise import Stepwise
 from .budget import Budget, Diverged, EpochLog, History
@@ -42,6 +43,8 @@ def fit(
     what its spec says.
     """
     data.must_be_sound("train", "validation")
+    data.must_fit(model)
+    start_at_mean(model, data.train)
     budget = budget or Budget(**{**data.budget, **changes})
     _must_truncate(model, data, budget.truncate)
     model.to(device)

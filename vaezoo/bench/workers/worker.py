@@ -11,6 +11,7 @@ import platform
 import sys
 import time
 import traceback
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from functools import cache, partial
 from pathlib import Path
@@ -37,9 +38,11 @@ OUT_OF_MEMORY = (
 )
 
 
-def describe_data(source: Json, label: str) -> Json:
-    """Name, spec, hashes, budget and fitting likelihoods of a data set, or {"error": why it cannot
-    be loaded}.
+def describe_data(source: Json, label: str, sizes: Sequence[Json] = ({},)) -> Json:
+    """Name, spec, hashes and budget of a data set, and for each of the sizes (fields of the spec
+    that `--set` changes) why its likelihood is not for these values, or "".
+
+    {"error": why} where the data cannot be loaded.
     """
     try:
         data = _data(source, label)
@@ -49,9 +52,15 @@ def describe_data(source: Json, label: str) -> Json:
             "hashes": dict(data.hashes),
             "budget": dict(data.budget),
         }
-        return facts | {"likelihoods": data.likelihoods}
+        return facts | {"unfit": [_why_unfit(data, size) for size in sizes]}
     except Exception as error:
         return {"error": f"data set {label}: {error}"}
+
+
+def _why_unfit(data: Data, size: Json) -> str:
+    spec = replace(data.spec, **size)
+    why = replace(data, spec=spec).why_not(spec.likelihood)
+    return f"{why}; there it can be {', '.join(data.likelihoods)}" if why else ""
 
 
 def why_not(source: Json, trial: Json) -> Json:

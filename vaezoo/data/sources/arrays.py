@@ -5,36 +5,40 @@ starts.
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from ...core import Spec
+from ...distributions import Grid
 from ...hooks import hookimpl, tags
-from ...likelihoods import HEADS
+from ...likelihoods import head
 from ..data import SPLITS, Card, Data, named
 from ..files import BadData
 from ..reading import Raw, read
 from ..splits import duplicates, shuffled
 
 Kind = Literal["auto", "vector", "image", "sequence"]
-Name = Literal["auto", "bernoulli", "normal", "continuous_bernoulli", "logistic", "categorical"]
+Levels = Annotated[int, Field(ge=0)]
 HELD_OUT = 0.15  # of the training rows, for each split that is not given
 
 
 @tags("user")
 def arrays(
     path: str,
-    likelihood: Name = "auto",
+    likelihood: str = "auto",
     kind: Kind = "auto",
     gaps: bool = False,
     standardise: bool = False,
+    levels: Levels = 0,
 ) -> Data:
     """Your own data from .npy, .npz, .csv or .parquet.
 
-    `gaps` allows NaN, for padding and missing entries.
+    `gaps` allows NaN, for padding and missing entries. `levels` is how many values an entry can
+    take, for likelihoods on levels; 0 reads it from the data.
 
     Raises: MissingData, BadData.
     """
@@ -51,14 +55,21 @@ def arrays(
             + "; standardised with the training split's mean and deviation: densities are of that"
         )
     chosen = _likelihood(x) if likelihood == "auto" else likelihood
-    _must_be_supported(x, chosen, path)
-    name = named(
-        arrays, path=path, likelihood=likelihood, kind=kind, gaps=gaps, standardise=standardise
-    )
     coded, classes = _coded(labels, path)
+    spec = _spec(x, chosen, classes, _levels_of(x.values(), levels))
+    _must_be_supported(x, spec, path)
+    name = named(
+        arrays,
+        path=path,
+        likelihood=likelihood,
+        kind=kind,
+        gaps=gaps,
+        standardise=standardise,
+        levels=levels,
+    )
     return Data(
         name=name,
-        spec=_spec(x, chosen, classes),
+        spec=spec,
         train=x["train"],
         validation=x["validation"],
         test=x["test"],
@@ -250,25 +261,33 @@ def _likelihood(x: Mapping[str, Tensor]) -> str:
     return "bernoulli" if ((values == 0) | (values == 1)).all() else "normal"
 
 
-def _must_be_supported(x: Mapping[str, Tensor], likelihood: str, who: str) -> None:
+def _must_be_supported(x: Mapping[str, Tensor], spec: Spec, who: str) -> None:
+    likelihood = head(spec)
     for split, part in x.items():
-        outside = ~_in_support(part, likelihood) & ~part.isnan()
+        outside = ~likelihood.holds(part)
         if outside.any():
             value = part[tuple(outside.nonzero()[0])].item()
+            at = f"with levels={spec.levels}" if isinstance(likelihood.support, Grid) else ""
             raise BadData(
-                f"{who} ({split}) has {value:g} {_where(outside)}; likelihood={likelihood} needs {HEADS[likelihood].support}"
+                f"{who} ({split}) has {value:g} {_where(outside)}; "
+                f"likelihood={spec.likelihood} needs {likelihood.values} {at}".rstrip()
             )
 
 
-def _in_support(x: Tensor, likelihood: str) -> Tensor:
-    if likelihood == "bernoulli":
-        return (x == 0) | (x == 1)
-    inside = (x >= 0) & (x <= 1)
-    if likelihood == "continuous_bernoulli":
-        return inside
-    if likelihood in ("logistic", "categorical"):
-        return inside & ((x * 255 - (x * 255).round()).abs() < 1e-3)
-    return torch.ones_like(x, dtype=torch.bool)
+def _levels_of(x: Iterable[Tensor], levels: int) -> int:
+    """The levels that were asked for, else the fewest on whose grid all values lie; 256 where there
+    are none, or where bytes were read.
+    """
+    if levels:
+        return levels
+    values = _present(x).unique()
+    steps = values.diff()
+    if len(steps) == 0 or values[0] < 0 or values[-1] > 1:
+        return 256
+    found = round(1 / float(steps.min())) + 1
+    fits = 2 <= found <= 65_536 and bool(Grid(found).check(values).all())
+    is_bytes = bool(Grid(256).check(values).all())
+    return found if fits and not is_bytes else 256
 
 
 def _coded(labels: Mapping[str, Tensor | None], who: str) -> tuple[dict[str, Tensor], int]:
@@ -284,10 +303,12 @@ def _coded(labels: Mapping[str, Tensor | None], who: str) -> tuple[dict[str, Ten
     return dict(zip(SPLITS, codes.split([len(given[s]) for s in SPLITS]), strict=True)), len(values)
 
 
-def _spec(x: Mapping[str, Tensor], likelihood: str, classes: int) -> Spec:
+def _spec(x: Mapping[str, Tensor], likelihood: str, classes: int, levels: int) -> Spec:
     shape = tuple(x["train"].shape[1:])
     has_gaps = any(bool(part.isnan().any()) for part in x.values())
-    spec = Spec(shape, likelihood, len(x["train"]), classes=classes, has_gaps=has_gaps)
+    spec = Spec(
+        shape, likelihood, len(x["train"]), classes=classes, has_gaps=has_gaps, levels=levels
+    )
     network = (
         "rnn" if spec.is_sequence else "conv" if spec.is_image and min(shape[1:]) >= 28 else "mlp"
     )

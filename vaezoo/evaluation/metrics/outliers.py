@@ -19,6 +19,7 @@ from ...core import Model, Unsupported
 from ...data.data import Data
 from ...data.sources.sprites import FACTORS, render
 from ...hooks import Column, Metric, hookimpl
+from ...likelihoods import head
 from ..baselines import CONTROLS
 from ..context import Evaluation
 from ..pieces import pieces
@@ -94,7 +95,7 @@ def framed(data: Data, n: int, generator: torch.Generator) -> Tensor:
     seen = pixels[~pixels.isnan()]
     x = seen.min().expand(n, *data.spec.shape).clone()
     block = x[..., top : top + rows, left : left + columns]
-    if data.spec.likelihood == "bernoulli":
+    if head(data.spec).levels == 2:
         block.bernoulli_(float(seen.mean()), generator=generator)
     else:
         block.normal_(float(seen.mean()), float(seen.std()), generator=generator)

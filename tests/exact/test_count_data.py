@@ -1,0 +1,97 @@
+"""Poisson, negative binomial and Student's t: sums, integrals, means, SciPy; in both precisions."""
+
+import pytest
+import scipy.stats
+import torch
+from vaezoo_plugins.count_data import NegativeBinomialHead, PoissonHead, StudentTHead
+
+from vaezoo.core import Spec
+from vaezoo.likelihoods import Likelihood
+
+SPEC = Spec((3,), "normal")
+RAW = [-8.0, -1.0, 0.0, 2.0, 30.0]
+DTYPES = pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+
+
+def distribution(head: Likelihood, dtype: torch.dtype):
+    return head.to(dtype).each(torch.tensor(RAW, dtype=dtype))
+
+
+@DTYPES
+@pytest.mark.parametrize("head", [PoissonHead, NegativeBinomialHead])
+def test_counts_sum_to_one_and_have_their_mean(head, dtype):
+    q = distribution(head(SPEC), dtype)
+    counts = torch.arange(0, 20_000, dtype=dtype)[:, None]
+    p = q.log_prob(counts).double().exp()
+    slack = 1e-4 if dtype == torch.float32 else 1e-9
+    torch.testing.assert_close(p.sum(0), torch.ones(len(RAW)).double(), rtol=0, atol=slack)
+    torch.testing.assert_close((p * counts).sum(0), q.mean.double(), rtol=slack, atol=1e-6)
+
+
+@DTYPES
+def test_the_poisson_is_scipys(dtype):
+    q = distribution(PoissonHead(SPEC), dtype)
+    rate = torch.nn.functional.softplus(torch.tensor(RAW).double()).numpy() + 1e-6
+    for count in (0, 1, 7, 40):
+        expected = torch.as_tensor(scipy.stats.poisson(rate).logpmf(count))
+        found = q.log_prob(torch.tensor(float(count), dtype=dtype)).double()
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+@DTYPES
+def test_the_negative_binomial_is_scipys(dtype):
+    head = NegativeBinomialHead(SPEC)
+    with torch.no_grad():
+        head.log_r.fill_(0.7)
+    q = distribution(head, dtype)
+    r = float(torch.tensor(0.7).double().exp())
+    mean = torch.nn.functional.softplus(torch.tensor(RAW).double()).numpy() + 1e-6
+    for count in (0, 1, 7, 40):
+        expected = torch.as_tensor(scipy.stats.nbinom(r, r / (r + mean)).logpmf(count))
+        found = q.log_prob(torch.tensor(float(count), dtype=dtype)).double().detach()
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+@DTYPES
+@pytest.mark.parametrize("df", [1.5, 4.0, 30.0])
+def test_students_t_is_scipys(df, dtype):
+    q = distribution(StudentTHead(SPEC, df), dtype)
+    scale = float(torch.tensor(-1.0).exp())
+    for x in (-3.0, 0.2, 50.0):
+        expected = torch.as_tensor(scipy.stats.t(df, RAW, scale).logpdf(x))
+        found = q.log_prob(torch.tensor(x, dtype=dtype)).double().detach()
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("head", [PoissonHead, NegativeBinomialHead])
+def test_counts_on_their_own_have_the_moments_of_the_data(head):
+    torch.manual_seed(0)
+    rate = torch.distributions.Gamma(2.0, 0.5).sample((4000, 3))
+    x = torch.poisson(rate)
+    x[::7, 1] = torch.nan
+    q = head(SPEC).independent(x)
+    torch.testing.assert_close(q.mean, x.nanmean(0), rtol=1e-2, atol=0)
+    if head is NegativeBinomialHead:
+        seen = x[:, 0]
+        torch.testing.assert_close(q.variance[0], seen.var(unbiased=False), rtol=1e-2, atol=0)
+
+
+def test_students_t_on_its_own_has_the_moments_of_the_data():
+    torch.manual_seed(1)
+    x = 3 + 2 * torch.randn(5000, 3)
+    q = StudentTHead(SPEC, 5.0).independent(x)
+    torch.testing.assert_close(q.mean, x.mean(0), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(q.variance, x.var(0, unbiased=False), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("head", [PoissonHead, NegativeBinomialHead, StudentTHead])
+def test_raw_numbers_of_a_mean_give_it_back(head):
+    mean = torch.tensor([0.01, 1.0, 25.0])
+    torch.testing.assert_close(
+        head(SPEC).each(head(SPEC).raw_at(mean)).mean, mean, rtol=1e-3, atol=1e-5
+    )
+
+
+def test_counts_hold_counts_alone():
+    x = torch.tensor([0.0, 3.0, -1.0, 0.5, torch.nan])
+    assert PoissonHead(SPEC).holds(x).tolist() == [True, True, False, False, True]

@@ -1,0 +1,332 @@
+"""Likelihoods and networks as parts: named in text, added by a stranger's file, checked in one place."""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import vaezoo
+from vaezoo.bodies import MLP, network
+from vaezoo.core import Spec, Unsupported
+from vaezoo.data.files import BadData
+from vaezoo.distributions import DiscretisedLogistic, Levels
+from vaezoo.hyperparameters import HyperparameterError
+from vaezoo.likelihoods import head
+from vaezoo.networks import Read, Write, start_at_mean
+from vaezoo.parts import canonical_text, find, names
+
+STRANGER = '''
+import torch
+from torch import nn
+from torch.distributions import Laplace, constraints
+
+from vaezoo.bodies import Network, raw_shape
+from vaezoo.hooks import Part, hookimpl
+from vaezoo.hyperparameters import Positive
+from vaezoo.likelihoods import Likelihood, moments
+
+
+class LaplaceHead(Likelihood):
+    """Laplace(raw, scale)."""
+
+    support = constraints.real
+    values = "the real numbers"
+
+    def __init__(self, spec, scale: Positive = 1.0):
+        super().__init__(spec)
+        self.scale = scale
+
+    def each(self, raw):
+        return Laplace(raw, torch.full_like(raw, self.scale), validate_args=False)
+
+    def independent(self, train):
+        mean, deviation = moments(train)
+        return Laplace(mean, deviation / 2**0.5, validate_args=False)
+
+
+class _Flat(nn.Module):
+    def __init__(self, spec):
+        super().__init__()
+        self.net = nn.Linear(spec.size, spec.hidden)
+
+    def forward(self, x):
+        return self.net(x.flatten(1))
+
+
+class _Out(nn.Module):
+    def __init__(self, spec):
+        super().__init__()
+        self.shape = raw_shape(spec)
+        self.net = nn.Linear(spec.hidden, torch.Size(self.shape).numel())
+
+    def forward(self, h):
+        return self.net(h).unflatten(-1, self.shape)
+
+
+class Shallow(Network):
+    """One layer either way."""
+
+    def reader(self, spec):
+        return _Flat(spec)
+
+    def writer(self, spec):
+        return _Out(spec)
+
+
+@hookimpl
+def vaezoo_parts():
+    return [Part("laplace", LaplaceHead), Part("shallow", Shallow)]
+'''
+
+
+@pytest.fixture
+def stranger(tmp_path: Path) -> Path:
+    folder = tmp_path / "ideas"
+    folder.mkdir()
+    (folder / "stranger.py").write_text(STRANGER)
+    return folder
+
+
+def run(*args: str) -> int:
+    from click.testing import CliRunner
+
+    from vaezoo.cli import vaezoo as command
+
+    result = CliRunner().invoke(command, list(args))
+    run.output = result.output
+    return result.exit_code
+
+
+def test_a_strangers_file_adds_a_likelihood_and_a_network(stranger, tmp_path):
+    registry = vaezoo.registry.load(stranger)
+    assert not registry.problems
+    assert "laplace" in registry.parts["likelihood"]
+    assert "shallow" in registry.parts["network"]
+    out = tmp_path / "out"
+    code = run(
+        "bench", "--variants", "vae,mix[likelihood=laplace]", "--datasets", "gaussian[rows=100]",
+        "--set", "likelihood=laplace[scale=0.5]", "--set", "network=shallow", "--epochs", "1",
+        "--seeds", "1", "--metrics", "likelihood", "--plugins-dir", str(stranger), "--out", str(out),
+    )  # fmt: skip
+    assert code == 0, run.output
+    trials = [json.loads(p.read_text()) for p in out.glob("trials/*/trial.json")]
+    assert {t["status"] for t in trials} == {"done"}
+    assert {t["ingredients"]["spec"]["network"] for t in trials} == {"shallow"}
+
+
+def test_a_model_with_options_goes_through_train_save_and_load(stranger, tmp_path):
+    path = tmp_path / "model.safetensors"
+    code = run(
+        "train", "vae", "-d", "gaussian[rows=60]", "-o", str(path), "--epochs", "1",
+        "--set", "likelihood=student_t[df=5]", "--set", "network=mlp[layers=3,gated=true]",
+    )  # fmt: skip
+    assert code == 0, run.output
+    model = vaezoo.load(path)
+    assert model.decoder.likelihood.df == 5
+    assert model.recipe.spec.network == "mlp[layers=3,gated=true]"
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "said"),
+    [
+        ("likelihood", "bernouli", "did you mean 'bernoulli'"),
+        ("likelihood", "student_t[dff=3]", "did you mean 'df'"),
+        ("likelihood", "student_t[df=-1]", "out of range"),
+        ("likelihood", "student_t[df]", "option=value"),
+        ("network", "mpl", "did you mean 'mlp'"),
+        ("network", "mlp[layers=0]", "out of range"),
+        ("network", "mlp[activation=gelus]", "out of range"),
+        ("network", "mlp[layers=2", "write its name"),
+    ],
+)
+def test_what_is_not_there_is_one_sentence(kind, text, said):
+    with pytest.raises(HyperparameterError, match=said.replace("[", r"\[")):
+        find(kind, text)
+    field = {"likelihood": "likelihood", "network": "network"}[kind]
+    with pytest.raises(Unsupported):
+        (head if kind == "likelihood" else network)(Spec((3,), **{field: text}))
+
+
+def test_one_meaning_has_one_text():
+    assert canonical_text("likelihood", "student_t[ df = 5.0 ]") == "student_t[df=5.0]"
+    assert canonical_text("likelihood", "student_t[df=4]") == "student_t"
+    text = "mlp[activation=tanh,layers=2,width=300,gated=True]"
+    assert canonical_text("network", text) == "mlp[width=300,activation=tanh,gated=true]"
+
+
+@pytest.mark.parametrize("likelihood", names("likelihood"))
+@pytest.mark.parametrize("text", ["mlp", "mlp[layers=1]", "mlp[layers=4,width=9,gated=true]", "rnn",
+                                  "conv", "conv[width=9,activation=relu]", "resnet[channels=4]"])  # fmt: skip
+@pytest.mark.parametrize("shape", [(6,), (5, 3), (1, 8, 8), (3, 28, 28), (2, 9, 11)])
+def test_every_network_reads_and_writes_what_it_takes(text, shape, likelihood):
+    spec = Spec(shape, likelihood, latent=3, hidden=16, levels=5, network=text)
+    try:
+        read, write = Read(spec, 7), Write(spec)
+    except Unsupported:
+        assert len(shape) < 3  # convolutions need images, a recurrence an order
+        return
+    assert read(torch.rand(4, *shape)).shape == (4, 7)
+    px = write(torch.randn(2, 4, 3))
+    assert px.mean.shape == (2, 4, *shape)
+
+
+def test_layers_and_gates_are_those_of_the_formula():
+    torch.manual_seed(0)
+    spec = Spec((5,), "normal", hidden=4, network="mlp[layers=3,gated=true,width=6]")
+    read = Read(spec, 2)
+    x = torch.randn(3, 5)
+    h = x
+    for layer in (read.body.net, read.out[0], read.out[2]):
+        a, b = layer(h).chunk(2, -1)
+        h = a * torch.sigmoid(b)
+    torch.testing.assert_close(read(x), read.out[4](h))
+    assert read.body.net.out_features == 12
+
+
+def test_xavier_weights_lie_in_their_range_and_biases_are_zero():
+    torch.manual_seed(0)
+    read = Read(Spec((50,), network="mlp[init=xavier]", hidden=30), 4)
+    bound = math.sqrt(6 / 80)
+    weight = read.body.net.weight
+    assert weight.abs().max() <= bound
+    assert weight.abs().max() > 0.95 * bound
+    assert not read.body.net.bias.any()
+
+
+@pytest.mark.parametrize("likelihood", ["bernoulli", "normal", "continuous_bernoulli"])
+@pytest.mark.parametrize(
+    ("text", "shape"),
+    [("mlp[bias=mean]", (1, 8, 8)), ("conv[bias=mean]", (2, 8, 8)), ("rnn[bias=mean]", (4, 3))],
+)
+def test_a_decoder_may_start_at_the_training_mean(text, shape, likelihood):
+    """With the last layer's weights at 0, p(x|z) has the mean of the data (of each channel)."""
+    torch.manual_seed(0)
+    spec = Spec(shape, likelihood, hidden=8, network=text)
+    write = Write(spec)
+    levels = torch.tensor([0.2, 0.7, 0.4])[: shape[0] if len(shape) == 3 else shape[1]]
+    rate = levels[:, None, None] if len(shape) == 3 else levels
+    train = (torch.rand(4000, *shape) < rate).float()
+    start_at_mean(write, train)
+    last = write.body.out if hasattr(write.body, "out") else write.body.net[-1]
+    with torch.no_grad():
+        last.weight.zero_()
+        mean = write(torch.randn(1, 1, spec.latent)).mean[0, 0]
+    torch.testing.assert_close(mean, rate.expand(shape), rtol=0, atol=0.04)
+
+
+def test_without_the_option_no_bias_is_touched():
+    write = Write(Spec((5,), "normal"))
+    before = write.body.net[-1].bias.clone()
+    start_at_mean(write, torch.ones(10, 5))
+    assert torch.equal(write.body.net[-1].bias, before)
+
+
+# --- one place where data meet a likelihood ------------------------------------------------------
+
+
+@pytest.fixture
+def bytes_file(tmp_path: Path) -> str:
+    path = tmp_path / "full.npy"
+    grey = np.random.default_rng(0).integers(0, 256, (60, 1, 6, 6)) / 255
+    np.save(path, grey.astype("float32"))
+    return f"arrays[path={path},kind=image]"
+
+
+@pytest.fixture
+def tens_file(tmp_path: Path) -> str:
+    path = tmp_path / "tens.npy"
+    tens = np.random.default_rng(0).integers(0, 10, (60, 1, 6, 6)) / 9
+    np.save(path, tens.astype("float32"))
+    return f"arrays[path={path},kind=image]"
+
+
+@pytest.mark.parametrize("likelihood", ["categorical", "logistic"])
+def test_levels_that_the_data_has_not_are_refused_before_training(likelihood, bytes_file, tmp_path):
+    """Once printed 1.014 bits per dimension for data whose entropy is 8."""
+    code = run(
+        "bench", "--variants", "vae", "--datasets", bytes_file, "--set", f"likelihood={likelihood}",
+        "--set", "levels=2", "--seeds", "1", "--epochs", "1", "--out", str(tmp_path / "out"),
+    )  # fmt: skip
+    assert code == 2
+    assert "levels=2" in run.output
+    assert not list((tmp_path / "out").glob("trials/*"))
+    code = run(
+        "train", "vae", "-d", bytes_file, "-o", str(tmp_path / "m.safetensors"),
+        "--set", f"likelihood={likelihood}", "--set", "levels=2",
+    )  # fmt: skip
+    assert code == 2
+
+
+def test_python_refuses_them_too_in_fit_and_in_evaluate(bytes_file):
+    from dataclasses import replace
+
+    data = vaezoo.dataset(bytes_file)
+    spec = replace(data.spec, likelihood="categorical", levels=2, network="mlp")
+    model = vaezoo.variants()["vae"](spec)
+    with pytest.raises(BadData, match="levels=2"):
+        vaezoo.fit(model, replace(data, spec=spec), epochs=1)
+    with pytest.raises(BadData, match="levels=2"):
+        vaezoo.evaluate(model, replace(data, spec=spec))
+    with pytest.raises(BadData, match="levels"):
+        vaezoo.fit(model, data, epochs=1)  # the model's own head, on data of another spec
+
+
+def test_mix_with_a_likelihood_that_the_data_does_not_suit_fails_with_the_reason(tmp_path):
+    out = tmp_path / "out"
+    code = run(
+        "bench", "--variants", "mix[likelihood=bernoulli]", "--datasets", "gaussian[rows=60]",
+        "--seeds", "1", "--epochs", "1", "--out", str(out),
+    )  # fmt: skip
+    assert code == 1
+    (record,) = (json.loads(p.read_text()) for p in out.glob("trials/*/trial.json"))
+    assert "0 and 1" in record["reason"]
+
+
+def test_data_of_ten_levels_are_read_as_such(tens_file, tmp_path):
+    data = vaezoo.dataset(tens_file)
+    assert data.spec.levels == 10
+    out = tmp_path / "out"
+    code = run(
+        "bench", "--variants", "vae", "--datasets", tens_file, "--set", "likelihood=categorical",
+        "--seeds", "1", "--epochs", "2", "--metrics", "likelihood", "--out", str(out),
+    )  # fmt: skip
+    assert code == 0, run.output
+    (record,) = (json.loads(p.read_text()) for p in out.glob("trials/*/trial.json"))
+    assert record["metrics"]["bits_per_dim"] > math.log2(10) - 0.05
+
+
+@pytest.mark.parametrize("x", [0.3, -0.5, 1.5])
+def test_off_its_grid_a_value_has_no_probability(x):
+    value = torch.tensor(x)
+    assert Levels(torch.zeros(5)).log_prob(value) == -math.inf
+    one = torch.tensor(0.5)
+    assert DiscretisedLogistic(one, one, 5).log_prob(value) == -math.inf
+
+
+@pytest.mark.parametrize(
+    ("levels", "loc", "scale", "expected"), [(2, 0.3, 0.5, 0.401), (256, 0.0, 0.135, 0.093)]
+)
+def test_the_logistics_mean_is_not_its_location(levels, loc, scale, expected):
+    q = DiscretisedLogistic(torch.tensor(loc).double(), torch.tensor(scale).double(), levels)
+    values = torch.linspace(0, 1, levels).double()
+    enumerated = (q.log_prob(values).exp() * values).sum()
+    torch.testing.assert_close(q.mean, enumerated, rtol=1e-9, atol=1e-9)
+    assert q.mean.item() == pytest.approx(expected, abs=1e-3)
+
+
+@pytest.mark.parametrize("likelihood", ["logistic", "categorical"])
+def test_levels_on_their_own_are_the_datas_frequencies(likelihood):
+    torch.manual_seed(0)
+    x = torch.randint(0, 4, (3000, 2)) / 3.0
+    x[::5, 0] = torch.nan
+    q = head(Spec((2,), likelihood, levels=4)).independent(x)
+    for j in range(4):
+        share = ((x * 3 - j).abs() < 1e-3).sum(0) / (~x.isnan()).sum(0)
+        torch.testing.assert_close(q.log_prob(torch.tensor(j / 3)).exp(), share, rtol=0, atol=1e-3)
+
+
+def test_mlp_is_what_a_plain_spec_names():
+    assert isinstance(network(Spec((3,))), MLP)
