@@ -138,13 +138,18 @@ def test_the_same_seed_samples_the_same(model: Path, tmp_path: Path):
 
 
 def test_compare_tells_what_differs(tmp_path: Path):
-    for name, elbo in (("a", "-30.0"), ("b", "-29.5")):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "elbo.csv").write_text(
-            f"variant,dataset,status,elbo_mean\nvae,digits,done,{elbo}\n"
-        )
-    (row,) = answer("compare", tmp_path / "a", tmp_path / "b")
-    assert (row["variant"], row["column"], row["b - a"]) == ("vae", "elbo", "+0.5")
+    """Two runs of one variant, with one epoch and with two: A - B, paired by the one seed."""
+    for name, epochs in (("a", "1"), ("b", "2")):
+        code = call("bench", "--variants", "vae", "--datasets", "digits[rows=100]", "--seeds", "2",
+                   "--epochs", epochs, "--metrics", "likelihood", "--no-figures",
+                   "--out", str(tmp_path / name)).exit_code  # fmt: skip
+        assert code == 0
+    found = answer("compare", tmp_path / "a", tmp_path / "b")
+    rows = {row["column"]: row for row in found["shared"]}
+    assert rows["elbo"]["n"] == 2
+    gap = rows["elbo"]["a"] - rows["elbo"]["b"]
+    assert abs(rows["elbo"]["a - b"] - gap) < 1e-9
+    assert gap != 0
 
 
 BAD = [
@@ -169,7 +174,7 @@ BAD = [
         "there is no metric 'elbow'",
     ),
     (["report", "nix"], "is no folder of a run"),
-    (["compare", "nix", "nix"], "holds no elbo.csv"),
+    (["compare", "nix", "nix"], "is no folder of a run"),
     (["train", "vae"], "Missing option '-d'"),
     (["train", "vae,beta", "-d", "digits", "-o", "m.safetensors"], "names 2 variants; name one"),
     (["train", "vae", "-d", "digits", "-o", "m.pt"], "ends in .safetensors"),

@@ -1,4 +1,4 @@
-"""What a plugin imports to say what it brings: the four hooks, and the small records that they
+"""What a plugin imports to say what it brings: the hooks, and the small records that they
 return.
 
 @hookimpl
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import pluggy
@@ -113,15 +113,42 @@ class Part:
         return kind
 
 
+EXTRACTOR = "extractor_sha256"  # the setting that says by which extractor numbers were made
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table that metrics put their columns into, described by one of them."""
+
+    name: str  # of its files, such as elbo.csv
+    title: str = ""  # the name, capitalised, unless given
+    order: int = 100  # tables stand by order, then by name
+    says: str = ""  # a prefix of its columns' names that the title makes unnecessary in a heading
+    always: bool = False  # written even where no row has a number
+    apart: str = ""  # a setting: rows that have it are not compared with the others, and say so
+
+    @property
+    def heading(self) -> str:
+        return self.title or self.name.capitalize()
+
+
+DEFAULT = Table("elbo")  # described by the metric of the likelihood
+
+
 @dataclass(frozen=True)
 class Column:
-    """One number that a metric gives, and how a table shows it."""
+    """One number that a metric gives, and how tables and figures show it."""
 
     name: str
     unit: str  # "nats", "bits/dim", "s", "" …
     better: str  # "lower", "higher" or "" where there is no better
-    table: str = "elbo"  # elbo, reconstruction, fid, or the name of a further table
+    table: str = ""  # the name of a table; the metric's own unless given
     digits: int = 2  # decimals shown
+    lead: int = 0  # its place among the columns that stand first in the table, even without numbers
+    panel: bool = False  # whether the figure of a sweep has a panel of it
+    panel_controls: bool = False  # whether that panel shows its control rows
+    one_extractor: bool = False  # comparable only where the setting `EXTRACTOR` is the same
+    of: str = ""  # what the metric measures
 
     def __post_init__(self) -> None:
         if self.better not in ("lower", "higher", ""):
@@ -136,16 +163,50 @@ class Metric:
     or NaN.
 
     A column that does not apply is left out of the answer; its reason goes to
-    `evaluation.say(column, reason)`.
+    `evaluation.say(column, reason)`. Where no column applies, `measure` raises Unsupported(reason).
+    `controls(data)` gives rows of numbers to compare with, row -> column -> number, that depend on
+    the data alone.
     """
 
     name: str
     columns: tuple[Column, ...]
     measure: Callable[[Any], Mapping[str, float]]
+    table: Table | None = None  # of columns that name no other one
+    of: str = ""  # "samples": measured for every sampler; "": once
+    controls: Callable[[Data], Mapping[str, Mapping[str, float]]] | None = None
+
+    def __post_init__(self) -> None:
+        if self.of not in ("", "samples"):
+            raise ValueError(f"metric {self.name!r}: of is 'samples' or '', not {self.of!r}")
+        own = (self.table or DEFAULT).name
+        columns = [replace(c, table=c.table or own, of=c.of or self.of) for c in self.columns]
+        object.__setattr__(self, "columns", tuple(columns))
 
     @property
     def doc(self) -> str:
         return inspect.getdoc(self.measure) or ""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure of a report: `draw(material)` gives a figure of matplotlib, a list of them, or a
+    mapping from what to add to the file's name to each; None, or an Unsupported with the reason,
+    where there is nothing to draw.
+
+    It is drawn once for each data set, or once for the whole run.
+    """
+
+    name: str
+    draw: Callable[[Any], Any]
+    of: str = "dataset"  # or "run"
+
+    def __post_init__(self) -> None:
+        if self.of not in ("dataset", "run"):
+            raise ValueError(f"figure {self.name!r}: of is 'dataset' or 'run', not {self.of!r}")
+
+    @property
+    def doc(self) -> str:
+        return inspect.getdoc(self.draw) or ""
 
 
 # What the hooks of a plugin return.
@@ -175,3 +236,7 @@ class Hooks:
     @hookspec
     def vaezoo_metrics(self) -> list[Metric]:  # type: ignore[empty-body]
         """Metrics of a trained model."""
+
+    @hookspec
+    def vaezoo_figures(self) -> list[Figure]:  # type: ignore[empty-body]
+        """Figures of a report."""

@@ -33,14 +33,14 @@ def quick(evaluation):
     """Bound and squared error."""
     trace = evaluation.model.infer(evaluation.x)
     evaluation.settings["draws"] = 1
-    evaluation.say("kl", "this metric does not look")
+    evaluation.say("unseen", "this metric does not look")
     error = (trace.px.mean[0] - evaluation.x).square().mean()
-    return {"elbo": float(trace.log_w.mean()), "mse": float(error)}
+    return {"bound": float(trace.log_w.mean()), "error": float(error)}
 
 
 def looks(evaluation):
     """The mean of the samples, as a number of the sample table."""
-    return {"fid": float(evaluation.samples.mean())}
+    return {"brightness": float(evaluation.samples.mean())}
 
 
 def breaks(evaluation):
@@ -55,8 +55,12 @@ def vaezoo_datasets():
 
 @hookimpl
 def vaezoo_metrics():
-    columns = (Column("elbo", "nats", "higher"), Column("kl", "nats", ""), Column("mse", "", "lower", "reconstruction", 4))
-    samples = Metric("looks", (Column("fid", "", "lower", "fid"),), looks)
+    columns = (
+        Column("bound", "nats", "higher"),
+        Column("unseen", "nats", ""),
+        Column("error", "", "lower", "reconstruction", 4),
+    )
+    samples = Metric("looks", (Column("brightness", "", "", "fid"),), looks)
     return [Metric("quick", columns, quick), samples, Metric("breaks", (Column("broken", "", "lower"),), breaks)]
 '''
 

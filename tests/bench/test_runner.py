@@ -13,8 +13,8 @@ import time
 
 import pytest
 
+from vaezoo.bench.report.printed import as_text
 from vaezoo.bench.report.report import read_tables, report
-from vaezoo.bench.report.tables import as_text
 from vaezoo.bench.runner import run
 from vaezoo.bench.store import Store, StoreError
 
@@ -56,7 +56,7 @@ def test_samplers_are_rows_of_the_sample_table_and_train_nothing_anew(finished):
     assert {name: row["sampler"] for name, row in rows.items()} == {
         "good": "prior", "good + gaussian": "gaussian", "other": "prior", "other + gaussian": "gaussian",
     }  # fmt: skip
-    assert rows["good"]["fid_mean"] != rows["good + gaussian"]["fid_mean"]
+    assert rows["good"]["brightness_mean"] != rows["good + gaussian"]["brightness_mean"]
     assert "+ gaussian" not in (out / "elbo.csv").read_text()
     assert "Row + sampler: the same trained model" in (out / "fid.md").read_text()
     assert made.request["samplers"] == "gaussian,prior"

@@ -2,8 +2,12 @@
 
 from dataclasses import replace
 
+from vaezoo.bench.report.catalogue import catalogue_of
+from vaezoo.bench.report.figures.material import Material
+from vaezoo.bench.report.figures.sweep import sweep as draw_sweeps
 from vaezoo.bench.report.rows import rows_of
-from vaezoo.bench.report.sweeps import draw, sweeps
+from vaezoo.bench.report.sweeps import sweeps
+from vaezoo.bench.store import Store
 
 FACTS = {
     "device": "cpu",
@@ -40,6 +44,11 @@ def record(
         "settings": {},
     }
     return {"key": key, "variant": label, "dataset": dataset, "ingredients": ingredients} | facts
+
+
+def draw(rows) -> dict:
+    """Quantity and data set -> figure."""
+    return draw_sweeps(Material(rows, Store("."), catalogue_of(rows)))
 
 
 def test_a_dial_makes_one_line_a_variant_with_its_values_in_order():
@@ -81,13 +90,8 @@ def test_a_number_among_the_options_of_a_data_set_is_a_sweep_and_a_word_is_a_fig
         for how in ("mcar", "mnar")
     ]
     found = sweeps(rows_of(records))
-    assert [(s.quantity, s.dataset, s.name) for s in found] == [
-        (
-            "missing",
-            f"holes[of=digits,mechanism={how}]",
-            f"sweep-missing-holes[of=digits,mechanism={how}]",
-        )
-        for how in ("mcar", "mnar")
+    assert [(s.quantity, s.dataset) for s in found] == [
+        ("missing", f"holes[of=digits,mechanism={how}]") for how in ("mcar", "mnar")
     ]
     assert [[value for value, _ in s.lines["vae"]] for s in found] == [[0.1, 0.3, 0.5]] * 2
 
@@ -113,9 +117,12 @@ def test_control_rows_of_imputation_are_grey_lines_and_others_are_not_drawn():
     records = [record(f"{share}", dataset=f"holes[missing={share}]") for share in (0.1, 0.3, 0.5)]
     for r in records:
         r["metrics"]["imputation_rmse"] = 0.2
+        r["columns"].append(
+            {"name": "imputation_rmse", "unit": "", "better": "lower", "table": "imputation"}
+        )
     means = {"means": {"imputation_rmse": 0.4, "nll": 9.0}, "noise": {"fid": 1e3, "nll": 9.0}}
     rows = [replace(row, controls=means) for row in rows_of(records)]
-    ((_, figure),) = draw(rows)
+    (figure,) = draw(rows).values()
     panels = {ax.get_title().partition(" (")[0]: ax for ax in figure.axes}
     grey = [line for line in panels["imputation rmse"].lines if line.get_color() == "grey"]
     assert [(line.get_label(), list(line.get_xdata()), set(line.get_ydata())) for line in grey] == [
@@ -132,9 +139,9 @@ def test_the_values_of_two_dials_at_once_make_lines_apart():
     found = {sweep.quantity: sweep for sweep in sweeps(rows_of(records))}
     assert set(found) == {"latent", "beta"}
     assert [len(sweep.lines) for sweep in found.values()] == [3, 3]
-    ((name, figure), *_) = draw(rows_of(records))
-    assert name.startswith("sweep-")
-    assert figure.axes[0].get_title() == "nll (nats)"
+    drawn = draw(rows_of(records))
+    assert set(drawn) == {"latent-digits", "beta-digits"}
+    assert drawn["latent-digits"].axes[0].get_title() == "nll (nats)"
 
 
 def test_distances_of_samples_are_drawn_where_one_extractor_made_them():
@@ -149,7 +156,7 @@ def test_distances_of_samples_are_drawn_where_one_extractor_made_them():
         return made
 
     titles = [
-        {ax.get_title() for ax in next(draw(rows_of(fids(extractors))))[1].axes}
+        {ax.get_title() for ax in next(iter(draw(rows_of(fids(extractors))).values())).axes}
         for extractors in (["a", "a", "a"], ["a", "b", "b"])
     ]
     assert [("fid" in shown, "nll (nats)" in shown) for shown in titles] == [

@@ -1,11 +1,13 @@
 """Tables: what competes with what, and what a reader is told."""
 
-from dataclasses import asdict
 from typing import Any
 
+from vaezoo.bench.report.catalogue import described
+from vaezoo.bench.report.printed import as_markdown, as_tex
 from vaezoo.bench.report.rows import rows_of
-from vaezoo.bench.report.tables import as_csv, as_markdown, as_tex, tables_of
-from vaezoo.evaluation.metrics.outliers import vaezoo_metrics
+from vaezoo.bench.report.tables import as_csv, tables_of
+from vaezoo.evaluation.metrics import outliers
+from vaezoo.hooks import Column, Metric, Table
 
 
 def trial(variant: str, seed: int, nll: float, **settings: str) -> dict[str, Any]:
@@ -39,7 +41,7 @@ def test_a_likelihood_given_the_label_does_not_compete_and_says_so():
     assert made.best["digits", "nll"].rows == {"vae"}
     text = as_markdown(made)
     assert "| cvae [1] | 3 | -20.10" in text
-    assert "[1] log p(x) given the label: not compared with the other rows" in text
+    assert "[1] likelihood is given the label: not compared with the other rows" in text
 
 
 def test_a_number_that_is_missing_has_its_reason():
@@ -57,12 +59,8 @@ def test_every_form_holds_the_same_mean():
 
 
 def test_a_table_of_outliers_says_once_that_its_numbers_are_areas():
-    columns = [asdict(column) for metric in vaezoo_metrics() for column in metric.columns]
-    one = trial("vae", 0, 23.0)
-    one |= {
-        "columns": columns,
-        "metrics": {c["name"]: 0.75 for c in columns if "noise" in c["name"]},
-    }
+    one = trial("vae", 0, 23.0) | described(outliers.vaezoo_metrics())
+    one["metrics"] = {c["name"]: 0.75 for c in one["columns"] if "noise" in c["name"]}
     made = {t.name: t for t in tables_of(rows_of([one]))}["outliers"]
     text = as_markdown(made)
     assert "## Outliers (area under the ROC curve): digits" in text
@@ -71,3 +69,56 @@ def test_a_table_of_outliers_says_once_that_its_numbers_are_areas():
     )
     assert "auroc" not in text
     assert "auroc_ess_noise_mean" in as_csv(made)
+
+
+def test_a_table_of_a_stranger_is_shown_without_its_metric():
+    """What trial.json holds is enough: nothing of this metric is installed."""
+    columns = (
+        Column("odd_late", "", "lower", digits=1),
+        Column("odd_first", "m", "higher", digits=3, lead=1),
+        Column("odd_elsewhere", "", "lower", "elbo"),
+    )
+    table = Table("odd", "Oddities", order=0, says="odd_")
+    metric = Metric("oddity", columns, lambda evaluation: {}, table)
+    one = trial("vae", 0, 23.0) | described([metric])
+    one["metrics"] |= {"odd_late": 1.0, "odd_elsewhere": 2.0}
+    one["reasons"] = {"odd_first": "too even"}
+    first, second, *_ = tables_of(rows_of([one]))
+    assert (first.name, second.name) == ("odd", "elbo")
+    text = as_markdown(first)
+    assert "# Oddities" in text
+    assert "| variant | n | first (m) ↑ | late ↓ |" in text
+    assert "[1] too even" in text
+    assert "odd elsewhere ↓" in as_markdown(second)
+
+
+def test_trials_of_an_older_version_give_the_same_tables():
+    """Their columns say less: what leads, and what is of samples, our own metrics say."""
+    old = [
+        {"name": "active_units", "unit": "", "better": "", "table": "elbo", "digits": 1},
+        {"name": "elbo", "unit": "nats", "better": "higher", "table": "elbo", "digits": 2},
+        {"name": "fid", "unit": "", "better": "lower", "table": "fid", "digits": 3},
+    ]
+    one = trial("vae", 0, 23.0) | {"columns": old}
+    one["metrics"] |= {"fid": 1.0}
+    made = {table.name: table for table in tables_of(rows_of([one]))}
+    assert list(made) == ["elbo", "reconstruction", "fid"]
+    names = [column.name for column in made["elbo"].columns]
+    assert names == ["elbo", "nll", "kl", "reconstruction_nll", "active_units"]
+    assert "| variant | sampler | n | fid ↓ | kid ↓ |" in as_markdown(made["fid"])
+    heading = as_markdown(made["elbo"]).partition("|---")[0]
+    assert "| elbo (nats) ↑ | nll (nats) ↓ | kl (nats) |" in heading
+    assert "| active units |" in heading
+
+
+def test_a_sampler_has_a_row_in_each_table_with_a_number_of_its_samples():
+    columns = (Column("spread", "", "higher", of="samples"), Column("depth", "", "lower"))
+    metric = Metric("oddity", columns, lambda evaluation: {}, Table("odd"))
+    one = trial("vae", 0, 23.0) | described([metric])
+    one["metrics"] |= {"spread": 1.0, "depth": 2.0}
+    one["samplers"] = {"flow": {"metrics": {"spread": 3.0}, "reasons": {}}}
+    one["ingredients"]["samplers"] = [{"label": "prior"}, {"label": "flow"}]
+    made = {table.name: table for table in tables_of(rows_of([one]))}
+    assert [row.name for row in made["odd"].rows] == ["vae", "vae + flow"]
+    assert [row.name for row in made["elbo"].rows] == ["vae"]
+    assert [row.name for row in made["fid"].rows] == ["vae"]

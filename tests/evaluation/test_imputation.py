@@ -57,7 +57,7 @@ def test_weights_are_those_of_the_observed_entries(holes) -> None:
 def test_a_trained_model_is_better_than_both_controls(holes, cache) -> None:
     rows = {
         name: row["imputation_rmse"]
-        for name, row in controls(holes, cache=cache).items()
+        for name, row in controls(holes).items()
         if "imputation_rmse" in row
     }
     assert set(rows) == {"means of the entries", "5 nearest neighbours"}

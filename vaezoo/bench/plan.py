@@ -40,7 +40,7 @@ class Plan:
 
     def describe(self) -> str:
         """A table of what would be trained, for --dry-run."""
-        from .report.tables import Grid, grid_text
+        from .report.typeset import Grid, grid_text
 
         rows: dict[tuple[str, str], list[Trial]] = {}
         for trial in self.trials:

@@ -96,7 +96,8 @@ def _report(runner: "_Runner", figures: bool) -> None:
     from .report.report import report
 
     try:
-        report(runner.store.out, figures=figures)
+        source = runner.plan.source
+        report(runner.store.out, figures=figures, plugins_dir=source.plugins_dir)
     except StoreError as error:
         runner.fail(str(error))
 

@@ -4,7 +4,7 @@ Exit codes: 0 all well, 1 some trial did not end `done`, 2 usage, 3 internal, 13
 SIGINT and SIGTERM.
 """
 
-from .bench import bench, compare, report
+from .bench import bench, compare, rank, report
 from .browse import data, list_, show
 from .develop import check, matrix, new
 from .group import vaezoo
@@ -16,6 +16,7 @@ for verb in (
     show,
     report,
     compare,
+    rank,
     train,
     sample,
     encode,

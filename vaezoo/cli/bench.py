@@ -1,4 +1,4 @@
-"""The benchmark: `bench`, `report`, `compare`."""
+"""The benchmark: `bench`, `report`, `compare`, `rank`."""
 
 import csv
 import sys
@@ -12,16 +12,16 @@ from .common import (
     as_json,
     common,
     print_json,
-    print_table,
     reads_data,
     registry_of,
     sets,
+    width_of_terminal,
 )
 
 if TYPE_CHECKING:
     from ..bench.plan import Plan
+    from ..bench.report.typeset import Grid
 
-TABLES = ("elbo", "reconstruction", "fid")
 OUT = Path("runs/bench")
 
 
@@ -177,15 +177,22 @@ def _planned(trial: Any) -> dict[str, Any]:
 
 
 def print_tables(out: Path, wants_json: bool) -> None:
-    """The three tables of a run's folder."""
+    """The tables that every run has: fitted to a terminal, whole as Markdown where stdout is a
+    file or a pipe.
+    """
+    from ..bench.report.printed import as_markdown, as_text
+    from ..bench.report.report import ReportError, read_tables
+
+    try:
+        shown = [table for table in read_tables(out) if table.about.always]
+    except ReportError:  # stopped before any trial ended
+        shown = []
     if wants_json:
-        return print_json(
-            {name: table_of(out, name) for name in TABLES if (out / f"{name}.csv").is_file()}
-        )
-    for name in TABLES:
-        path = out / f"{name}.md"
-        if path.is_file():
-            click.echo(path.read_text(encoding="utf-8").rstrip() + "\n")
+        return print_json({table.name: table_of(out, table.name) for table in shown})
+    for table in shown:
+        is_fitted = sys.stdout.isatty()
+        text = as_text(table, width_of_terminal()) if is_fitted else as_markdown(table)
+        click.echo(text.rstrip() + "\n")
 
 
 def table_of(out: Path, name: str) -> list[dict[str, str]]:
@@ -211,7 +218,7 @@ def report(folder: Path, figures: bool, wants_json: bool, plugins_dir: Path | No
     _must_hold_trials(folder)
     from ..bench.report.report import report as rebuild
 
-    rebuild(folder, figures=figures)
+    rebuild(folder, figures=figures, plugins_dir=plugins_dir)
     print_tables(folder, wants_json)
 
 
@@ -221,43 +228,35 @@ def report(folder: Path, figures: bool, wants_json: bool, plugins_dir: Path | No
 @as_json
 @common
 def compare(a: Path, b: Path, wants_json: bool, plugins_dir: Path | None) -> None:
-    """What differs between two runs: every number of the tables that both have, and rows that only
-    one has.
-    """
+    """Every number in which the runs A and B differ: A - B, paired by seed."""
     for folder in (a, b):
-        if not (folder / "elbo.csv").is_file():
-            raise click.UsageError(
-                f"{folder} holds no elbo.csv: write the DIR of bench --out, or run vaezoo report on it"
-            )
-    rows = [row for name in TABLES for row in _differences(a, b, name)]
-    print_table(rows, wants_json)
+        _must_hold_trials(folder)
+    from ..bench.report import compare as of
+
+    found = of.compare(a, b)
+    _print_grid(of.compared_grid(found), of.compared_facts(found), wants_json)
 
 
-def _differences(a: Path, b: Path, name: str) -> list[dict[str, Any]]:
-    left, right = (_by_row(folder, name) for folder in (a, b))
-    rows = []
-    for key in dict.fromkeys([*left, *right]):
-        before = left.get(key, {})
-        after = right.get(key, {})
-        for column in dict.fromkeys(
-            c for c in [*before, *after] if c.endswith("_mean") or c == "status"
-        ):
-            values = before.get(column, ""), after.get(column, "")
-            if values[0] != values[1]:
-                rows.append({
-                    "variant": key[0], "dataset": key[1], "column": column.removesuffix("_mean"),
-                    "a": values[0] or "–", "b": values[1] or "–", "b - a": _difference(*values),
-                })  # fmt: skip
-    return rows
+@click.command()
+@click.argument("folders", metavar="DIR...", type=FOLDER, nargs=-1, required=True)
+@click.option("--column", default="", help="What to rank by, such as nll. [default: the first]")
+@as_json
+@common
+def rank(
+    folders: tuple[Path, ...], column: str, wants_json: bool, plugins_dir: Path | None
+) -> None:
+    """Rank the variants of runs over their data sets, with Friedman's test."""
+    for folder in folders:
+        _must_hold_trials(folder)
+    from ..bench.report import compare as of
+
+    found = of.rank(folders, column)
+    _print_grid(of.ranking_grid(found), of.ranking_facts(found), wants_json)
 
 
-def _by_row(folder: Path, name: str) -> dict[tuple[str, str], dict[str, str]]:
-    rows = table_of(folder, name) if (folder / f"{name}.csv").is_file() else []
-    return {(row["variant"], row["dataset"]): row for row in rows}
+def _print_grid(grid: "Grid", facts: dict[str, Any], wants_json: bool) -> None:
+    if wants_json:
+        return print_json(facts)
+    from ..bench.report.typeset import grid_text
 
-
-def _difference(before: str, after: str) -> str:
-    try:
-        return f"{float(after) - float(before):+.4g}"
-    except ValueError:
-        return "–"
+    click.echo(grid_text(grid, width_of_terminal()))

@@ -29,7 +29,9 @@ Row = dict[str, Any]
 @click.command("list")
 @click.argument(
     "kind",
-    type=click.Choice(["variants", "datasets", "metrics", "parts", "tags", "plugins", "suites"]),
+    type=click.Choice(
+        ["variants", "datasets", "metrics", "figures", "parts", "tags", "plugins", "suites"]
+    ),
 )
 @click.option("-q", "--query", default="*", help="Only names that match this glob.")
 @click.option("--tag", help="Only what has this tag.")
@@ -89,6 +91,12 @@ def _metrics(registry: "Registry") -> list[Row]:
     return [
         {"name": m.name, "columns": [c.name for c in m.columns], "what": first_line(m.doc)}
         for m in registry.metrics.values()
+    ]
+
+
+def _figures(registry: "Registry") -> list[Row]:
+    return [
+        {"name": f.name, "of": f.of, "what": first_line(f.doc)} for f in registry.figures.values()
     ]
 
 
@@ -153,6 +161,7 @@ _ROWS = {
     "variants": _variants,
     "datasets": _datasets,
     "metrics": _metrics,
+    "figures": _figures,
     "parts": _parts,
     "tags": _tags,
     "plugins": _plugins,

@@ -109,12 +109,17 @@ def print_table(rows: Sequence[dict[str, Any]], wants_json: bool) -> None:
         return click.echo("none")
     table = [list(rows[0]), *([_cell(value) for value in row.values()] for row in rows)]
     widths = [max(len(line[i]) for line in table) for i in range(len(table[0]))]
-    limit = shutil.get_terminal_size().columns if sys.stdout.isatty() else 10_000
+    limit = width_of_terminal()
     for line in table:
         text = "  ".join(
             cell.ljust(width) for cell, width in zip(line, widths, strict=True)
         ).rstrip()
         click.echo(text if len(text) <= limit else text[: limit - 1] + "…")
+
+
+def width_of_terminal() -> int:
+    """Columns; where stdout is a file or a pipe, as many as anything needs."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else 10_000
 
 
 def _cell(value: Any) -> str:

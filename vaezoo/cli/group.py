@@ -66,6 +66,7 @@ def _explained(error: Exception) -> int:
 def _known_errors() -> tuple[tuple[type[Exception], ...], tuple[type[Exception], ...]]:
     """What a user can cause (exit code 2), and what a training can come to (1)."""
     from ..bench.plan import PlanError
+    from ..bench.report.report import ReportError
     from ..bench.store import StoreError
     from ..bench.suites import SuiteError
     from ..core import Unsupported
@@ -78,7 +79,8 @@ def _known_errors() -> tuple[tuple[type[Exception], ...], tuple[type[Exception],
     from ..training.settings import SettingError
 
     mistakes = (
-        PlanError, SettingError, StoreError, SuiteError, CheckpointError, Unsupported, BadData, CorruptData, MissingData, HyperparameterError,
+        PlanError, ReportError, SettingError, StoreError, SuiteError, CheckpointError, Unsupported,
+        BadData, CorruptData, MissingData, HyperparameterError,
         PluginError, SelectionError,
     )  # fmt: skip
     return mistakes, (Diverged,)

@@ -198,20 +198,20 @@ class Evaluation:
             "samples_are": "means of p(x|z)" if mean else "draws",
         }
         size = max(1, self.entries // self.data.spec.size)
-        fitted = self._fitted_sampler()
         with self.noise("samples"):
             parts = [
-                self._sample(fitted, len(x), c, mean).cpu()
+                self.draw(len(x), c, mean).cpu()
                 for x, c in pieces(self.x[: self.n_samples], self.c, size)
             ]
         return self._as_long(torch.cat(parts))
 
-    def _sample(self, fitted: Sampler | None, n: int, c: Tensor | None, mean: bool) -> Tensor:
-        """(n, *shape)."""
-        if fitted is None:
+    def draw(self, n: int, c: Tensor | None = None, mean: bool = False) -> Tensor:
+        """n draws of x, (n, *shape), the codes by the sampler; with `mean`, the means of p(x|z)."""
+        if self._fitted_sampler is None:
             return self.model.sample(n, c, mean)
-        return decode(self.model, fitted.sample(n).to(self.x), c, mean)
+        return decode(self.model, self._fitted_sampler.sample(n).to(self.x), c, mean)
 
+    @cached_property
     def _fitted_sampler(self) -> Sampler | None:
         """The sampler, fitted to a draw of q(z|x) for every training row; None for the model's own
         prior.

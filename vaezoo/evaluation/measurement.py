@@ -1,8 +1,10 @@
 """Numbers of a trained model: `evaluate(model, data)` gives a flat dict of floats, with the reasons
 of what is left out.
+
+The metrics are those of the registry, whoever brings them.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import torch
@@ -10,57 +12,48 @@ import torch
 from ..core import Model
 from ..data.data import Data
 from ..hooks import Metric
+from ..registry.registry import load
 from ..samplers import Sampler
 from .annealing import ais_log_likelihood, bdmc_gap
 from .context import Evaluation, Measured, measure
-from .metrics import (
-    classification as labels,
-    cost,
-    disentanglement,
-    imputation,
-    likelihood,
-    modes,
-    outliers,
-    reconstruction,
-    representation as latent,
-    samples as frechet,
-    sequence,
-)
+from .metrics import likelihood
 from .metrics.likelihood import elbo_of, importance_log_likelihood, quadrature_log_likelihood
 
-MODULES = (
-    likelihood,
-    reconstruction,
-    frechet,
-    latent,
-    disentanglement,
-    sequence,
-    modes,
-    outliers,
-    imputation,
-    labels,
-    cost,
-)  # each brings metrics by the hook that plugins use
+
+def known_metrics() -> list[Metric]:
+    """Every metric that is installed, ours among them, by name."""
+    return list(load().metrics.values())
 
 
 def builtin_metrics() -> list[Metric]:
-    """The metrics that come with the package, in the order of the tables."""
-    return [metric for module in MODULES for metric in module.vaezoo_metrics()]
+    """The metrics that come with the package, by name."""
+    ours = likelihood.__package__
+    return [metric for metric in known_metrics() if metric.measure.__module__.startswith(ours)]
 
 
-def controls(
-    data: Data, seed: int = 0, split: str = "test", cache: Path | None = None
-) -> dict[str, dict[str, float]]:
-    """The control rows of all tables: row -> column -> number. They depend on the data alone."""
-    parts = (
-        frechet.controls(data, seed, split, cache),
-        likelihood.controls(data, split),
-        imputation.controls(data, split),
-        data.published,
-    )
+def measured_by_sampler(chosen: Iterable[Metric], known: Iterable[Metric]) -> list[Metric]:
+    """The chosen metrics that are measured once for each sampler: those of samples, and those with
+    a column in a table that a known metric of samples describes.
+    """
+    tables = {m.table.name for m in known if m.table and m.of == "samples"}
+    return [
+        metric
+        for metric in chosen
+        if metric.of == "samples" or any(column.table in tables for column in metric.columns)
+    ]
+
+
+def controls(data: Data, metrics: Iterable[Metric] | None = None) -> dict[str, dict[str, float]]:
+    """The control rows of all tables: row -> column -> number. They depend on the data alone.
+
+    They are those of `metrics`, else of every one that is known, and what has been published.
+    """
+    chosen = known_metrics() if metrics is None else metrics
+    brought = [metric.controls(data) for metric in chosen if metric.controls]
     merged: dict[str, dict[str, float]] = {}
-    for name, numbers in (row for part in parts for row in part.items()):
-        merged.setdefault(name, {}).update(numbers)
+    for rows in (*brought, data.published):
+        for name, numbers in rows.items():
+            merged.setdefault(name, {}).update(numbers)
     return merged
 
 
@@ -80,14 +73,24 @@ def evaluate(
     """Column -> number, of one split; `.reasons` says why a column is left out, `.settings` what a
     table's header must say.
 
-    `metrics` are the built-in ones unless given; `progress` is called with a metric's name, its
+    `metrics` are all that are known unless given; `progress` is called with a metric's name, its
     number and their count.
     """
     evaluation = Evaluation(model, data, seed, split, device, importance_samples, sampler, cache)
-    return measure(evaluation, builtin_metrics() if metrics is None else metrics, progress)
+    return measure(evaluation, known_metrics() if metrics is None else metrics, progress)
 
 
 __all__ = [
-    "Evaluation", "Measured", "ais_log_likelihood", "bdmc_gap", "builtin_metrics", "controls", "elbo_of", "evaluate",
-    "importance_log_likelihood", "quadrature_log_likelihood",
-]  # fmt: skip
+    "Evaluation",
+    "Measured",
+    "ais_log_likelihood",
+    "bdmc_gap",
+    "builtin_metrics",
+    "controls",
+    "elbo_of",
+    "evaluate",
+    "importance_log_likelihood",
+    "known_metrics",
+    "measured_by_sampler",
+    "quadrature_log_likelihood",
+]

@@ -36,6 +36,7 @@ OURS = (
     "vaezoo.convolutions",
     "vaezoo.data.sources",
     "vaezoo.evaluation.metrics",
+    "vaezoo.bench.report.figures",
 )  # packages whose modules are plugins like any other
 SLOW = 2.0  # seconds of import that are worth a note
 FAILED = object()  # what a guarded call gives where it raised

@@ -1,4 +1,4 @@
-"""Every variant, part, data set and metric by name, from our own modules, installed plugins and
+"""Every variant, part, data set, metric and figure by name, from our own modules, installed plugins and
 loose files.
 
 `load()` gives the registry; a plugin that is broken is in its `problems`, and everything else is
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pluggy
 
-from ..hooks import PROJECT, Hooks, Metric, Part
+from ..hooks import PROJECT, Figure, Hooks, Metric, Part
 from ..hyperparameters import did_you_mean, hyperparameters
 from ..parts import register
 from ..samplers import PRIOR
@@ -61,6 +61,7 @@ class Registry:
     variants: dict[str, Variant] = field(default_factory=dict)
     datasets: dict[str, Dataset] = field(default_factory=dict)
     metrics: dict[str, Metric] = field(default_factory=dict)
+    figures: dict[str, Figure] = field(default_factory=dict)
     parts: dict[str, dict[str, Part]] = field(
         default_factory=lambda: {kind: {} for kind in PART_KINDS}
     )
@@ -131,7 +132,7 @@ class _Loading:
         self.manager = pluggy.PluginManager(PROJECT)
         self.manager.add_hookspecs(Hooks)
         self.found: dict[str, dict[str, tuple[Any, Plugin]]] = {
-            kind: {} for kind in ("variant", "dataset", "metric", *PART_KINDS)
+            kind: {} for kind in ("variant", "dataset", "metric", "figure", *PART_KINDS)
         }
         self.plugins: list[Plugin] = []
         for source in sources(plugins_dir, self.guard):
@@ -203,6 +204,9 @@ class _Loading:
 
     def _keep(self, source: Source, plugin: Plugin, kind: str, name: str, thing: Any) -> None:
         there = self.found[kind].get(name)
+        clash = self._clash(thing) if kind == "metric" and there is None else ""
+        if clash:
+            return self.guard.report(source, f"the metric {name!r} is left out: {clash}")
         if there is None and not (kind == "variant" and name in RESERVED):
             self.found[kind][name] = thing, plugin
             if kind in NAMED:  # a spec names these in text
@@ -214,6 +218,15 @@ class _Loading:
                 source,
                 f"the {kind} {name!r} is already brought by {there[1].file}; this one is left out",
             )
+
+    def _clash(self, metric: Metric) -> str:
+        """The column of this metric that another one brings, and by whom; "" for none."""
+        for other, plugin in self.found["metric"].values():
+            for column in sorted(
+                {c.name for c in other.columns} & {c.name for c in metric.columns}
+            ):
+                return f"the column {column!r} is brought by the metric {other.name!r} of {plugin.file}"
+        return ""
 
     def _registry(self, plugins_dir: Path | None) -> Registry:
         parts = {
@@ -238,10 +251,12 @@ class _Loading:
         for name, (function, plugin) in sorted(self.found["dataset"].items()):
             datasets[name] = _dataset(name, function, plugin, other)
         metrics = {n: m for n, (m, _) in sorted(self.found["metric"].items())}
+        figures = {n: f for n, (f, _) in sorted(self.found["figure"].items())}
         return Registry(
             dict(sorted(variants.items())),
             datasets,
             metrics,
+            figures,
             parts,
             _samplers(parts["sampler"], hashes),
             tuple(self.plugins),
@@ -316,6 +331,12 @@ def _metric_key(thing: Any) -> tuple[str, str]:
     return "metric", thing.name
 
 
+def _figure_key(thing: Any) -> tuple[str, str]:
+    if not isinstance(thing, Figure):
+        raise TypeError(f"a figure is a Figure of vaezoo.hooks, not {thing!r}")
+    return "figure", thing.name
+
+
 def _part_key(thing: Any) -> tuple[str, str]:
     if not isinstance(thing, Part):
         raise TypeError(f"a part is a Part, not {thing!r}")
@@ -329,6 +350,7 @@ _KEYS: dict[str, Callable[[Any], tuple[str, str]]] = {
     "vaezoo_parts": _part_key,
     "vaezoo_datasets": _dataset_key,
     "vaezoo_metrics": _metric_key,
+    "vaezoo_figures": _figure_key,
 }
 
 __all__ = [

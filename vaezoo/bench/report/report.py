@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from ..store import Store
+from .printed import as_markdown, as_tex
 from .rows import Row, rows_of
-from .tables import Table, as_csv, as_markdown, as_tex, tables_of
+from .tables import ResultTable, as_csv, tables_of
 
 WRITERS = {"csv": as_csv, "md": as_markdown, "tex": as_tex}
 
@@ -17,8 +18,11 @@ class ReportError(ValueError):
     """There is nothing to report."""
 
 
-def report(out: Path | str, *, figures: bool = True) -> list[Table]:
-    """Writes every table and figure of the run in `out`, and returns the tables.
+def report(
+    out: Path | str, *, figures: bool = True, plugins_dir: Path | str | None = None
+) -> list[ResultTable]:
+    """Writes every table and figure of the run in `out`, and returns the tables; figures are those
+    of the registry, the loose files of `plugins_dir` too.
 
     Raises: StoreError where the folder cannot be written, ReportError where there are no trials.
     """
@@ -28,13 +32,14 @@ def report(out: Path | str, *, figures: bool = True) -> list[Table]:
         for suffix, write in WRITERS.items():
             store.write(f"{table.name}.{suffix}", write(table))
     if figures:
-        from .figures import draw_all
+        from ...registry.registry import load
+        from .drawing import draw_all
 
-        draw_all(list(tables[0].rows), store)
+        draw_all(tables[0].rows, store, load(plugins_dir).figures.values())
     return tables
 
 
-def read_tables(out: Path | str) -> list[Table]:
+def read_tables(out: Path | str) -> list[ResultTable]:
     """The tables of the run in `out`, without writing anything.
 
     Raises: ReportError for a folder without trials.

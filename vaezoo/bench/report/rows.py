@@ -62,19 +62,22 @@ class Row:
         reasons = [trial.get("reasons", {}).get(column, "") for trial in self.done]
         return next((reason for reason in reasons if reason), "")
 
-    @property
-    def likelihood_is(self) -> str:
-        """What its log p(x) is given, such as "given the label"; "" where it is that of x alone, as
-        other rows' is.
+    def setting(self, name: str) -> Any:
+        """What the evaluation says of itself under this name, in the first seed that does; else
+        "".
         """
-        return next(
-            (
-                trial["settings"]["likelihood_is"]
-                for trial in self.done
-                if "likelihood_is" in trial["settings"]
-            ),
-            "",
-        )
+        known = [trial["settings"] for trial in self.done if name in trial["settings"]]
+        return known[0][name] if known else ""
+
+    @property
+    def seeds(self) -> list[int]:
+        """The seeds that are done."""
+        return [seed_of(trial) for trial in self.done]
+
+    @property
+    def is_own_prior(self) -> bool:
+        """Whether the codes of its samples come from the model's own prior."""
+        return self.sampler == PRIOR
 
     @property
     def sampler_in_words(self) -> str:

@@ -88,15 +88,20 @@ def moderated_t(differences: Sequence[Sequence[float]]) -> list[float]:
     needs two differences at least, which are not all equal.
     """
     rows = [np.asarray(d, float) for d in differences]
-    df = np.array([len(d) - 1.0 for d in rows])
+    mean = np.array([d.mean() for d in rows])
     s2 = np.array([d.var(ddof=1) for d in rows])
+    df = np.array([len(d) - 1.0 for d in rows])
+
+    # d₀ and s₀²: what the log variances of all rows have in common
     e = np.log(s2) - special.digamma(df / 2) + np.log(df / 2)
     excess = e.var(ddof=1) - special.polygamma(1, df / 2).mean()
     prior_df = 2 * _inverse_trigamma(excess) if excess > 1e-6 else 1e6
     prior_s2 = math.exp(e.mean() + special.digamma(prior_df / 2) - math.log(prior_df / 2))
+
     shrunk = (prior_df * prior_s2 + df * s2) / (prior_df + df)
-    t = np.array([d.mean() for d in rows]) / np.sqrt(shrunk / (df + 1))
-    return [float(p) for p in np.asarray(2 * stats.t.sf(np.abs(t), prior_df + df))]
+    t = mean / np.sqrt(shrunk / (df + 1))
+    p = np.asarray(2 * stats.t.sf(np.abs(t), prior_df + df))
+    return [float(one) for one in p]
 
 
 def _inverse_trigamma(value: float) -> float:
@@ -137,22 +142,32 @@ def best_rows(samples: Mapping[str, Sample], better: str) -> Best:
     known = {row: sample for row, sample in samples.items() if sample}
     if not known or not better:
         return Best(frozenset(), "none")
-    sign = 1.0 if better == "lower" else -1.0
-    best = min(known, key=lambda row: (sign * interval(list(known[row].values())).mean, row))
+    best = _best_mean(known, better)
+    ties = {row for row, sample in known.items() if dict(sample) == dict(known[best])}
     gaps = {row: _gaps(sample, known[best]) for row, sample in known.items() if row != best}
     tested = {row: gap for row, gap in gaps.items() if len(gap) > 1}
-    ties = {best} | {row for row, sample in known.items() if dict(sample) == dict(known[best])}
     if not tested:
         return Best(frozenset(ties), "none")
-    rule = (
-        "permutation" if smallest_p(min(map(len, tested.values()))) * len(tested) <= ALPHA else "t"
-    )
-    if rule == "t" and sum(_varies(gap) for gap in tested.values()) >= MANY:
-        rule = "moderated"
+
+    rule = _rule(list(tested.values()))
     adjusted = holm(_p_values(list(tested.values()), rule))
-    return Best(
-        frozenset(ties | {row for row, p in zip(tested, adjusted, strict=True) if p > ALPHA}), rule
-    )
+    not_worse = {row for row, p in zip(tested, adjusted, strict=True) if p > ALPHA}
+    return Best(frozenset(ties | not_worse), rule)
+
+
+def _best_mean(samples: Mapping[str, Sample], better: str) -> str:
+    """The row with the best mean, of equal ones the first by name."""
+    sign = 1.0 if better == "lower" else -1.0
+    means = {row: interval(list(sample.values())).mean for row, sample in samples.items()}
+    return min(samples, key=lambda row: (sign * means[row], row))
+
+
+def _rule(gaps: Sequence[Sequence[float]]) -> str:
+    """The test that has the power to tell these rows from the best."""
+    fewest = min(map(len, gaps))
+    if smallest_p(fewest) * len(gaps) <= ALPHA:
+        return "permutation"
+    return "moderated" if sum(_varies(gap) for gap in gaps) >= MANY else "t"
 
 
 def _p_values(gaps: Sequence[Sequence[float]], rule: str) -> list[float]:
@@ -179,6 +194,7 @@ class Difference:
     n: int
     p: float
     test: str
+    largest: float  # of any seed, without its sign
 
     @property
     def verdict(self) -> str:
@@ -194,16 +210,13 @@ def difference(a: Sample, b: Sample) -> Difference:
     """a - b, paired by seed: by permutation where it can reach α, else by t."""
     gaps = _gaps(a, b)
     found = interval(gaps)
+    largest = max(map(abs, gaps), default=math.nan)
     if len(gaps) < 2:
-        return Difference(found.mean, found.ci95, found.n, math.nan, "none")
-    exact = smallest_p(len(gaps)) <= ALPHA
-    return Difference(
-        found.mean,
-        found.ci95,
-        found.n,
-        (paired_permutation if exact else paired_t)(gaps),
-        "permutation" if exact else "t",
-    )
+        return Difference(found.mean, found.ci95, found.n, math.nan, "none", largest)
+    is_exact = smallest_p(len(gaps)) <= ALPHA
+    p = paired_permutation(gaps) if is_exact else paired_t(gaps)
+    test = "permutation" if is_exact else "t"
+    return Difference(found.mean, found.ci95, found.n, p, test, largest)
 
 
 def mean_ranks(scores: Mapping[str, Mapping[str, float]], better: str) -> dict[str, float]:

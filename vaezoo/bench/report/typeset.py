@@ -10,6 +10,8 @@ TEX = {
     "²": r"$^2$", "σ": r"$\sigma$", "×": r"$\times$", "−": "$-$", "Σ": r"$\Sigma$",
 }  # fmt: skip
 
+PROSE = 120  # columns that a line of text may have
+
 
 @dataclass(frozen=True)
 class Grid:
@@ -45,10 +47,7 @@ def grid_markdown(grid: Grid) -> str:
     def line(cells: Sequence[str]) -> str:
         return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
-    body = [
-        [_strong(cell, (i, j) in grid.bold, "**{}**") for j, cell in enumerate(row)]
-        for i, row in enumerate(grid.body)
-    ]
+    body = _marked(grid, "**{}**")
     rule = "|" + "|".join(["---", *(["---:"] * (len(grid.head) - 1))]) + "|"
     parts = [
         f"## {grid.title}",
@@ -61,10 +60,7 @@ def grid_markdown(grid: Grid) -> str:
 
 def grid_tex(grid: Grid, label: str) -> str:
     """A booktabs table of an escaped grid."""
-    body = [
-        [_strong(cell, (i, j) in grid.bold, r"\textbf{{{}}}") for j, cell in enumerate(row)]
-        for i, row in enumerate(grid.body)
-    ]
+    body = _marked(grid, r"\textbf{{{}}}")
     lines = [
         r"% needs \usepackage{booktabs}",
         r"\begin{table}",
@@ -85,37 +81,24 @@ def grid_tex(grid: Grid, label: str) -> str:
 
 
 def grid_text(grid: Grid, width: int = 120, wide: bool = False) -> str:
-    """Aligned columns, "*" behind a bold cell; with `wide`, columns that do not fit are left out
+    """Aligned columns, "*" after a bold cell; with `wide`, columns that do not fit are left out
     and named.
     """
-    body = [
-        [_strong(cell, (i, j) in grid.bold, "{}*") for j, cell in enumerate(row)]
-        for i, row in enumerate(grid.body)
-    ]
+    body = _marked(grid, "{}*")
     table = [_wrapped(row, width) for row in [list(grid.head), *body]]
     widths = [max(len(row[j]) for row in table) for j in range(len(grid.head))]
     fit = _fitting(widths, width) if wide else len(widths)
     lines = [_aligned(row[:fit], widths).rstrip()[:width] for row in table]
-    left_out = (
-        [f"not shown for want of room: {', '.join(grid.head[fit:])}"] if fit < len(widths) else []
-    )
     rule = "-" * min(width, max(map(len, lines)))
-    notes = [
-        *left_out,
-        *(["* not significantly worse than the best"] if grid.bold else []),
-        *_numbered(grid),
-    ]
-    return "\n".join(
-        [
-            grid.title,
-            rule,
-            lines[0],
-            rule,
-            *lines[1:],
-            rule,
-            *(_folded(note, width) for note in notes),
-        ]
-    )
+    notes = []
+    if fit < len(widths):
+        notes.append(f"not shown for want of room: {', '.join(grid.head[fit:])}")
+    if grid.bold:
+        notes.append("* not significantly worse than the best")
+    notes += [grid.caption] if grid.caption else []
+    notes += _numbered(grid)
+    folded = [_folded(note, min(width, PROSE)) for note in notes]
+    return "\n".join([grid.title, rule, lines[0], rule, *lines[1:], rule, *folded])
 
 
 def _wrapped(row: Sequence[str], width: int) -> list[str]:
@@ -150,8 +133,12 @@ def _numbered(grid: Grid) -> list[str]:
     return [f"[{i}] {note}" for i, note in enumerate(grid.notes, 1)]
 
 
-def _strong(cell: str, is_bold: bool, pattern: str) -> str:
-    return pattern.format(cell) if is_bold else cell
+def _marked(grid: Grid, pattern: str) -> list[list[str]]:
+    """The body, its bold cells put into the pattern."""
+    body = [list(row) for row in grid.body]
+    for i, j in grid.bold:
+        body[i][j] = pattern.format(body[i][j])
+    return body
 
 
 def _slug(title: str) -> str:

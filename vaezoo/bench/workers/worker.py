@@ -29,7 +29,6 @@ from ...training.budget import Budget, Diverged, EpochLog
 from ...training.training import fit
 from ..store import PID, PROGRESS, Json, Store, is_full, to_json
 
-SAMPLES = "fid"  # the table that has a row for each sampler
 OUT_OF_MEMORY = (
     "out of memory",
     "can't allocate memory",
@@ -88,7 +87,7 @@ def warm(source: Json, trial: Json) -> Json:
         data = _data_of_trial(source, trial)
         from ...evaluation.measurement import controls
 
-        return {"controls": controls(data, seed=0)}
+        return {"controls": controls(data, _registry(source).metrics.values())}
     except Exception as error:
         return {"error": one_line(error)}
 
@@ -152,7 +151,7 @@ def _trained(source: Json, trial: Json, folder: Path) -> Json:
         model, data, seed=trial["seed"], budget=budget, report=_Reporter(folder), device=device
     )
     _note(folder, stage="evaluation")
-    measured, columns = _measured(source, trial, model, data)
+    measured, described = _measured(source, trial, model, data)
     samplers = _measured_by_sampler(source, trial, model, data)
     from ...training.checkpoint import save
     from .material import save_material
@@ -165,17 +164,17 @@ def _trained(source: Json, trial: Json, folder: Path) -> Json:
         "reasons": dict(measured.reasons),
         "settings": dict(measured.settings),
         "evaluation_seconds": dict(measured.seconds),
-        "columns": columns,
         "samplers": samplers,
         "prior": own_prior(model),
         "best_epoch": history.best_epoch,
         "epochs": len(history.rows),
-    }
+    } | described
 
 
-def _measured(source: Json, trial: Json, model: Model, data: Data) -> tuple[Any, list[Json]]:
-    """What the metrics say, and their columns."""
+def _measured(source: Json, trial: Json, model: Model, data: Data) -> tuple[Any, Json]:
+    """What the metrics say, and what they say of themselves."""
     from ...evaluation.context import Evaluation, measure
+    from ..report.catalogue import described
 
     metrics = _metrics(source, trial)
     evaluation = Evaluation(
@@ -188,7 +187,7 @@ def _measured(source: Json, trial: Json, model: Model, data: Data) -> tuple[Any,
     measured = measure(
         evaluation, metrics, lambda name, i, n: _note(Path(os.environ["VAEZOO_TRIAL"]), stage=name)
     )
-    return measured, [asdict(column) for metric in metrics for column in metric.columns]
+    return measured, described(metrics)
 
 
 def _measured_by_sampler(source: Json, trial: Json, model: Model, data: Data) -> Json:
@@ -196,14 +195,12 @@ def _measured_by_sampler(source: Json, trial: Json, model: Model, data: Data) ->
     trained model.
     """
     from ...evaluation.context import Evaluation, measure
+    from ...evaluation.measurement import measured_by_sampler
 
     known = _registry(source).samplers
     found = {}
-    metrics = [
-        metric
-        for metric in _metrics(source, trial)
-        if any(column.table == SAMPLES for column in metric.columns)
-    ]
+    every = _registry(source).metrics.values()
+    metrics = measured_by_sampler(_metrics(source, trial), every)
     for chosen in (one for one in trial["samplers"] if one["name"] != PRIOR):
         sampler = partial(known[chosen["name"]], data.spec, chosen["hyperparameters"])
         measured = measure(

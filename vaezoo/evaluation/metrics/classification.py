@@ -2,15 +2,15 @@
 
 from collections.abc import Mapping
 
-from ...hooks import Column, Metric, hookimpl
+from ...core import Unsupported
+from ...hooks import Column, Metric, Table, hookimpl
 from ..context import Evaluation
 
 
 def accuracy(evaluation: Evaluation) -> Mapping[str, float]:
     """The share of rows whose most probable class is their label."""
     if not evaluation.data.labels:
-        evaluation.say("accuracy", "the data has no labels")
-        return {}
+        raise Unsupported("the data has no labels")
     y = evaluation.data.labels[evaluation.split].to(evaluation.device).split(1000)
     right = [
         evaluation.model.classify(x).argmax(-1) == own
@@ -21,4 +21,5 @@ def accuracy(evaluation: Evaluation) -> Mapping[str, float]:
 
 @hookimpl
 def vaezoo_metrics() -> list[Metric]:
-    return [Metric("accuracy", (Column("accuracy", "", "higher", "labels", 3),), accuracy)]
+    columns = (Column("accuracy", "", "higher", digits=3, panel=True),)
+    return [Metric("accuracy", columns, accuracy, Table("labels"))]

@@ -7,11 +7,13 @@ arXiv:1811.12359). 1 is best.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...hooks import Column, Metric, hookimpl
+from ...core import Unsupported
+from ...hooks import Column, Metric, Table, hookimpl
 from ..context import Evaluation
 
 Floats = NDArray[np.float64]
@@ -78,29 +80,33 @@ def dci(codes: Floats, factors: Ints, seed: int) -> dict[str, float]:
 
     Informativeness is the accuracy on a fifth of the rows that the forests did not see.
     """
-    from sklearn.ensemble import RandomForestClassifier
-
-    cut = len(codes) * 4 // 5
+    n_fitted = len(codes) * 4 // 5
     order = np.random.default_rng(seed).permutation(len(codes))
-    seen = order[:cut]
-    held = order[cut:]
-    forests = [
-        RandomForestClassifier(TREES, max_features=None, random_state=seed).fit(
-            codes[seen], f[seen]
-        )
-        for f in factors.T
-    ]
-    weight = np.stack([forest.feature_importances_ for forest in forests], 1)  # (D, F)
+    fitted = order[:n_fitted]
+    held = order[n_fitted:]
+    forests = [_forest(codes[fitted], factor[fitted], seed) for factor in factors.T]
     accuracy = [
-        forest.score(codes[held], f[held]) for forest, f in zip(forests, factors.T, strict=True)
+        forest.score(codes[held], factor[held])
+        for forest, factor in zip(forests, factors.T, strict=True)
     ]
-    by_unit = _peaked(weight)
-    by_factor = _peaked(weight.T)
+
+    # rows of `weight` are units, columns are factors
+    weight = np.stack([forest.feature_importances_ for forest in forests], 1)  # (D, F)
+    total = max(weight.sum(), 1e-12)
+    by_unit = _peaked(weight) * weight.sum(1)
+    by_factor = _peaked(weight.T) * weight.sum(0)
     return {
-        "dci_disentanglement": float((by_unit * weight.sum(1)).sum() / max(weight.sum(), 1e-12)),
-        "dci_completeness": float((by_factor * weight.sum(0)).sum() / max(weight.sum(), 1e-12)),
+        "dci_disentanglement": float(by_unit.sum() / total),
+        "dci_completeness": float(by_factor.sum() / total),
         "dci_informativeness": float(np.mean(accuracy)),
     }
+
+
+def _forest(codes: Floats, factor: Ints, seed: int) -> Any:
+    from sklearn.ensemble import RandomForestClassifier
+
+    forest = RandomForestClassifier(TREES, max_features=None, random_state=seed)
+    return forest.fit(codes, factor)
 
 
 def _peaked(weight: Floats) -> Floats:
@@ -119,27 +125,33 @@ def factor_vae_score(codes: Floats, factors: Ints, seed: int) -> float:
     the other half are judged."""
     scale = codes.std(0)
     alive = scale > DEAD * max(scale.max(), 1e-12)
+    n_factors = factors.shape[1]
     if not alive.any():
-        return 1 / factors.shape[1]
+        return 1 / n_factors
     z = codes[:, alive] / scale[alive]
     rng = np.random.default_rng(seed)
-    votes = np.zeros((2, z.shape[1], factors.shape[1]))
+
+    # votes[half, unit, factor]: groups of this half in which the factor is fixed and the unit
+    # varies least
+    votes = np.zeros((2, z.shape[1], n_factors))
     for i in range(GROUPS):
-        k = i // 2 % factors.shape[1]
-        rows = np.flatnonzero(factors[:, k] == rng.choice(factors[:, k]))
-        votes[i % 2, z[rng.choice(rows, GROUP)].var(0).argmin(), k] += 1
-    return float(votes[1][np.arange(z.shape[1]), votes[0].argmax(1)].sum() / votes[1].sum())
+        half = i % 2
+        factor = i // 2 % n_factors
+        value = rng.choice(factors[:, factor])
+        rows = np.flatnonzero(factors[:, factor] == value)
+        group = z[rng.choice(rows, GROUP)]
+        votes[half, group.var(0).argmin(), factor] += 1
+
+    elected = votes[0].argmax(1)  # the factor of each unit
+    right = votes[1][np.arange(z.shape[1]), elected]
+    return float(right.sum() / votes[1].sum())
 
 
 def disentanglement(evaluation: Evaluation) -> Mapping[str, float]:
     """MIG, SAP, modularity, DCI and the FactorVAE score of the codes against the true factors."""
-    reason = "" if evaluation.data.factors else "the data has no known factors"
-    codes = None if reason else evaluation.codes("train")
-    if reason or codes is None:
-        for column in COLUMNS:
-            evaluation.say(column.name, reason)
-        return {}
-    z = codes.flat.double().numpy()
+    if not evaluation.data.factors:
+        raise Unsupported("the data has no known factors")
+    z = evaluation.codes("train").flat.double().numpy()
     factors = evaluation.data.factors["train"][: len(z)].numpy()
     evaluation.settings |= {
         "bins": BINS,
@@ -154,20 +166,18 @@ def disentanglement(evaluation: Evaluation) -> Mapping[str, float]:
     return scores | dci(z, factors, seed) | {"factor_vae_score": factor_vae_score(z, factors, seed)}
 
 
-COLUMNS = tuple(
-    Column(name, "", "higher", "disentanglement", 3)
-    for name in (
-        "mig",
-        "sap",
-        "modularity",
-        "dci_disentanglement",
-        "dci_completeness",
-        "dci_informativeness",
-        "factor_vae_score",
-    )
+NAMES = (
+    "mig",
+    "sap",
+    "modularity",
+    "dci_disentanglement",
+    "dci_completeness",
+    "dci_informativeness",
+    "factor_vae_score",
 )
 
 
 @hookimpl
 def vaezoo_metrics() -> list[Metric]:
-    return [Metric("disentanglement", COLUMNS, disentanglement)]
+    columns = tuple(Column(name, "", "higher", digits=3) for name in NAMES)
+    return [Metric("disentanglement", columns, disentanglement, Table("disentanglement"))]

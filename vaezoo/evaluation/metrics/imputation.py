@@ -11,10 +11,10 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from ...core import Model
+from ...core import Model, Unsupported
 from ...data.data import Data
 from ...distributions import to_length
-from ...hooks import Column, Metric, hookimpl
+from ...hooks import Column, Metric, Table, hookimpl
 from ..context import Evaluation
 from ..pieces import pieces
 
@@ -59,8 +59,7 @@ def imputation(evaluation: Evaluation) -> Mapping[str, float]:
     """The error of imputed entries, root mean square, on the first 1,000 rows."""
     reason = why_not(evaluation.data, evaluation.split)
     if reason:
-        evaluation.say("imputation_rmse", reason)
-        return {}
+        raise Unsupported(reason)
     x = evaluation.x[:ROWS]
     truth = evaluation.data.truth[evaluation.split][:ROWS].to(evaluation.device)
     return {"imputation_rmse": error(impute(evaluation.model, x, evaluation.c), x, truth)}
@@ -74,25 +73,23 @@ def controls(data: Data, split: str = "test") -> dict[str, dict[str, float]]:
         return {}
     from sklearn.impute import KNNImputer, SimpleImputer
 
-    train, x, truth = (
-        t.flatten(1)
-        for t in (data.train[: 2 * ROWS], data.split(split)[:ROWS], data.truth[split][:ROWS])
-    )
-    made = {
+    train = data.train[: 2 * ROWS].flatten(1)
+    x = data.split(split)[:ROWS].flatten(1)
+    truth = data.truth[split][:ROWS].flatten(1)
+    imputers = {
         "means of the entries": SimpleImputer(keep_empty_features=True),
         f"{NEIGHBOURS} nearest neighbours": KNNImputer(
             n_neighbors=NEIGHBOURS, keep_empty_features=True
         ),
     }
-    filled = {
-        name: torch.from_numpy(how.fit(train.numpy()).transform(x.numpy()))
-        for name, how in made.items()
-    }
-    return {name: {"imputation_rmse": error(values, x, truth)} for name, values in filled.items()}
+    rows = {}
+    for name, imputer in imputers.items():
+        filled = torch.from_numpy(imputer.fit(train.numpy()).transform(x.numpy()))
+        rows[name] = {"imputation_rmse": error(filled, x, truth)}
+    return rows
 
 
 @hookimpl
 def vaezoo_metrics() -> list[Metric]:
-    return [
-        Metric("imputation", (Column("imputation_rmse", "", "lower", "imputation", 4),), imputation)
-    ]
+    columns = (Column("imputation_rmse", "", "lower", digits=4, panel=True, panel_controls=True),)
+    return [Metric("imputation", columns, imputation, Table("imputation"), controls=controls)]

@@ -7,13 +7,14 @@ elbo = -(reconstruction_nll + kl). All columns come from the same draws of q(z|x
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from ...core import Model
+from ...core import Model, Unsupported
 from ...data.data import Data
-from ...hooks import Column, Metric, hookimpl
+from ...hooks import Column, Metric, Table, hookimpl
 from ...networks import step_mask
 from ..baselines import independent_log_p
 from ..context import Evaluation
@@ -96,10 +97,9 @@ def likelihood(evaluation: Evaluation) -> Mapping[str, float]:
     """The bound, its two halves, and the log-likelihood by importance sampling with K draws (Burda
     2016).
     """
-    for column in ("elbo", "nll", "kl"):
-        if evaluation.no_density:
-            evaluation.say(column, evaluation.no_density)
     if evaluation.no_density:
+        for column in ("elbo", "nll", "kl"):
+            evaluation.say(column, evaluation.no_density)
         return _reconstruction_only(evaluation)
     k = draws_for(evaluation)
     evaluation.settings["importance_samples"] = k
@@ -187,8 +187,7 @@ def active_units(evaluation: Evaluation) -> Mapping[str, float]:
     """
     codes = evaluation.codes()
     if codes.is_discrete:
-        evaluation.say("active_units", "a discrete latent has no mean")
-        return {}
+        raise Unsupported("a discrete latent has no mean")
     variance = codes.units.double().var(0, correction=0)
     return {"active_units": float((variance > 0.01).sum())}
 
@@ -211,21 +210,21 @@ def quadrature_log_likelihood(
 
 @hookimpl
 def vaezoo_metrics() -> list[Metric]:
+    nats_per_step = partial(Column, unit="nats per step", digits=3)
+    columns = (
+        Column("elbo", "nats", "higher", lead=1, panel=True),
+        Column("nll", "nats", "lower", lead=2, panel=True),
+        Column("kl", "nats", "", lead=3, panel=True),
+        Column("reconstruction_nll", "nats", "lower", lead=4),
+        nats_per_step("elbo_per_step", better="higher"),
+        nats_per_step("elbo_mean_per_step", better="higher"),
+        nats_per_step("nll_per_step", better="lower", panel=True),
+        nats_per_step("nll_mean_per_step", better="lower"),
+        Column("bits_per_dim", "bits/dim", "lower", digits=3),
+    )
+    table = Table("elbo", "Likelihood", order=1, always=True, apart="likelihood_is")
+    units = (Column("active_units", "", "", "elbo", digits=1, lead=5, panel=True),)
     return [
-        Metric(
-            "likelihood",
-            (
-                Column("elbo", "nats", "higher"),
-                Column("nll", "nats", "lower"),
-                Column("kl", "nats", ""),
-                Column("reconstruction_nll", "nats", "lower"),
-                Column("elbo_per_step", "nats per step", "higher", digits=3),
-                Column("elbo_mean_per_step", "nats per step", "higher", digits=3),
-                Column("nll_per_step", "nats per step", "lower", digits=3),
-                Column("nll_mean_per_step", "nats per step", "lower", digits=3),
-                Column("bits_per_dim", "bits/dim", "lower", digits=3),
-            ),
-            likelihood,
-        ),
-        Metric("active_units", (Column("active_units", "", "", digits=1),), active_units),
+        Metric("likelihood", columns, likelihood, table, controls=controls),
+        Metric("active_units", units, active_units),
     ]

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ...core import Unsupported
-from ...hooks import Column, Metric, hookimpl
+from ...hooks import Column, Metric, Table, hookimpl
 from ..context import Evaluation
 
 NONE = -1  # the mode of a draw that is near no mode
@@ -36,13 +36,13 @@ def modes(evaluation: Evaluation) -> Mapping[str, float]:
 
 
 def _drawn(evaluation: Evaluation, n: int, most: int = 1000) -> Tensor:
-    """n draws of p(x) on the CPU, conditions from the split where there are any."""
+    """n draws of x on the CPU, conditions from the split where there are any."""
     c = evaluation.c
     parts = []
     for start in range(0, n, most):
         rows = min(most, n - start)
         given = None if c is None else c[torch.randint(len(c), (rows,))]
-        parts.append(evaluation.model.sample(rows, given).cpu())
+        parts.append(evaluation.draw(rows, given).cpu())
     return torch.cat(parts)
 
 
@@ -57,8 +57,8 @@ def divergence(counts: Tensor) -> float:
 @hookimpl
 def vaezoo_metrics() -> list[Metric]:
     columns = (
-        Column("modes_found", "", "higher", "modes", 1),
-        Column("mode_kl", "nats", "lower", "modes", 3),
-        Column("high_quality", "", "higher", "modes", 3),
+        Column("modes_found", "", "higher", digits=1, panel=True),
+        Column("mode_kl", "nats", "lower", digits=3, panel=True),
+        Column("high_quality", "", "higher", digits=3),
     )
-    return [Metric("modes", columns, modes)]
+    return [Metric("modes", columns, modes, Table("modes"), of="samples")]

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from ...core import Model, Unsupported
 from ...data.data import Data
 from ...data.sources.sprites import FACTORS, render
-from ...hooks import Column, Metric, hookimpl
+from ...hooks import Column, Metric, Table, hookimpl
 from ...likelihoods import head
 from ..baselines import CONTROLS
 from ..context import Evaluation
@@ -181,10 +181,6 @@ def _by_weights(
 
 @hookimpl
 def vaezoo_metrics() -> list[Metric]:
-    return [
-        Metric(
-            "outliers",
-            tuple(Column(name, "", "higher", "outliers", 3) for name in COLUMNS),
-            outliers,
-        )
-    ]
+    columns = tuple(Column(name, "", "higher", digits=3) for name in COLUMNS)
+    table = Table("outliers", "Outliers (area under the ROC curve)", says="auroc_")
+    return [Metric("outliers", columns, outliers, table)]

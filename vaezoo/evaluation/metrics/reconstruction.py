@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ...hooks import Column, Metric, hookimpl
+from ...hooks import Column, Metric, Table, hookimpl
 from ..context import Evaluation
 
 WINDOW = 11
@@ -81,8 +81,9 @@ def reconstruction(evaluation: Evaluation) -> Mapping[str, float]:
 @hookimpl
 def vaezoo_metrics() -> list[Metric]:
     columns = (
-        Column("mse", "", "lower", "reconstruction", 4),
-        Column("psnr", "dB", "higher", "reconstruction"),
-        Column("ssim", "", "higher", "reconstruction", 3),
+        Column("mse", "", "lower", digits=4, lead=1, panel=True),
+        Column("psnr", "dB", "higher", lead=2),
+        Column("ssim", "", "higher", digits=3, lead=3),
     )
-    return [Metric("reconstruction", columns, reconstruction)]
+    table = Table("reconstruction", order=2, always=True)
+    return [Metric("reconstruction", columns, reconstruction, table)]

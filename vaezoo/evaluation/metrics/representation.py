@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from ...core import Latent
+from ...core import Latent, Unsupported
 from ...distributions import Drawable
-from ...hooks import Column, Metric, hookimpl
+from ...hooks import Column, Metric, Table, hookimpl
 from ..context import Evaluation
 
 ROWS = 2000  # rows of which every pair is looked at
@@ -27,9 +27,7 @@ def aggregate(evaluation: Evaluation) -> Mapping[str, float]:
     """
     reason = _no_aggregate(evaluation)
     if reason:
-        for column in ("mutual_information", "kl_aggregate"):
-            evaluation.say(column, reason)
-        return {}
+        raise Unsupported(reason)
     n = min(ROWS, len(evaluation.x))
     trace = evaluation.model.infer(
         evaluation.x[:n], None if evaluation.c is None else evaluation.c[:n]
@@ -87,12 +85,10 @@ def probes(evaluation: Evaluation) -> Mapping[str, float]:
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    reason = "the data has no labels" if not evaluation.data.labels else ""
-    reason = reason or ("the codes are made with the label" if evaluation.is_conditional else "")
-    if reason:
-        for column in ("linear_probe", "knn"):
-            evaluation.say(column, reason)
-        return {}
+    if not evaluation.data.labels:
+        raise Unsupported("the data has no labels")
+    if evaluation.is_conditional:
+        raise Unsupported("the codes are made with the label")
     fitted = evaluation.codes("train").flat
     tested = evaluation.codes().flat
     y = evaluation.data.labels["train"][: len(fitted)].cpu().numpy()
@@ -101,33 +97,25 @@ def probes(evaluation: Evaluation) -> Mapping[str, float]:
         "linear_probe": LogisticRegression(max_iter=200),
         "knn": KNeighborsClassifier(NEIGHBOURS),
     }
-    return {
-        name: float(
-            make_pipeline(StandardScaler(), judge)
-            .fit(fitted.numpy(), y)
-            .score(tested.numpy(), y_test)
-        )
-        for name, judge in judges.items()
-    }
+    scores = {}
+    for name, judge in judges.items():
+        classifier = make_pipeline(StandardScaler(), judge).fit(fitted.numpy(), y)
+        scores[name] = float(classifier.score(tested.numpy(), y_test))
+    return scores
 
 
 @hookimpl
 def vaezoo_metrics() -> list[Metric]:
+    of_densities = (
+        Column("mutual_information", "nats", ""),
+        Column("kl_aggregate", "nats", "lower"),
+    )
+    of_labels = (
+        Column("linear_probe", "", "higher", digits=3),
+        Column("knn", "", "higher", digits=3),
+    )
+    table = Table("representation")
     return [
-        Metric(
-            "aggregate",
-            (
-                Column("mutual_information", "nats", "", "representation"),
-                Column("kl_aggregate", "nats", "lower", "representation"),
-            ),
-            aggregate,
-        ),
-        Metric(
-            "probes",
-            (
-                Column("linear_probe", "", "higher", "representation", 3),
-                Column("knn", "", "higher", "representation", 3),
-            ),
-            probes,
-        ),
+        Metric("aggregate", of_densities, aggregate, table),
+        Metric("probes", of_labels, probes, table),
     ]

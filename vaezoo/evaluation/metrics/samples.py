@@ -11,8 +11,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ...core import Unsupported
 from ...data.data import Data
-from ...hooks import Column, Metric, hookimpl
+from ...hooks import EXTRACTOR, Column, Metric, Table, hookimpl
 from ..baselines import CONTROLS
 from ..context import Evaluation
 from ..distances import NEIGHBOURS, frechet, kernel_distance, neighbourhoods
@@ -36,16 +37,13 @@ def samples(evaluation: Evaluation) -> Mapping[str, float]:
     """Fréchet and kernel distance, precision, recall, density and coverage of samples against the
     split.
     """
-    columns = ("fid", "fid_random", "kid", "kid_se", "precision", "recall", "density", "coverage")
     reason = _cannot(evaluation)
     if reason:
-        for column in columns:
-            evaluation.say(column, reason)
-        return {}
+        raise Unsupported(reason)
     extractor = evaluation.extractor
     evaluation.settings |= {
         "extractor": extractor.words,
-        "extractor_sha256": extractor.hash,
+        EXTRACTOR: extractor.hash,
         "features": extractor.real(evaluation.split).shape[1],
         "neighbours": NEIGHBOURS,
     }
@@ -99,13 +97,14 @@ def _as_long(x: Tensor, data: Data, split: str) -> Tensor:
 @hookimpl
 def vaezoo_metrics() -> list[Metric]:
     columns = (
-        Column("fid", "", "lower", "fid", 3),
-        Column("fid_random", "", "lower", "fid", 3),
-        Column("kid", "", "lower", "fid", 4),
-        Column("kid_se", "", "", "fid", 4),
-        Column("precision", "", "higher", "fid", 3),
-        Column("recall", "", "higher", "fid", 3),
-        Column("density", "", "higher", "fid", 3),
-        Column("coverage", "", "higher", "fid", 3),
+        Column("fid", "", "lower", digits=3, lead=1, panel=True, one_extractor=True),
+        Column("fid_random", "", "lower", digits=3, one_extractor=True),
+        Column("kid", "", "lower", digits=4, lead=2, one_extractor=True),
+        Column("kid_se", "", "", digits=4, one_extractor=True),
+        Column("precision", "", "higher", digits=3, lead=3, one_extractor=True),
+        Column("recall", "", "higher", digits=3, lead=4, one_extractor=True),
+        Column("density", "", "higher", digits=3, lead=5, one_extractor=True),
+        Column("coverage", "", "higher", digits=3, lead=6, one_extractor=True),
     )
-    return [Metric("samples", columns, samples)]
+    table = Table("fid", "Samples (Fréchet distance and kin)", order=3, always=True)
+    return [Metric("samples", columns, samples, table, of="samples", controls=controls)]

@@ -10,7 +10,7 @@ from torch import Tensor
 from ...core import Unsupported
 from ...distributions import to_length
 from ...fivo import FIVO
-from ...hooks import Column, Metric, hookimpl
+from ...hooks import Column, Metric, Table, hookimpl
 from ...networks import step_mask
 from ...stepwise import Stepwise
 from .. import judges
@@ -93,13 +93,15 @@ def scores(evaluation: Evaluation) -> Mapping[str, float]:
     """
     _must_be_sequence(evaluation)
     with evaluation.noise("judges"):
-        real, real_test = (
-            x[:MOST].to(evaluation.device) for x in (evaluation.data.train, evaluation.x)
-        )
-        fake, fake_test = (_generated(evaluation, x) for x in (real, real_test))
-        real, fake, real_test, fake_test = (
-            judges.windows(x) for x in (real, fake, real_test, fake_test)
-        )
+        real = evaluation.data.train[:MOST].to(evaluation.device)
+        real_test = evaluation.x[:MOST].to(evaluation.device)
+        fake = _generated(evaluation, real)
+        fake_test = _generated(evaluation, real_test)
+
+        real = judges.windows(real)
+        fake = judges.windows(fake)
+        real_test = judges.windows(real_test)
+        fake_test = judges.windows(fake_test)
         evaluation.settings |= {"judged": len(real_test), "judged_steps": real_test.shape[1]}
         answer = {"discriminative_score": judges.discriminative(real, fake, real_test, fake_test)}
         if real_test.shape[1] > 1:
@@ -109,11 +111,11 @@ def scores(evaluation: Evaluation) -> Mapping[str, float]:
 
 
 def _generated(evaluation: Evaluation, real: Tensor) -> Tensor:
-    """Draws of p(x), with the lengths of the real rows."""
+    """Draws of x, with the lengths of the real rows."""
     c = None
     if evaluation.c is not None:
         c = evaluation.c[torch.randint(len(evaluation.c), (len(real),))]
-    fake = to_length(evaluation.model.sample(len(real), c), real.shape[1])
+    fake = to_length(evaluation.draw(len(real), c), real.shape[1])
     there = step_mask(real)[..., None]
     if not fake.isfinite().logical_or(~there).all():
         raise Unsupported("the model's samples are not finite")
@@ -122,34 +124,23 @@ def _generated(evaluation: Evaluation, real: Tensor) -> Tensor:
 
 @hookimpl
 def vaezoo_metrics() -> list[Metric]:
-    def column(name: str, unit: str, better: str, digits: int = 3) -> Column:
-        return Column(name, unit, better, "sequence", digits)
-
+    of_steps = (
+        Column("one_step_error", "", "lower", digits=4),
+        Column("free_running_error", "", "lower", digits=4),
+        Column("exposure_gap", "", "", digits=4),
+    )
+    of_paths = (
+        Column("filter_nll", "nats", "lower", digits=2),
+        Column("filter_nll_per_step", "nats per step", "lower", digits=3),
+        Column("filter_nll_mean_per_step", "nats per step", "lower", digits=3),
+    )
+    of_draws = (
+        Column("discriminative_score", "", "lower", "sequence", digits=3, panel=True),
+        Column("predictive_score", "", "lower", "sequence", digits=4),
+    )
+    table = Table("sequence")
     return [
-        Metric(
-            "prediction",
-            (
-                column("one_step_error", "", "lower", 4),
-                column("free_running_error", "", "lower", 4),
-                column("exposure_gap", "", "", 4),
-            ),
-            prediction,
-        ),
-        Metric(
-            "filter",
-            (
-                column("filter_nll", "nats", "lower", 2),
-                column("filter_nll_per_step", "nats per step", "lower"),
-                column("filter_nll_mean_per_step", "nats per step", "lower"),
-            ),
-            filtered,
-        ),
-        Metric(
-            "judges",
-            (
-                column("discriminative_score", "", "lower"),
-                column("predictive_score", "", "lower", 4),
-            ),
-            scores,
-        ),
+        Metric("prediction", of_steps, prediction, table),
+        Metric("filter", of_paths, filtered, table),
+        Metric("judges", of_draws, scores, of="samples"),
     ]

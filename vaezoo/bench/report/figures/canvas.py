@@ -1,13 +1,9 @@
-"""What all figures share: the canvas, a grid of panels, and the material that trials left."""
+"""What all figures share: the canvas, a grid of panels, pages."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-
-from ...store import Store
-from ..rows import Row
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -15,23 +11,9 @@ if TYPE_CHECKING:
 PER_PAGE = 24  # variants in one figure of images; more go to further pages
 INK = "#1b4965"
 ACCENT = "#d1495b"
-Arrays = dict[str, np.ndarray]
 
 
-def material(rows: Sequence[Row], store: Store, name: str) -> list[tuple[str, Arrays]]:
-    """(row's name, arrays) for the first seed of each row that has them."""
-    found = [(row.name, _arrays(store.trials / row.done[0]["key"])) for row in rows]
-    return [(row, arrays) for row, arrays in found if name in arrays]
-
-
-def _arrays(folder: Path) -> Arrays:
-    from safetensors.numpy import load_file
-
-    path = folder / "figures.safetensors"
-    return load_file(path) if path.is_file() else {}
-
-
-def parts(items: Sequence[Any], size: int) -> list[Sequence[Any]]:
+def pages(items: Sequence[Any], size: int) -> list[Sequence[Any]]:
     """The items in pages of that size."""
     return [items[i : i + size] for i in range(0, len(items), size)]
 
@@ -55,21 +37,13 @@ def grid(
     across = columns * width + (columns - 1) * aside
     down = tops[-1] + height
     figure = canvas(across, down)
-    panels = [
-        [
-            figure.add_axes(
-                (
-                    j * (width + aside) / across,
-                    1 - (top + height) / down,
-                    width / across,
-                    height / down,
-                )
-            )
-            for j in range(columns)
-        ]
-        for top in tops
-    ]
-    return figure, np.array(panels, dtype=object)
+    panels = np.empty((lines, columns), object)
+    for i, top in enumerate(tops):
+        for j in range(columns):
+            left = j * (width + aside)
+            place = left / across, 1 - (top + height) / down, width / across, height / down
+            panels[i, j] = figure.add_axes(place)
+    return figure, panels
 
 
 def canvas(width: float, height: float) -> "Figure":

@@ -1,95 +1,80 @@
 """Learning curves, and rate against distortion."""
 
-import csv
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...store import Store
-from ..rows import Row
-from .canvas import ACCENT, INK, PER_PAGE, canvas, grid, parts
+from ....hooks import Figure, hookimpl
+from .canvas import ACCENT, INK, PER_PAGE, canvas, grid, pages
+from .material import Curve, Material
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure as Canvas
 
 
-def curves(rows: Sequence[Row], store: Store) -> list["Figure"]:
+def curves(material: Material) -> list["Canvas"]:
     """Validation loss by epoch, a panel a variant, because losses of two variants are not on one
     scale.
     """
-    found = [(row.name, seeds) for row in rows if (seeds := _histories(row, store))]
-    return [panels(part) for part in parts(found, 2 * PER_PAGE)]
+    every = [(row.name, material.curves(row)) for row in material.rows]
+    found = [(name, seeds) for name, seeds in every if seeds]
+    return [panels(page) for page in pages(found, 2 * PER_PAGE)]
 
 
-def panels(found: Sequence[tuple[str, list[tuple[list[float], list[float], int]]]]) -> "Figure":
+def panels(found: Sequence[tuple[str, Sequence[Curve]]]) -> "Canvas":
     """A panel a variant, a line a seed."""
     columns = min(4, len(found))
     lines = math.ceil(len(found) / columns)
     figure, axes = grid(lines, columns, (1.7, 1.0), (0.5, 0.5))
     axes = axes.ravel()
     for ax, (name, seeds) in zip(axes, found, strict=False):
-        for epochs, losses, best in seeds:
-            ax.plot(epochs, losses, color=INK, linewidth=0.9, alpha=0.7)
-            ax.plot(
-                [best],
-                [losses[epochs.index(best)]] if best in epochs else [math.nan],
-                "o",
-                color=ACCENT,
-                markersize=3,
-            )
+        for curve in seeds:
+            _draw_curve(ax, curve)
         ax.set_title(name, fontsize=8)
         ax.tick_params(labelsize=6)
         ax.xaxis.get_major_locator().set_params(integer=True)
     for ax in axes[len(found) :]:
         ax.set_axis_off()
-    figure.supxlabel(
-        "epoch (dot: the epoch returned to)", fontsize=8, y=-0.25 / figure.get_figheight(), va="top"
-    )
-    figure.supylabel("validation loss", fontsize=8, x=-0.4 / figure.get_figwidth(), ha="right")
+
+    # labels lie outside the panels: saving takes them in
+    height = figure.get_figheight()
+    width = figure.get_figwidth()
+    figure.supxlabel("epoch (dot: the epoch returned to)", fontsize=8, y=-0.25 / height, va="top")
+    figure.supylabel("validation loss", fontsize=8, x=-0.4 / width, ha="right")
     return figure
 
 
-def _histories(row: Row, store: Store) -> list[tuple[list[float], list[float], int]]:
-    """(epochs, validation losses, best epoch) of every seed."""
-    found = []
-    for trial in row.done:
-        path = store.trials / trial["key"] / "history.csv"
-        if path.is_file():
-            with path.open(encoding="utf-8") as file:
-                lines = [line for line in csv.DictReader(file) if line.get("validation_loss")]
-            found.append(
-                (
-                    [float(x["epoch"]) for x in lines],
-                    [float(x["validation_loss"]) for x in lines],
-                    trial["best_epoch"],
-                )
-            )
-    return found
+def _draw_curve(ax: "Axes", curve: Curve) -> None:
+    epochs, losses, best = curve
+    at_best = losses[epochs.index(best)] if best in epochs else math.nan
+    ax.plot(epochs, losses, color=INK, linewidth=0.9, alpha=0.7)
+    ax.plot([best], [at_best], "o", color=ACCENT, markersize=3)
 
 
-def rate_distortion(rows: Sequence[Row], store: Store) -> list["Figure"]:
+def rate_distortion(material: Material) -> "Canvas | None":
     """KL against -E log p(x|z), means over seeds: an ELBO is a straight line, better ones are lower
     left.
     """
-    points = [
-        (row.name, row.interval("kl").mean, row.interval("reconstruction_nll").mean) for row in rows
-    ]
-    points = [point for point in points if all(math.isfinite(value) for value in point[1:])]
+    points = []
+    for row in material.rows:
+        rate = row.interval("kl").mean
+        distortion = row.interval("reconstruction_nll").mean
+        if math.isfinite(rate) and math.isfinite(distortion):
+            points.append((row.name, rate, distortion))
     if not points:
-        return []
+        return None
     figure = canvas(7.5, 5.5)
     ax = figure.subplots()
-    rate = np.array([p[1] for p in points])
-    distortion = np.array([p[2] for p in points])
-    ax.plot(rate, distortion, "o", color=INK, markersize=4)
+    _, rates, distortions = zip(*points, strict=True)
+    ax.plot(rates, distortions, "o", color=INK, markersize=4)
     ax.set(xlabel="rate: KL(q(z|x) ‖ p(z)), nats", ylabel="distortion: −E log p(x|z), nats")
     ax.margins(0.12)
     _iso_elbo(ax)
     _labels(figure, ax, points)
-    return [figure]
+    return figure
 
 
 def _iso_elbo(ax: "Axes") -> None:
@@ -121,7 +106,7 @@ def _round_steps(low: float, high: float, about: int = 6) -> list[float]:
 
 
 def _labels(
-    figure: "Figure", ax: "Axes", points: Sequence[tuple[str, float, float]], size: float = 7.0
+    figure: "Canvas", ax: "Axes", points: Sequence[tuple[str, float, float]], size: float = 7.0
 ) -> None:
     """Names beside their points, each at the first free place around its point, with a thin line
     where that is far.
@@ -129,29 +114,49 @@ def _labels(
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     FigureCanvasAgg(figure).draw()
-    scale = figure.dpi / 72
+    scale = figure.dpi / 72  # pixels a point
     places = _places()
     centres = [tuple(ax.transData.transform((x, y))) for _, x, y in points]
     taken = [_box(x, y, 5 * scale, 5 * scale) for x, y in centres]
-    for (name, x, y), (px, py) in zip(points, centres, strict=True):
+    for (name, x, y), centre in zip(points, centres, strict=True):
         width = 0.6 * size * len(name) * scale
         height = 1.3 * size * scale
-        boxes = [
-            _box(px + dx * scale + width / 2 * np.sign(dx), py + dy * scale, width, height)
-            for dx, dy in places
-        ]
-        best = min(
-            range(len(boxes)), key=lambda i: (sum(_overlap(boxes[i], other) for other in taken), i)
-        )
-        taken.append(boxes[best])
-        dx, dy = places[best]
-        arrow: dict[str, Any] | None = (
-            {"arrowstyle": "-", "color": "0.6", "lw": 0.4} if best > 3 else None
-        )
+        boxes = [_beside(centre, offset, width, height, scale) for offset in places]
+        free = _freest(boxes, taken)
+        taken.append(boxes[free])
+
+        # a name that is not among the nearest places has a line to its point
+        line: dict[str, Any] = {"arrowstyle": "-", "color": "0.6", "lw": 0.4}
+        side = "left" if places[free][0] > 0 else "right"
         ax.annotate(
-            name, (x, y), (dx, dy), textcoords="offset points", fontsize=size, va="center",
-            ha="left" if dx > 0 else "right", arrowprops=arrow,
-        )  # fmt: skip
+            name,
+            (x, y),
+            places[free],
+            textcoords="offset points",
+            fontsize=size,
+            va="center",
+            ha=side,
+            arrowprops=line if free > 3 else None,
+        )
+
+
+def _beside(
+    centre: tuple[float, ...],
+    offset: tuple[float, float],
+    width: float,
+    height: float,
+    scale: float,
+) -> "Box":
+    """The box in pixels of a text that begins, or ends, at an offset in points from the centre."""
+    (px, py) = centre
+    (dx, dy) = offset
+    return _box(px + dx * scale + width / 2 * np.sign(dx), py + dy * scale, width, height)
+
+
+def _freest(boxes: Sequence["Box"], taken: Sequence["Box"]) -> int:
+    """The first of the boxes that cover least of what is taken."""
+    covered = [sum(_overlap(box, other) for other in taken) for box in boxes]
+    return covered.index(min(covered))
 
 
 def _places() -> list[tuple[float, float]]:
@@ -173,3 +178,11 @@ def _box(x: float, y: float, width: float, height: float) -> Box:
 
 def _overlap(a: Box, b: Box) -> float:
     return max(0.0, min(a[2], b[2]) - max(a[0], b[0])) * max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
+
+
+@hookimpl
+def vaezoo_figures() -> list[Figure]:
+    return [
+        Figure("learning-curves", curves),
+        Figure("rate-distortion", rate_distortion),
+    ]

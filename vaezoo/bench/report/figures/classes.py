@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...store import Store
-from ..rows import Row
-from .canvas import PER_PAGE, caption, grid, material, parts
+from ....hooks import Figure, hookimpl
+from .canvas import PER_PAGE, caption, grid, pages
+from .material import Material
 from .strips import (
     GAP,
     PICTURE,
@@ -22,27 +22,27 @@ from .strips import (
 )
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure as Canvas
 
 TITLE = "samples by class (means of p(x|z))"
 APART = 0.1  # inches between the pictures of two variants
 PLANE = (1.6, 1.6)  # inches of a scatter plot
 
 
-def by_class(rows: Sequence[Row], store: Store) -> list["Figure"]:
+def by_class(material: Material) -> list["Canvas"]:
     """A column a class; the pictures of a line were drawn from the same noise."""
-    found = material(rows, store, "by_class")
-    pages = []
-    for part in parts(found, PER_PAGE):
+    found = material.arrays("by_class")
+    drawn = []
+    for part in pages(found, PER_PAGE):
         blocks = [
             ("data", part[0][1]["by_class_data"]),
             *((name, arrays["by_class"]) for name, arrays in part),
         ]
-        pages.append(_scatters(blocks) if blocks[0][1].ndim == 3 else _blocks(blocks))
-    return pages
+        drawn.append(_scatters(blocks) if blocks[0][1].ndim == 3 else _blocks(blocks))
+    return drawn
 
 
-def _blocks(blocks: Sequence[tuple[str, np.ndarray]]) -> "Figure":
+def _blocks(blocks: Sequence[tuple[str, np.ndarray]]) -> "Canvas":
     """Pictures (lines, classes, *shape), a block a variant."""
     is_sequence = blocks[0][1].ndim == 4
     blocks = _trimmed(blocks) if is_sequence else blocks
@@ -78,7 +78,7 @@ def _trimmed(blocks: Sequence[tuple[str, np.ndarray]]) -> list[tuple[str, np.nda
     return [(name, x.reshape(lines, classes, *x.shape[1:])) for name, x in flat]
 
 
-def _scatters(blocks: Sequence[tuple[str, np.ndarray]]) -> "Figure":
+def _scatters(blocks: Sequence[tuple[str, np.ndarray]]) -> "Canvas":
     """Points (N, classes, D), of which the first two numbers are shown: a panel a variant, a colour
     a class.
     """
@@ -102,3 +102,8 @@ def _wide(values: np.ndarray) -> tuple[float, float]:
     """From the lowest to the highest of the data, and a quarter of that to either side."""
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
     return low - 0.25 * (high - low), high + 0.25 * (high - low)
+
+
+@hookimpl
+def vaezoo_figures() -> list[Figure]:
+    return [Figure("by-class", by_class)]

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from ...store import Store
-from ..rows import Row
-from .canvas import ACCENT, PER_PAGE, Arrays, caption, grid, material, parts
+from ....hooks import Figure, hookimpl
+from .canvas import ACCENT, PER_PAGE, caption, grid, pages
+from .material import Arrays, Material
 from .strips import GAP, finish, is_roll, steps_shown, strips
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure as Canvas
 
 PAST = 2  # steps shown before a forecast, as a multiple of its own
 CHANNELS = 3  # drawn of a sequence, one above the other: their bands would cover each other
@@ -40,12 +40,12 @@ class Forecast(NamedTuple):
         return max(0, self.start - PAST * self.mean.shape[1])
 
 
-def forecasts(rows: Sequence[Row], store: Store) -> list["Figure"]:
+def forecasts(material: Material) -> list["Canvas"]:
     """A strip a variant; a vertical line stands where the future begins."""
-    found = [(name, _forecast(arrays)) for name, arrays in material(rows, store, "forecast_mean")]
+    found = [(name, _forecast(arrays)) for name, arrays in material.arrays("forecast_mean")]
     return [
         _rolls(part) if is_roll(part[0][1].truth[0]) else _lines(part)
-        for part in parts(found, PER_PAGE)
+        for part in pages(found, PER_PAGE)
     ]
 
 
@@ -55,7 +55,7 @@ def _forecast(arrays: Arrays) -> Forecast:
     )
 
 
-def _rolls(found: Sequence[tuple[str, Forecast]]) -> "Figure":
+def _rolls(found: Sequence[tuple[str, Forecast]]) -> "Canvas":
     one = found[0][1]
     futures = [(name, np.concatenate([f.truth[:, : f.start], f.mean], 1)) for name, f in found]
     shown = [(name, x[:, one.first :]) for name, x in (("data", one.truth), *futures)]
@@ -69,7 +69,7 @@ def _rolls(found: Sequence[tuple[str, Forecast]]) -> "Figure":
     return figure
 
 
-def _lines(found: Sequence[tuple[str, Forecast]]) -> "Figure":
+def _lines(found: Sequence[tuple[str, Forecast]]) -> "Canvas":
     one = found[0][1]
     channels = min(CHANNELS, one.truth.shape[-1])
     figure, panels = grid(len(found), len(one.truth), (LANE[0], LANE[1] * channels), GAP)
@@ -128,3 +128,8 @@ def _range(found: Sequence[Forecast], channel: int) -> tuple[float, float]:
     return max(low - size, min(low, float(np.nanmin(told)))), min(
         high + size, max(high, float(np.nanmax(told)))
     ) + 1e-9
+
+
+@hookimpl
+def vaezoo_figures() -> list[Figure]:
+    return [Figure("forecasts", forecasts)]

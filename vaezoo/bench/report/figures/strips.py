@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...store import Store
-from ..rows import Row
-from .canvas import INK, PER_PAGE, caption, grid, material, parts
+from ....hooks import Figure, hookimpl
+from .canvas import INK, PER_PAGE, caption, grid, pages
+from .material import Material
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure as Canvas
 
 COLUMNS = 8  # pictures side by side
 SEQUENCES = 4  # the same for sequences, which are wider
@@ -20,15 +20,15 @@ SEQUENCE = (1.8, 0.8)  # inches
 GAP = (0.04, 0.04)
 
 
-def reconstructions(rows: Sequence[Row], store: Store) -> list["Figure"]:
+def reconstructions(material: Material) -> list["Canvas"]:
     """Test rows on top, below them what each variant makes of them, as far as the row goes."""
-    found = material(rows, store, "reconstruction")
-    pages = []
-    for part in parts(found, PER_PAGE):
+    found = material.arrays("reconstruction")
+    drawn = []
+    for part in pages(found, PER_PAGE):
         x = part[0][1]["x"]
         shown = [("data", x), *((name, where_seen(a["reconstruction"], x)) for name, a in part)]
-        pages.append(strips(shown, "reconstructions"))
-    return pages
+        drawn.append(strips(shown, "reconstructions"))
+    return drawn
 
 
 def where_seen(mean: np.ndarray, x: np.ndarray) -> np.ndarray:
@@ -39,18 +39,18 @@ def where_seen(mean: np.ndarray, x: np.ndarray) -> np.ndarray:
     return np.where(padded[:, : mean.shape[1], None], np.nan, mean[:, : x.shape[1]])
 
 
-def samples(rows: Sequence[Row], store: Store) -> list["Figure"]:
+def samples(material: Material) -> list["Canvas"]:
     """Draws of each variant's prior."""
-    found = material(rows, store, "samples")
+    found = material.arrays("samples")
     return [
         strips([(n, a["samples"]) for n, a in part], "samples (means of p(x|z))", 16)
-        for part in parts(found, PER_PAGE)
+        for part in pages(found, PER_PAGE)
     ]
 
 
 def strips(
     shown: Sequence[tuple[str, np.ndarray]], title: str, columns: int = COLUMNS, first: int = 0
-) -> "Figure":
+) -> "Canvas":
     """One strip of pictures a row, its name to the left; points in the plane share one scatter plot
     a strip.
 
@@ -145,3 +145,11 @@ def is_roll(x: np.ndarray) -> bool:
 
 def _is_signed(x: np.ndarray) -> bool:
     return bool(np.nanmin(x) < 0) if np.isfinite(x).any() else False
+
+
+@hookimpl
+def vaezoo_figures() -> list[Figure]:
+    return [
+        Figure("reconstructions", reconstructions),
+        Figure("samples", samples),
+    ]

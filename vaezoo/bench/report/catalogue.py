@@ -1,0 +1,84 @@
+"""What metrics say of their columns and tables: written into every trial, and read back from them,
+so that a report needs no metric.
+
+Where trials of an older version say less, the metrics that come with the package say the rest.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from ...hooks import Column, Metric, Table
+from .rows import COST, Row
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """Every column and every table by name, the columns in the order of the trials' metrics."""
+
+    columns: Mapping[str, Column]
+    tables: Mapping[str, Table]
+
+    def in_order(self) -> list[Table]:
+        """The tables that have columns, as they follow each other."""
+        names = {column.table for column in self.columns.values()}
+        tables = [self.tables.get(name) or Table(name) for name in names if name]
+        return sorted(tables, key=lambda table: (table.order, table.name))
+
+    def of(self, table: Table) -> list[Column]:
+        """The columns of one table, those that lead it first; what a trial costs is no column."""
+        own = [c for c in self.columns.values() if c.table == table.name and c.name not in COST]
+        leading = sorted((c for c in own if c.lead), key=lambda column: column.lead)
+        return [*leading, *(c for c in own if not c.lead)]
+
+    @property
+    def panels(self) -> list[Column]:
+        """The columns that the figure of a sweep shows."""
+        return [c for table in self.in_order() for c in self.of(table) if c.panel]
+
+
+def described(metrics: Iterable[Metric]) -> dict[str, list[Json]]:
+    """The columns and the tables of these metrics, as a trial keeps them."""
+    chosen = list(metrics)
+    return {
+        "columns": [asdict(column) for metric in chosen for column in metric.columns],
+        "tables": [asdict(metric.table) for metric in chosen if metric.table],
+    }
+
+
+def catalogue_of(rows: Sequence[Row]) -> Catalogue:
+    """What the trials of these rows say of their numbers, and the columns that lead our tables."""
+    from ...evaluation.measurement import builtin_metrics
+
+    ours = builtin_metrics()
+    columns: dict[str, Column] = {}
+    tables: dict[str, Table] = {}
+    known = {column.name: column for metric in ours for column in metric.columns}
+    for trial in (trial for row in rows for trial in row.trials):
+        for facts in trial.get("columns", []):
+            if facts["name"] not in columns:
+                columns[facts["name"]] = _column(facts, known.get(facts["name"]))
+        for facts in trial.get("tables", []):
+            tables.setdefault(facts["name"], Table(**_fields(Table, facts)))
+    for column in known.values():
+        if column.lead:
+            columns.setdefault(column.name, column)
+    for metric in ours:
+        if metric.table:
+            tables.setdefault(metric.table.name, metric.table)
+    return Catalogue(columns, tables)
+
+
+def _column(facts: Json, known: Column | None) -> Column:
+    """The column as the trial has it; what it leaves out, as our column of that name says it."""
+    is_ours = known is not None and known.table == facts["table"]
+    base = asdict(known) if known is not None and is_ours else {}
+    return Column(**base | _fields(Column, facts))
+
+
+def _fields(kind: type[Column] | type[Table], facts: Json) -> Json:
+    """The facts that this version knows."""
+    names = {field.name for field in fields(kind)}
+    return {name: value for name, value in facts.items() if name in names}

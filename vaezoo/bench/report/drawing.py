@@ -1,0 +1,74 @@
+"""Every figure of a run as PNG and SVG: those of the registry, ours and those of plugins."""
+
+import io
+import sys
+import traceback
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ...core import Unsupported
+from ...evaluation.context import one_line
+from ...hooks import Figure
+from ..store import Store
+from .catalogue import catalogue_of
+from .figures.material import Material
+from .rows import Row
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Canvas
+
+
+def draw_all(rows: Sequence[Row], store: Store, figures: Iterable[Figure]) -> None:
+    """Every figure for which there is material, under figures/; why another one is left out goes to
+    stderr.
+    """
+    done = [row for row in rows if row.done]
+    catalogue = catalogue_of(rows)
+    datasets = dict.fromkeys(row.dataset for row in done)
+    by_dataset = [
+        Material([row for row in done if row.dataset == name], store, catalogue, name)
+        for name in datasets
+    ]
+    for figure in figures:
+        for material in [Material(done, store, catalogue)] if figure.of == "run" else by_dataset:
+            for suffix, canvas in _drawn(figure, material).items():
+                parts = [figure.name, _slug(material.dataset), suffix]
+                _save(canvas, store, "figures/" + "-".join(part for part in parts if part))
+
+
+def _drawn(figure: Figure, material: Material) -> dict[str, "Canvas"]:
+    """What to add to the file's name -> figure of matplotlib."""
+    try:
+        return _by_suffix(figure.draw(material))
+    except Unsupported as why:
+        reason = str(why)
+    except Exception as error:  # a figure that fails costs itself, not the report
+        traceback.print_exc()
+        reason = one_line(error)
+    where = material.dataset or "the run"
+    print(f"vaezoo: no figure {figure.name} of {where}: {reason}", file=sys.stderr)
+    return {}
+
+
+def _by_suffix(drawn: Any) -> dict[str, "Canvas"]:
+    if drawn is None:
+        return {}
+    if isinstance(drawn, Mapping):
+        return {_slug(name): canvas for name, canvas in drawn.items()}
+    pages = drawn if isinstance(drawn, list | tuple) else [drawn]
+    return {str(i) if i > 1 else "": page for i, page in enumerate(pages, 1)}
+
+
+def _save(canvas: "Canvas", store: Store, name: str) -> None:
+    import matplotlib
+
+    kinds = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}
+    with matplotlib.rc_context({"svg.hashsalt": "vaezoo", "svg.fonttype": "none"}):
+        for suffix, metadata in kinds.items():
+            content = io.BytesIO()
+            canvas.savefig(content, format=suffix, dpi=130, bbox_inches="tight", metadata=metadata)
+            store.write(f"{name}.{suffix}", content.getvalue())
+
+
+def _slug(name: str) -> str:
+    return "".join(letter if letter.isalnum() else "-" for letter in name).strip("-")

@@ -1,0 +1,175 @@
+"""The tables as they are read: Markdown, LaTeX and text for the terminal.
+
+Each number is mean ± 95 % half width; bold is what is not significantly worse than the best;
+reasons are footnotes.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ...hooks import Column
+from ...samplers import PRIOR
+from .rows import COST, Row
+from .statistics import RULES, Interval
+from .tables import ResultTable
+from .typeset import Grid, escaped, grid_markdown, grid_tex, grid_text
+
+COST_HEADS = {"parameters": "parameters", "train_seconds": "train s"}
+ARROWS = {"lower": "↓", "higher": "↑", "": ""}
+DASH = "–"
+FITTED = (
+    "Row + sampler: the same trained model, its codes drawn from a density fitted to the codes "
+    "of the training split"
+)
+
+
+def as_markdown(table: ResultTable) -> str:
+    """One section a data set."""
+    sections = [grid_markdown(grid) for grid in grids(table)]
+    return f"# {table.about.heading}\n\n" + "\n\n".join(sections) + "\n"
+
+
+def as_tex(table: ResultTable) -> str:
+    """One booktabs table a data set."""
+    made = [grid_tex(escaped(grid), f"tab:{table.name}") for grid in grids(table)]
+    return "\n\n".join(made) + "\n"
+
+
+def as_text(table: ResultTable, width: int = 120) -> str:
+    """For the terminal: the columns that fit in `width`, the most important first."""
+    return "\n\n".join(grid_text(grid, width, wide=True) for grid in grids(table)) + "\n"
+
+
+def grids(table: ResultTable) -> list[Grid]:
+    """The table's cells as text, one grid a data set."""
+    return [_grid(table, dataset) for dataset in table.datasets]
+
+
+def _grid(table: ResultTable, dataset: str) -> Grid:
+    rows = table.of(dataset)
+    shown = [c for c in table.columns if c.lead or any(row.sample(c.name) for row in rows)]
+    costs = [name for name in COST if any(row.sample(name) for row in rows)]
+    lead = ["variant", *(["sampler"] if table.has_samplers else []), "n"]
+    headings = [_heading(column, table.about.says) for column in shown]
+
+    notes = _Notes()
+    body = [_cells(table, row, shown, costs, notes) for row in rows]
+    for name, values in table.controls_of(dataset).items():
+        cells = [_plain(values.get(column.name), column.digits) for column in shown]
+        body.append([f"({name})", *("" for _ in lead[1:]), *cells, *("" for _ in costs)])
+
+    return Grid(
+        title=f"{table.about.heading}: {dataset}",
+        head=[*lead, *headings, *(COST_HEADS[name] for name in costs)],
+        body=body,
+        bold=_bold(table, dataset, shown, len(lead)),
+        caption=_caption(table, dataset, shown),
+        notes=tuple(notes.lines),
+    )
+
+
+def _bold(
+    table: ResultTable, dataset: str, shown: Sequence[Column], before: int
+) -> set[tuple[int, int]]:
+    """(row, column) of the cells to print bold; `before` columns stand before the numbers."""
+    found = set()
+    for j, column in enumerate(shown):
+        best = table.best[dataset, column.name].rows
+        found |= {(i, before + j) for i, row in enumerate(table.of(dataset)) if row.name in best}
+    return found
+
+
+def _heading(column: Column, said: str) -> str:
+    unit = f" ({column.unit})" if column.unit else ""
+    return f"{_words(column.name.removeprefix(said))}{unit} {ARROWS[column.better]}".strip()
+
+
+def _cells(
+    table: ResultTable,
+    row: Row,
+    columns: Sequence[Column],
+    costs: Sequence[str],
+    notes: "_Notes",
+) -> list[str]:
+    sampler = [row.sampler_in_words] if table.has_samplers else []
+    if not row.done:
+        status = f"{row.status}{notes.mark(row.reason)}"
+        others = [DASH] * (len(columns) + len(costs) - 1)
+        return [row.name, *sampler, "0", status, *others]
+
+    marks = notes.mark(f"{row.status}: {row.reason}") if len(row.done) < len(row.trials) else ""
+    if table.apart(row):
+        what = f"{_words(table.about.apart)} {table.apart(row)}"
+        marks += notes.mark(f"{what}: not compared with the other rows")
+    numbers = [_cell(row, column, notes) for column in columns]
+    paid = [_plain(row.interval(name).mean, int(name != "parameters")) for name in costs]
+    return [f"{row.name}{marks}", *sampler, str(len(row.done)), *numbers, *paid]
+
+
+def _cell(row: Row, column: Column, notes: "_Notes") -> str:
+    found = row.interval(column.name)
+    if not found.n:
+        return f"{DASH}{notes.mark(row.why_missing(column.name))}"
+    text = _with_interval(found, column.digits)
+    if found.n < len(row.done):
+        text += notes.mark(f"over {found.n} of {len(row.done)} seeds")
+    return text
+
+
+def _with_interval(found: Interval, digits: int) -> str:
+    mean = f"{found.mean:.{digits}f}"
+    return f"{mean} ± {found.ci95:.{digits}f}" if found.n > 1 else mean
+
+
+def _plain(value: float | None, digits: int) -> str:
+    return DASH if value is None or not math.isfinite(value) else f"{value:.{digits}f}"
+
+
+class _Notes:
+    """Footnotes, numbered as they come, each text once."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def mark(self, text: str) -> str:
+        if not text:
+            return ""
+        if text not in self.lines:
+            self.lines.append(text)
+        return f" [{self.lines.index(text) + 1}]"
+
+
+def _caption(table: ResultTable, dataset: str, columns: Sequence[Column]) -> str:
+    """n, the seeds, the settings of the evaluation and the rule for bold: what a reader must know."""
+    rows = table.of(dataset)
+    seeds = sorted({seed for row in rows for seed in row.seeds})
+    named = ", ".join(map(str, seeds)) or "none done"
+    parts = [f"Mean ± half width of the 95 % Student-t interval over n seeds ({named})"]
+
+    best = [table.best[dataset, column.name] for column in columns]
+    rules = sorted({one.rule for one in best if one.rows})
+    for rule in rules:
+        if rule != "none":
+            parts.append(f"Bold: not significantly worse than the best by {RULES[rule]}")
+    if rules == ["none"]:
+        parts.append(RULES["none"][0].upper() + RULES["none"][1:])
+
+    if any(row.sampler != PRIOR for row in rows):
+        parts.append(FITTED)
+    if dataset in table.settings:
+        parts.append(f"Evaluation: {_brief(table.settings[dataset])}")
+    return ". ".join(parts) + "."
+
+
+def _brief(settings: Mapping[str, Any]) -> str:
+    """The settings in one line, a SHA-256 by its first twelve digits."""
+    words = []
+    for name, value in settings.items():
+        text = f"{value:g}" if isinstance(value, float) else str(value)
+        words.append(f"{_words(name)} {text[:12] if len(text) == 64 else text}")
+    return ", ".join(words)
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
