@@ -330,3 +330,98 @@ def test_levels_on_their_own_are_the_datas_frequencies(likelihood):
 
 def test_mlp_is_what_a_plain_spec_names():
     assert isinstance(network(Spec((3,))), MLP)
+
+
+# --- data are what they hold, not where they lie --------------------------------------------------
+
+
+def test_the_same_array_at_another_path_is_the_same_data(tmp_path):
+    from vaezoo.bench.plan import make_plan
+    from vaezoo.bench.workers.probe import InProcess
+    from vaezoo.registry import load
+
+    x = np.random.default_rng(1).normal(size=(60, 5)).astype("float32")
+    names = []
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        np.save(tmp_path / folder / "x.npy", x)
+        names.append(f"arrays[path={tmp_path / folder / 'x.npy'}]")
+    first, second = (vaezoo.dataset(name) for name in names)
+    assert first.identity == second.identity
+    assert str(tmp_path) not in first.identity
+    keys = []
+    weights = []
+    for name, data in zip(names, (first, second), strict=True):
+        plan = make_plan(load(), "vae", name, "1", {"epochs": 1}, probe=InProcess())
+        keys.append(plan.trials[0].key)
+        torch.manual_seed(0)
+        model = vaezoo.variants()["vae"](data.spec)
+        vaezoo.fit(model, data, epochs=1)
+        weights.append(torch.cat([p.flatten() for p in model.parameters()]))
+    assert keys[0] == keys[1]
+    assert torch.equal(*weights)
+    np.save(tmp_path / "b" / "x.npy", x + 1)
+    other = make_plan(load(), "vae", names[1], "1", {"epochs": 1}, probe=InProcess())
+    assert other.trials[0].key != keys[0]
+
+
+EXECUTOR = '''
+import subprocess
+import sys
+
+from vaezoo.hooks import Executor, hookimpl
+
+
+def submit(task, timeout):
+    """Each trial in a fresh interpreter."""
+    return subprocess.Popen([sys.executable, "-m", "vaezoo.bench.workers.task", str(task)])
+
+
+def poll(process):
+    if process.poll() is None:
+        return None
+    return {} if process.returncode == 0 else {"error": "died", "status": "failed"}
+
+
+def cancel(process):
+    process.kill()
+
+
+@hookimpl
+def vaezoo_executors():
+    return [Executor("fresh", submit, poll, cancel)]
+'''
+
+
+def test_a_strangers_executor_runs_the_trials(tmp_path):
+    folder = tmp_path / "ideas"
+    folder.mkdir()
+    (folder / "fresh.py").write_text(EXECUTOR)
+    arguments = (
+        "bench", "--variants", "vae,linear", "--datasets", "gaussian[rows=60]", "--seeds", "1",
+        "--epochs", "1", "--metrics", "likelihood", "--no-figures", "--jobs", "2",
+    )  # fmt: skip
+    assert run(*arguments, "--out", str(tmp_path / "local")) == 0
+    code = run(
+        *arguments, "--out", str(tmp_path / "fresh"),
+        "--executor", "fresh", "--plugins-dir", str(folder),
+    )  # fmt: skip
+    assert code == 0, run.output
+    for name in ("local", "fresh"):
+        assert len(list((tmp_path / name).glob("trials/*/trial.json"))) == 2
+        assert not list((tmp_path / name).glob("trials/.*"))
+
+    def numbers(name):
+        text = (tmp_path / name / "elbo.csv").read_text().splitlines()
+        head = text[0].split(",")
+        column = head.index("elbo_mean")
+        return sorted(line.split(",")[column] for line in text[1:])
+
+    assert numbers("local") == numbers("fresh")
+
+
+def test_an_executor_that_is_not_there_is_one_sentence(tmp_path):
+    code = run("bench", "--variants", "vae", "--seeds", "1", "--executor", "locl",
+               "--out", str(tmp_path / "out"))  # fmt: skip
+    assert code == 2
+    assert "did you mean 'local'" in run.output

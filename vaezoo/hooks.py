@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import pluggy
@@ -214,6 +216,31 @@ Variants: TypeAlias = "list[Callable[..., Model]]"
 Parts: TypeAlias = "list[Part]"
 
 
+def _no_session(jobs: int, threads: int) -> AbstractContextManager[Any]:
+    return nullcontext()
+
+
+@dataclass(frozen=True)
+class Executor:
+    """Where trials run: `bench --executor NAME`. A trial goes in as a path and comes back as one.
+
+    `submit(task, timeout)` starts the trial of a file, by `python -m vaezoo.bench.workers.task
+    FILE` wherever it likes, and gives a handle. `poll(handle)` gives None while it runs; then {} or,
+    where it died, {"error": why, "status": "failed", "timeout" or "oom"}. `cancel(handle)` stops
+    it. `session(jobs, threads)` is a context around all trials of a run, where one is needed.
+    """
+
+    name: str
+    submit: Callable[[Path, float | None], Any]
+    poll: Callable[[Any], Mapping[str, Any] | None]
+    cancel: Callable[[Any], None]
+    session: Callable[[int, int], AbstractContextManager[Any]] = _no_session
+
+    @property
+    def doc(self) -> str:
+        return inspect.getdoc(self.submit) or ""
+
+
 class Hooks:
     """What a plugin may bring. Each hook returns a list."""
 
@@ -236,6 +263,10 @@ class Hooks:
     @hookspec
     def vaezoo_metrics(self) -> list[Metric]:  # type: ignore[empty-body]
         """Metrics of a trained model."""
+
+    @hookspec
+    def vaezoo_executors(self) -> list[Executor]:  # type: ignore[empty-body]
+        """Where trials run: on this machine, on a cluster."""
 
     @hookspec
     def vaezoo_figures(self) -> list[Figure]:  # type: ignore[empty-body]

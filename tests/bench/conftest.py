@@ -8,7 +8,7 @@ import pytest
 
 from vaezoo.bench.plan import Plan, make_plan
 from vaezoo.bench.runner import Summary, run
-from vaezoo.bench.workers.processes import Source
+from vaezoo.bench.workers.processes import Places
 from vaezoo.registry import registry
 
 TINY = '''
@@ -139,7 +139,7 @@ def _plan(
     sets: dict | None = None,
     **more: object,
 ) -> Plan:
-    source = Source(str(plugins), (), True)
+    source = Places(str(plugins), (), True)
     return make_plan(
         registry.load(plugins),
         variants,

@@ -145,12 +145,12 @@ SCRIPT = """
 import sys
 from vaezoo import registry
 from vaezoo.bench.plan import make_plan
-from vaezoo.bench.workers.processes import Source
+from vaezoo.bench.workers.processes import Places
 from vaezoo.bench.runner import run
 
 if __name__ == "__main__":
     plugins, out = sys.argv[1:]
-    plan = make_plan(registry.load(plugins), "good,slow", "tiny", "2", source=Source(plugins), metrics=("quick",))
+    plan = make_plan(registry.load(plugins), "good,slow", "tiny", "2", source=Places(plugins), metrics=("quick",))
     sys.exit(run(plan, out, jobs=1, figures=False).exit_code)
 """
 

@@ -7,18 +7,19 @@ give the same numbers. Neither the label of a row nor the other trials of the ru
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import product
 from typing import Any
 
+from ..data.data import without_paths
 from ..hyperparameters import did_you_mean, listed
 from ..registry.registry import Choice, DataChoice, Registry
 from ..samplers import PRIOR
 from ..training.budget import Budget
 from ..training.settings import SettingError, chosen_device, split_settings
 from .trial import DRAWS, Json, Trial
-from .workers import worker
-from .workers.processes import Source, pool_of, result_of
+from .workers.probe import Probe, Processes
+from .workers.processes import Places
 
 
 class PlanError(ValueError):
@@ -30,7 +31,7 @@ class Plan:
     """The trials of one run, in the order of the tables, and where to load them from."""
 
     trials: tuple[Trial, ...]
-    source: Source
+    source: Places
     columns: tuple[Json, ...] = ()  # of the metrics that will be measured
     request: Json = field(default_factory=dict)  # what was asked for, for run.json
 
@@ -86,36 +87,38 @@ def make_plan(
     seeds: str | Sequence[int] = "3",
     sets: Mapping[str, Any] | None = None,
     *,
-    source: Source | None = None,
+    source: Places | None = None,
     device: str = "cpu",
     threads: int = 1,
     metrics: Sequence[str] = (),
     samplers: str = PRIOR,
     importance_samples: int = DRAWS,
+    probe: Probe | None = None,
 ) -> Plan:
-    """The plan of `variants` × `datasets` × `seeds`; data are loaded and variants built once, in
-    processes of their own.
+    """The plan of `variants` × `datasets` × `seeds`; data are loaded and variants built once, by
+    the probe, in processes of their own unless another is given.
 
     Raises: PlanError, HyperparameterError, or the registry's error for an unknown name, before
     anything is trained.
     """
-    source = source or Source()
+    source = source or Places()
+    probe = probe or Processes()
     settings = [split_settings(one) for one in swept(sets or {})]
     choices = registry.choose_variants(variants)
     data_choices = registry.choose_datasets(datasets)
     numbers = parse_seeds(seeds)
     columns = _columns(registry, metrics)
     sizes = [size for _, size in settings]
-    facts = {choice.label: _load(choice, source, sizes) for choice in data_choices}
+    facts = [(choice, _facts_of(choice, probe, source, sizes)) for choice in data_choices]
     how = {"importance_samples": importance_samples, "samplers": _samplers(registry, samplers)}
     shared = {"device": chosen_device(device), "threads": threads, "metrics": tuple(metrics), **how}
     rows = [
-        _trial(choice, label, described, *setting, shared)
-        for label, described in facts.items()
+        _trial(choice, data, described, *setting, shared)
+        for data, described in facts
         for setting in settings
         for choice in choices
     ]
-    trials = _seeded(_with_skips(rows, source), numbers)
+    trials = _seeded(_with_skips(rows, probe, source), numbers)
     request: Json = {
         "variants": variants,
         "datasets": datasets,
@@ -166,22 +169,23 @@ def _samplers(registry: Registry, text: str) -> tuple[Json, ...]:
     return tuple(sorted(chosen, key=lambda one: (one["name"] != PRIOR, one["label"])))
 
 
-def _load(choice: DataChoice, source: Source, sizes: Sequence[Json]) -> Json:
-    """Name, spec, hashes and budget of a data set, loaded in a process of its own.
+def _facts_of(choice: DataChoice, probe: Probe, places: Places, sizes: Sequence[Json]) -> Json:
+    """Spec, hashes and budget of a data set.
 
-    Raises: SettingError where one of the sizes asks for a likelihood that its values do not suit.
+    Raises: PlanError where it cannot be loaded, SettingError where one of the sizes asks for a
+    likelihood that its values do not suit.
     """
-    with pool_of(1) as pool:
-        asked = [asdict(source), choice.label, list(sizes)]
-        answer = result_of(pool.schedule(worker.describe_data, args=asked))
+    answer = probe.describe(places, choice.dataset.name, plain(choice.options), sizes)
     if "error" in answer:
-        raise PlanError(answer["error"])
+        raise PlanError(f"data set {choice.label}: {answer['error']}")
     for why in filter(None, answer["unfit"]):
         raise SettingError(why)
     return answer
 
 
-def _trial(choice: Choice, label: str, data: Json, budget: Json, spec: Json, shared: Json) -> Trial:
+def _trial(
+    choice: Choice, data: DataChoice, facts: Json, budget: Json, spec: Json, shared: Json
+) -> Trial:
     plugin = choice.plugin
     return Trial(
         variant=choice.label,
@@ -191,35 +195,33 @@ def _trial(choice: Choice, label: str, data: Json, budget: Json, spec: Json, sha
             name: str(getattr(plugin, name))
             for name in ("distribution", "version", "module", "source_hash")
         },
-        dataset=label,
-        data={"name": data["name"], "hashes": data["hashes"]},
-        spec=data["spec"] | spec,
+        dataset=data.label,
+        data={
+            "name": data.dataset.name,
+            "options": without_paths(plain(data.options)),
+            "hashes": facts["hashes"],
+        },
+        options=plain(data.options),
+        spec=facts["spec"] | spec,
         seed=0,
-        budget=asdict(Budget(**{**data["budget"], **budget})),
+        budget=asdict(Budget(**{**facts["budget"], **budget})),
         **shared,
     )
 
 
-def _with_skips(rows: list[Trial], source: Source) -> list[Trial]:
-    """The rows, those that say `Unsupported` when they are built marked with the reason."""
-    from dataclasses import replace
+def _with_skips(rows: list[Trial], probe: Probe, places: Places) -> list[Trial]:
+    """The rows, those that say `Unsupported` when they are built marked with the reason.
 
-    with pool_of(2) as pool:
-        futures = [
-            pool.schedule(worker.why_not, args=[asdict(source), asdict(row)], timeout=60)
-            for row in rows
-        ]
-        reasons = [result_of(future) for future in futures]
-    # A builder that crashes is planned all the same: its trial fails with the cause.
+    A builder that crashes is planned all the same: its trial fails with the cause.
+    """
+    answers = probe.why_not(places, [asdict(row) for row in rows])
     return [
-        replace(row, skip=reason.get("skip", "")) for row, reason in zip(rows, reasons, strict=True)
+        replace(row, skip=answer.get("skip", "")) for row, answer in zip(rows, answers, strict=True)
     ]
 
 
 def _seeded(rows: list[Trial], seeds: Sequence[int]) -> tuple[Trial, ...]:
     """One trial a seed; rows that are the same trial under two labels once."""
-    from dataclasses import replace
-
     trials = [replace(row, seed=seed) for row in rows for seed in seeds]
     return tuple({trial.key: trial for trial in reversed(trials)}.values())[::-1]
 

@@ -6,33 +6,37 @@ a trial that died a status: failed, timeout or oom. SIGINT and SIGTERM stop the 
 finished stays, and a later run goes on.
 """
 
+import hashlib
 import os
+import re
 import shutil
 import signal
 import sys
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from .plan import Plan
+from ..hooks import Executor
+from ..hyperparameters import did_you_mean
+from .plan import Plan, PlanError
 from .progress import Progress
-from .store import PID, Json, Store, StoreError, explained, is_alive, to_json
+from .store import Json, Store, StoreError, explained, to_json
 from .trial import PROTOCOL, Trial
 from .workers import worker
+from .workers.probe import prepare
 from .workers.processes import pool_of, result_of
 
 POLL = 0.05  # seconds between two looks at the running trials
-GRACE = 3.0  # seconds that the answer of an ended process may be under way
-LEFT = {
-    "status": "failed",
-    "error": "the process ended with exit code 0 before the trial was finished",
-}
+
+
+class Stopped(Exception):
+    """The run was asked to stop while trials were running: leaving the session stops them."""
 
 
 @dataclass
@@ -74,15 +78,19 @@ def run(
     progress: bool | None = None,
     command: str = "",
     figures: bool = True,
+    executor: str = "local",
 ) -> Summary:
     """Trains what is not finished yet, writes run.json, tables and figures, and says how it went.
 
     Raises: StoreError, before any training, where the folder cannot be written.
     """
     store = Store(out)
+    chosen = _executor(plan, executor)
     store.prepare()
     store.write("run.json", to_json(_run_record(plan, store, command)))
-    runner = _Runner(plan, store, jobs or _cores(plan), timeout, retries, Progress(progress))
+    runner = _Runner(
+        plan, store, jobs or _cores(plan), timeout, retries, Progress(progress), chosen
+    )
     try:
         with _signals(runner):
             runner.go()
@@ -90,6 +98,16 @@ def run(
         store.clear()
     _report(runner, figures)
     return runner.summary
+
+
+def _executor(plan: Plan, name: str) -> Executor:
+    from ..registry.registry import load
+
+    known = load(plan.source.plugins_dir).executors
+    if name not in known:
+        near = did_you_mean(name, known) or f"; there are {', '.join(known)}"
+        raise PlanError(f"no executor is called {name!r}{near}")
+    return known[name]
 
 
 def _report(runner: "_Runner", figures: bool) -> None:
@@ -111,7 +129,9 @@ class _Runner:
         timeout: float | None,
         retries: int,
         progress: Progress,
+        executor: Executor,
     ) -> None:
+        self.executor = executor
         self.plan = plan
         self.store = store
         self.jobs = jobs
@@ -120,9 +140,6 @@ class _Runner:
         self.progress = progress
         self.summary = Summary()
         self.stop = 0
-        self.gone: dict[
-            str, float
-        ] = {}  # key -> when its process was first seen to have ended without an answer
 
     def go(self) -> None:
         """All trials of the plan, those that are finished taken as they are."""
@@ -135,6 +152,8 @@ class _Runner:
                 self.commit_dead(trial, {"status": "skipped", "error": trial.skip})
             self.warm([trial for trial in left if not trial.skip])
             self.train(deque((trial, 0) for trial in left if not trial.skip))
+        except Stopped:
+            pass
         except OSError as error:
             self.fail(explained(error, self.store.out))
         finally:
@@ -162,7 +181,7 @@ class _Runner:
             self.progress.say(f"preparing {trial.dataset}")
             with pool_of(1, threads=trial.threads) as pool:
                 answer = self.wait(
-                    pool.schedule(worker.warm, args=[asdict(self.plan.source), asdict(trial)])
+                    pool.schedule(prepare, args=[asdict(self.plan.source), asdict(trial)])
                 )
             if answer.get("controls"):
                 self.store.write(
@@ -180,50 +199,41 @@ class _Runner:
         """`jobs` trials side by side until none is left or the run is stopped."""
         if not left:
             return
-        running: dict[Any, tuple[Trial, int]] = {}
-        with pool_of(self.jobs, threads=left[0][0].threads, fresh=True) as pool:
+        running: dict[Any, tuple[Trial, int]] = {}  # handle of the executor -> trial, attempt
+        with self.executor.session(self.jobs, left[0][0].threads):
             while (left or running) and not self.stop and not self.summary.errors:
                 while left and len(running) < self.jobs:
                     trial, attempt = left.popleft()
-                    running[self.schedule(pool, trial)] = trial, attempt
-                for future in [future for future in running if future.done()]:
-                    self.finish(*running.pop(future), result_of(future), left)
-                for future in [
-                    future for future, (trial, _) in running.items() if self.has_left(trial)
-                ]:
-                    future.cancel()
-                    self.finish(*running.pop(future), LEFT, left)
-                self.progress.show(
-                    [(trial, self.store.building(trial.key)) for trial, _ in running.values()]
-                )
+                    running[self.submit(trial)] = trial, attempt
+                for handle in list(running):
+                    answer = self.executor.poll(handle)
+                    if answer is not None:
+                        self.finish(*running.pop(handle), dict(answer), left)
+                self.show(running.values())
                 time.sleep(POLL)
-            if running:
-                pool.stop()
+            for handle in running:
+                self.executor.cancel(handle)
+            if running and self.stop:
+                raise Stopped
 
-    def schedule(self, pool: Any, trial: Trial) -> Any:
+    def show(self, running: Iterable[tuple[Trial, int]]) -> None:
+        """The progress bars, from the small files that trials write."""
+        self.progress.show([(trial, self.store.building(trial.key)) for trial, _ in running])
+
+    def submit(self, trial: Trial) -> Any:
+        """Hands the trial to the executor, as a file."""
         folder = self.store.building(trial.key)
         shutil.rmtree(folder, ignore_errors=True)
-        arguments = [
-            asdict(self.plan.source),
-            asdict(trial),
-            str(self.store.out),
-            str(folder),
-            self.shared(trial),
-        ]
-        return pool.schedule(worker.run_trial, args=arguments, timeout=self.timeout)
-
-    def has_left(self, trial: Trial) -> bool:
-        """Whether the trial's process ended with exit code 0 and no answer, which pebble takes for
-        a normal end.
-        """
-        try:
-            pid = (self.store.building(trial.key) / PID).read_text()
-        except OSError:
-            pid = ""
-        if not pid or is_alive(pid):
-            self.gone.pop(trial.key, None)
-            return False
-        return time.monotonic() - self.gone.setdefault(trial.key, time.monotonic()) > GRACE
+        task = {
+            "source": asdict(self.plan.source),
+            "trial": asdict(trial),
+            "out": str(self.store.out.resolve()),
+            "folder": str(folder.resolve()),
+            "shared": self.shared(trial),
+        }
+        path = self.store.task(trial.key)
+        path.write_text(to_json(task), encoding="utf-8")
+        return self.executor.submit(path.resolve(), self.timeout)
 
     def finish(
         self, trial: Trial, attempt: int, answer: Json, left: deque[tuple[Trial, int]]
@@ -273,8 +283,15 @@ class _Runner:
 
 
 def control_name(trial: Trial) -> str:
-    """The file with the control rows of the trial's data set."""
-    return f"controls/{trial.data['hashes']['test'][:12]}-{trial.spec['likelihood']}.json"
+    """The file with the control rows of the trial's data set, by the content of all its splits."""
+    hashes = trial.data["hashes"]
+    content = hashlib.sha256("".join(hashes[name] for name in sorted(hashes)).encode())
+    return f"controls/{content.hexdigest()[:12]}-{slug(trial.spec['likelihood'])}.json"
+
+
+def slug(text: str) -> str:
+    """Letters, digits, dots and dashes alone, for a file's name."""
+    return re.sub(r"[^\w.]+", "-", text).strip("-")
 
 
 def _cores(plan: Plan) -> int:

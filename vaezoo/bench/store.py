@@ -52,10 +52,17 @@ class Store:
         for folder in self.trials.glob(".building-*-*"):
             if not is_alive(folder.name.rsplit("-", 1)[1]):
                 shutil.rmtree(folder, ignore_errors=True)
+        for task in self.trials.glob(".task-*-*.json"):
+            if not is_alive(task.stem.rsplit("-", 1)[1]):
+                task.unlink(missing_ok=True)
 
     def building(self, key: str, pid: int | None = None) -> Path:
         """Where the trial is built by the run of this process id."""
         return self.trials / f".building-{key}-{pid or os.getpid()}"
+
+    def task(self, key: str) -> Path:
+        """Where this run says what the trial is, for the executor."""
+        return self.trials / f".task-{key}-{os.getpid()}.json"
 
     def commit(self, folder: Path, key: str) -> None:
         """Renames a whole folder into place; a finished trial that is there already stays."""
@@ -128,6 +135,8 @@ class Store:
         """Removes what this run was building when it was stopped."""
         for folder in self.trials.glob(f".building-*-{os.getpid()}"):
             shutil.rmtree(folder, ignore_errors=True)
+        for task in self.trials.glob(f".task-*-{os.getpid()}.json"):
+            task.unlink(missing_ok=True)
 
     def write(self, name: str, content: str | bytes) -> None:
         """One file of the output folder, replaced in one step."""

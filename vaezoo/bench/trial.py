@@ -7,13 +7,13 @@ give the same numbers. Neither the label of a row nor the other trials of the ru
 
 import hashlib
 import json
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any
 
 from ..samplers import PRIOR
 
-PROTOCOL = 1  # raised when numbers of old trials stop being comparable with new ones
+PROTOCOL = 2  # raised when numbers of old trials stop being comparable with new ones
 DRAWS = 100  # K unless another is asked for
 Json = dict[str, Any]
 OWN: Json = {"name": PRIOR, "label": PRIOR, "hyperparameters": {}, "source_hash": ""}
@@ -21,7 +21,7 @@ OWN: Json = {"name": PRIOR, "label": PRIOR, "hyperparameters": {}, "source_hash"
 
 @dataclass(frozen=True)
 class Trial:
-    """One variant × data set × seed × budget. All fields but `variant`, `dataset` and `skip` enter
+    """One variant × data set × seed × budget. All fields but `variant`, `dataset`, `options` and `skip` enter
     the key.
     """
 
@@ -30,7 +30,7 @@ class Trial:
     hyperparameters: Json
     plugin: Json  # distribution, version, module, source_hash
     dataset: str
-    data: Json  # name, hashes of the splits
+    data: Json  # name, options (without paths), hashes of the splits: what it is, not where
     spec: Json
     seed: int
     budget: Json
@@ -43,6 +43,7 @@ class Trial:
     samplers: tuple[Json, ...] = (
         OWN,
     )  # name, label, hyperparameters, source_hash: the sample metrics of each
+    options: Json = field(default_factory=dict)  # of the data set, all of them
     skip: str = ""  # why it cannot be trained
 
     @property
@@ -51,7 +52,7 @@ class Trial:
         facts = {
             f.name: getattr(self, f.name)
             for f in fields(self)
-            if f.name not in ("variant", "dataset", "skip")
+            if f.name not in ("variant", "dataset", "options", "skip")
         }
         return facts | {"protocol": PROTOCOL}
 

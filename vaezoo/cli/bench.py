@@ -80,7 +80,13 @@ OUT = Path("runs/bench")
     type=click.IntRange(min=0),
     default=0,
     show_default=True,
-    help="For a trial whose process died.",
+    help="How often a trial whose process died is tried again.",
+)
+@click.option(
+    "--executor",
+    default="local",
+    show_default=True,
+    help="Where trials run: see vaezoo list executors.",
 )
 @click.option("--figures/--no-figures", default=True, help="Draw figures.  [default: figures]")
 @click.option("--dry-run", is_flag=True, help="Only print what would be trained.")
@@ -90,9 +96,7 @@ OUT = Path("runs/bench")
 @click.pass_context
 def bench(ctx: click.Context, out: Path, dry_run: bool, wants_json: bool, **asked: Any) -> None:
     """Train and measure VARIANTS on DATASETS, and write the tables."""
-    plan, timeout = _plan(
-        **{key: value for key, value in asked.items() if key not in ("jobs", "retries", "figures")}
-    )
+    plan, timeout = _plan(**{key: value for key, value in asked.items() if key not in HOW})
     if dry_run:
         return (
             print_json([_planned(trial) for trial in plan.trials])
@@ -109,12 +113,16 @@ def bench(ctx: click.Context, out: Path, dry_run: bool, wants_json: bool, **aske
         retries=asked["retries"],
         command=" ".join(["vaezoo", *sys.argv[1:]]),
         figures=asked["figures"],
+        executor=asked["executor"],
     )
     print_tables(out, wants_json)
     for sentence in summary.errors:
         click.echo(f"vaezoo: {sentence}", err=True)
     click.echo(f"{summary}; see {out}", err=True)
     ctx.exit(summary.exit_code)
+
+
+HOW = ("jobs", "retries", "figures", "executor")  # of the run, not of the plan
 
 
 def _plan(
@@ -137,7 +145,7 @@ def _plan(
     the defaults.
     """
     from ..bench.plan import make_plan
-    from ..bench.workers.processes import Source
+    from ..bench.workers.processes import Places
 
     wanted: dict[str, Any] = {
         "variants": "all",
@@ -162,7 +170,7 @@ def _plan(
     wanted |= {key: value for key, value in asked.items() if value is not None}
     wanted["sets"] = wanted["sets"] | settings | ({"epochs": epochs} if epochs else {})
     folder = str(plugins_dir.resolve()) if plugins_dir else None
-    source = Source(folder, tuple(str(d.resolve()) for d in data_dirs), offline)
+    source = Places(folder, tuple(str(d.resolve()) for d in data_dirs), offline)
     return make_plan(registry_of(plugins_dir), **wanted, source=source, **machine), timeout
 
 

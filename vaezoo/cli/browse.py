@@ -30,7 +30,17 @@ Row = dict[str, Any]
 @click.argument(
     "kind",
     type=click.Choice(
-        ["variants", "datasets", "metrics", "figures", "parts", "tags", "plugins", "suites"]
+        [
+            "variants",
+            "datasets",
+            "metrics",
+            "figures",
+            "executors",
+            "parts",
+            "tags",
+            "plugins",
+            "suites",
+        ]
     ),
 )
 @click.option("-q", "--query", default="*", help="Only names that match this glob.")
@@ -100,6 +110,10 @@ def _figures(registry: "Registry") -> list[Row]:
     ]
 
 
+def _executors(registry: "Registry") -> list[Row]:
+    return [{"name": e.name, "what": first_line(e.doc)} for e in registry.executors.values()]
+
+
 def _parts(registry: "Registry") -> list[Row]:
     from ..hyperparameters import hyperparameters
 
@@ -162,6 +176,7 @@ _ROWS = {
     "datasets": _datasets,
     "metrics": _metrics,
     "figures": _figures,
+    "executors": _executors,
     "parts": _parts,
     "tags": _tags,
     "plugins": _plugins,

@@ -93,6 +93,16 @@ class Data:
         None  # rows of test that are in train too, counted before binarisation; None: not counted
     )
 
+    @cached_property
+    def identity(self) -> str:
+        """What seeds are made from: the name, or for data read from a user's path its content, so
+        that a moved file gives the same numbers.
+        """
+        if len(without_paths(self.options)) == len(self.options):
+            return self.name
+        content = hashlib.sha256("".join(self.hashes[split] for split in SPLITS).encode())
+        return f"{self.name.partition('[')[0]}[{content.hexdigest()}]"
+
     def split(self, name: str) -> Tensor:
         """One of train, validation and test."""
         return {"train": self.train, "validation": self.validation, "test": self.test}[name]
@@ -194,6 +204,13 @@ class Data:
             return h.hexdigest()
 
         return {name: digest(name) for name in SPLITS}
+
+
+def without_paths(options: Mapping[str, object]) -> dict[str, object]:
+    """The options that do not say where a file is: what they name is known by its content."""
+    return {
+        key: value for key, value in options.items() if key != "path" and "path=" not in str(value)
+    }
 
 
 def _levels_in_words(likelihood: Likelihood) -> str:

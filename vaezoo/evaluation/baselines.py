@@ -16,23 +16,23 @@ from .features import as_seen
 
 
 def _floor(data: Data, n: int, seed: int) -> Tensor:
-    g = generator_for("controls", "floor", data.name, seed)
+    g = generator_for("controls", "floor", data.identity, seed)
     return as_seen(data, "train")[torch.randperm(len(data.train), generator=g)[:n]]
 
 
 def _copy(data: Data, n: int, seed: int) -> Tensor:
-    g = generator_for("controls", "copy", data.name, seed)
+    g = generator_for("controls", "copy", data.identity, seed)
     return as_seen(data, "train")[torch.randint(len(data.train), (n,), generator=g)]
 
 
 def _noise(data: Data, n: int, seed: int) -> Tensor:
     seen = data.train[~data.train.isnan()]
-    g = generator_for("controls", "noise", data.name, seed)
+    g = generator_for("controls", "noise", data.identity, seed)
     return seen.mean() + seen.std() * torch.randn(n, *data.spec.shape, generator=g)
 
 
 def _independent(data: Data, n: int, seed: int) -> Tensor:
-    with seeded("controls", "independent", data.name, seed):
+    with seeded("controls", "independent", data.identity, seed):
         return head(data.spec).independent(data.train).sample(torch.Size((n,)))
 
 

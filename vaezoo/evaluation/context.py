@@ -79,12 +79,12 @@ class Evaluation:
         """Inside the block torch draws from a stream of this name; afterwards its generators are as
         they were.
         """
-        with seeded("evaluation", *names, self.data.name, self.seed):
+        with seeded("evaluation", *names, self.data.identity, self.seed):
             yield
 
     def generator(self, *names: object) -> torch.Generator:
         """A generator of this name, on the CPU."""
-        return generator_for("evaluation", *names, self.data.name, self.seed)
+        return generator_for("evaluation", *names, self.data.identity, self.seed)
 
     @cached_property
     def x(self) -> Tensor:

@@ -146,7 +146,11 @@ def extractor_for(data: Data, cache: Path | None = None, trained: bool = True) -
 def as_seen(data: Data, split: str) -> Tensor:
     """A split as samples are compared with it: binarised once where the data is dynamic."""
     x = data.split(split)
-    return data.binarised(x, generator_for("features", data.name, split)) if split == "train" else x
+    return (
+        data.binarised(x, generator_for("features", data.identity, split))
+        if split == "train"
+        else x
+    )
 
 
 def _made(network: Network, data: Data, trained: bool) -> dict[str, Tensor]:
@@ -175,7 +179,7 @@ def _train(network: Network, data: Data) -> None:
 
 def _key(data: Data) -> str:
     """The name of a data set's folder: its content and the recipe's version."""
-    words = "\0".join((VERSION, data.name, *data.hashes.values(), torch.__version__))
+    words = "\0".join((VERSION, data.identity, *data.hashes.values(), torch.__version__))
     return hashlib.sha256(words.encode()).hexdigest()[:24]
 
 

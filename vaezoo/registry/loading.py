@@ -37,6 +37,7 @@ OURS = (
     "vaezoo.data.sources",
     "vaezoo.evaluation.metrics",
     "vaezoo.bench.report.figures",
+    "vaezoo.bench.workers.local",
 )  # packages whose modules are plugins like any other
 SLOW = 2.0  # seconds of import that are worth a note
 FAILED = object()  # what a guarded call gives where it raised

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pluggy
 
-from ..hooks import PROJECT, Figure, Hooks, Metric, Part
+from ..hooks import PROJECT, Executor, Figure, Hooks, Metric, Part
 from ..hyperparameters import did_you_mean, hyperparameters
 from ..parts import register
 from ..samplers import PRIOR
@@ -62,6 +62,7 @@ class Registry:
     datasets: dict[str, Dataset] = field(default_factory=dict)
     metrics: dict[str, Metric] = field(default_factory=dict)
     figures: dict[str, Figure] = field(default_factory=dict)
+    executors: dict[str, Executor] = field(default_factory=dict)
     parts: dict[str, dict[str, Part]] = field(
         default_factory=lambda: {kind: {} for kind in PART_KINDS}
     )
@@ -132,7 +133,7 @@ class _Loading:
         self.manager = pluggy.PluginManager(PROJECT)
         self.manager.add_hookspecs(Hooks)
         self.found: dict[str, dict[str, tuple[Any, Plugin]]] = {
-            kind: {} for kind in ("variant", "dataset", "metric", "figure", *PART_KINDS)
+            kind: {} for kind in ("variant", "dataset", "metric", "figure", "executor", *PART_KINDS)
         }
         self.plugins: list[Plugin] = []
         for source in sources(plugins_dir, self.guard):
@@ -252,11 +253,13 @@ class _Loading:
             datasets[name] = _dataset(name, function, plugin, other)
         metrics = {n: m for n, (m, _) in sorted(self.found["metric"].items())}
         figures = {n: f for n, (f, _) in sorted(self.found["figure"].items())}
+        executors = {n: e for n, (e, _) in sorted(self.found["executor"].items())}
         return Registry(
             dict(sorted(variants.items())),
             datasets,
             metrics,
             figures,
+            executors,
             parts,
             _samplers(parts["sampler"], hashes),
             tuple(self.plugins),
@@ -331,6 +334,12 @@ def _metric_key(thing: Any) -> tuple[str, str]:
     return "metric", thing.name
 
 
+def _executor_key(thing: Any) -> tuple[str, str]:
+    if not isinstance(thing, Executor):
+        raise TypeError(f"an executor is an Executor of vaezoo.hooks, not {thing!r}")
+    return "executor", thing.name
+
+
 def _figure_key(thing: Any) -> tuple[str, str]:
     if not isinstance(thing, Figure):
         raise TypeError(f"a figure is a Figure of vaezoo.hooks, not {thing!r}")
@@ -350,6 +359,7 @@ _KEYS: dict[str, Callable[[Any], tuple[str, str]]] = {
     "vaezoo_parts": _part_key,
     "vaezoo_datasets": _dataset_key,
     "vaezoo_metrics": _metric_key,
+    "vaezoo_executors": _executor_key,
     "vaezoo_figures": _figure_key,
 }
 

@@ -30,8 +30,8 @@ class Minibatches:
         self.conditions = {
             name: _to(data.condition(name), device) for name in ("train", "validation")
         }
-        self.order = generator_for("order", data.name, seed)
-        self.pixels = generator_for("pixels", data.name, seed)
+        self.order = generator_for("order", data.identity, seed)
+        self.pixels = generator_for("pixels", data.identity, seed)
         if self.x["train"].device.type != "cpu":
             self.pixels = torch.Generator(device).manual_seed(self.pixels.initial_seed())
 

@@ -51,12 +51,12 @@ def fit(
     rows = Minibatches(data, budget.batch, seed, device, budget.pool)
     stepper = Stepper(model, budget)
     try:
-        with seeded("noise", data.name, seed):
+        with seeded("noise", data.identity, seed):
             history = _epochs(model, rows, stepper, budget, report or (lambda *_: None), seed)
     finally:
         stepper.release()
     model.eval()
-    with seeded("prior", data.name, seed):
+    with seeded("prior", data.identity, seed):
         model.fit_prior(rows.seen_train(), rows.conditions["train"])
     return history
 

@@ -56,7 +56,7 @@ def _made(
     kind: Callable[[Model, Data, str], Arrays], model: Model, data: Data, device: str
 ) -> Arrays:
     try:
-        with seeded("figures", data.name):
+        with seeded("figures", data.identity):
             return kind(model, data, device)
     except Unsupported:
         return {}
@@ -121,7 +121,7 @@ def _by_class(model: Model, data: Data, device: str) -> Arrays:
     n = POINTS if len(data.spec.shape) == 1 else LINES
     columns = []
     for c in torch.eye(data.spec.classes, device=device)[:CLASSES]:
-        with seeded("figures", data.name):
+        with seeded("figures", data.identity):
             columns.append(model.sample(n, c.expand(n, -1), mean=True))
     return {
         "by_class": torch.stack(columns, 1),

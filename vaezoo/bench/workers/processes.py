@@ -25,7 +25,7 @@ THREAD_VARIABLES = (
 
 
 @dataclass(frozen=True)
-class Source:
+class Places:
     """Where a process finds plugins and data files."""
 
     plugins_dir: str | None = None

@@ -1,5 +1,4 @@
-"""What runs in a process of its own: to describe a data set, to try a builder, to warm the caches,
-to train one trial.
+"""What trains and evaluates one trial, in a process of its own.
 
 Arguments and answers are JSON-like. What a trial prints goes to its log; what it raises becomes its
 status.
@@ -11,23 +10,20 @@ import platform
 import sys
 import time
 import traceback
-from collections.abc import Sequence
-from dataclasses import asdict, replace
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from ...core import Model, Spec, Unsupported
+from ...core import Model, Unsupported
 from ...data.data import Data
 from ...evaluation.context import one_line
-from ...hooks import Metric
 from ...samplers import PRIOR, own_prior
-from ...seeds import seeded
 from ...training.budget import Budget, Diverged, EpochLog
 from ...training.training import fit
 from ..store import PID, PROGRESS, Json, Store, is_full, to_json
+from .rebuild import build_model, data_of, metrics_of, registry_of
 
 OUT_OF_MEMORY = (
     "out of memory",
@@ -35,61 +31,6 @@ OUT_OF_MEMORY = (
     "cannot allocate memory",
     "not enough memory",
 )
-
-
-def describe_data(source: Json, label: str, sizes: Sequence[Json] = ({},)) -> Json:
-    """Name, spec, hashes and budget of a data set, and for each of the sizes (fields of the spec
-    that `--set` changes) why its likelihood is not for these values, or "".
-
-    {"error": why} where the data cannot be loaded.
-    """
-    try:
-        data = _data(source, label)
-        facts = {
-            "name": data.name,
-            "spec": asdict(data.spec),
-            "hashes": dict(data.hashes),
-            "budget": dict(data.budget),
-        }
-        return facts | {"unfit": [_why_unfit(data, size) for size in sizes]}
-    except Exception as error:
-        return {"error": f"data set {label}: {error}"}
-
-
-def _why_unfit(data: Data, size: Json) -> str:
-    spec = replace(data.spec, **size)
-    why = replace(data, spec=spec).why_not(spec.likelihood)
-    return f"{why}; there it can be {', '.join(data.likelihoods)}" if why else ""
-
-
-def why_not(source: Json, trial: Json) -> Json:
-    """{"skip": reason} where the variant says `Unsupported` when it is built for this spec, else
-    {}.
-    """
-    try:
-        _silence(Path(os.devnull))
-        _build(source, trial)
-    except Unsupported as why:
-        return {"skip": str(why)}
-    except BaseException as error:  # its trial will fail with the cause
-        return {"error": str(error)}
-    return {}
-
-
-def warm(source: Json, trial: Json) -> Json:
-    """Data, feature extractor and control rows of one data set, so that trials find them in the
-    cache.
-
-    {"controls": row -> column -> number} or {"error": why there are none}.
-    """
-    try:
-        torch.set_num_threads(max(1, trial["threads"]))
-        data = _data_of_trial(source, trial)
-        from ...evaluation.measurement import controls
-
-        return {"controls": controls(data, _registry(source).metrics.values())}
-    except Exception as error:
-        return {"error": one_line(error)}
 
 
 def run_trial(source: Json, trial: Json, out: str, folder: str, shared: Json) -> Json:
@@ -102,7 +43,7 @@ def run_trial(source: Json, trial: Json, out: str, folder: str, shared: Json) ->
     try:
         building.mkdir()
         (building / PID).write_text(str(os.getpid()))
-        _silence(building / "log.txt")
+        silence(building / "log.txt")
         record = _record(source, trial, building)
         (building / "trial.json").write_text(to_json(shared | record), encoding="utf-8")
         store.commit(building, key)
@@ -143,15 +84,15 @@ def _record(source: Json, trial: Json, folder: Path) -> Json:
 def _trained(source: Json, trial: Json, folder: Path) -> Json:
     torch.set_num_threads(trial["threads"])
     torch.backends.cudnn.benchmark = False
-    data = _data_of_trial(source, trial)
+    data = data_of(source, trial)
     device = trial["device"]
-    model = _build(source, trial)
+    model = build_model(source, trial)
     budget = Budget(**trial["budget"])
     history = fit(
         model, data, seed=trial["seed"], budget=budget, report=_Reporter(folder), device=device
     )
     _note(folder, stage="evaluation")
-    measured, described = _measured(source, trial, model, data)
+    measured, described = _measured(source, trial, model, data, folder)
     samplers = _measured_by_sampler(source, trial, model, data)
     from ...training.checkpoint import save
     from .material import save_material
@@ -171,12 +112,14 @@ def _trained(source: Json, trial: Json, folder: Path) -> Json:
     } | described
 
 
-def _measured(source: Json, trial: Json, model: Model, data: Data) -> tuple[Any, Json]:
+def _measured(
+    source: Json, trial: Json, model: Model, data: Data, folder: Path
+) -> tuple[Any, Json]:
     """What the metrics say, and what they say of themselves."""
     from ...evaluation.context import Evaluation, measure
     from ..report.catalogue import described
 
-    metrics = _metrics(source, trial)
+    metrics = metrics_of(source, trial)
     evaluation = Evaluation(
         model,
         data,
@@ -184,9 +127,7 @@ def _measured(source: Json, trial: Json, model: Model, data: Data) -> tuple[Any,
         device=trial["device"],
         importance_samples=trial["importance_samples"],
     )
-    measured = measure(
-        evaluation, metrics, lambda name, i, n: _note(Path(os.environ["VAEZOO_TRIAL"]), stage=name)
-    )
+    measured = measure(evaluation, metrics, lambda name, i, n: _note(folder, stage=name))
     return measured, described(metrics)
 
 
@@ -197,10 +138,10 @@ def _measured_by_sampler(source: Json, trial: Json, model: Model, data: Data) ->
     from ...evaluation.context import Evaluation, measure
     from ...evaluation.measurement import measured_by_sampler
 
-    known = _registry(source).samplers
+    known = registry_of(source).samplers
     found = {}
-    every = _registry(source).metrics.values()
-    metrics = measured_by_sampler(_metrics(source, trial), every)
+    every = registry_of(source).metrics.values()
+    metrics = measured_by_sampler(metrics_of(source, trial), every)
     for chosen in (one for one in trial["samplers"] if one["name"] != PRIOR):
         sampler = partial(known[chosen["name"]], data.spec, chosen["hyperparameters"])
         measured = measure(
@@ -214,60 +155,14 @@ def _measured_by_sampler(source: Json, trial: Json, model: Model, data: Data) ->
     return found
 
 
-def _metrics(source: Json, trial: Json) -> list[Metric]:
-    known = _registry(source).metrics
-    return [known[name] for name in (trial["metrics"] or sorted(known))]
-
-
 def _size(model: Model) -> float:
     return float(sum(p.numel() for p in model.parameters()))
-
-
-def _registry(source: Json) -> Any:
-    return _loaded(source["plugins_dir"])
-
-
-@cache
-def _loaded(plugins_dir: str | None) -> Any:
-    from ...registry import registry
-
-    return registry.load(plugins_dir)
-
-
-def _data(source: Json, label: str) -> Data:
-    from ...data.files import Files
-
-    choice = _registry(source).choose_datasets(label)[0]
-    return choice.load(Files(source["data_dirs"], offline=source["offline"]))
-
-
-def _data_of_trial(source: Json, trial: Json) -> Data:
-    data = _data(source, trial["dataset"])
-    if data.hashes != trial["data"]["hashes"]:
-        raise ValueError(
-            f"data set {data.name} is not what it was when the run was planned: its hashes differ"
-        )
-    return replace(data, spec=_spec(trial))
-
-
-def _spec(trial: Json) -> Spec:
-    return Spec(**trial["spec"] | {"shape": tuple(trial["spec"]["shape"])})
-
-
-def _build(source: Json, trial: Json) -> Model:
-    """The model, its weights a function of the seed alone: variants that share networks start from
-    the same ones.
-    """
-    variant = _registry(source).variants[trial["name"]]
-    with seeded("weights", trial["seed"]):
-        return variant(_spec(trial), **trial["hyperparameters"])
 
 
 class _Reporter:
     """Writes the learning curve as it grows, and a small file that the progress bars read."""
 
     def __init__(self, folder: Path) -> None:
-        os.environ["VAEZOO_TRIAL"] = str(folder)
         self.folder = folder
         self.names = list[str]()
         self.last = 0.0
@@ -295,7 +190,7 @@ def _note(folder: Path, **what: Any) -> None:
     aside.replace(folder / PROGRESS)
 
 
-def _silence(path: Path) -> None:
+def silence(path: Path) -> None:
     """What this process prints from now on, C libraries included, goes to the file."""
     sys.stdout.flush()
     sys.stderr.flush()

@@ -1,0 +1,84 @@
+"""The executor `local`: each trial in a process of its own on this machine, a few side by side."""
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pebble import ProcessPool
+
+from ...hooks import Executor, hookimpl
+from ..store import PID, is_alive
+from .processes import pool_of, result_of
+from .task import run_task
+
+GRACE = 3.0  # seconds that the answer of an ended process may be under way
+VANISHED = {
+    "status": "failed",
+    "error": "the process ended with exit code 0 before the trial was finished",
+}
+
+
+class Running:
+    """One trial in a process."""
+
+    def __init__(self, task: Path, future: Any) -> None:
+        self.future = future
+        self.pid_file = Path(json.loads(task.read_text(encoding="utf-8"))["folder"]) / PID
+        self.ended: float | None = None  # when its process was first seen to have ended silently
+
+    def has_vanished(self) -> bool:
+        """Whether its process ended with exit code 0 and no answer, which pebble takes for a normal
+        end.
+        """
+        try:
+            pid = self.pid_file.read_text()
+        except OSError:
+            pid = ""
+        if not pid or is_alive(pid):
+            self.ended = None
+            return False
+        self.ended = self.ended or time.monotonic()
+        return time.monotonic() - self.ended > GRACE
+
+
+class Local:
+    """A pool of processes, open during a run."""
+
+    def __init__(self) -> None:
+        self.pool: ProcessPool | None = None
+
+    @contextmanager
+    def session(self, jobs: int, threads: int) -> Iterator[None]:
+        with pool_of(jobs, threads=threads, fresh=True) as self.pool:
+            try:
+                yield
+            except BaseException:
+                self.pool.stop()
+                raise
+        self.pool = None
+
+    def submit(self, task: Path, timeout: float | None) -> Running:
+        """Each trial in a process of its own on this machine, `--jobs` side by side."""
+        assert self.pool is not None, "submitted outside of a session"
+        future = self.pool.schedule(run_task, args=[str(task)], timeout=timeout)
+        return Running(task, future)
+
+    def poll(self, running: Running) -> dict[str, Any] | None:
+        if running.future.done():
+            return result_of(running.future)
+        if running.has_vanished():
+            running.future.cancel()
+            return VANISHED
+        return None
+
+    def cancel(self, running: Running) -> None:
+        running.future.cancel()
+
+
+@hookimpl
+def vaezoo_executors() -> list[Executor]:
+    local = Local()
+    return [Executor("local", local.submit, local.poll, local.cancel, local.session)]

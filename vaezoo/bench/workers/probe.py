@@ -1,0 +1,114 @@
+"""Looks before a run: what a data set is, whether a variant can be built, what trials share.
+
+A `Probe` asks in processes of its own, where a plugin may crash or hang; `InProcess` asks right
+here, for tests and for plugins that are trusted.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Protocol
+
+import torch
+
+from ...core import Unsupported
+from ...data.data import Data
+from ...evaluation.context import one_line
+from ..trial import Json
+from .processes import Places, pool_of, result_of
+from .rebuild import build_model, data_of, load_data, registry_of
+from .worker import silence
+
+LIMIT = 60.0  # seconds that a variant may take to be built
+
+
+class Probe(Protocol):
+    def describe(self, places: Places, name: str, options: Json, sizes: Sequence[Json]) -> Json:
+        """See `describe_data`."""
+
+    def why_not(self, places: Places, trials: Sequence[Json]) -> list[Json]:
+        """See `why_not`, of each trial."""
+
+
+class Processes:
+    """Each question in a process of its own."""
+
+    def describe(self, places: Places, name: str, options: Json, sizes: Sequence[Json]) -> Json:
+        arguments = [asdict(places), name, options, list(sizes)]
+        with pool_of(1) as pool:
+            return result_of(pool.schedule(describe_data, args=arguments))
+
+    def why_not(self, places: Places, trials: Sequence[Json]) -> list[Json]:
+        with pool_of(2) as pool:
+            futures = [
+                pool.schedule(why_not, args=[asdict(places), trial, True], timeout=LIMIT)
+                for trial in trials
+            ]
+            return [result_of(future) for future in futures]
+
+
+class InProcess:
+    """The same, here and now."""
+
+    def describe(self, places: Places, name: str, options: Json, sizes: Sequence[Json]) -> Json:
+        return describe_data(asdict(places), name, options, sizes)
+
+    def why_not(self, places: Places, trials: Sequence[Json]) -> list[Json]:
+        return [why_not(asdict(places), trial) for trial in trials]
+
+
+def describe_data(source: Json, name: str, options: Json, sizes: Sequence[Json] = ({},)) -> Json:
+    """Spec, hashes and budget of a data set, and for each of the sizes (fields of the spec that
+    `--set` changes) why its likelihood is not for these values, or "".
+
+    {"error": why} where the data cannot be loaded.
+    """
+    try:
+        data = load_data(source, name, options)
+        facts = {
+            "spec": asdict(data.spec),
+            "hashes": dict(data.hashes),
+            "budget": dict(data.budget),
+        }
+        return facts | {"unfit": [_why_unfit(data, size) for size in sizes]}
+    except Exception as error:
+        return {"error": str(error)}
+
+
+def _why_unfit(data: Data, size: Json) -> str:
+    spec = replace(data.spec, **size)
+    why = replace(data, spec=spec).why_not(spec.likelihood)
+    return f"{why}; there it can be {', '.join(data.likelihoods)}" if why else ""
+
+
+def why_not(source: Json, trial: Json, is_apart: bool = False) -> Json:
+    """{"skip": reason} where the variant says `Unsupported` when it is built for this spec, else {}.
+
+    In a process of its own (`is_apart`) what the builder prints is thrown away.
+    """
+    try:
+        if is_apart:
+            silence(Path(os.devnull))
+        build_model(source, trial)
+    except Unsupported as why:
+        return {"skip": str(why)}
+    except BaseException as error:  # its trial will fail with the cause
+        return {"error": str(error)}
+    return {}
+
+
+def prepare(source: Json, trial: Json) -> Json:
+    """Data, feature extractor and control rows of one data set, so that trials find them in the
+    cache.
+
+    {"controls": row -> column -> number} or {"error": why there are none}.
+    """
+    try:
+        torch.set_num_threads(max(1, trial["threads"]))
+        data = data_of(source, trial)
+        from ...evaluation.measurement import controls
+
+        return {"controls": controls(data, registry_of(source).metrics.values())}
+    except Exception as error:
+        return {"error": one_line(error)}
