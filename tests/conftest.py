@@ -11,16 +11,16 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import pytest
 import torch
 
-from vaezoo.author import check
+from vaezoo.author import case
 from vaezoo.core import Spec
 
 torch.set_num_threads(1)
 
 # The kinds of `vaezoo check`, with more classes and longer sequences.
-IMAGE = replace(check.SPECS["image"], classes=10)
-CONV = replace(check.SPECS["large image"], classes=10)
-VECTOR = check.SPECS["vector"]
-SEQUENCE = replace(check.SPECS["sequence"], shape=(12, 5))
+IMAGE = replace(case.SPECS["image"], classes=10)
+CONV = replace(case.SPECS["large image"], classes=10)
+VECTOR = case.SPECS["vector"]
+SEQUENCE = replace(case.SPECS["sequence"], shape=(12, 5))
 SPECS = {"image": IMAGE, "conv": CONV, "vector": VECTOR, "sequence": SEQUENCE}
 
 

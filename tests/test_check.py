@@ -2,7 +2,8 @@
 
 import pytest
 
-from vaezoo.author.check import RULES, check
+from vaezoo.author.check import check
+from vaezoo.author.rules import RULES
 from vaezoo.registry.registry import load
 
 HEAD = """

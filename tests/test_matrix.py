@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from vaezoo.author.check import SPECS
+from vaezoo.author.case import SPECS
 from vaezoo.author.matrix import DOCUMENT, attempt, document, markdown, pairs
 from vaezoo.core import Unsupported
 from vaezoo.registry import registry

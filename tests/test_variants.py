@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from vaezoo.author.check import SPECS, Case
+from vaezoo.author.case import SPECS, Case
 from vaezoo.core import Model
 from vaezoo.distributions import at_centre
 from vaezoo.registry import registry

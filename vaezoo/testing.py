@@ -13,11 +13,9 @@ from typing import Any
 
 import pytest
 
-from .author.check import (
-    FAST,
+from .author.case import FAST, SPECS, Case
+from .author.rules import (
     RULES,
-    SPECS,
-    Case,
     Rule,
     builds,
     has_a_sound_bound,

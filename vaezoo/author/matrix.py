@@ -13,7 +13,7 @@ import torch
 
 from ..core import Unsupported
 from ..registry.registry import Registry
-from .check import Case
+from .case import Case
 
 SIGNS = {"bound": "yes", "no bound": "no bound", "refused": "–", "failed": "FAILS"}
 DOCUMENT = (  # rows, columns, kind of toy data: what docs/matrix.md shows

@@ -144,7 +144,7 @@ def matrix(
     """
     import torch
 
-    from ..author.check import SPECS
+    from ..author.case import SPECS
     from ..author.matrix import document, markdown, pairs
 
     if kind not in SPECS:

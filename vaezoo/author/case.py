@@ -1,0 +1,89 @@
+"""Small data of each kind, and a variant on one of them: what the rules look at."""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..core import Model, Spec, Unsupported
+from ..likelihoods import head
+from ..registry.entries import Variant
+from ..seeds import seeded
+
+SPECS = {
+    "image": Spec((1, 8, 8), n_train=256, classes=3, latent=4, hidden=16),
+    "vector": Spec((6,), "normal", n_train=256, latent=4, hidden=16),
+    "sequence": Spec((7, 5), n_train=256, latent=4, hidden=16, network="rnn", has_gaps=True),
+    "large image": Spec((1, 28, 28), n_train=256, classes=3, latent=4, hidden=16, network="conv"),
+    "grey image": Spec(
+        (1, 8, 8), "continuous_bernoulli", n_train=256, classes=3, latent=4, hidden=16
+    ),
+}
+
+
+FAST = ("image", "vector", "sequence")
+
+
+class Broken(AssertionError):
+    """A rule is broken: what was seen, and how to mend it."""
+
+    def __init__(self, seen: str, mend: str) -> None:
+        super().__init__(f"{seen}; {mend}")
+        self.seen = seen
+        self.mend = mend
+
+
+@dataclass
+class Case:
+    """A variant on one kind of small data."""
+
+    variant: Variant
+    kind: str
+    hyperparameters: dict[str, Any]
+
+    @property
+    def spec(self) -> Spec:
+        return SPECS[self.kind]
+
+    @cached_property
+    def refusal(self) -> str:
+        """Why the variant cannot be had for this data; empty where it can."""
+        try:
+            self.build()
+        except Unsupported as why:
+            return str(why) or "Unsupported, without a reason"
+        return ""
+
+    def build(self) -> Model:
+        """A new model, always with the same weights."""
+        with seeded("check", self.kind):
+            return self.variant(self.spec, **self.hyperparameters)
+
+    def rows(self, n: int) -> tuple[Tensor, Tensor | None]:
+        """x (n, *shape) and c, the same every time; sequences of several lengths."""
+        with seeded("check", "rows", self.kind):
+            x = torch.randn(n, *self.spec.shape)
+            likelihood = head(self.spec)
+            if likelihood.levels == 2:
+                x = (x > 0).float()
+            elif likelihood.is_bounded:
+                x = x.sigmoid()
+            if self.spec.has_gaps:
+                lengths = torch.randint(2, self.spec.shape[0] + 1, (n, 1))
+                x[torch.arange(self.spec.shape[0]) >= lengths] = math.nan
+            c = (
+                torch.eye(self.spec.classes)[torch.randint(self.spec.classes, (n,))]
+                if self.spec.classes
+                else None
+            )
+        return x, c
+
+    def terms(
+        self, model: Model, n: int, progress: float = 0.5, noise: int = 0
+    ) -> dict[str, Tensor]:
+        """The terms of one minibatch."""
+        with seeded("check", "noise", noise):
+            return model(*self.rows(n), progress)
