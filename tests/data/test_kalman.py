@@ -6,10 +6,29 @@ import pytest
 import torch
 from torch.distributions import MultivariateNormal
 
-from vaezoo.data.kalman import LinearGaussian, kalman_filter, log_likelihood, smoother
+from vaezoo.data.kalman import LinearGaussian, kalman_filter, log_likelihood
 from vaezoo.data.sources.lgssm import lgssm, state_space
 
 STEPS, STATES, CHANNELS = 5, 2, 3
+
+
+def smoother(model, x):
+    """Means (N, T, S) and covariances (N, T, S, S) of p(z_t | x_1 … x_T)."""
+    f = kalman_filter(model, x)
+    mean, covariance = f.mean[:, -1], f.covariance[:, -1]
+    means = [mean]
+    covariances = [covariance]
+    for t in range(x.shape[1] - 2, -1, -1):
+        predicted = torch.linalg.cholesky(f.predicted_covariance[:, t + 1])
+        gain = torch.cholesky_solve(model.transition @ f.covariance[:, t], predicted).mT
+        ahead = mean - f.predicted_mean[:, t + 1]
+        mean = f.mean[:, t] + (gain @ ahead[..., None]).squeeze(-1)
+        covariance = (
+            f.covariance[:, t] + gain @ (covariance - f.predicted_covariance[:, t + 1]) @ gain.mT
+        )
+        means.append(mean)
+        covariances.append(covariance)
+    return torch.stack(means[::-1], 1), torch.stack(covariances[::-1], 1)
 
 
 @pytest.fixture(scope="module")

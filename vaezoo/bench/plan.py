@@ -103,15 +103,20 @@ def make_plan(
     """
     source = source or Places()
     probe = probe or Processes()
+    _must_be_known(registry, metrics)
     settings = [split_settings(one) for one in swept(sets or {})]
     choices = registry.choose_variants(variants)
     data_choices = registry.choose_datasets(datasets)
     numbers = parse_seeds(seeds)
-    columns = _columns(registry, metrics)
     sizes = [size for _, size in settings]
     facts = [(choice, _facts_of(choice, probe, source, sizes)) for choice in data_choices]
-    how = {"importance_samples": importance_samples, "samplers": _samplers(registry, samplers)}
-    shared = {"device": chosen_device(device), "threads": threads, "metrics": tuple(metrics), **how}
+    shared = {
+        "device": chosen_device(device),
+        "threads": threads,
+        "metrics": tuple(metrics),
+        "importance_samples": importance_samples,
+        "samplers": _samplers(registry, samplers),
+    }
     rows = [
         _trial(choice, data, described, *setting, shared)
         for data, described in facts
@@ -119,14 +124,10 @@ def make_plan(
         for choice in choices
     ]
     trials = _seeded(_with_skips(rows, probe, source), numbers)
-    request: Json = {
-        "variants": variants,
-        "datasets": datasets,
-        "seeds": list(numbers),
-        "set": _asked(settings),
-    }
-    request |= {"samplers": samplers, "importance_samples": importance_samples}
-    return Plan(trials, source, columns, request)
+    request: Json = {"variants": variants, "datasets": datasets, "seeds": list(numbers)}
+    request |= {"set": _asked(settings), "samplers": samplers}
+    request |= {"importance_samples": importance_samples}
+    return Plan(trials, source, _columns(registry, metrics), request)
 
 
 def swept(sets: Mapping[str, Any]) -> list[Json]:
@@ -144,13 +145,16 @@ def _asked(settings: Sequence[tuple[Json, Json]]) -> Json:
     return {key: found if len(found) > 1 else found[0] for key, found in values.items()}
 
 
-def _columns(registry: Registry, metrics: Sequence[str]) -> tuple[Json, ...]:
+def _must_be_known(registry: Registry, metrics: Sequence[str]) -> None:
     for name in metrics:
         if name not in registry.metrics:
             near = did_you_mean(name, registry.metrics)
             raise PlanError(
                 f"there is no metric {name!r}{near}; there are {listed(registry.metrics)}"
             )
+
+
+def _columns(registry: Registry, metrics: Sequence[str]) -> tuple[Json, ...]:
     chosen = [registry.metrics[name] for name in (metrics or sorted(registry.metrics))]
     return tuple(asdict(column) for metric in chosen for column in metric.columns)
 

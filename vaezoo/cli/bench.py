@@ -96,7 +96,7 @@ OUT = Path("runs/bench")
 @click.pass_context
 def bench(ctx: click.Context, out: Path, dry_run: bool, wants_json: bool, **asked: Any) -> None:
     """Train and measure VARIANTS on DATASETS, and write the tables."""
-    plan, timeout = _plan(**{key: value for key, value in asked.items() if key not in HOW})
+    plan, timeout = _plan(asked)
     if dry_run:
         return (
             print_json([_planned(trial) for trial in plan.trials])
@@ -122,56 +122,42 @@ def bench(ctx: click.Context, out: Path, dry_run: bool, wants_json: bool, **aske
     ctx.exit(summary.exit_code)
 
 
-HOW = ("jobs", "retries", "figures", "executor")  # of the run, not of the plan
+WHAT = ("variants", "datasets", "seeds", "samplers", "importance_samples")
+DEFAULTS: dict[str, Any] = {
+    "variants": "all",
+    "datasets": "digits",
+    "seeds": "3",
+    "sets": {},
+    "metrics": (),
+}
 
 
-def _plan(
-    variants: str | None,
-    datasets: str | None,
-    seeds: str | None,
-    epochs: int | None,
-    suite: str | None,
-    settings: dict[str, Any],
-    metrics: str | None,
-    samplers: str | None,
-    importance_samples: int | None,
-    timeout: float | None,
-    plugins_dir: Path | None,
-    data_dirs: tuple[Path, ...],
-    offline: bool,
-    **machine: Any,
-) -> "tuple[Plan, float | None]":
+def _plan(asked: dict[str, Any]) -> "tuple[Plan, float | None]":
     """What to do and the time limit of a trial: what is asked for, else what the suite says, else
     the defaults.
     """
     from ..bench.plan import make_plan
     from ..bench.workers.processes import Places
 
-    wanted: dict[str, Any] = {
-        "variants": "all",
-        "datasets": "digits",
-        "seeds": "3",
-        "sets": {},
-        "metrics": (),
-    }
-    if suite:
+    wanted: dict[str, Any] = dict(DEFAULTS)
+    timeout = asked["timeout"]
+    if asked["suite"]:
         from ..bench.suites import load_suite
 
-        chosen = load_suite(suite)
-        wanted = wanted | chosen.arguments
+        chosen = load_suite(asked["suite"])
+        wanted |= chosen.arguments
         timeout = timeout or chosen.timeout
-    asked: dict[str, Any] = {
-        "variants": variants,
-        "datasets": datasets,
-        "seeds": seeds,
-        "metrics": metrics and tuple(metrics.split(",")),
-    }
-    asked |= {"samplers": samplers, "importance_samples": importance_samples}
-    wanted |= {key: value for key, value in asked.items() if value is not None}
-    wanted["sets"] = wanted["sets"] | settings | ({"epochs": epochs} if epochs else {})
+    wanted |= {key: asked[key] for key in WHAT if asked[key] is not None}
+    if asked["metrics"]:
+        wanted["metrics"] = tuple(asked["metrics"].split(","))
+    epochs = {"epochs": asked["epochs"]} if asked["epochs"] else {}
+    wanted["sets"] = wanted["sets"] | asked["settings"] | epochs
+
+    plugins_dir = asked["plugins_dir"]
     folder = str(plugins_dir.resolve()) if plugins_dir else None
-    source = Places(folder, tuple(str(d.resolve()) for d in data_dirs), offline)
-    return make_plan(registry_of(plugins_dir), **wanted, source=source, **machine), timeout
+    places = Places(folder, tuple(str(d.resolve()) for d in asked["data_dirs"]), asked["offline"])
+    machine = {"device": asked["device"], "threads": asked["threads"]}
+    return make_plan(registry_of(plugins_dir), **wanted, source=places, **machine), timeout
 
 
 def _planned(trial: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The Kalman filter and the Rauch–Tung–Striebel smoother, for many sequences at once, in float64.
+"""The Kalman filter, for many sequences at once, in float64.
 
     z_1 ~ N(m, P)    z_t = A z_{t-1} + N(0, Q)    x_t = H z_t + N(0, R)
 
@@ -79,41 +79,27 @@ def _update(
     with the state: so all rows keep one shape. It adds nothing to the determinant or the residual.
     """
     seen = (~x.isnan()).to(mean)  # (N, C)
-    h = seen[:, :, None] * model.observation
+    h = seen[:, :, None] * model.observation  # (N, C, S)
     r = seen[:, :, None] * model.observation_noise * seen[:, None, :] + torch.diag_embed(1 - seen)
     residual = torch.where(x.isnan(), 0.0, x - mean @ model.observation.T)
     cross = covariance @ h.mT  # (N, S, C)
     factor = torch.linalg.cholesky(h @ cross + r)
-    gain = torch.cholesky_solve(cross.mT, factor).mT
+    gain = torch.cholesky_solve(cross.mT, factor).mT  # (N, S, C)
+
+    # Joseph's form: symmetric and positive whatever is rounded.
     keep = torch.eye(mean.shape[1]).to(mean) - gain @ h
-    updated = (
-        keep @ covariance @ keep.mT + gain @ r @ gain.mT
-    )  # Joseph's form: symmetric and positive whatever is rounded
+    updated = keep @ covariance @ keep.mT + gain @ r @ gain.mT
+    moved = mean + (gain @ residual[..., None]).squeeze(-1)
+    return moved, updated, _log_normal(residual, factor, seen.sum(-1))
+
+
+def _log_normal(residual: Tensor, factor: Tensor, entries: Tensor) -> Tensor:
+    """log N(residual; 0, factor factorᵀ), (N,), of so many entries (N,) that count."""
     white = torch.linalg.solve_triangular(factor, residual[..., None], upper=False).squeeze(-1)
     half_log_det = factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)
-    log_p = -0.5 * (white.square().sum(-1) + seen.sum(-1) * math.log(2 * math.pi)) - half_log_det
-    return mean + (gain @ residual[..., None]).squeeze(-1), updated, log_p
+    return -0.5 * (white.square().sum(-1) + entries * math.log(2 * math.pi)) - half_log_det
 
 
 def log_likelihood(x: Tensor, model: LinearGaussian) -> Tensor:
     """log p(x), (N, T, C) -> (N,), in nats, of the entries that are there."""
     return kalman_filter(model, x).log_likelihood.sum(1)
-
-
-def smoother(model: LinearGaussian, x: Tensor) -> tuple[Tensor, Tensor]:
-    """Means (N, T, S) and covariances (N, T, S, S) of p(z_t | x_1 … x_T)."""
-    f = kalman_filter(model, x)
-    mean, covariance = f.mean[:, -1], f.covariance[:, -1]
-    means = [mean]
-    covariances = [covariance]
-    for t in range(x.shape[1] - 2, -1, -1):
-        predicted = torch.linalg.cholesky(f.predicted_covariance[:, t + 1])
-        gain = torch.cholesky_solve(model.transition @ f.covariance[:, t], predicted).mT
-        ahead = mean - f.predicted_mean[:, t + 1]
-        mean = f.mean[:, t] + (gain @ ahead[..., None]).squeeze(-1)
-        covariance = (
-            f.covariance[:, t] + gain @ (covariance - f.predicted_covariance[:, t + 1]) @ gain.mT
-        )
-        means.append(mean)
-        covariances.append(covariance)
-    return torch.stack(means[::-1], 1), torch.stack(covariances[::-1], 1)

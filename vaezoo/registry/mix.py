@@ -105,17 +105,10 @@ class Mix:
 
         Raises: Unsupported where parts do not fit each other or the data.
         """
-        spec = replace(
-            spec, **{key: values[key] for key in ("likelihood", "network") if key in values}
-        )
-        made: dict[str, Any] = {"spec": spec}
+        spec = replace(spec, **{key: values[key] for key in NAMED if key in values})
         if "model" in values:
-            model = self.variants[values["model"]].builder.build(spec, _inner(values, "model"))
-            made |= {kind: getattr(model, kind) for kind in KINDS[:3] if isinstance(model, VAE)}
-            model.loss = _call(
-                _must_find(self.parts["loss"][values["loss"]], made), made, _inner(values, "loss")
-            )
-            return model
+            return self._with_another_loss(spec, values)
+        made: dict[str, Any] = {"spec": spec}
         waiting = {kind: self.parts[kind][values[kind]].build for kind in KINDS}
         while waiting:
             ready = [kind for kind, build in waiting.items() if not _needs(build) & waiting.keys()]
@@ -124,6 +117,16 @@ class Mix:
             for kind in ready:
                 made[kind] = _call(waiting.pop(kind), made, _inner(values, kind))
         return VAE(made["encoder"], made["decoder"], made["prior"], made["loss"])
+
+    def _with_another_loss(self, spec: Spec, values: Mapping[str, Any]) -> Model:
+        """The model of a variant, to be trained by the chosen loss."""
+        model = self.variants[values["model"]].builder.build(spec, _inner(values, "model"))
+        made: dict[str, Any] = {"spec": spec}
+        if isinstance(model, VAE):
+            made |= {"encoder": model.encoder, "decoder": model.decoder, "prior": model.prior}
+        build = _must_find(self.parts["loss"][values["loss"]], made)
+        model.loss = _call(build, made, _inner(values, "loss"))
+        return model
 
     def _chosen(self, kind: str, given: Mapping[str, Any]) -> str:
         return _one_of(kind, str(given.get(kind, DEFAULTS[kind])), tuple(self.parts[kind]))

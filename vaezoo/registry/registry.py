@@ -230,10 +230,7 @@ class _Loading:
         return ""
 
     def _registry(self, plugins_dir: Path | None) -> Registry:
-        parts = {
-            kind: {name: part for name, (part, _) in sorted(self.found[kind].items())}
-            for kind in PART_KINDS
-        }
+        parts = {kind: self._named(kind) for kind in PART_KINDS}
         hashes = {
             (kind, name): plugin.source_hash
             for kind in PART_KINDS
@@ -243,6 +240,24 @@ class _Loading:
         variants["mix"] = Variant(
             "mix", Mix(parts, hashes, dict(variants)), _plugin_of_mix(), in_all=False
         )
+        return Registry(
+            variants=dict(sorted(variants.items())),
+            datasets=self._datasets(),
+            metrics=self._named("metric"),
+            figures=self._named("figure"),
+            executors=self._named("executor"),
+            parts=parts,
+            samplers=_samplers(parts["sampler"], hashes),
+            plugins=tuple(self.plugins),
+            problems=tuple(self.guard.problems),
+            plugins_dir=plugins_dir,
+        )
+
+    def _named(self, kind: str) -> dict[str, Any]:
+        """What was found of this kind, by name."""
+        return {name: thing for name, (thing, _) in sorted(self.found[kind].items())}
+
+    def _datasets(self) -> dict[str, Dataset]:
         datasets: dict[str, Dataset] = {}
 
         def other(text: str, files: "Files | None") -> "Data":
@@ -251,21 +266,7 @@ class _Loading:
 
         for name, (function, plugin) in sorted(self.found["dataset"].items()):
             datasets[name] = _dataset(name, function, plugin, other)
-        metrics = {n: m for n, (m, _) in sorted(self.found["metric"].items())}
-        figures = {n: f for n, (f, _) in sorted(self.found["figure"].items())}
-        executors = {n: e for n, (e, _) in sorted(self.found["executor"].items())}
-        return Registry(
-            dict(sorted(variants.items())),
-            datasets,
-            metrics,
-            figures,
-            executors,
-            parts,
-            _samplers(parts["sampler"], hashes),
-            tuple(self.plugins),
-            tuple(self.guard.problems),
-            plugins_dir,
-        )
+        return datasets
 
 
 def _variant(name: str, function: Callable[..., Any], plugin: Plugin) -> Variant:

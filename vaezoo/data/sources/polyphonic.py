@@ -112,15 +112,7 @@ def music(name: str, file: File, files: Files, steps: int, batch: int, epochs: i
     title = file.name.split("/")[1].removesuffix(".mat")
     return Data(
         name=f"{name}[steps={steps}]" if steps else name,
-        spec=Spec(
-            (longest, 88),
-            "bernoulli",
-            len(x["train"]),
-            has_gaps=True,
-            latent=16,
-            hidden=128,
-            network="rnn",
-        ),
+        spec=_spec(longest, len(x["train"])),
         card=Card(
             title=f"{title}, piano rolls",
             source=_SOURCE,
@@ -137,6 +129,11 @@ def music(name: str, file: File, files: Files, steps: int, batch: int, epochs: i
         validation=x["validation"],
         test=x["test"],
     )
+
+
+def _spec(steps: int, rows: int) -> Spec:
+    shape = (steps, 88)
+    return Spec(shape, "bernoulli", rows, has_gaps=True, latent=16, hidden=128, network="rnn")
 
 
 @tags("sequence", "binary", "music", "files")
