@@ -48,22 +48,28 @@ def test_every_plugin_of_the_pages_loads_and_its_variants_keep_the_contract(idea
         assert [f for f in check(variant, fast=True) if not f.passed] == [], variant.name
 
 
-def test_the_pages_metric_and_data_set_work_together(ideas, tmp_path):
-    out = tmp_path / "out"
-    words = [
-        "bench",
-        "--variants",
-        "vae,hinge",
-        "--datasets",
-        "stripes",
-        "--plugins-dir",
-        str(ideas),
-        "--epochs",
-        "2",
-    ]
-    result = CliRunner().invoke(vaezoo, [*words, "--seeds", "1", "--out", str(out), "--jobs", "1"])
+def bench(out, *words):
+    """The folder that `vaezoo bench` wrote."""
+    given = ["bench", *words, "--epochs", "2", "--seeds", "1", "--out", str(out), "--jobs", "1"]
+    result = CliRunner().invoke(vaezoo, given)
     assert result.exit_code == 0, result.output
+    return out
+
+
+def test_the_pages_data_set_metric_network_figure_and_executor_work_together(ideas, tmp_path):
+    words = "--variants vae,hinge --datasets stripes --set network=shallow --executor fresh"
+    out = bench(tmp_path / "out", *words.split(), "--plugins-dir", str(ideas))
     assert "largest_code" in (out / "representation.csv").read_text()
+    assert (out / "figures" / "costs-stripes.png").is_file()
+    (first, _) = sorted((out / "trials").glob("*/trial.json"))
+    assert json.loads(first.read_text())["ingredients"]["spec"]["network"] == "shallow"
+
+
+def test_the_pages_likelihood_is_used_with_its_option(ideas, tmp_path):
+    words = "--variants vae --datasets gaussian --metrics likelihood --no-figures --set"
+    said = "likelihood=laplace[scale=0.5]"
+    out = bench(tmp_path / "out", *words.split(), said, "--plugins-dir", str(ideas))
+    assert "laplace[scale=0.5]" in (out / "elbo.csv").read_text()
 
 
 @named(PAGES)
