@@ -29,7 +29,8 @@ def cb(spec: Spec) -> VAE:
         )
     if not likelihood.is_bounded:
         raise Unsupported(
-            f"the continuous Bernoulli is for values in [0, 1]; this data may hold {likelihood.values}"
+            "the continuous Bernoulli is for values in [0, 1]; "
+            f"this data may hold {likelihood.values}"
         )
     spec = replace(spec, likelihood="continuous_bernoulli")
     return VAE(Gaussian(spec), Write(spec), StandardNormal(spec), ELBO())

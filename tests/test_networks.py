@@ -81,9 +81,8 @@ def test_an_image_read_as_rows_comes_back_as_it_was():
     spec = Spec((3, 5, 4))
     x = torch.rand(2, 3, 5, 4)
     torch.testing.assert_close(from_steps(to_steps(x, spec)[None], spec)[0], x)
-    assert torch.equal(
-        to_steps(x, spec)[:, 1], x[:, :, 1].flatten(1)
-    )  # step 1 is row 1 of every channel
+    # step 1 is row 1 of every channel
+    assert torch.equal(to_steps(x, spec)[:, 1], x[:, :, 1].flatten(1))
 
 
 def test_weights_start_in_the_written_range():

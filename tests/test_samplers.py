@@ -74,9 +74,8 @@ def test_one_gaussian_fills_the_gap_between_two_clumps_and_the_others_do_not(dra
     if name == "gaussian":
         assert in_the_gap > 0.33
     else:
-        assert in_the_gap < (
-            0.28 if name == "vae" else 0.08
-        )  # a continuous map of N(0, I) joins the two
+        # a continuous map of N(0, I) joins the two
+        assert in_the_gap < (0.28 if name == "vae" else 0.08)
 
 
 def test_a_gaussian_fills_as_much_of_the_gap_as_its_formula_says():

@@ -71,9 +71,8 @@ def test_particles_are_carried_too():
     with carried(carry):
         model.loss.filter(model, x[:, 4:])
         assert torch.equal(model.begin(3, 12, x), state)
-        assert torch.equal(
-            model.begin(4, 12, x), state[[0, 1, 2, 0]]
-        )  # another loss may ask for another number
+        # another loss may ask for another number
+        assert torch.equal(model.begin(4, 12, x), state[[0, 1, 2, 0]])
     assert not torch.equal(carry.state, state)
 
 

@@ -34,19 +34,16 @@ class Unsupported(ValueError):
 class Spec:
     """What a variant may know of its data and its size before it sees either."""
 
-    shape: tuple[
-        int, ...
-    ]  # of one x: (D,) a vector, (C, H, W) an image, (T, C) a sequence of at most T steps
-    likelihood: str = (
-        "bernoulli"  # a likelihood and its options, such as "student_t[df=5]": see `parts`
-    )
+    # of one x: (D,) a vector, (C, H, W) an image, (T, C) a sequence of at most T steps
+    shape: tuple[int, ...]
+    # a likelihood and its options, such as "student_t[df=5]": see `parts`
+    likelihood: str = "bernoulli"
     n_train: int = 1  # rows of the training split
     classes: int = 0  # labels that the data carries; 0 for none
     condition: int = 0  # width of the c that the networks read; 0 for none, see `conditioned`
     has_gaps: bool = False  # whether x may hold NaN: padding, missing entries
-    is_dynamic: bool = (
-        False  # whether training rows are drawn anew in every minibatch, see `data.Data`
-    )
+    # whether training rows are drawn anew in every minibatch, see `data.Data`
+    is_dynamic: bool = False
     levels: int = 256  # values a grey pixel can take, for the discrete likelihoods
     latent: int = 8  # dimensions of z
     hidden: int = 128  # width of the hidden layers
@@ -322,12 +319,14 @@ def _must_agree(encoder: Encoder, decoder: Decoder, prior: Prior) -> None:
     """
     if encoder.space != prior.space:
         raise Unsupported(
-            f"the posterior's codes live in the space {encoder.space!r}, the prior's in {prior.space!r}; "
+            f"the posterior's codes live in the space {encoder.space!r}, "
+            f"the prior's in {prior.space!r}; "
             "choose two of one space"
         )
     if encoder.width and decoder.width and encoder.width != decoder.width:
         raise Unsupported(
-            f"a code of {type(encoder).__name__} has {encoder.width} numbers, {type(decoder).__name__} reads {decoder.width}"
+            f"a code of {type(encoder).__name__} has {encoder.width} numbers, "
+            f"{type(decoder).__name__} reads {decoder.width}"
         )
 
 
@@ -344,7 +343,8 @@ def require_parts(model: Model, who: str) -> VAE:
     """
     if not isinstance(model, VAE):
         raise Unsupported(
-            f"{who} treats encoder, decoder and prior apart; {type(model).__name__} has no such parts"
+            f"{who} treats encoder, decoder and prior apart; "
+            f"{type(model).__name__} has no such parts"
         )
     return model
 

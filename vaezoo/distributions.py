@@ -196,9 +196,8 @@ class Observed(Distribution):
         if self.event_dims == 2:
             value = to_length(value, self.event_shape[0])
         seen = ~value.isnan()
-        log_p = self.base.log_prob(
-            torch.where(seen, value, 0.0)
-        )  # NaN would poison the gradient even where it is masked
+        # NaN would poison the gradient even where it is masked
+        log_p = self.base.log_prob(torch.where(seen, value, 0.0))
         return torch.where(seen, log_p, 0.0)
 
     def log_prob(self, value: Tensor) -> Tensor:

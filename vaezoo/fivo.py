@@ -74,7 +74,8 @@ def require_steps(model: Model, who: str) -> Stepwise:
     """
     if not isinstance(model, Stepwise):
         raise Unsupported(
-            f"{who} advances paths step by step, which {type(model).__name__} cannot; take vrnn, srnn, dmm, …"
+            f"{who} advances paths step by step, which {type(model).__name__} cannot; take vrnn, "
+            "srnn, dmm, …"
         )
     return model
 

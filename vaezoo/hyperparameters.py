@@ -82,7 +82,8 @@ def resolve(build: Callable[..., Any], given: Mapping[str, Any], who: str) -> di
     for key in given:
         if key not in known:
             raise HyperparameterError(
-                f"{who} has no hyperparameter {key!r}{did_you_mean(key, known)}; it has {listed(known)}"
+                f"{who} has no hyperparameter {key!r}{did_you_mean(key, known)}; "
+                f"it has {listed(known)}"
             )
     try:
         checked = _schema(build)(**given)
@@ -92,7 +93,8 @@ def resolve(build: Callable[..., Any], given: Mapping[str, Any], who: str) -> di
         if first["type"] == "missing":
             raise HyperparameterError(f"{who} needs {key}=… ({known[key].range})") from None
         raise HyperparameterError(
-            f"{who}[{key}={first['input']}] is out of range: {key} is {known[key].range} ({first['msg'].lower()})"
+            f"{who}[{key}={first['input']}] is out of range: "
+            f"{key} is {known[key].range} ({first['msg'].lower()})"
         ) from None
     return {name: getattr(checked, name) for name in known}
 

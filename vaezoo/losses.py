@@ -19,7 +19,8 @@ def require_density(loss: Loss, model: Model) -> None:
     """
     if model.no_density:
         raise Unsupported(
-            f"{type(loss).__name__} is a bound on log p(x), and this model has none: {model.no_density}"
+            f"{type(loss).__name__} is a bound on log p(x), and this model has none: "
+            f"{model.no_density}"
         )
 
 
@@ -32,7 +33,8 @@ def require_separate_parts(model: Model, who: str) -> VAE:
     vae = require_parts(model, who)
     if set(vae.encoder.modules()) & {*vae.decoder.modules(), *vae.prior.modules()}:
         raise Unsupported(
-            f"{who} trains the encoder apart from the rest; this model's prior or decoder contains it"
+            f"{who} trains the encoder apart from the rest; "
+            "this model's prior or decoder contains it"
         )
     return vae
 

@@ -57,12 +57,14 @@ def join(h: Tensor, c: Tensor | None, condition: int) -> Tensor:
         return h
     if c is None:
         raise Unsupported(
-            f"reads labels: it needs a condition c of width {condition} for every row, and none was given"
+            f"reads labels: it needs a condition c of width {condition} for every row, "
+            "and none was given"
         )
     if c.ndim < 2 or c.shape[-1] != condition or c.shape[-2] not in (1, h.shape[-2]):
         found = tuple(c.shape)
         raise Unsupported(
-            f"reads labels: c must have shape {(h.shape[-2], condition)}, one-hot rows, and it has {found}"
+            f"reads labels: c must have shape {(h.shape[-2], condition)}, one-hot rows, "
+            f"and it has {found}"
         )
     return torch.cat([h, c.expand(*h.shape[:-1], c.shape[-1])], -1)
 

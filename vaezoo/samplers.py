@@ -62,11 +62,13 @@ def _one_real_code(model: Model) -> VAE:
     vae = require_parts(model, WHO)
     if (type(vae).sample, type(vae).draw_px) != (VAE.sample, VAE.draw_px):
         raise Unsupported(
-            f"{WHO} hands codes to the decoder; {type(model).__name__} draws samples in a way of its own"
+            f"{WHO} hands codes to the decoder; {type(model).__name__} draws samples in a way of "
+            "its own"
         )
     if vae.encoder.space != "real":
         raise Unsupported(
-            f"{WHO} is a density of real numbers; these codes live in the space {vae.encoder.space!r}"
+            f"{WHO} is a density of real numbers; these codes live in the space "
+            f"{vae.encoder.space!r}"
         )
     return vae
 

@@ -210,9 +210,8 @@ class Stepwise(Model):
         trail = []
         for feature, inputs in zip(seen.features.unbind(1), seen.inputs.unbind(1), strict=True):
             q = self.q(state, feature)
-            z = q.loc + q.scale * noise(
-                *q.loc.shape, like=q.loc
-            )  # step by step, so that longer padding changes no draw
+            # step by step, so that longer padding changes no draw
+            z = q.loc + q.scale * noise(*q.loc.shape, like=q.loc)
             trail.append((state, z, *q))
             state = self.advance(state, inputs, z)
         self.end(state)

@@ -10,9 +10,8 @@ WIDTH = 100
 ITEM = re.compile(r"( *)([*-]|\d+\.) +")
 FIXED = re.compile(r" *(\||#|<!--|!\[|\[\d+\] )")  # table, heading, comment, picture, footnote
 FENCE = re.compile(r" *```")
-WHOLE = re.compile(
-    r"`[^`]+`| (?=(?:[-+*#|>]|\d+\.) )"
-)  # never broken, nor before what opens a list
+# never broken, nor before what opens a list
+WHOLE = re.compile(r"`[^`]+`| (?=(?:[-+*#|>]|\d+\.) )")
 
 
 def wrapped(text: str) -> str:

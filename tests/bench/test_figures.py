@@ -54,10 +54,11 @@ def test_a_forecast_is_made_of_rows_that_are_long_enough(name, tmp_path):
     found = saved(name, sequences(), tmp_path)
     truth, mean = found["forecast_truth"], found["forecast_mean"]
     assert truth.shape[0] == mean.shape[0] == material.FORECASTS
+    # the median length, the half that is not seen
     assert (truth.shape[1], mean.shape[1]) == (
         11,
         6,
-    )  # the median length, the half that is not seen
+    )
     assert np.isfinite(truth).all()
     assert "forecast_quantiles" not in found  # 0/1 data
 

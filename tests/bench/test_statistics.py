@@ -53,9 +53,8 @@ def test_smallest_p_is_reached_where_every_seed_agrees():
 
 
 def test_holm_is_that_of_the_paper():
-    assert S.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx(
-        [0.03, 0.06, 0.06, 0.02]
-    )  # Holm 1979, by hand
+    # Holm 1979, by hand
+    assert S.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
 
 
 def test_paired_t_of_equal_samples_is_one():

@@ -75,9 +75,8 @@ def test_a_given_folder_comes_before_the_environment_and_that_before_the_cache(
     assert files.folders == (tmp_path / "given", tmp_path / "environment", cache)
     put(cache, "f")
     assert files.read("f", sha256=SHA) == CONTENT
-    put(
-        tmp_path / "environment", "f", b"wrong"
-    )  # now the environment's file is the one that is read
+    # now the environment's file is the one that is read
+    put(tmp_path / "environment", "f", b"wrong")
     with pytest.raises(CorruptData, match="environment"):
         files.read("f", sha256=SHA)
     put(tmp_path / "given", "f")

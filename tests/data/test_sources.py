@@ -165,9 +165,8 @@ def test_gaussian_has_the_covariance_whose_density_it_gives():
     data = gaussian(dimensions=5, rank=2, rows=20_000)
     x = data.train.double()
     fitted = torch.distributions.MultivariateNormal(x.mean(0), x.T.cov()).log_prob(x).mean()
-    gain = (
-        2 * 20_000 * (fitted - data.exact(data.train).mean())
-    )  # Wilks: χ² of 5 means + 15 covariances
+    # Wilks: χ² of 5 means + 15 covariances
+    gain = 2 * 20_000 * (fitted - data.exact(data.train).mean())
     assert 0 < gain < 20 + 5 * math.sqrt(2 * 20)  # n = 20,000, five standard deviations
 
 
@@ -189,9 +188,8 @@ def test_the_pinwheel_is_drawn_from_its_density():
     log_p = data.exact(torch.cartesian_prod(axis, axis))
     negative_entropy = (log_p.exp() * log_p).sum() * 0.01**2
     found = data.exact(data.train)
-    assert (
-        abs(found.mean() - negative_entropy) < 4.5 * found.std() / 20_000**0.5
-    )  # n = 20,000, z = 4.5
+    # n = 20,000, z = 4.5
+    assert abs(found.mean() - negative_entropy) < 4.5 * found.std() / 20_000**0.5
 
 
 def test_sprites_are_the_whole_grid_of_factors_each_image_once():
@@ -365,9 +363,8 @@ def test_real_mnist_has_the_mean_and_the_labels_that_everyone_knows(files):
     must_keep_its_promises(data)
     assert [len(data.split(s)) for s in SPLITS] == [50_000, 10_000, 10_000]
     all_training = torch.cat([data.train, data.validation]).double()
-    assert all_training.mean() == pytest.approx(
-        0.1306604762738, abs=1e-8
-    )  # float32 pixels; the mean in every MNIST example: 0.1307
+    # float32 pixels; the mean in every MNIST example: 0.1307
+    assert all_training.mean() == pytest.approx(0.1306604762738, abs=1e-8)
     assert all_training.std() == pytest.approx(0.3081078, abs=1e-6)
     assert data.labels["train"][:10].tolist() == [5, 0, 4, 1, 9, 2, 1, 3, 1, 4]
     assert data.labels["test"].bincount().tolist() == [

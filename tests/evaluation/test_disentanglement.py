@@ -68,9 +68,8 @@ def test_the_order_of_the_units_does_not_matter() -> None:
     there, back = scores(codes), scores(codes[:, ::-1].copy())
     for name in ("mig", "sap", "modularity", "factor_vae_score"):
         assert there[name] == pytest.approx(back[name], abs=1e-9), name
-    assert there["dci_disentanglement"] == pytest.approx(
-        back["dci_disentanglement"], abs=0.05
-    )  # a forest breaks ties by order
+    # a forest breaks ties by order
+    assert there["dci_disentanglement"] == pytest.approx(back["dci_disentanglement"], abs=0.05)
 
 
 def test_a_dead_unit_changes_no_gap() -> None:

@@ -78,9 +78,8 @@ def test_kernel_distances_error_is_right_where_the_distributions_differ() -> Non
         return kernel_distance(x, y + 0.8)
 
     answers = torch.tensor([one(s) for s in range(300)])
-    assert float(answers[:, 1].mean() / answers[:, 0].std()) == pytest.approx(
-        1, abs=0.2
-    )  # a deviation from 300: ± 4 %
+    # a deviation from 300: ± 4 %
+    assert float(answers[:, 1].mean() / answers[:, 0].std()) == pytest.approx(1, abs=0.2)
 
 
 def test_neighbourhoods_are_those_of_brute_force() -> None:

@@ -36,17 +36,15 @@ def test_quantiles_of_a_forecast_are_those_of_the_known_normal(bands):
         scale = SIGMA * math.sqrt(sum(A ** (2 * i) for i in range(ahead + 1)))
         exact = torch.distributions.Normal(A ** (ahead + 1) * x[:, START - 1], scale)
         for p, quantile in zip((0.05, 0.5, 0.95), found[:, :, ahead], strict=True):
-            deviation = math.sqrt(
-                p * (1 - p) / (PATHS + 2) / ROWS
-            )  # of the mean of ROWS draws of that Beta
+            # of the mean of ROWS draws of that Beta
+            deviation = math.sqrt(p * (1 - p) / (PATHS + 2) / ROWS)
             assert abs(float(exact.cdf(quantile).double().mean()) - p) < 4 * deviation  # z = 4
 
 
 def test_nine_in_ten_of_the_real_futures_lie_in_the_band(bands):
     x, (low, _, high) = bands
-    inside = (
-        ((x[:, START:STOP] > low) & (x[:, START:STOP] < high)).double().mean(0)
-    )  # of ROWS independent rows, by horizon
+    # of ROWS independent rows, by horizon
+    inside = ((x[:, START:STOP] > low) & (x[:, START:STOP] < high)).double().mean(0)
     assert (inside - 0.9).abs().max() < 4 * math.sqrt(0.9 * 0.1 / ROWS)  # z = 4
 
 
@@ -55,9 +53,10 @@ def test_the_band_of_any_continuous_draws_holds_nine_in_ten_further_ones():
     with seeded("band"):
         draws, further = torch.randn(PATHS, n).exp(), torch.randn(n).exp()
     low, _, high = quantiles(draws)
+    # z = 4
     assert abs(float(((low < further) & (further < high)).double().mean()) - 0.9) < 4 * math.sqrt(
         0.9 * 0.1 / n
-    )  # z = 4
+    )
 
 
 def bits(name):

@@ -74,18 +74,16 @@ def test_importance_sampling_rises_from_the_bound_to_the_exact_log_likelihood(ro
     bound = elbo_of(model, rows, k=20_000).mean()
     assert bound < values[2] < truth + 0.02
     assert values[1] < values[3]
-    assert (
-        abs(values[3] - truth) < 0.03
-    )  # at K = 20,000 the weights' deviation leaves far less than this
+    # at K = 20,000 the weights' deviation leaves far less than this
+    assert abs(values[3] - truth) < 0.03
     assert truth - bound > 0.1  # so the test could fail
 
 
 def test_importance_sampling_is_exact_for_any_k_when_q_is_the_posterior() -> None:
     class Exact(Encoder):
         def forward(self, x: Tensor, c: Tensor | None = None):
-            return normal(
-                0.8 * x, torch.full_like(x, math.sqrt(0.2))
-            )  # of x ~ N(z, 1/4), z ~ N(0, 1)
+            # of x ~ N(z, 1/4), z ~ N(0, 1)
+            return normal(0.8 * x, torch.full_like(x, math.sqrt(0.2)))
 
     class Identity(Write):
         def forward(self, z: Tensor, c: Tensor | None = None):
@@ -150,9 +148,8 @@ def test_active_units_counts_the_units_that_move(data, cache) -> None:
     model = gaussian_vae(data.spec)
     last = model.encoder.net.out[-1]
     with torch.no_grad():
-        last.weight[:4] *= torch.tensor([10.0, 10.0, 0.0, 1e-3])[
-            :, None
-        ]  # two move, one is dead, one nearly
+        # two move, one is dead, one nearly
+        last.weight[:4] *= torch.tensor([10.0, 10.0, 0.0, 1e-3])[:, None]
     assert evaluate(model, data, cache=cache)["active_units"] == 2
 
 

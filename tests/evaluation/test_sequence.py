@@ -75,13 +75,11 @@ def test_free_running_error_of_an_ar1_process_grows_as_its_variance():
     _, free = predictions(AR1(), x, None, 8, 14, k)
     for ahead in range(6):
         variance = SIGMA**2 * sum(A ** (2 * i) for i in range(ahead + 1))
-        expected = (
-            variance + (variance - SIGMA**2) / k
-        )  # the k paths' own noise, but for the last step, of which the mean is taken
+        # the k paths' own noise, but for the last step, of which the mean is taken
+        expected = variance + (variance - SIGMA**2) / k
         found = float((x[:, 8 + ahead] - free[:, ahead, :]).square().mean())
-        assert abs(found - expected) < 4 * expected * math.sqrt(
-            2 / 4000
-        )  # a χ² of 4000 degrees, z = 4
+        # a χ² of 4000 degrees, z = 4
+        assert abs(found - expected) < 4 * expected * math.sqrt(2 / 4000)
 
 
 def test_the_filter_gives_the_exact_log_likelihood_where_no_latent_is_read():
@@ -157,12 +155,10 @@ def test_every_column_has_a_number_or_a_reason(name):
     columns = {c.name for metric in vaezoo_metrics() for c in metric.columns}
     assert columns == set(found) | set(found.reasons)
     assert all(math.isfinite(value) for value in found.values())
-    assert found["one_step_error"] == pytest.approx(
-        0.49, abs=0.1
-    )  # fair-ish bits, an untrained model
-    assert (
-        measure(Evaluation(model, rows), vaezoo_metrics()[:2]).items() <= found.items()
-    )  # the same every time
+    # fair-ish bits, an untrained model
+    assert found["one_step_error"] == pytest.approx(0.49, abs=0.1)
+    # the same every time
+    assert measure(Evaluation(model, rows), vaezoo_metrics()[:2]).items() <= found.items()
 
 
 def test_padding_and_later_steps_do_not_reach_a_prediction():

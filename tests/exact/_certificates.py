@@ -24,9 +24,8 @@ class Certificate(NamedTuple):
 
     variant: str
     claim: str
-    test: (
-        str  # "tests/exact/test_kl.py::test_name", all cases of a parametrised test under one name
-    )
+    # "tests/exact/test_kl.py::test_name", all cases of a parametrised test under one name
+    test: str
 
 
 def certificates_of(marks: Iterable[Any], test: str) -> Iterator[Certificate]:

@@ -45,9 +45,8 @@ def test_a_linear_autoencoder_reaches_the_error_of_principal_components():
     torch.manual_seed(0)
     x = torch.randn(200, 5).double() @ torch.randn(5, 5).double()
     x = x - x.mean(0)
-    expected = (
-        torch.linalg.eigvalsh(x.T @ x / len(x))[:3].sum().item()
-    )  # the smallest three of five
+    # the smallest three of five
+    expected = torch.linalg.eigvalsh(x.T @ x / len(x))[:3].sum().item()
     model = VAE(
         LinearPoint(5, 2), LinearMean(5, 2), Fitted(Spec((5,), latent=2)), Reconstruction("squared")
     ).double()

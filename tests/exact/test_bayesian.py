@@ -97,9 +97,8 @@ class Line(Decoder):
 )
 def test_training_finds_the_mean_field_posterior_of_linear_regression():
     torch.manual_seed(1)
-    z = (
-        torch.randn(ROWS, 2).double() @ torch.tensor([[1.0, 0.5], [0.0, 1.0]]).double()
-    )  # correlated inputs
+    # correlated inputs
+    z = torch.randn(ROWS, 2).double() @ torch.tensor([[1.0, 0.5], [0.0, 1.0]]).double()
     x = torch.cat(
         [
             z,
@@ -190,9 +189,8 @@ def test_density_of_an_ensemble_is_the_mean_of_its_members():
         ) - math.log(3)
         torch.manual_seed(1)
         found = importance_log_likelihood(model, x, None, 20_000)
-        single = torch.stack(
-            [model.infer(x, None, 1).log_w[0] for _ in range(4000)]
-        )  # each a member by chance
+        # each a member by chance
+        single = torch.stack([model.infer(x, None, 1).log_w[0] for _ in range(4000)])
     torch.testing.assert_close(found, exact, atol=0.01, rtol=0)
     alone = single.exp()
     assert ((alone.mean(0) - exact.exp()).abs() < 4.5 * alone.std(0) / math.sqrt(4000)).all()

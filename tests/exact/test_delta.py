@@ -20,9 +20,8 @@ def test_the_mean_kl_of_any_batch_is_above_the_bound(scale):
     for n in (2, 3, 50):
         x = scale * rows_of(VECTOR, n, seed=n).double()
         m = model.encoder.net(x).chunk(2, -1)[0]
-        share = m.var(0, correction=0) / (
-            m.var(0, correction=0) + 1e-5
-        )  # what the ε of the normalisation takes away
+        # what the ε of the normalisation takes away
+        share = m.var(0, correction=0) / (m.var(0, correction=0) + 1e-5)
         bound = 0.5 * (0.36 * share + model.encoder.shift**2).sum()
         assert model.infer(x).kl.mean() >= bound - 1e-9
 
@@ -45,9 +44,8 @@ def test_running_moments_change_in_training_only_and_are_used_in_evaluation():
         encoder(x)
         reference(encoder.net(x)[:, :4])
     torch.testing.assert_close(encoder.mean, reference.running_mean)
-    torch.testing.assert_close(
-        encoder.variance, reference.running_var, rtol=0.03, atol=0
-    )  # torch's is the unbiased one
+    # torch's is the unbiased one
+    torch.testing.assert_close(encoder.variance, reference.running_var, rtol=0.03, atol=0)
     encoder.eval()
     before = encoder.mean.clone()
     torch.testing.assert_close(encoder(x).mean[:1], encoder(x[:1]).mean)

@@ -16,10 +16,11 @@ from vaezoo.seeds import seeded
 
 from . import _quadrature as quadrature
 
+# one gradient is the mean over 500 copies of the data; 80 of them give mean and variance
 ROWS, BATCHES = (
     500,
     80,
-)  # one gradient is the mean over 500 copies of the data; 80 of them give mean and variance
+)
 
 
 class SampledELBO(ELBO):
@@ -59,9 +60,8 @@ def largest_z(a: Tensor, b: Tensor) -> float:
 )
 def test_encoder_gradient_has_the_same_mean_and_less_variance(naive: Loss, better: Loss):
     a, b = gradients(naive, "encoder"), gradients(better, "encoder")
-    assert (
-        largest_z(a, b) < 4.5
-    )  # 24 parameters: a true difference of 0 gives this once in 6,000 runs
+    # 24 parameters: a true difference of 0 gives this once in 6,000 runs
+    assert largest_z(a, b) < 4.5
     assert b.var(0).sum() < 0.7 * a.var(0).sum()
 
 

@@ -71,9 +71,8 @@ def test_weights_have_the_mean_of_the_likelihood():
     spec = replace(VECTOR, latent=2)
     model, x, n = hvae(spec, steps=3).double(), rows_of(spec, 3).double(), 40_000
     with torch.no_grad():
-        model.encoder.net.net.out[-1].bias[2:] += (
-            1  # a start wider than the posterior, so that weights have no long tail
-        )
+        # a start wider than the posterior, so that weights have no long tail
+        model.encoder.net.net.out[-1].bias[2:] += 1
     axis = torch.linspace(-8, 8, 401, dtype=torch.double)
     z = torch.cartesian_prod(axis, axis)[:, None].expand(-1, 3, -1)
     with torch.no_grad():

@@ -22,18 +22,18 @@ def closed_form(shift, d, width):
 @pytest.mark.parametrize("shift", [0.0, 1.0])
 def test_gaussian_mmd_is_unbiased_for_its_closed_form(shift):
     torch.manual_seed(0)
+    # the mean of 4000 estimates within 4 standard errors; a biased one is out by 2/n
     d, repeats, n = (
         3,
         4000,
         10,
-    )  # the mean of 4000 estimates within 4 standard errors; a biased one is out by 2/n
+    )
     draws = torch.randn(repeats, 2, n, d, dtype=torch.float64)
     values = torch.stack([gaussian_mmd(x, y + shift) for x, y in draws])
     z = (values.mean() - closed_form(shift, d, width=d)) / (values.std() / repeats**0.5)
     assert abs(z) < 4
-    assert (
-        2 / n * (1 - (d / (d + 2)) ** (d / 2)) > 10 * values.std() / repeats**0.5
-    )  # so a biased one would be seen
+    # so a biased one would be seen
+    assert 2 / n * (1 - (d / (d + 2)) ** (d / 2)) > 10 * values.std() / repeats**0.5
 
 
 def test_mmd_is_the_double_loop():

@@ -26,9 +26,8 @@ def gradients(model, part):
 )
 def test_the_decoder_learns_at_one_step_in_inner_plus_1_and_the_encoder_at_every():
     torch.manual_seed(0)
-    model = (
-        lagging(SPEC, inner=2).double().eval()
-    )  # in evaluation nothing counts: the step is set by hand
+    # in evaluation nothing counts: the step is set by hand
+    model = lagging(SPEC, inner=2).double().eval()
     for step in range(6):
         model.loss.step.fill_(step)
         assert (gradients(model, "decoder").abs().sum() > 0) == (step % 3 == 0)

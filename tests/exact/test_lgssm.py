@@ -27,11 +27,12 @@ A = 0.95 * torch.tensor(
     [[math.cos(0.5), -math.sin(0.5)], [math.sin(0.5), math.cos(0.5)]], dtype=torch.float64
 )
 C = torch.tensor([[1.0, 0.0], [0.5, 0.5], [0.0, -1.0]], dtype=torch.float64)
+# P is stationary
 P, Q, R = (
     torch.eye(2).double(),
     0.0975 * torch.eye(2).double(),
     0.04 * torch.eye(CHANNELS).double(),
-)  # P is stationary
+)
 
 
 @functools.cache
@@ -148,16 +149,14 @@ def test_linear_state_spaces_come_within_two_percent_of_the_exact_likelihood(bui
     elbo, iwae = bounds(model, data.test, 128)
     known = data.exact(data.test)
     assert known.mean() - elbo.mean() < 0.02 * known.mean().abs()
-    assert (known - iwae).mean() > -3 * (known - iwae).std() / math.sqrt(
-        len(iwae)
-    )  # n = 500 test rows, z = 3
+    # n = 500 test rows, z = 3
+    assert (known - iwae).mean() > -3 * (known - iwae).std() / math.sqrt(len(iwae))
 
 
 @pytest.mark.parametrize("t", [1, T])
 def test_the_joint_gaussian_has_the_chains_marginals(t: int):
-    cut = slice(
-        (t - 1) * CHANNELS, t * CHANNELS
-    )  # P is stationary, so every step has the same marginal
+    # P is stationary, so every step has the same marginal
+    cut = slice((t - 1) * CHANNELS, t * CHANNELS)
     torch.testing.assert_close(
         joint().covariance_matrix[cut, cut], C @ P @ C.T + R, rtol=1e-10, atol=1e-10
     )

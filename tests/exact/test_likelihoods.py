@@ -35,9 +35,8 @@ def rows(spec, n=8):
 def test_continuous_bernoulli_integrates_to_1_and_is_that_of_its_formula(logit):
     p = ContinuousBernoulliHead(GREY).each(torch.tensor(logit, dtype=torch.float64))
     density = lambda x: p.log_prob(torch.tensor(x, dtype=torch.float64)).exp().item()  # noqa: E731
-    assert quad(density, 0, 1)[0] == pytest.approx(
-        1, abs=1e-6
-    )  # torch expands the normaliser around λ = 1/2 to fourth order
+    # torch expands the normaliser around λ = 1/2 to fourth order
+    assert quad(density, 0, 1)[0] == pytest.approx(1, abs=1e-6)
     lam = 1 / (1 + math.exp(-logit))
     normaliser = 2.0 if abs(logit) < 1e-2 else 2 * math.atanh(1 - 2 * lam) / (1 - 2 * lam)
     assert density(0.3) == pytest.approx(lam**0.3 * (1 - lam) ** 0.7 * normaliser, rel=1e-5)

@@ -17,9 +17,8 @@ from vaezoo.registry import registry
 from vaezoo.seeds import seeded
 
 VECTOR = Spec((4,), n_train=16, latent=2, hidden=6, classes=2)
-IMAGE = Spec(
-    (1, 4, 1), n_train=16, latent=2, hidden=6, classes=2
-)  # for those that read rows in time
+# for those that read rows in time
+IMAGE = Spec((1, 4, 1), n_train=16, latent=2, hidden=6, classes=2)
 # a rate that is asked for makes q narrower than p(z|x), and importance weights of a narrow q have a
 # long tail
 WIDE = {

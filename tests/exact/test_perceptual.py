@@ -23,9 +23,8 @@ from vaezoo.core import Spec, Unsupported
 def images(side, n=4, channels=1):
     g = torch.Generator().manual_seed(0)
     x = torch.rand(n, channels, side, side, dtype=torch.float64, generator=g)
-    x = torch.nn.functional.avg_pool2d(
-        x, 3, 1, 1
-    )  # smooth, so that structure is positive at all scales
+    # smooth, so that structure is positive at all scales
+    x = torch.nn.functional.avg_pool2d(x, 3, 1, 1)
     return x, (0.8 * x + 0.2 * torch.rand(x.shape, dtype=torch.float64, generator=g)).clamp(0, 1)
 
 

@@ -92,9 +92,8 @@ def test_weights_have_the_mean_of_the_likelihood():
     spec, n = replace(VECTOR, latent=2), 40_000
     model, x = savae(spec, steps=5).double(), rows_of(spec, 3).double()
     with torch.no_grad():
-        model.encoder.net.out[-1].bias[2:] += (
-            1  # a start wider than the posterior, so that weights have no long tail
-        )
+        # a start wider than the posterior, so that weights have no long tail
+        model.encoder.net.out[-1].bias[2:] += 1
     axis = torch.linspace(-8, 8, 401, dtype=torch.double)
     z = torch.cartesian_prod(axis, axis)[:, None].expand(-1, 3, -1)
     with torch.no_grad():

@@ -111,9 +111,8 @@ def test_data_that_is_drawn_anew_is_refused_because_in_the_end_every_label_would
     torch.manual_seed(0)
     loss, chance = SemiSupervised(SPEC, 5, 0.1), torch.full((100, *SPEC.shape), 0.5)
     passes = [loss.is_labelled(torch.bernoulli(chance) + torch.rand(100, 3)) for _ in range(200)]
-    assert (
-        torch.stack(passes).any(0).all()
-    )  # why: of 100 rows, 5 of them labelled at a time, all have had their turn
+    # why: of 100 rows, 5 of them labelled at a time, all have had their turn
+    assert torch.stack(passes).any(0).all()
 
 
 @pytest.mark.certifies(

@@ -61,9 +61,10 @@ def test_density_is_the_mean_over_the_kept_weights():
             0
         ) - math.log(3)
         found = importance_log_likelihood(model, x, None, 20_000)
+        # two samples at a time
         alone = (
             torch.stack([model.infer(x, None, 2).log_w for _ in range(2000)]).flatten(0, 1).exp()
-        )  # two samples at a time
+        )
     assert len(model.members(8)) == 3
     torch.testing.assert_close(found, exact, atol=0.01, rtol=0)
     assert ((alone.mean(0) - exact.exp()).abs() < 5 * alone.std(0) / math.sqrt(4000)).all()

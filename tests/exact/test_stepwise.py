@@ -227,9 +227,8 @@ def test_gates_are_a_gru_cell_whose_input_comes_in_two_parts():
 def test_word_dropout_is_for_training_alone():
     model, x = vrae(CHAIN, word_dropout=1.0).double(), binary(CHAIN, 2)
     with at_centre():
-        assert torch.equal(
-            model.train().infer(x).px.mean, model.infer(x).px.mean
-        )  # every step withheld: no randomness left
+        # every step withheld: no randomness left
+        assert torch.equal(model.train().infer(x).px.mean, model.infer(x).px.mean)
         blind = model.infer(x).px.mean
         assert not torch.equal(blind, model.eval().infer(x).px.mean)
 

@@ -37,9 +37,8 @@ def test_total_correlation_of_a_gaussian_meets_its_closed_form(sampling):
     estimates = torch.stack(
         [torch.stack(loss.decompose(population(2000, rho, 0.4))) for _ in range(3)]
     ).mean(0)
-    bias = (
-        math.log(2000) if sampling == "weighted" else 0.0
-    )  # 1/(N M) where a mean over the population has 1/M
+    # 1/(N M) where a mean over the population has 1/M
+    bias = math.log(2000) if sampling == "weighted" else 0.0
     closed = -0.5 * math.log(1 - rho**2)
     # one log N too many in q(z), two in Π q(z_j): one is left in each of the terms
     assert estimates[1] == pytest.approx(closed + bias, abs=0.03)

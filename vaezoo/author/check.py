@@ -20,9 +20,8 @@ class Finding:
     rule: str
     kind: str
     passed: bool
-    seen: str = (
-        ""  # what was seen where it did not pass, the reason where the variant refuses the data
-    )
+    # what was seen where it did not pass, the reason where the variant refuses the data
+    seen: str = ""
     mend: str = ""
     seconds: float = 0.0
 

@@ -75,5 +75,6 @@ def trains_every_parameter(case: Case) -> None:
     if untouched:
         raise Broken(
             f"no gradient reaches {', '.join(sorted(untouched)[:4])}",
-            "use it in the loss, make it a buffer, or set requires_grad_(False) if it is fitted after training",
+            "use it in the loss, make it a buffer, or set requires_grad_(False) if it is fitted "
+            "after training",
         )

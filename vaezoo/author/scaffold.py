@@ -102,7 +102,8 @@ def new_variant(name: str, folder: Path, package: bool = False) -> list[Path]:
     """
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or keyword.iskeyword(name):
         raise NewError(
-            f"{name!r} cannot be a variant's name: lower-case letters, digits and _ make one, such as my_vae"
+            f"{name!r} cannot be a variant's name: lower-case letters, digits and _ make one, "
+            "such as my_vae"
         )
     names = {"name": name, "title": name.title().replace("_", ""), "dashed": name.replace("_", "-")}
     root = folder / f"vaezoo-{names['dashed']}"

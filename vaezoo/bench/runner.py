@@ -49,9 +49,8 @@ class Summary:
     trained: int = 0  # in this run
     reused: int = 0  # finished in an earlier one
     stopped_by: int = 0  # signal
-    errors: list[str] = field(
-        default_factory=list
-    )  # one sentence each, what kept the run from going on
+    # one sentence each, what kept the run from going on
+    errors: list[str] = field(default_factory=list)
 
     @property
     def exit_code(self) -> int:
@@ -241,7 +240,8 @@ class _Runner:
         """The trial's status: what it wrote itself, else what its process died of."""
         if "full" in answer:
             self.fail(
-                f"cannot write in {self.store.out}: {answer['full']}; finished trials are kept, run it again to go on"
+                f"cannot write in {self.store.out}: {answer['full']}; finished trials are kept, "
+                "run it again to go on"
             )
             return
         if "error" in answer and not self.store.is_finished(trial.key):
@@ -299,9 +299,8 @@ def _cores(plan: Plan) -> int:
     trial = plan.trials[0] if plan.trials else None
     if trial and trial.device != "cpu":
         return 1
-    mine = (
-        len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-    )  # others do not say
+    # others do not say
+    mine = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
     return max(1, mine // (trial.threads if trial else 1))
 
 

@@ -72,7 +72,8 @@ def load_suite(name: str | Path) -> Suite:
     known = _texts()
     if str(name) not in known:
         raise SuiteError(
-            f"there is no suite {str(name)!r}{did_you_mean(str(name), known)}; there are {listed(known)}"
+            f"there is no suite {str(name)!r}{did_you_mean(str(name), known)}; "
+            f"there are {listed(known)}"
         )
     return read(known[str(name)], str(name))
 

@@ -40,9 +40,8 @@ class Trial:
     stacking: int = 1
     metrics: tuple[str, ...] = ()  # empty for all
     importance_samples: int = DRAWS  # K of the estimate of log p(x)
-    samplers: tuple[Json, ...] = (
-        OWN,
-    )  # name, label, hyperparameters, source_hash: the sample metrics of each
+    # name, label, hyperparameters, source_hash: the sample metrics of each
+    samplers: tuple[Json, ...] = (OWN,)
     options: Json = field(default_factory=dict)  # of the data set, all of them
     skip: str = ""  # why it cannot be trained
 

@@ -114,7 +114,8 @@ def new_variant_(name: str, package: bool, folder: Path, plugins_dir: Path | Non
         click.echo(path)
     file = next(path for path in written if path.suffix == ".py" and path.parent.name != "tests")
     click.echo(
-        f"next: vaezoo check {file}, and vaezoo bench --variants vae,{name} --plugins-dir {file.parent}"
+        f"next: vaezoo check {file}, and vaezoo bench --variants vae,{name} --plugins-dir "
+        f"{file.parent}"
     )
 
 

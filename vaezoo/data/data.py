@@ -45,9 +45,8 @@ class Modes:
 
     count: int
     draws: int  # of a model, by which the modes that it reaches are counted
-    of: Callable[
-        [Tensor], Tensor
-    ]  # x (N, *shape) -> (N,) int64 in 0 … count-1, or -1 for what is near no mode
+    # x (N, *shape) -> (N,) int64 in 0 … count-1, or -1 for what is near no mode
+    of: Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -66,32 +65,24 @@ class Data:
     validation: Tensor
     test: Tensor
     card: Card
-    labels: Mapping[str, Tensor] = field(
-        default_factory=dict
-    )  # split -> (N,) int64 in 0 … classes-1; empty for none
-    budget: Mapping[str, object] = field(
-        default_factory=dict
-    )  # fields of `training.Budget` that differ from its defaults
-    exact: Callable[[Tensor], Tensor] | None = (
-        None  # x (N, *shape) -> log p(x) (N,) in nats, where it is known
-    )
-    published: Mapping[str, Mapping[str, float]] = field(
-        default_factory=dict
-    )  # row -> column -> number, from papers
+    # split -> (N,) int64 in 0 … classes-1; empty for none
+    labels: Mapping[str, Tensor] = field(default_factory=dict)
+    # fields of `training.Budget` that differ from its defaults
+    budget: Mapping[str, object] = field(default_factory=dict)
+    # x (N, *shape) -> log p(x) (N,) in nats, where it is known
+    exact: Callable[[Tensor], Tensor] | None = None
+    # row -> column -> number, from papers
+    published: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     options: Mapping[str, object] = field(default_factory=dict)  # of the source, all of them
     modes: Modes | None = None  # where they are known
-    factors: Mapping[str, Tensor] = field(
-        default_factory=dict
-    )  # split -> (N, F) int64, the true factors; empty for none
-    truth: Mapping[str, Tensor] = field(
-        default_factory=dict
-    )  # split -> (N, *shape) without the holes, where it is known
-    split_hash: str = (
-        ""  # SHA-256 of the split's row indices; empty where the splits are generated or as shipped
-    )
-    duplicates: int | None = (
-        None  # rows of test that are in train too, counted before binarisation; None: not counted
-    )
+    # split -> (N, F) int64, the true factors; empty for none
+    factors: Mapping[str, Tensor] = field(default_factory=dict)
+    # split -> (N, *shape) without the holes, where it is known
+    truth: Mapping[str, Tensor] = field(default_factory=dict)
+    # SHA-256 of the split's row indices; empty where the splits are generated or as shipped
+    split_hash: str = ""
+    # rows of test that are in train too, counted before binarisation; None: not counted
+    duplicates: int | None = None
 
     @cached_property
     def identity(self) -> str:
@@ -120,19 +111,22 @@ class Data:
             wanted = (x.shape[1], self.spec.shape[1]) if sequence else self.spec.shape
             if not len(x) or tuple(x.shape[1:]) != wanted:
                 raise BadData(
-                    f"{who} has shape {tuple(x.shape)}; its spec says (N, {', '.join(map(str, self.spec.shape))})"
+                    f"{who} has shape {tuple(x.shape)}; its spec says (N, "
+                    f"{', '.join(map(str, self.spec.shape))})"
                 )
             if x.isinf().any():
                 raise BadData(f"{who} has an infinite value")
             gaps = x.isnan()
             if gaps.any() and not self.spec.has_gaps:
                 raise BadData(
-                    f"{who} has NaN, and its spec says that there are no gaps; fill them, or set has_gaps=True"
+                    f"{who} has NaN, and its spec says that there are no gaps; fill them, "
+                    "or set has_gaps=True"
                 )
             empty = gaps.flatten(1).all(1)
             if empty.any():
                 raise BadData(
-                    f"{who}: row {int(empty.int().argmax())} is all NaN, an x of length 0; leave it out"
+                    f"{who}: row {int(empty.int().argmax())} is all NaN, an x of length 0; "
+                    "leave it out"
                 )
 
     def condition(self, name: str) -> Tensor | None:

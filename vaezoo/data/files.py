@@ -159,7 +159,8 @@ class Files:
             lines += [f"    failed: {trouble}" for trouble in tried.get(file, [])]
         lines.append("looked in: " + ", ".join(map(str, self.folders)))
         lines.append(
-            f"put each under its name in one of these, or name a folder with --data-dir or VAEZOO_DATA{self._why()}"
+            "put each under its name in one of these, or name a folder with --data-dir or "
+            f"VAEZOO_DATA{self._why()}"
         )
         return "\n".join(lines)
 
@@ -185,7 +186,8 @@ def accepted(content: bytes, file: File, where: str) -> bytes:
     found = hashlib.sha256(content if file.is_packed_hash else unpacked).hexdigest()
     if found != file.sha256:
         raise CorruptData(
-            f"{where} is not {file.name}: its SHA-256 is {found}, expected {file.sha256}; delete or replace it"
+            f"{where} is not {file.name}: its SHA-256 is {found}, expected {file.sha256}; "
+            "delete or replace it"
         )
     return unpacked
 
@@ -205,7 +207,8 @@ def decompressed(content: bytes, where: str, limit: int = LIMIT) -> bytes:
         ) from None
     if len(unpacked) > limit:
         raise CorruptData(
-            f"{where} unpacks to more than {limit:,} bytes, which no data set here does; it was not read"
+            f"{where} unpacks to more than {limit:,} bytes, which no data set here does; "
+            "it was not read"
         )
     return unpacked
 

@@ -24,18 +24,21 @@ def idx(content: bytes, who: str) -> Tensor:
     """
     if len(content) < 4 or content[:3] != b"\x00\x00\x08" or content[3] == 0:
         raise CorruptData(
-            f"{who} is no IDX file of unsigned bytes: it begins with {content[:4].hex(' ') or 'nothing'}"
+            f"{who} is no IDX file of unsigned bytes: it begins with "
+            f"{content[:4].hex(' ') or 'nothing'}"
         )
     dimensions = content[3]
     start = 4 + 4 * dimensions
     if len(content) < start:
         raise CorruptData(
-            f"{who} is cut off: its IDX header should have {start} bytes, the file has {len(content)}"
+            f"{who} is cut off: its IDX header should have {start} bytes, "
+            f"the file has {len(content)}"
         )
     shape = [int.from_bytes(content[i : i + 4], "big") for i in range(4, start, 4)]
     if len(content) - start != math.prod(shape):
         raise CorruptData(
-            f"{who} should hold {math.prod(shape):,} bytes behind its header; it holds {len(content) - start:,}"
+            f"{who} should hold {math.prod(shape):,} bytes behind its header; "
+            f"it holds {len(content) - start:,}"
         )
     if not math.prod(shape):
         raise CorruptData(f"{who} holds no rows: its shape is {tuple(shape)}")

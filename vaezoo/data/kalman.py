@@ -50,9 +50,8 @@ class Filtered:
     predicted_covariance: Tensor
     mean: Tensor
     covariance: Tensor
-    log_likelihood: (
-        Tensor  # (N, T), log p(x_t | x_1 … x_{t-1}) in nats; 0 where nothing of x_t is there
-    )
+    # (N, T), log p(x_t | x_1 … x_{t-1}) in nats; 0 where nothing of x_t is there
+    log_likelihood: Tensor
 
 
 def kalman_filter(model: LinearGaussian, x: Tensor) -> Filtered:

@@ -29,9 +29,8 @@ class Raw:
     x: Array
     labels: Array | None = None
     is_sequence: bool = False  # known to be sequences, whatever its shape
-    lengths: Array | None = (
-        None  # of padded sequences: NaN from there on is padding, before it a gap
-    )
+    # of padded sequences: NaN from there on is padding, before it a gap
+    lengths: Array | None = None
     ids: tuple[Any, ...] = ()  # of the sequences of a table
 
 
@@ -43,7 +42,8 @@ def read(path: Path) -> dict[str, Raw]:
     readers = {".npy": _npy, ".npz": _npz, ".csv": _csv, ".parquet": _parquet}
     if path.suffix.lower() not in readers:
         raise BadData(
-            f"{path} ends in {path.suffix or 'nothing'!r}; arrays are read from {', '.join(readers)}"
+            f"{path} ends in {path.suffix or 'nothing'!r}; "
+            f"arrays are read from {', '.join(readers)}"
         )
     if not path.is_file():
         raise MissingData(f"there is no file {path}; path= names a {', '.join(readers)} file")
@@ -65,11 +65,13 @@ def _npz(path: Path) -> dict[str, Raw]:
     known = {"x", "labels", *SPLITS, *(f"{split}_labels" for split in SPLITS)}
     if not {"x", "train"} & set(arrays) or set(arrays) - known:
         raise BadData(
-            f"{path} holds {', '.join(sorted(arrays)) or 'nothing'}; expected train (or x), of {', '.join(sorted(known))}"
+            f"{path} holds {', '.join(sorted(arrays)) or 'nothing'}; expected train (or x), "
+            f"of {', '.join(sorted(known))}"
         )
     if "x" in arrays and set(arrays) & set(SPLITS):
         raise BadData(
-            f"{path} holds x and splits; give either x, to be split here, or train, validation and test"
+            f"{path} holds x and splits; give either x, to be split here, or train, "
+            "validation and test"
         )
     if "x" in arrays:
         return {"train": Raw(arrays["x"], arrays.get("labels"))}
@@ -92,7 +94,8 @@ def from_list(sequences: list[Array], who: str) -> Raw:
             )
         if sequence.shape[1:] != sequences[0].shape[1:]:
             raise BadData(
-                f"{who}: sequence {i} has shape {sequence.shape}, the first {sequences[0].shape}; expected (T, C) with one C"
+                f"{who}: sequence {i} has shape {sequence.shape}, the first {sequences[0].shape}; "
+                "expected (T, C) with one C"
             )
         if not len(sequence):
             raise BadData(f"{who}: sequence {i} has length 0; leave it out")
@@ -127,7 +130,8 @@ def _parquet(path: Path) -> dict[str, Raw]:
         table = pd.read_parquet(path)
     except ImportError:
         raise BadData(
-            f"reading {path} needs pyarrow; install it (pip install pyarrow) or save the table as .csv"
+            f"reading {path} needs pyarrow; install it (pip install pyarrow) or save the table as "
+            ".csv"
         ) from None
     except (OSError, ValueError) as error:
         raise BadData(
@@ -214,10 +218,10 @@ def _ordered(time: "pd.Series[Any]", who: str) -> "pd.Series[Any]":
     if not dates.isna().any():
         return dates
     bad = pd.to_numeric(time, errors="coerce").isna()
-    bad = (
-        bad if bad.any() and not bad.all() else dates.isna()
-    )  # among numbers the word, else what is no date
+    # among numbers the word, else what is no date
+    bad = bad if bad.any() and not bad.all() else dates.isna()
     row = int(np.argmax(bad))
     raise BadData(
-        f"{who}, column 'time' has {time.iloc[row]!r} in row {row}; expected numbers, or dates such as 2024-12-31T23:59"
+        f"{who}, column 'time' has {time.iloc[row]!r} in row {row}; expected numbers, "
+        "or dates such as 2024-12-31T23:59"
     )

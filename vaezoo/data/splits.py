@@ -54,7 +54,8 @@ def shuffled(
     """
     if validation + test >= rows:
         raise ValueError(
-            f"{rows} rows cannot give {validation} to validation and {test} to test and leave any for training"
+            f"{rows} rows cannot give {validation} to validation and {test} to test and leave any "
+            "for training"
         )
     order = torch.randperm(rows, generator=generator_for("split", *names))
     if labels is not None:

@@ -65,7 +65,8 @@ def _four_parts(model: Model) -> VAE:
     vae = require_parts(model, "annealed importance sampling")
     if vae.encoder.space != "real":
         raise Unsupported(
-            f"annealed importance sampling moves real codes; these live in the space {vae.encoder.space!r}"
+            "annealed importance sampling moves real codes; "
+            f"these live in the space {vae.encoder.space!r}"
         )
     if isinstance(vae.prior(None), Drawable):
         raise Unsupported("annealed importance sampling needs the prior's density at any z")
@@ -83,9 +84,8 @@ def _anneal(log_prior: LogDensity, log_likelihood: LogDensity, z: Tensor, betas:
     for before, after in pairwise(betas):
         log_w = log_w + (after - before) * log_likelihood(z)
         z, accepted = _hamiltonian(lambda z, b=after: log_prior(z) + b * log_likelihood(z), z, size)  # type: ignore[misc]
-        size = size * torch.where(
-            accepted, 1.02, 0.95
-        )  # about two in three are accepted (Wu et al. 2017 aim at 0.65)
+        # about two in three are accepted (Wu et al. 2017 aim at 0.65)
+        size = size * torch.where(accepted, 1.02, 0.95)
     return log_w
 
 

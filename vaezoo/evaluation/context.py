@@ -31,9 +31,8 @@ from .pieces import pieces
 
 ENTRIES = {"cpu": 2**18, "cuda": 2**23}  # numbers of x that one piece of work holds, draws included
 
-STEPS = (
-    8  # of a sequence's numbers few are worked on at a time: so many times more fill the processor
-)
+# of a sequence's numbers few are worked on at a time: so many times more fill the processor
+STEPS = 8
 
 Rows = tuple[Tensor, Tensor | None]  # x and its condition
 Setting = int | float | str
@@ -59,16 +58,13 @@ class Evaluation:
     split: str = "test"
     device: torch.device | str = "cpu"
     importance_samples: int | None = None  # K of the likelihood's estimate; None: 100
-    sampler: Callable[[], Sampler | None] | None = (
-        None  # makes what draws the codes of samples; None: the model's prior
-    )
-    cache: Path | None = (
-        None  # where extractors and features of real data are kept; None: the user's cache folder
-    )
+    # makes what draws the codes of samples; None: the model's prior
+    sampler: Callable[[], Sampler | None] | None = None
+    # where extractors and features of real data are kept; None: the user's cache folder
+    cache: Path | None = None
     reasons: dict[str, str] = field(default_factory=dict)  # column -> why it is left out
-    settings: dict[str, Setting] = field(
-        default_factory=dict
-    )  # what a table's header must say, such as K
+    # what a table's header must say, such as K
+    settings: dict[str, Setting] = field(default_factory=dict)
 
     def say(self, column: str, reason: str) -> None:
         """`column` is left out, and why."""

@@ -99,9 +99,8 @@ class Variant:
     name: str
     builder: Builder
     plugin: Plugin
-    in_all: bool = (
-        True  # whether `all` means it too; a variant that must be told something is not meant
-    )
+    # whether `all` means it too; a variant that must be told something is not meant
+    in_all: bool = True
 
     @property
     def doc(self) -> str:
@@ -150,7 +149,8 @@ class Variant:
         model = self.builder.build(spec, values)
         if not isinstance(model, Model):
             raise TypeError(
-                f"variant {self.name!r} ({self.plugin.file}) must return a Model, not {type(model).__name__}"
+                f"variant {self.name!r} ({self.plugin.file}) must return a Model, "
+                f"not {type(model).__name__}"
             )
         model.loss.check(model)
         plugin = self.plugin_for(values)

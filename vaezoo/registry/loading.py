@@ -30,6 +30,7 @@ import torch
 
 from ..hooks import PROJECT
 
+# packages whose modules are plugins like any other
 OURS = (
     "vaezoo.likelihoods",
     "vaezoo.bodies",
@@ -38,7 +39,7 @@ OURS = (
     "vaezoo.evaluation.metrics",
     "vaezoo.bench.report.figures",
     "vaezoo.bench.workers.local",
-)  # packages whose modules are plugins like any other
+)
 SLOW = 2.0  # seconds of import that are worth a note
 FAILED = object()  # what a guarded call gives where it raised
 
@@ -161,9 +162,8 @@ def limit(seconds: float) -> Iterator[None]:
         raise TimedOut
 
     handler = signal.signal(signal.SIGALRM, stop)
-    old = signal.setitimer(
-        signal.ITIMER_REAL, seconds, 1.0
-    )  # again every second, should a bare `except:` swallow it
+    # again every second, should a bare `except:` swallow it
+    old = signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)
     try:
         yield
     finally:
@@ -251,9 +251,8 @@ def import_file(path: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise ImportError(f"{path} is no Python file")
-    module = sys.modules[name] = importlib.util.module_from_spec(
-        spec
-    )  # dataclasses look their module up here
+    # dataclasses look their module up here
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
     except BaseException:

@@ -191,7 +191,8 @@ def _must_find(part: Part, made: Mapping[str, Any]) -> Callable[..., Any]:
     missing = _needs(part.build) - made.keys()
     if missing:
         raise Unsupported(
-            f"the loss {part.name} needs the {' and '.join(sorted(missing))} apart; this model has no such parts"
+            f"the loss {part.name} needs the {' and '.join(sorted(missing))} apart; "
+            "this model has no such parts"
         )
     return part.build
 

@@ -227,7 +227,8 @@ def read(text: str, what: str) -> list[Item]:
     parts = _split(text)
     if not all(parts):
         raise SelectionError(
-            f"{text!r} holds an empty name: write each {what} once, with one comma between two of them"
+            f"{text!r} holds an empty name: write each {what} once, "
+            "with one comma between two of them"
         )
     return [_item(part) for part in parts]
 

@@ -43,7 +43,8 @@ def save(model: Model, path: str | Path) -> Path:
     must_be_writable(path)
     if model.recipe is None:
         raise CheckpointError(
-            "this model has no recipe: build it by a registered variant, vaezoo.variants()[name](spec)"
+            "this model has no recipe: build it by a registered variant, "
+            "vaezoo.variants()[name](spec)"
         )
     tensors, shared = _unshared(model.state_dict())
     about = {

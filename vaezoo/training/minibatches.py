@@ -23,9 +23,8 @@ class Minibatches:
         self.data = data
         self.batch = min(batch, len(data.train))
         self.pool = pool
-        self.lengths = {
-            name: _lengths(data, name) for name in ("train", "validation")
-        }  # on the CPU: no transfer a step
+        # on the CPU: no transfer a step
+        self.lengths = {name: _lengths(data, name) for name in ("train", "validation")}
         self.x = {name: data.split(name).to(device) for name in ("train", "validation")}
         self.conditions = {
             name: _to(data.condition(name), device) for name in ("train", "validation")

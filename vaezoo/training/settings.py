@@ -41,7 +41,8 @@ def split_settings(sets: Mapping[str, Any]) -> tuple[Json, Json]:
     for key in sets:
         if key not in known:
             raise HyperparameterError(
-                f"there is no setting {key!r}{did_you_mean(key, known)}; --set takes {listed(known)}"
+                f"there is no setting {key!r}{did_you_mean(key, known)}; "
+                f"--set takes {listed(known)}"
             )
     parts = []
     for build, names in ((Budget, names_of_budget), (Size, names_of_spec)):

@@ -30,9 +30,8 @@ class Row:
     trials: tuple[Json, ...]
     # where the codes of its samples come from; another row of the same trials for every other one
     sampler: str = PRIOR
-    controls: Mapping[str, Mapping[str, float]] = field(
-        default_factory=dict
-    )  # of its data: control row -> column -> number
+    # of its data: control row -> column -> number
+    controls: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     @property
     def name(self) -> str:

@@ -125,7 +125,8 @@ def _must_be_rows(part: Raw, who: str) -> None:
     shape = part.x.shape
     if len(shape) not in (2, 3, 4):
         raise BadData(
-            f"{who} has shape {shape}; expected (N, D) vectors, (N, T, C) sequences, (N, H, W) or (N, C, H, W) images"
+            f"{who} has shape {shape}; expected (N, D) vectors, (N, T, C) sequences, (N, H, "
+            "W) or (N, C, H, W) images"
         )
     if not shape[0]:
         raise BadData(f"{who} has no rows: its shape is {shape}")
@@ -141,7 +142,8 @@ def _kind(raw: Raw, kind: str, is_bytes: bool, gaps: bool, who: str) -> str:
     fitting = {2: ("vector",), 3: ("sequence", "image"), 4: ("image",)}[dims]
     if kind != "auto" and (kind not in fitting or (raw.is_sequence and kind != "sequence")):
         raise BadData(
-            f"{who} has shape {raw.x.shape}, which is no set of {kind}s; it can be {' or '.join(fitting)}"
+            f"{who} has shape {raw.x.shape}, which is no set of {kind}s; "
+            f"it can be {' or '.join(fitting)}"
         )
     if kind != "auto" or dims != 3:
         return fitting[0] if kind == "auto" else kind
@@ -150,7 +152,8 @@ def _kind(raw: Raw, kind: str, is_bytes: bool, gaps: bool, who: str) -> str:
     if is_bytes:
         return "image"
     raise BadData(
-        f"{who} has shape {raw.x.shape}: (N, T, C) sequences or (N, H, W) images? say kind=sequence or kind=image"
+        f"{who} has shape {raw.x.shape}: (N, T, C) sequences or (N, H, "
+        "W) images? say kind=sequence or kind=image"
     )
 
 
@@ -165,19 +168,22 @@ def _shaped(x: Tensor, kind: str, who: str) -> Tensor:
 def _must_be_finite(x: Tensor, raw: Raw, who: str, may_have_gaps: bool) -> None:
     if x.isinf().any():
         raise BadData(
-            f"{who} has an infinite value (or one too large for float32) {_where(x.isinf(), raw.ids)}"
+            f"{who} has an infinite value (or one too large for float32) "
+            f"{_where(x.isinf(), raw.ids)}"
         )
     empty = x.flatten(1).isnan().all(1)
     if empty.any():
         raise BadData(
-            f"{who}: {_row(int(empty.int().argmax()), raw.ids)} is all NaN, an x of length 0; leave it out"
+            f"{who}: {_row(int(empty.int().argmax()), raw.ids)} is all NaN, an x of length 0; "
+            "leave it out"
         )
     gaps = x.isnan()
     if raw.lengths is not None:  # behind the end of a sequence of a list there is padding
         gaps &= (torch.arange(x.shape[1]) < torch.from_numpy(raw.lengths)[:, None])[..., None]
     if gaps.any() and not may_have_gaps:
         raise BadData(
-            f"{who} has NaN {_where(gaps, raw.ids)}; fill or remove it, or say gaps=true if it marks padding or a gap"
+            f"{who} has NaN {_where(gaps, raw.ids)}; fill or remove it, "
+            "or say gaps=true if it marks padding or a gap"
         )
 
 
@@ -218,7 +224,8 @@ def _split(
     lacking = [split for split in SPLITS if split not in x]
     if rows <= len(lacking):
         raise BadData(
-            f"{who} has {rows} row{'s' * (rows > 1)} for training; at least {len(lacking) + 1} are needed, one a split"
+            f"{who} has {rows} row{'s' * (rows > 1)} for training; "
+            f"at least {len(lacking) + 1} are needed, one a split"
         )
     n = max(1, round(HELD_OUT * rows))
     parts = shuffled(

@@ -43,7 +43,8 @@ def gaussian(
         spec=Spec((dimensions,), "normal", rows, latent=rank, hidden=64, network="mlp"),
         card=Card(
             "Dense Gaussian", GENERATED, "MIT, as vaezoo",
-            f"covariance of rank {rank} plus {noise}² I; not standardised; {rows}/{others}/{others} rows",
+            f"covariance of rank {rank} plus {noise}² I; not standardised; "
+            f"{rows}/{others}/{others} rows",
         ),
         budget={"epochs": 100, "learning_rate": 2e-3},
         exact=partial(log_density, mean=mean, factor=torch.linalg.cholesky(covariance)),

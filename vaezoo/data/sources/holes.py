@@ -38,7 +38,8 @@ def holes(
     source = load(of)
     if source.spec.is_dynamic:
         raise BadData(
-            f"holes need fixed values, and {of} is binarised anew in every minibatch; take its static form"
+            f"holes need fixed values, and {of} is binarised anew in every minibatch; "
+            "take its static form"
         )
     name = named(holes, of=of, missing=missing, mechanism=mechanism)
     x = {split: _cut(source, split, missing, mechanism, name) for split in SPLITS}

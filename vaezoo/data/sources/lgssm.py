@@ -64,7 +64,8 @@ def lgssm(
         ),
         card=Card(
             "Linear-Gaussian state space", GENERATED, "MIT, as vaezoo",
-            f"{states} states of variance 1, damped 0.95 a step, noise variance 0.05; not standardised; "
+            f"{states} states of variance 1, damped 0.95 a step, noise variance 0.05; "
+            "not standardised; "
             f"{rows}/{others}/{others} rows; {missing:.0%} of the entries missing at random",
         ),
         budget={"epochs": 100, "learning_rate": 2e-3, "patience": 15},

@@ -59,12 +59,14 @@ _MNIST_CARD = (
     "CC BY-SA 3.0",
 )
 _FASHION_CARD = (
-    "H. Xiao, K. Rasul, R. Vollgraf 2017, arXiv:1708.07747, github.com/zalandoresearch/fashion-mnist",
+    "H. Xiao, K. Rasul, R. Vollgraf 2017, arXiv:1708.07747, "
+    "github.com/zalandoresearch/fashion-mnist",
     "MIT",
 )
 _SPLIT = "value/255; rows as shipped, the last 10,000 training images for validation"
 _DYNAMIC = (
-    f"{_SPLIT}; training images are binarised anew in every minibatch, validation and test once from a fixed seed "
+    f"{_SPLIT}; training images are binarised anew in every minibatch, "
+    "validation and test once from a fixed seed "
     "(Burda et al. 2016 binarise the test images anew too)"
 )
 
@@ -104,7 +106,8 @@ def read(files: Files, wanted: tuple[File, ...], validation: int = 10_000, rows:
 def _must_agree(images: Tensor, labels: Tensor, who: str) -> None:
     if images.ndim != 3 or labels.shape != images.shape[:1]:
         raise CorruptData(
-            f"{who} holds {tuple(images.shape)}, its labels {tuple(labels.shape)}; expected (N, H, W) and (N,)"
+            f"{who} holds {tuple(images.shape)}, its labels {tuple(labels.shape)}; expected (N, "
+            "H, W) and (N,)"
         )
 
 

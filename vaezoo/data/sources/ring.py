@@ -29,7 +29,8 @@ def ring(modes: Count = 8, deviation: Positive = 0.05, rows: Count = 4000) -> Da
         card=Card(
             "Ring of normals", GENERATED, "MIT, as vaezoo",
             f"{modes} normals of deviation {deviation:g} and equal weight on a circle of radius 1; "
-            f"{rows}/{others}/{others} rows; after Metz et al. 2017, arXiv:1611.02163, whose radius is 2 and deviation 0.02",
+            f"{rows}/{others}/{others} rows; after Metz et al. 2017, arXiv:1611.02163, "
+            "whose radius is 2 and deviation 0.02",
         ),
         budget={"epochs": 200, "learning_rate": 2e-3, "patience": 40},
         exact=lambda x: _log_density(x, centres, deviation),

@@ -42,7 +42,8 @@ def slds(
         test=x["test"],
         card=Card(
             "Switching linear dynamical system", GENERATED, "MIT, as vaezoo",
-            f"{modes} modes, each kept with probability {stay}; not standardised; {rows}/{others}/{others} rows",
+            f"{modes} modes, each kept with probability {stay}; not standardised; "
+            f"{rows}/{others}/{others} rows",
         ),
         budget={"epochs": 100, "learning_rate": 2e-3, "patience": 15},
     )  # fmt: skip

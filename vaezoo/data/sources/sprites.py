@@ -15,13 +15,14 @@ from ...hooks import hookimpl, tags
 from ..data import Card, Data
 from ..splits import duplicates, shuffled
 
+# square, ellipse, heart; angles of less than 90°
 FACTORS = {
     "shape": 3,
     "scale": 4,
     "angle": 8,
     "x": 8,
     "y": 8,
-}  # square, ellipse, heart; angles of less than 90°
+}
 SIDE = 32
 
 
@@ -29,9 +30,8 @@ SIDE = 32
 def sprites() -> Data:
     """Squares, ellipses and hearts, 1×32×32, rendered from five known factors; labelled by shape."""
     factors = torch.cartesian_prod(*map(torch.arange, FACTORS.values()))  # (6144, 5)
-    images = torch.cat(
-        [render(some) for some in factors.split(64)]
-    )  # small pieces stay in the processor's cache
+    # small pieces stay in the processor's cache
+    images = torch.cat([render(some) for some in factors.split(64)])
     rows = shuffled(len(images), 768, 768, "sprites", labels=factors[:, 0])
     x = rows.of(images)
     return Data(
@@ -43,7 +43,8 @@ def sprites() -> Data:
         card=Card(
             "Sprites", "rendered here, after L. Matthey et al. 2017, github.com/google-deepmind/dsprites-dataset",
             "MIT, as vaezoo",
-            f"factors {', '.join(f'{name} ({n})' for name, n in FACTORS.items())}, each combination once; "
+            f"factors {', '.join(f'{name} ({n})' for name, n in FACTORS.items())}, "
+            "each combination once; "
             "4608/768/768 rows, stratified by shape, by a fixed seed",
             ("angles span 90° only, because a square turned by 90° is the same square",),
         ),

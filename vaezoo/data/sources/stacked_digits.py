@@ -32,8 +32,10 @@ def stacked_digits(rows: Count = 10_000) -> Data:
         spec=Spec((3, 8, 8), "bernoulli", rows, latent=16, hidden=256, network="mlp"),
         card=Card(
             "Stacked digits", CARD.source, CARD.licence,
-            f"three digits drawn with replacement, from the same split of `digits`; {rows}/{OTHERS}/{OTHERS} rows; modes "
-            "as a linear classifier sees them, right on 86 % of single digits; after Metz et al. 2017, arXiv:1611.02163",
+            "three digits drawn with replacement, from the same split of `digits`; "
+            f"{rows}/{OTHERS}/{OTHERS} rows; modes "
+            "as a linear classifier sees them, right on 86 % of single digits; after Metz et al. "
+            "2017, arXiv:1611.02163",
         ),
         budget={"epochs": 60, "learning_rate": 2e-3, "patience": 15},
         modes=Modes(1000, 10_000, lambda x: numbers(x)),

@@ -71,9 +71,8 @@ def shapes(data: Data, n: int, generator: torch.Generator) -> Tensor:
     factors = torch.stack(
         [torch.randint(low, high, (n,), generator=generator) for low, high in ranges], 1
     )
-    near = render(factors)[
-        :, :, 4:-4, 4:-4
-    ]  # so that they are as large in the picture as what it usually shows
+    # so that they are as large in the picture as what it usually shows
+    near = render(factors)[:, :, 4:-4, 4:-4]
     small = F.interpolate(near, size=(height, width), mode="area")
     return (small > 0.5).float().expand(-1, channels, -1, -1)
 

@@ -74,9 +74,8 @@ def filtered(evaluation: Evaluation) -> Mapping[str, float]:
     x = evaluation.x
     loss = FIVO(PARTICLES)
     evaluation.settings["particles"] = PARTICLES
-    order = (
-        step_mask(x).sum(1).argsort(stable=True)
-    )  # short ones together: a piece takes as long as its longest
+    # short ones together: a piece takes as long as its longest
+    order = step_mask(x).sum(1).argsort(stable=True)
     with evaluation.noise("filter"):
         parts = [
             loss.filter(evaluation.model, piece)[0] for piece, _ in pieces(x[order], None, FILTERED)

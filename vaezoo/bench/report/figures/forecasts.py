@@ -26,9 +26,8 @@ class Forecast(NamedTuple):
 
     truth: np.ndarray  # (N, T, C)
     mean: np.ndarray  # (N, H, C)
-    band: (
-        np.ndarray | None
-    )  # (3, N, H, C): quantiles; None for 0/1 data, which have none to speak of
+    # (3, N, H, C): quantiles; None for 0/1 data, which have none to speak of
+    band: np.ndarray | None
 
     @property
     def start(self) -> int:
