@@ -1,6 +1,8 @@
 """Imports point downwards, inside folders too and late ones included, and never run in a circle."""
 
 import ast
+import importlib
+import re
 from pathlib import Path
 
 import pytest
@@ -162,6 +164,34 @@ def test_plugins_import_only_public_modules(file: Path):
         assert head != "vaezoo" or rest[0] in PUBLIC, (
             f"{file.name} imports {name}, which is not public"
         )
+
+
+def imported_names() -> dict[str, set[str]]:
+    """public module -> the names that our plugins and examples import from it."""
+    found: dict[str, set[str]] = {name: set() for name in PUBLIC}
+    for file in [*ROOT.glob("plugins/*.py"), *ROOT.glob("examples/*/*.py")]:
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and str(node.module).startswith("vaezoo."):
+                module = str(node.module).removeprefix("vaezoo.")
+                found[module] |= {alias.name for alias in node.names}
+    return found
+
+
+@pytest.mark.parametrize("name", sorted(PUBLIC))
+def test_all_holds_every_name_that_plugins_import(name: str):
+    module = importlib.import_module(f"vaezoo.{name}")
+    assert imported_names()[name] <= set(module.__all__)
+    assert [each for each in module.__all__ if not hasattr(module, each)] == []
+    assert len(set(module.__all__)) == len(module.__all__)
+
+
+def test_plugins_import_names_from_most_public_modules():
+    assert sum(map(bool, imported_names().values())) > len(PUBLIC) / 2
+
+
+def test_the_page_names_every_public_module_and_no_other():
+    page = (ROOT / "docs" / "public.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| `vaezoo\.(\w+)` \|", page, re.MULTILINE)) == PUBLIC
 
 
 @pytest.mark.parametrize(

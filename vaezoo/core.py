@@ -21,6 +21,23 @@ from torch.distributions import Distribution
 
 from .distributions import Point, draw, kl
 
+__all__ = [
+    "VAE",
+    "Decoder",
+    "Encoder",
+    "Latent",
+    "Loss",
+    "Model",
+    "Point",
+    "Prior",
+    "Recipe",
+    "Spec",
+    "Terms",
+    "Trace",
+    "Unsupported",
+    "require_parts",
+]
+
 Terms = dict[str, Tensor]  # scalars; "loss" is the one that is minimised
 
 
@@ -347,9 +364,3 @@ def require_parts(model: Model, who: str) -> VAE:
             f"{type(model).__name__} has no such parts"
         )
     return model
-
-
-__all__ = [
-    "VAE", "Decoder", "Encoder", "Latent", "Loss", "Model", "Point", "Prior", "Recipe", "Spec", "Terms", "Trace",
-    "Unsupported", "require_parts",
-]  # fmt: skip

@@ -21,6 +21,31 @@ from torch import Tensor, distributions as D
 from torch.distributions import Distribution, constraints
 from torch.nn import functional as F
 
+__all__ = [
+    "Bernoulli",
+    "ContinuousBernoulli",
+    "DiscretisedLogistic",
+    "Drawable",
+    "Grid",
+    "Levels",
+    "Normal",
+    "Observed",
+    "Point",
+    "Push",
+    "Pushed",
+    "Steps",
+    "at_centre",
+    "bernoulli",
+    "detached",
+    "draw",
+    "kl",
+    "mixture",
+    "noise",
+    "normal",
+    "one_hot",
+    "to_length",
+]
+
 Push = Callable[[Tensor], tuple[Tensor, Tensor]]  # a map of draws, with the logarithm of its |det|
 _at_centre: ContextVar[bool] = ContextVar("at_centre", default=False)
 

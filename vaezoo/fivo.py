@@ -15,6 +15,8 @@ from .core import Loss, Model, Terms, Unsupported
 from .losses import ELBO, require_density
 from .stepwise import Stepwise
 
+__all__ = ["FIVO", "Particles", "bound", "chosen", "require_steps"]
+
 Particles = Annotated[int, Field(ge=0)]  # 0: trained by the ELBO
 
 
@@ -91,6 +93,3 @@ def chosen(state: Tensor, log_w: Tensor) -> Tensor:
 def bound(particles: int) -> Loss:
     """FIVO with that many particles, or the ELBO for none."""
     return FIVO(particles) if particles else ELBO()
-
-
-__all__ = ["FIVO", "Particles", "bound", "chosen", "require_steps"]

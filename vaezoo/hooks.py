@@ -21,6 +21,25 @@ if TYPE_CHECKING:
     from .core import Model
     from .data.data import Data
 
+__all__ = [
+    "DEFAULT",
+    "EXTRACTOR",
+    "PROJECT",
+    "TAGS",
+    "Column",
+    "Executor",
+    "Figure",
+    "Hooks",
+    "Metric",
+    "Part",
+    "Parts",
+    "Table",
+    "Variants",
+    "hookimpl",
+    "hookspec",
+    "tags",
+]
+
 PROJECT = "vaezoo"
 hookspec, hookimpl = pluggy.HookspecMarker(PROJECT), pluggy.HookimplMarker(PROJECT)
 F = TypeVar("F", bound=Callable[..., Any])

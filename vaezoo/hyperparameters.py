@@ -14,6 +14,20 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
+__all__ = [
+    "Count",
+    "Fraction",
+    "Hyperparameter",
+    "HyperparameterError",
+    "NonNegative",
+    "Positive",
+    "Real",
+    "did_you_mean",
+    "hyperparameters",
+    "listed",
+    "resolve",
+]
+
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, le=1)]

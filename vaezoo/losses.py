@@ -12,6 +12,18 @@ from torch import Tensor
 from .core import VAE, Latent, Loss, Model, Terms, Trace, Unsupported, require_parts
 from .distributions import to_length
 
+__all__ = [
+    "ELBO",
+    "WarmUp",
+    "aggregate",
+    "mmd",
+    "require_density",
+    "require_separate_parts",
+    "residuals",
+    "squared_distances",
+    "squared_error",
+]
+
 
 def require_density(loss: Loss, model: Model) -> None:
     """Raises: Unsupported where the model's posterior has no density, so that no bound can be

@@ -13,6 +13,8 @@ from torch.nn import functional as F
 
 from .networks import reverse_steps
 
+__all__ = ["BothEnds", "Gates", "before", "from_the_end", "gru_step"]
+
 
 def before(x: Tensor) -> Tensor:
     """(…, T, F) -> (…, T, F): what each step has before it, zeros at the first."""
@@ -81,6 +83,3 @@ class Gates(nn.Module):
         r, u = torch.sigmoid(ahead[..., : 2 * size] + back[..., : 2 * size]).chunk(2, -1)
         n = torch.tanh(ahead[..., 2 * size :] + r * back[..., 2 * size :])
         return torch.lerp(n, state, u)
-
-
-__all__ = ["BothEnds", "Gates", "before", "from_the_end", "gru_step"]

@@ -15,6 +15,8 @@ from torch import Tensor
 
 from .core import VAE, Model, Prior, Unsupported, require_parts
 
+__all__ = ["PRIOR", "Sampler", "decode", "draw_codes", "own_prior"]
+
 PRIOR = "prior"  # the name of the model's own
 WHO = "a sampler that is fitted after training"
 
@@ -80,6 +82,3 @@ def _vectors(vae: VAE, x: Tensor, c: Tensor | None) -> Tensor:
             f"{WHO} takes one code a row, a vector; this model has several, or one for every step"
         )
     return latents[0].z[0]
-
-
-__all__ = ["PRIOR", "Sampler", "decode", "draw_codes", "own_prior"]

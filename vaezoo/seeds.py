@@ -8,6 +8,8 @@ from contextlib import contextmanager
 
 import torch
 
+__all__ = ["generator_for", "seed_for", "seeded"]
+
 
 def seed_for(*names: object) -> int:
     """A seed of 63 bits for these words, in this order."""

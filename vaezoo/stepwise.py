@@ -22,6 +22,20 @@ from .likelihoods import head, numbers_of
 from .losses import ELBO
 from .networks import from_steps, step_mask, to_steps, without_gaps
 
+__all__ = [
+    "Carry",
+    "Moments",
+    "Parallel",
+    "Sight",
+    "StepsLikelihood",
+    "Stepwise",
+    "alike",
+    "as_steps",
+    "carried",
+    "moments",
+    "noise_of_steps",
+]
+
 
 class Moments(NamedTuple):
     """Mean and standard deviation of independent Normals, (…, D) each."""
@@ -273,9 +287,3 @@ class Parallel(Stepwise):
 def alike(each: Moments, state: Tensor) -> Moments:
     """The same moments (…, D) whatever the state (K, …, S): (K, …, D)."""
     return Moments(*(m.expand(*state.shape[:-1], -1) for m in each))
-
-
-__all__ = [
-    "Carry", "Moments", "Parallel", "Sight", "StepsLikelihood", "Stepwise", "alike", "as_steps", "carried", "moments",
-    "noise_of_steps",
-]  # fmt: skip

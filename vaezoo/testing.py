@@ -25,6 +25,8 @@ from .author.rules import (
 )
 from .registry.registry import load
 
+__all__ = ["contract"]
+
 SLOW = (learns, has_a_sound_bound)  # two thirds of the processor time of all rules
 
 
