@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.bench.conftest import recorded
 from vaezoo.bench.report.rows import rows_of
 from vaezoo.core import Model
 from vaezoo.data.sources.digits import digits
@@ -88,7 +89,7 @@ def trial(seed: int, key: str, value: float) -> dict:
     ingredients = {
         "seed": seed,
         "plugin": {"distribution": "", "version": "", "module": "m", "source_hash": ""},
-        "spec": {}, "budget": {}, "hyperparameters": {}, "data": {"hashes": {}},
+        "name": "vae", "spec": {"likelihood": "bernoulli"}, "budget": {}, "hyperparameters": {}, "data": {"hashes": {}},
     }  # fmt: skip
     return {
         "key": key, "variant": "vae", "dataset": "digits", "status": "done",
@@ -98,11 +99,11 @@ def trial(seed: int, key: str, value: float) -> dict:
 
 def test_an_interval_is_over_seeds_and_one_seed_has_none():
     once, again, other = trial(0, "a", -18.0), trial(0, "b", -18.5), trial(1, "c", -19.0)
-    (row,) = rows_of([once, again])
+    (row,) = rows_of([recorded(one) for one in [once, again]])
     found = row.interval("elbo")
     assert found.n == 1
     assert not found.ci95 > 0
-    (row,) = rows_of([once, again, other])
+    (row,) = rows_of([recorded(one) for one in [once, again, other]])
     assert row.interval("elbo").n == 2
 
 

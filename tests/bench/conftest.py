@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from vaezoo.bench.plan import Plan, make_plan
+from vaezoo.bench.records import Ingredients, Record
 from vaezoo.bench.runner import Summary, run
 from vaezoo.bench.workers.processes import Places
 from vaezoo.registry import registry
@@ -162,3 +163,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, Path, Summ
         _fill(folder / "plugins"), "good,other", "2", metrics=metrics, samplers="gaussian,prior"
     )
     return made, folder / "out", run(made, folder / "out", jobs=2)
+
+
+def recorded(facts: dict) -> Record:
+    """The record of a trial, with the key of its ingredients."""
+    key = Ingredients.from_json(facts["ingredients"]).key
+    return Record.from_json({"best_epoch": 1} | facts | {"key": key})

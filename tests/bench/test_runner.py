@@ -20,10 +20,7 @@ from vaezoo.bench.store import Store, StoreError
 
 
 def statuses(out):
-    return {
-        record["variant"]: (record["status"], record.get("reason", ""))
-        for record in Store(out).records()
-    }
+    return {record.variant: (record.status, record.reason) for record in Store(out).records()[0]}
 
 
 def without_seconds(out):
@@ -261,7 +258,7 @@ def test_two_runs_at_once_share_a_folder(finished):
     mine.mkdir()
     (mine / "trial.json").write_text(json.dumps({"key": key, "status": "done", "mine": True}))
     store.commit(mine, key)
-    assert "mine" not in store.read(key)
+    assert "mine" not in store.read(key).stored
     assert not mine.exists()
 
 

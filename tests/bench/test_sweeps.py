@@ -2,10 +2,11 @@
 
 from dataclasses import replace
 
+from tests.bench.conftest import recorded
 from vaezoo.bench.report.catalogue import catalogue_of
 from vaezoo.bench.report.figures.material import Material
 from vaezoo.bench.report.figures.sweep import sweep as draw_sweeps
-from vaezoo.bench.report.rows import rows_of
+from vaezoo.bench.report.rows import rows_of as gathered
 from vaezoo.bench.report.sweeps import sweeps
 from vaezoo.bench.store import Store
 
@@ -44,6 +45,11 @@ def record(
         "settings": {},
     }
     return {"key": key, "variant": label, "dataset": dataset, "ingredients": ingredients} | facts
+
+
+def rows_of(trials):
+    """The rows of these trials, given as trial.json holds them."""
+    return gathered([recorded(one) for one in trials])
 
 
 def draw(rows) -> dict:

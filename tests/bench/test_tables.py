@@ -2,9 +2,10 @@
 
 from typing import Any
 
+from tests.bench.conftest import recorded
 from vaezoo.bench.report.catalogue import described
 from vaezoo.bench.report.printed import as_markdown, as_tex
-from vaezoo.bench.report.rows import rows_of
+from vaezoo.bench.report.rows import rows_of as gathered
 from vaezoo.bench.report.tables import as_csv, tables_of
 from vaezoo.evaluation.metrics import outliers
 from vaezoo.hooks import Column, Metric, Table
@@ -28,6 +29,11 @@ def trial(variant: str, seed: int, nll: float, **settings: str) -> dict[str, Any
         "key": f"{variant}-{seed}", "variant": variant, "dataset": "digits", "status": "done", "settings": settings,
         "ingredients": ingredients, "metrics": {"elbo": -nll, "nll": nll}, "reasons": {"kl": "no density"}, "columns": [],
     }  # fmt: skip
+
+
+def rows_of(trials):
+    """The rows of these trials, given as trial.json holds them."""
+    return gathered([recorded(one) for one in trials])
 
 
 def table(*trials: dict[str, Any]):

@@ -3,12 +3,14 @@ a finished trial.
 """
 
 import json
+import math
 import sys
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
+from .records import Record
 from .store import PROGRESS, Json
 from .trial import Trial
 
@@ -61,14 +63,14 @@ class Progress:
         elif "stage" in state:
             bar.set_postfix_str(f"measuring: {state['stage']}")
 
-    def done(self, trial: Trial, record: Json) -> None:
+    def done(self, trial: Trial, record: Record | None) -> None:
         """One trial has ended."""
         self.count += 1
         if trial.key in self.bars:
             self.bars.pop(trial.key).close()
         if self.whole is not None:
             self.whole.update()
-        if self.whole is None or record["status"] != "done":
+        if self.whole is None or record is None or not record.is_done:
             self.say(f"[{self.count}/{self.total}] {trial.title}: {_in_words(record)}")
 
     def say(self, line: str) -> None:
@@ -83,12 +85,14 @@ class Progress:
                 bar.close()
 
 
-def _in_words(record: Json) -> str:
-    if record["status"] != "done":
-        return f"{record['status']}: {record.get('reason', '')}"
-    metrics = record["metrics"]
-    elbo = f", ELBO {metrics['elbo']:.2f} nats" if metrics.get("elbo") is not None else ""
-    return f"done in {record['total_seconds']:.1f} s{elbo} (best epoch {record['best_epoch']})"
+def _in_words(record: Record | None) -> str:
+    if record is None:
+        return "failed: its folder is gone"
+    if not record.is_done:
+        return f"{record.status}: {record.reason}"
+    found = record.metrics.get("elbo", math.nan)
+    elbo = f", ELBO {found:.2f} nats" if math.isfinite(found) else ""
+    return f"done in {record.total_seconds:.1f} s{elbo} (best epoch {record.best_epoch})"
 
 
 def _read(path: Path) -> Json:

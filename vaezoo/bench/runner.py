@@ -26,6 +26,7 @@ from ..hooks import Executor
 from ..hyperparameters import did_you_mean
 from .plan import Plan, PlanError
 from .progress import Progress
+from .records import Damaged, RunRecord
 from .store import Json, Store, StoreError, explained, to_json
 from .trial import PROTOCOL, Trial
 from .workers import worker
@@ -158,7 +159,7 @@ class _Runner:
         finally:
             self.progress.close()
             statuses = [
-                (self.store.read(trial.key) or {}).get("status", "not run")
+                record.status if (record := self.store.read(trial.key)) else "not run"
                 for trial in self.plan.trials
             ]
             self.summary.counts = Counter(statuses)
@@ -248,8 +249,8 @@ class _Runner:
             if answer["status"] == "timeout":
                 answer["error"] = f"ran past its limit of {self.timeout:g} s"
             self.commit_dead(trial, answer)
-        record = self.store.read(trial.key) or {"status": "failed", "reason": "its folder is gone"}
-        if record["status"] == "failed" and attempt < self.retries:
+        record = self.store.read(trial.key)
+        if (record is None or record.status == "failed") and attempt < self.retries:
             left.append((trial, attempt + 1))
             return
         self.summary.trained += 1
@@ -304,10 +305,18 @@ def _cores(plan: Plan) -> int:
     return max(1, mine // (trial.threads if trial else 1))
 
 
+def _run_before(store: Store) -> RunRecord:
+    """run.json of an earlier run into this folder; a damaged one counts as none."""
+    try:
+        return RunRecord.from_json(store.read_json("run.json"))
+    except Damaged:
+        return RunRecord()
+
+
 def _run_record(plan: Plan, store: Store, command: str) -> Json:
     from importlib.metadata import version
 
-    before = store.read_json("run.json").get("timestamps", {})
+    before = _run_before(store)
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     columns = {column["name"]: column for column in plan.columns}
     return {
@@ -320,7 +329,7 @@ def _run_record(plan: Plan, store: Store, command: str) -> Json:
             name: version(name) for name in ("vaezoo", "torch", "numpy", "scipy", "scikit-learn")
         },
         "machine": worker.machine(plan.trials[0].device if plan.trials else "cpu"),
-        "timestamps": {"first_started": before.get("first_started", now), "last_started": now},
+        "timestamps": {"first_started": before.first_started or now, "last_started": now},
     }
 
 

@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from .records import Damaged, Record, parsed
+
 Json = dict[str, Any]
 FINAL = ("done", "skipped", "diverged")  # not tried again: the same key would end the same way
 MANIFEST = "MANIFEST.sha256"
@@ -93,18 +95,31 @@ class Store:
         else:
             aside.unlink()
 
-    def read(self, key: str) -> Json | None:
-        """trial.json, or None where it is missing, unreadable or not what the manifest says."""
+    def read(self, key: str) -> Record | None:
+        """The trial, or None where it is missing or damaged."""
+        try:
+            return self.checked(key)
+        except (OSError, Damaged):
+            return None
+
+    def checked(self, key: str) -> Record:
+        """The trial.
+
+        Raises: Damaged where it is not what the manifest says, or no trial of this key.
+        """
         folder = self.trials / key
         try:
-            text = (folder / "trial.json").read_bytes()
-            record = json.loads(text)
+            record = Record.from_json(parsed(folder / "trial.json"))
             listed = _listed(folder)
-        except (OSError, ValueError):
-            return None
-        if listed and listed.get("trial.json") != hashlib.sha256(text).hexdigest():
-            return None
-        return record if isinstance(record, dict) and record.get("key") == key else None
+            if listed and listed.get("trial.json") != _hash(folder / "trial.json"):
+                raise Damaged("it is not what MANIFEST.sha256 says")
+        except FileNotFoundError:
+            raise Damaged("there is none") from None
+        except (OSError, UnicodeError) as error:
+            raise Damaged(f"it cannot be read: {error}") from None
+        if record.key != key:
+            raise Damaged("its key is not the name of its folder")
+        return record
 
     def is_whole(self, key: str) -> bool:
         """Whether every file of the trial is there, as it was written."""
@@ -120,16 +135,23 @@ class Store:
     def is_finished(self, key: str) -> bool:
         """Whether this trial need not be trained again."""
         record = self.read(key)
-        return record is not None and record.get("status") in FINAL and self.is_whole(key)
+        return record is not None and record.status in FINAL and self.is_whole(key)
 
-    def records(self) -> list[Json]:
-        """Every readable trial, in the order of their keys."""
+    def records(self) -> tuple[list[Record], dict[str, str]]:
+        """Every trial that can be read, in the order of their keys; and file -> why it cannot."""
+        found: list[Record] = []
+        aside: dict[str, str] = {}
         if not self.trials.is_dir():
-            return []
+            return found, aside
         keys = sorted(
             folder.name for folder in self.trials.iterdir() if not folder.name.startswith(".")
         )
-        return [record for key in keys if (record := self.read(key)) is not None]
+        for key in keys:
+            try:
+                found.append(self.checked(key))
+            except Damaged as why:
+                aside[f"trials/{key}/trial.json"] = str(why)
+        return found, aside
 
     def clear(self) -> None:
         """Removes what this run was building when it was stopped."""
@@ -150,11 +172,11 @@ class Store:
             aside.unlink(missing_ok=True)
             raise StoreError(explained(error, self.out)) from error
 
-    def read_json(self, name: str) -> Json:
-        """A JSON file of the output folder, or {} where there is none."""
+    def read_json(self, name: str) -> Any:
+        """A JSON file of the output folder, or {} where there is none. Raises: Damaged."""
         try:
-            return json.loads((self.out / name).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            return parsed(self.out / name)
+        except FileNotFoundError:
             return {}
 
 

@@ -178,7 +178,7 @@ def print_tables(out: Path, wants_json: bool) -> None:
     from ..bench.report.report import ReportError, read_tables
 
     try:
-        shown = [table for table in read_tables(out) if table.about.always]
+        shown = [table for table in read_tables(out, quiet=True) if table.about.always]
     except ReportError:  # stopped before any trial ended
         shown = []
     if wants_json:

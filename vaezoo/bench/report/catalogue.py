@@ -57,10 +57,10 @@ def catalogue_of(rows: Sequence[Row]) -> Catalogue:
     tables: dict[str, Table] = {}
     known = {column.name: column for metric in ours for column in metric.columns}
     for trial in (trial for row in rows for trial in row.trials):
-        for facts in trial.get("columns", []):
+        for facts in trial.columns:
             if facts["name"] not in columns:
                 columns[facts["name"]] = _column(facts, known.get(facts["name"]))
-        for facts in trial.get("tables", []):
+        for facts in trial.tables:
             tables.setdefault(facts["name"], Table(**_fields(Table, facts)))
     for column in known.values():
         if column.lead:

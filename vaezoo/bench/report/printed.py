@@ -159,6 +159,8 @@ def _caption(table: ResultTable, dataset: str, columns: Sequence[Column]) -> str
         parts.append(FITTED)
     if dataset in table.settings:
         parts.append(f"Evaluation: {_brief(table.settings[dataset])}")
+    if table.set_aside:
+        parts.append(f"Files that are set aside because they do not fit: {table.set_aside}")
     return ". ".join(parts) + "."
 
 

@@ -2,15 +2,18 @@
 and nothing else.
 """
 
+import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
+from ..records import ControlRecord, Damaged, RunRecord
 from ..store import Store
 from .printed import as_markdown, as_tex
 from .rows import Row, rows_of
 from .tables import ResultTable, as_csv, tables_of
 
+R = TypeVar("R", RunRecord, ControlRecord)
 WRITERS = {"csv": as_csv, "md": as_markdown, "tex": as_tex}
 
 
@@ -39,26 +42,46 @@ def report(
     return tables
 
 
-def read_tables(out: Path | str) -> list[ResultTable]:
-    """The tables of the run in `out`, without writing anything.
+def read_tables(out: Path | str, *, quiet: bool = False) -> list[ResultTable]:
+    """The tables of the run in `out`, without writing anything. What is set aside is said on
+    stderr, a line a file, unless `quiet`.
 
     Raises: ReportError for a folder without trials.
     """
-    rows = read_rows(out)
-    return tables_of(rows, {row.dataset: row.controls for row in rows})
+    rows, aside = _read(out, quiet)
+    tables = tables_of(rows, {row.dataset: row.controls for row in rows})
+    return [replace(table, set_aside=aside) for table in tables]
 
 
 def read_rows(out: Path | str) -> list[Row]:
     """The rows of the run in `out`. Raises: ReportError for a folder without trials."""
+    return _read(out)[0]
+
+
+def _read(out: Path | str, quiet: bool = False) -> tuple[list[Row], int]:
+    """The rows, and how many files were set aside because they do not fit."""
     store = Store(out)
-    records = store.records()
+    records, aside = store.records()
+
+    def fitting(kind: type[R], name: str) -> R:
+        try:
+            return kind.from_json(store.read_json(name)) if name else kind()
+        except Damaged as why:
+            aside[name] = str(why)
+            return kind()
+
+    order = fitting(RunRecord, "run.json").trials
+    names = sorted({record.controls for record in records})
+    controls = {name: fitting(ControlRecord, name).rows for name in names}
+    if not quiet:
+        for name, why in aside.items():
+            print(f"vaezoo: {Path(out) / name} is set aside: {why}", file=sys.stderr)
     if not records:
+        set_aside = f" ({len(aside)} files are set aside)" if aside else ""
         raise ReportError(
-            f"there are no trials in {out}; a run of `vaezoo bench --out {out}` makes some"
+            f"there are no trials in {out}{set_aside}; a run of `vaezoo bench --out {out}` makes some"
         )
-    rows = rows_of(records, store.read_json("run.json").get("trials", []))
-    return [replace(row, controls=_controls(store, row)) for row in rows]
-
-
-def _controls(store: Store, row: Row) -> dict[str, Any]:
-    return store.read_json(row.trials[0].get("controls", "")).get("rows", {})
+    rows = [
+        replace(row, controls=controls[row.trials[0].controls]) for row in rows_of(records, order)
+    ]
+    return rows, len(aside)

@@ -13,7 +13,8 @@ from functools import cached_property
 from typing import Any
 
 from ...samplers import PRIOR
-from ..trial import OWN, canonical
+from ..records import Record
+from ..trial import canonical
 from .statistics import Interval, Sample, interval
 
 Json = dict[str, Any]
@@ -27,7 +28,7 @@ class Row:
     variant: str
     dataset: str
     settings: str  # what sets it apart from rows of the same name, such as "epochs=5"; mostly ""
-    trials: tuple[Json, ...]
+    trials: tuple[Record, ...]
     # where the codes of its samples come from; another row of the same trials for every other one
     sampler: str = PRIOR
     # of its data: control row -> column -> number
@@ -39,13 +40,13 @@ class Row:
         return f"{self.variant} {{{self.settings}}}" if self.settings else self.variant
 
     @cached_property
-    def done(self) -> tuple[Json, ...]:
-        return tuple(trial for trial in self.trials if trial["status"] == "done")
+    def done(self) -> tuple[Record, ...]:
+        return tuple(trial for trial in self.trials if trial.is_done)
 
     @property
     def status(self) -> str:
         """One status, or a count of each such as "2 done, 1 failed"."""
-        counts = Counter(trial["status"] for trial in self.trials)
+        counts = Counter(trial.status for trial in self.trials)
         if len(counts) == 1:
             return next(iter(counts))
         return ", ".join(f"{n} {status}" for status, n in sorted(counts.items()))
@@ -53,25 +54,25 @@ class Row:
     @property
     def reason(self) -> str:
         """Why trials are not done, each reason once."""
-        reasons = [trial.get("reason", "") for trial in self.trials if trial["status"] != "done"]
+        reasons = [trial.reason for trial in self.trials if not trial.is_done]
         return "; ".join(dict.fromkeys(reason for reason in reasons if reason))
 
     def why_missing(self, column: str) -> str:
         """Why a column has no number, by the metrics themselves."""
-        reasons = [trial.get("reasons", {}).get(column, "") for trial in self.done]
+        reasons = [trial.reasons.get(column, "") for trial in self.done]
         return next((reason for reason in reasons if reason), "")
 
     def setting(self, name: str) -> Any:
         """What the evaluation says of itself under this name, in the first seed that does; else
         "".
         """
-        known = [trial["settings"] for trial in self.done if name in trial["settings"]]
+        known = [trial.settings for trial in self.done if name in trial.settings]
         return known[0][name] if known else ""
 
     @property
     def seeds(self) -> list[int]:
         """The seeds that are done."""
-        return [seed_of(trial) for trial in self.done]
+        return [trial.seed for trial in self.done]
 
     @property
     def is_own_prior(self) -> bool:
@@ -81,16 +82,12 @@ class Row:
     @property
     def sampler_in_words(self) -> str:
         """The sampler; of the model's own prior also whether that is itself fitted after training."""
-        return (
-            self.done[0].get("prior", PRIOR)
-            if self.done and self.sampler == PRIOR
-            else self.sampler
-        )
+        return self.done[0].prior if self.done and self.sampler == PRIOR else self.sampler
 
     def by_sampler(self) -> list["Row"]:
         """One row for each sampler that was asked for, such as "vae" and "vae + mixture"."""
         labels = dict.fromkeys(
-            s["label"] for trial in self.trials for s in trial["ingredients"].get("samplers", [OWN])
+            label for trial in self.trials for label in trial.ingredients.samplers
         )
         return (
             [self if label == PRIOR else self._with(label) for label in labels]
@@ -99,15 +96,12 @@ class Row:
         )
 
     def _with(self, label: str) -> "Row":
-        trials = tuple(
-            trial | _sampled(trial, label) if trial["status"] == "done" else trial
-            for trial in self.trials
-        )
+        trials = tuple(_sampled(trial, label) if trial.is_done else trial for trial in self.trials)
         return replace(self, variant=f"{self.variant} + {label}", trials=trials, sampler=label)
 
     def sample(self, column: str) -> Sample:
         """seed -> value, the seeds that have a number."""
-        found = {seed_of(trial): trial["metrics"].get(column) for trial in self.done}
+        found = {trial.seed: trial.metrics.get(column) for trial in self.done}
         return {
             seed: value
             for seed, value in sorted(found.items())
@@ -118,29 +112,23 @@ class Row:
         return interval(list(self.sample(column).values()))
 
 
-def _sampled(trial: Json, label: str) -> Json:
-    """What a trial measured of one sampler, and what its training cost."""
-    found = trial["samplers"][label]
-    costs = {name: trial["metrics"][name] for name in COST if name in trial["metrics"]}
-    return {"metrics": found["metrics"] | costs, "reasons": found["reasons"]}
+def _sampled(trial: Record, label: str) -> Record:
+    """The trial with what it measured of one sampler, and what its training cost."""
+    found = trial.samplers[label]
+    costs = {name: trial.metrics[name] for name in COST if name in trial.metrics}
+    return replace(trial, metrics={**found.metrics, **costs}, reasons=found.reasons)
 
 
-def seed_of(trial: Json) -> int:
-    return trial["ingredients"]["seed"]
-
-
-def rows_of(records: Sequence[Json], planned: Sequence[str] = ()) -> list[Row]:
+def rows_of(records: Sequence[Record], planned: Sequence[str] = ()) -> list[Row]:
     """The rows, by data set, then in the order of the plan, then by name."""
     order = {key: i for i, key in enumerate(planned)}
-    groups: dict[str, list[Json]] = {}
-    for record in sorted(
-        records, key=lambda r: (order.get(r["key"], len(order)), r["variant"], r["key"])
-    ):
+    groups: dict[str, list[Record]] = {}
+    for record in sorted(records, key=lambda r: (order.get(r.key, len(order)), r.variant, r.key)):
         groups.setdefault(_identity(record), []).append(record)
     rows = [_one_per_seed(group) for group in groups.values()]
-    by_name: dict[tuple[str, str], list[tuple[Json, ...]]] = {}
+    by_name: dict[tuple[str, str], list[tuple[Record, ...]]] = {}
     for trials in rows:
-        by_name.setdefault((trials[0]["variant"], trials[0]["dataset"]), []).append(trials)
+        by_name.setdefault((trials[0].variant, trials[0].dataset), []).append(trials)
     named = [
         Row(*name, _apart(trials, others), trials)
         for name, others in by_name.items()
@@ -149,24 +137,24 @@ def rows_of(records: Sequence[Json], planned: Sequence[str] = ()) -> list[Row]:
     return sorted(named, key=lambda row: row.dataset)  # stable: within a data set the plan's order
 
 
-def _identity(record: Json) -> str:
+def _identity(record: Record) -> str:
     """What trials of one row share: all ingredients but the seed and the plugin's version."""
-    facts = {k: v for k, v in record["ingredients"].items() if k not in ("seed", "plugin")}
-    plugin = record["ingredients"]["plugin"]
-    return canonical([record["dataset"], facts, plugin["distribution"], plugin["module"]])
+    made_of = record.ingredients
+    facts = {k: v for k, v in made_of.stored.items() if k not in ("seed", "plugin")}
+    return canonical([record.dataset, facts, made_of.distribution, made_of.module])
 
 
-def _one_per_seed(group: Sequence[Json]) -> tuple[Json, ...]:
+def _one_per_seed(group: Sequence[Record]) -> tuple[Record, ...]:
     """The first trial of each seed: those of the plan come first."""
-    by_seed: dict[int, Json] = {}
-    source = group[0]["ingredients"]["plugin"]  # versions of a plugin are not mixed in one row
+    by_seed: dict[int, Record] = {}
+    source = group[0].ingredients.plugin  # versions of a plugin are not mixed in one row
     for record in group:
-        if record["ingredients"]["plugin"] == source:
-            by_seed.setdefault(seed_of(record), record)
+        if record.ingredients.plugin == source:
+            by_seed.setdefault(record.seed, record)
     return tuple(by_seed[seed] for seed in sorted(by_seed))
 
 
-def _apart(trials: tuple[Json, ...], others: Sequence[tuple[Json, ...]]) -> str:
+def _apart(trials: tuple[Record, ...], others: Sequence[tuple[Record, ...]]) -> str:
     """The settings in which rows of one name differ, as this row has them."""
     if len(others) == 1:
         return ""
@@ -177,16 +165,14 @@ def _apart(trials: tuple[Json, ...], others: Sequence[tuple[Json, ...]]) -> str:
     return ", ".join(f"{name}={_short(mine.get(name))}" for name in differ)
 
 
-def _flat(record: Json) -> Json:
-    facts = record["ingredients"]
-    flat: Json = {
-        name: facts[name]
-        for name in ("device", "precision", "threads", "stacking", "protocol", "metrics")
-    }
-    flat["importance_samples"] = facts.get("importance_samples")
-    flat["samplers"] = ",".join(one["label"] for one in facts.get("samplers", [OWN]))
-    flat |= facts["spec"] | facts["budget"] | facts["hyperparameters"]
-    return flat | {"data": facts["data"]["hashes"], "plugin": facts["plugin"]["module"]}
+def _flat(record: Record) -> Json:
+    made_of = record.ingredients
+    names = ("device", "precision", "threads", "stacking", "protocol", "metrics")
+    flat: Json = {name: made_of.stored.get(name) for name in names}
+    flat["importance_samples"] = made_of.stored.get("importance_samples")
+    flat["samplers"] = ",".join(made_of.samplers)
+    flat |= made_of.spec | made_of.budget | made_of.hyperparameters
+    return flat | {"data": dict(made_of.hashes), "plugin": made_of.module}
 
 
 def _short(value: Any) -> str:

@@ -61,8 +61,8 @@ def _numbers(row: Row) -> Json:
     """What a row can be varied in: spec, budget, hyperparameters and the data set's options, as far
     as they are numbers.
     """
-    facts = row.trials[0]["ingredients"]
-    merged: Json = facts["spec"] | facts["budget"] | facts["hyperparameters"]
+    made_of = row.trials[0].ingredients
+    merged: Json = made_of.spec | made_of.budget | made_of.hyperparameters
     for key, value in _options(row.dataset).items():
         if key != ROWS:  # they are n_train
             merged[OPTION + key] = value
@@ -93,7 +93,7 @@ def _without(label: str, *keys: str) -> str:
 
 
 def _variant(row: Row) -> str:
-    return str(row.trials[0]["ingredients"]["name"])
+    return row.trials[0].ingredients.name
 
 
 def _family(row: Row, name: str) -> str:

@@ -32,6 +32,7 @@ class ResultTable:
     rows: tuple[Row, ...]
     controls: Mapping[str, Controls] = field(default_factory=dict)  # by data set
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # by data set
+    set_aside: int = 0  # files that do not fit
 
     @property
     def name(self) -> str:
@@ -92,7 +93,7 @@ def tables_of(rows: Sequence[Row], controls: Mapping[str, Any] | None = None) ->
 
 def _belongs(row: Row, columns: set[str]) -> bool:
     """Whether a further sampler's row has any of these numbers, or a reason why not."""
-    measured = {name for trial in row.done for name in (*trial["metrics"], *trial["reasons"])}
+    measured = {name for trial in row.done for name in (*trial.metrics, *trial.reasons)}
     return row.is_own_prior or not row.done or bool(measured & columns)
 
 
@@ -101,7 +102,7 @@ def _settings(rows: Sequence[Row], apart: set[str]) -> dict[str, dict[str, Any]]
     found: dict[str, dict[str, Any]] = {}
     for row in rows:
         for trial in row.done:
-            for name, value in sorted(trial.get("settings", {}).items()):
+            for name, value in sorted(trial.settings.items()):
                 if name not in apart:
                     found.setdefault(row.dataset, {}).setdefault(name, value)
     return found
@@ -125,7 +126,7 @@ def as_csv(table: ResultTable) -> str:
 
 
 def _csv_row(table: ResultTable, row: Row) -> list[Any]:
-    likelihood = row.trials[0]["ingredients"]["spec"]["likelihood"]
+    likelihood = row.trials[0].ingredients.likelihood
     head = [row.variant, row.dataset, len(row.done), row.status, likelihood, row.settings]
     if table.has_samplers:
         head.append(row.sampler_in_words)

@@ -44,18 +44,18 @@ class Material:
     def _arrays(self, row: Row) -> Arrays:
         from safetensors.numpy import load_file
 
-        path = self.store.trials / row.done[0]["key"] / "figures.safetensors"
+        path = self.store.trials / row.done[0].key / "figures.safetensors"
         return load_file(path) if path.is_file() else {}
 
     def curves(self, row: Row) -> list[Curve]:
         """Of every seed, from history.csv."""
         found = []
         for trial in row.done:
-            path = self.store.trials / trial["key"] / "history.csv"
+            path = self.store.trials / trial.key / "history.csv"
             if path.is_file():
                 with path.open(encoding="utf-8") as file:
                     lines = [line for line in csv.DictReader(file) if line.get("validation_loss")]
                 epochs = [float(line["epoch"]) for line in lines]
                 losses = [float(line["validation_loss"]) for line in lines]
-                found.append(Curve(epochs, losses, trial["best_epoch"]))
+                found.append(Curve(epochs, losses, trial.best_epoch))
         return found

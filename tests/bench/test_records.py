@@ -1,0 +1,155 @@
+"""Files that do not fit are set aside with one line, and everything else is reported."""
+
+import json
+from copy import deepcopy
+
+import pytest
+
+from tests.bench.conftest import recorded
+from vaezoo.bench.records import Damaged, Record
+from vaezoo.bench.report.printed import as_markdown
+from vaezoo.bench.report.report import ReportError, read_tables, report
+
+WHOLE = {
+    "variant": "vae",
+    "dataset": "digits",
+    "status": "done",
+    "ingredients": {
+        "name": "vae",
+        "seed": 0,
+        "plugin": {"distribution": "", "version": "", "module": "vae", "source_hash": ""},
+        "spec": {"likelihood": "bernoulli"},
+        "budget": {},
+        "hyperparameters": {},
+        "data": {"name": "digits", "hashes": {"train": "a"}},
+        "samplers": [{"label": "prior"}, {"label": "flow"}],
+    },
+    "metrics": {"elbo": -20.0, "nll": None},
+    "reasons": {"nll": "no density"},
+    "settings": {"K": 100},
+    "samplers": {"flow": {"metrics": {"fid": 1.0}, "reasons": {}}},
+    "best_epoch": 3,
+    "controls": "controls/a.json",
+    "columns": [{"name": "elbo", "unit": "nats", "better": "higher", "table": "elbo"}],
+    "tables": [{"name": "elbo", "title": "ELBO"}],
+}
+
+# where in trial.json -> what somebody wrote there
+FORGED = [
+    ("key", "0" * 64),
+    ("key", "../../../etc"),
+    ("variant", 3),
+    ("variant", ""),
+    ("variant", "two\nlines"),
+    ("dataset", None),
+    ("status", "splendid"),
+    ("status", ["done"]),
+    ("reason", {}),
+    ("controls", "../../secret.json"),
+    ("controls", "controls/../../secret.json"),
+    ("metrics", None),
+    ("metrics", []),
+    ("metrics.elbo", "-20"),
+    ("metrics.elbo", True),
+    ("metrics.elbo", float("nan")),
+    ("metrics.elbo", float("inf")),
+    ("metrics.elbo", 10**400),
+    ("metrics.a/b", 1.0),
+    ("reasons.nll", 5),
+    ("settings.K", [1]),
+    ("samplers", {}),
+    ("samplers.flow", 1),
+    ("best_epoch", "3"),
+    ("columns", {}),
+    ("columns", [{"name": "../elbo", "unit": "", "better": "", "table": "elbo"}]),
+    ("columns", [{"name": "elbo", "unit": "", "better": "", "table": "../elbo"}]),
+    ("columns", [{"name": "elbo", "unit": "", "better": "sideways"}]),
+    ("columns", [{"name": "elbo", "unit": "", "better": "", "digits": 10**9}]),
+    ("tables", [{"name": "/tmp/elbo"}]),
+    ("ingredients", []),
+    ("ingredients.seed", 1),
+    ("ingredients.seed", "0"),
+    ("ingredients.seed", -1),
+    ("ingredients.name", "../vae"),
+    ("ingredients.plugin", None),
+    ("ingredients.spec.likelihood", 7),
+    ("ingredients.samplers", [3]),
+    ("ingredients.data", "digits"),
+]
+TEXTS = ["", "{", "[]", "null", "3", '"done"', "[" * 100_000, '{"key": NaN}', '{"key": 1e999}']
+
+
+def _write(out, name, text):
+    path = out / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+@pytest.fixture
+def out(tmp_path):
+    """A run with one whole trial."""
+    whole = recorded(WHOLE)
+    _write(tmp_path, f"trials/{whole.key}/trial.json", json.dumps(whole.to_json()))
+    return tmp_path
+
+
+def _must_be_set_aside(out, capsys, name):
+    (table,) = (one for one in read_tables(out) if one.name == "elbo")
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert f"{name} is set aside: " in lines[0]
+    assert [len(row.done) for row in table.rows] == [1]
+    assert "-20.00" in as_markdown(table)
+    assert "Files that are set aside because they do not fit: 1" in as_markdown(table)
+
+
+@pytest.mark.parametrize(("where", "value"), FORGED, ids=lambda one: str(one)[:30])
+def test_a_forged_trial_is_set_aside_and_the_rest_reported(out, capsys, where, value):
+    facts = deepcopy(recorded(WHOLE).to_json())
+    *path, last = where.split(".")
+    place = facts
+    for step in path:
+        place = place[step]
+    place[last] = value
+    name = f"trials/{'f' * 64}/trial.json"
+    _write(out, name, json.dumps(facts))
+    _must_be_set_aside(out, capsys, name)
+
+
+@pytest.mark.parametrize("text", TEXTS, ids=lambda text: text[:12])
+def test_what_is_no_record_is_set_aside(out, capsys, text):
+    name = f"trials/{'f' * 64}/trial.json"
+    _write(out, name, text)
+    _must_be_set_aside(out, capsys, name)
+
+
+@pytest.mark.parametrize("text", [*TEXTS[:6], '{"trials": 3}', '{"trials": [[]]}'])
+def test_a_damaged_run_json_costs_the_order_alone(out, capsys, text):
+    _write(out, "run.json", text)
+    _must_be_set_aside(out, capsys, "run.json")
+
+
+@pytest.mark.parametrize("text", ["[]", '{"rows": 3}', '{"rows": {"a": {"elbo": "x"}}}'])
+def test_damaged_control_rows_are_left_out(out, capsys, text):
+    _write(out, "controls/a.json", text)
+    _must_be_set_aside(out, capsys, "controls/a.json")
+
+
+def test_whole_trial_under_another_key_is_set_aside(out, capsys):
+    name = f"trials/{'e' * 64}/trial.json"
+    _write(out, name, json.dumps(recorded(WHOLE).to_json()))
+    _must_be_set_aside(out, capsys, name)
+
+
+def test_a_folder_with_nothing_whole_is_one_sentence(tmp_path):
+    _write(tmp_path, "trials/a/trial.json", "{")
+    with pytest.raises(ReportError, match="1 files are set aside"):
+        report(tmp_path, figures=False)
+
+
+def test_the_key_is_that_of_the_ingredients():
+    facts = recorded(WHOLE).to_json()
+    assert Record.from_json(facts).to_json() == facts
+    facts["ingredients"] = facts["ingredients"] | {"seed": 5}
+    with pytest.raises(Damaged, match="key is not the hash"):
+        Record.from_json(facts)
