@@ -35,7 +35,8 @@ ROWS = (
 )
 # What lies flat may be imported by a stranger; `data` hands on what a data set is made of.
 PUBLIC = {
-    "core", "distributions", "networks", "likelihoods", "parts", "steps", "bodies", "convolutions", "recurrent", "losses", "stepwise", "fivo",
+    "core", "distributions", "networks", "likelihoods", "parts", "steps", "bodies",
+    "convolutions", "recurrent", "losses", "stepwise", "fivo",
     "samplers", "hooks", "hyperparameters", "seeds", "testing", "data",
 }  # fmt: skip
 

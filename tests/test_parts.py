@@ -1,4 +1,4 @@
-"""Likelihoods and networks as parts: named in text, added by a stranger's file, checked in one place."""
+"""Likelihoods and networks as parts: named in text, added by a stranger's file, checked once."""
 
 import json
 import math
@@ -109,7 +109,8 @@ def test_a_strangers_file_adds_a_likelihood_and_a_network(stranger, tmp_path):
     code = run(
         "bench", "--variants", "vae,mix[likelihood=laplace]", "--datasets", "gaussian[rows=100]",
         "--set", "likelihood=laplace[scale=0.5]", "--set", "network=shallow", "--epochs", "1",
-        "--seeds", "1", "--metrics", "likelihood", "--plugins-dir", str(stranger), "--out", str(out),
+        "--seeds", "1", "--metrics", "likelihood", "--plugins-dir", str(stranger),
+        "--out", str(out),
     )  # fmt: skip
     assert code == 0, run.output
     trials = [json.loads(p.read_text()) for p in out.glob("trials/*/trial.json")]
@@ -158,8 +159,18 @@ def test_one_meaning_has_one_text():
 
 
 @pytest.mark.parametrize("likelihood", names("likelihood"))
-@pytest.mark.parametrize("text", ["mlp", "mlp[layers=1]", "mlp[layers=4,width=9,gated=true]", "rnn",
-                                  "conv", "conv[width=9,activation=relu]", "resnet[channels=4]"])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    [
+        "mlp",
+        "mlp[layers=1]",
+        "mlp[layers=4,width=9,gated=true]",
+        "rnn",
+        "conv",
+        "conv[width=9,activation=relu]",
+        "resnet[channels=4]",
+    ],
+)
 @pytest.mark.parametrize("shape", [(6,), (5, 3), (1, 8, 8), (3, 28, 28), (2, 9, 11)])
 def test_every_network_reads_and_writes_what_it_takes(text, shape, likelihood):
     spec = Spec(shape, likelihood, latent=3, hidden=16, levels=5, network=text)

@@ -1,6 +1,7 @@
 """The four interfaces, the trace, and the VAE that is made of them.
 
-    encoder(x, c) -> q(z|x)    decoder(z, c) -> p(x|z)    prior(c) -> p(z)    loss(model, x, c, progress) -> terms
+    encoder(x, c) -> q(z|x)    decoder(z, c) -> p(x|z)    prior(c) -> p(z)
+    loss(model, x, c, progress) -> terms
 
 x is (B, *spec.shape), NaN where a sequence is padded or an entry is missing. z is (K, B, *event): K
 draws first. A log density is (K, B), in nats. c is a condition (B, C) or None. progress runs from 0
@@ -190,7 +191,7 @@ class Latent:
 
     @property
     def kl(self) -> Tensor:
-        """KL(q ‖ p), (K, B) or (B,): in closed form where there is one, else log q(z) - log p(z)."""
+        """KL(q ‖ p), (K, B) or (B,): the closed form if there is one, else log q(z) - log p(z)."""
         return self.log_q - self.log_p if self._closed_kl is None else self._closed_kl
 
 
@@ -238,7 +239,7 @@ class Recipe:
 
 
 class Model(nn.Module):
-    """What the trainer and the benchmark ask of every variant. Most variants are the `VAE` below."""
+    """What the trainer and the benchmark ask of a variant. Most variants are the `VAE` below."""
 
     recipe: Recipe | None = None  # set where the model was made by a registered variant
     unstackable = ""  # why seeds cannot be stacked under torch.func.vmap; empty where they can

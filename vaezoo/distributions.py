@@ -300,7 +300,7 @@ class Drawable(Distribution):
         raise NotImplementedError
 
     def centre(self) -> Tensor:
-        """The point that stands for q where one is wanted (*batch, *event): its mean, its mode, …"""
+        """The point that stands for q where one is wanted (*batch, *event): its mean, its mode …"""
         raise NotImplementedError
 
     @property

@@ -244,9 +244,9 @@ class Executor:
     """Where trials run: `bench --executor NAME`. A trial goes in as a path and comes back as one.
 
     `submit(task, timeout)` starts the trial of a file, by `python -m vaezoo.bench.workers.task
-    FILE` wherever it likes, and gives a handle. `poll(handle)` gives None while it runs; then {} or,
-    where it died, {"error": why, "status": "failed", "timeout" or "oom"}. `cancel(handle)` stops
-    it. `session(jobs, threads)` is a context around all trials of a run, where one is needed.
+    FILE` wherever it likes, and gives a handle. `poll(handle)` gives None while it runs; then {}
+    or, where it died, {"error": why, "status": "failed", "timeout" or "oom"}. `cancel(handle)`
+    stops it. `session(jobs, threads)` is a context around all trials of a run, where one is needed.
     """
 
     name: str

@@ -52,7 +52,7 @@ def require_separate_parts(model: Model, who: str) -> VAE:
 
 
 class ELBO(Loss):
-    """R + β KL (Kingma & Welling 2014, arXiv:1312.6114, eq. 3; with β, Higgins et al. 2017, eq. 4)."""
+    """R + β KL (Kingma & Welling 2014, arXiv:1312.6114, eq. 3; β: Higgins et al. 2017, eq. 4)."""
 
     def __init__(self, beta: float = 1.0, k: int = 1) -> None:
         super().__init__()
@@ -85,7 +85,7 @@ class WarmUp(ELBO):
 
 
 def residuals(trace: Trace) -> tuple[Tensor, Tensor]:
-    """x - E p(x|z), (K, B, *shape), with 0 where x has a gap; and where it has none, (B, *shape)."""
+    """x - E p(x|z), (K, B, *shape), 0 where x has a gap; and where it has none, (B, *shape)."""
     is_sequence = len(trace.px.event_shape) == 2
     x = to_length(trace.x, trace.px.event_shape[0]) if is_sequence else trace.x
     seen = ~x.isnan()

@@ -31,7 +31,7 @@ def from_the_end(rnn: nn.GRU, x: Tensor, mask: Tensor | None) -> Tensor:
 
 
 class BothEnds(nn.Module):
-    """(B, T, F) -> (B, T, 2 H): a recurrence from the start, beside one from each row's last step."""
+    """(B, T, F) -> (B, T, 2 H): a recurrence from the start and one from each row's last step."""
 
     def __init__(self, inputs: int, hidden: int) -> None:
         super().__init__()

@@ -28,7 +28,7 @@ class Sampler(ABC):
 
     @abstractmethod
     def fit(self, z: Tensor, seed: int) -> None:
-        """Learn from z (N, D), with gradients switched on; torch's own generator is seeded already."""
+        """Learn from z (N, D), with gradients switched on; torch's own generator is seeded."""
 
     @abstractmethod
     def sample(self, n: int) -> Tensor:

@@ -9,7 +9,7 @@ __all__ = ["from_steps", "reverse_steps", "step_mask", "to_steps", "without_gaps
 
 
 def to_steps(x: Tensor, spec: Spec) -> Tensor:
-    """x (B, *shape) -> (B, T, C): a sequence as it is, an image as its rows in time. NaN stays NaN."""
+    """x (B, *shape) -> (B, T, C): a sequence as it is, an image as rows in time. NaN stays NaN."""
     spec.as_steps  # noqa: B018  (raises Unsupported for a vector)
     return x.transpose(1, 2).flatten(2) if spec.is_image else x
 
@@ -30,7 +30,7 @@ def step_mask(x: Tensor) -> Tensor:
 
 
 def reverse_steps(x: Tensor, mask: Tensor) -> Tensor:
-    """x (B, T, …) with each row's steps reversed within its own length; padding stays at the end."""
+    """x (B, T, …) with each row's steps reversed within its length; padding stays at the end."""
     steps = torch.arange(x.shape[1], device=x.device)
     index = (mask.sum(1, keepdim=True) - 1 - steps).clamp_min(0)
     return torch.take_along_dim(x, index[(...,) + (None,) * (x.ndim - 2)].expand_as(x), 1)

@@ -1,7 +1,7 @@
 """Did any number move? Compares two runs of `vaezoo bench`, trial by trial, to the bit.
 
-    vaezoo bench --variants all --datasets digits --seeds 1 --epochs 3 --out before      (the old code)
-    vaezoo bench --variants all --datasets digits --seeds 1 --epochs 3 --out after       (the new code)
+    vaezoo bench --variants all --datasets digits --seeds 1 --epochs 3 --out before  (the old code)
+    vaezoo bench --variants all --datasets digits --seeds 1 --epochs 3 --out after   (the new code)
     python benchmarks/regression/compare.py before after
 
 A trial is known by its variant, data set and seed, so that runs of different protocols can be

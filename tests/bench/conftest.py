@@ -20,14 +20,16 @@ from vaezoo.hooks import Column, Metric, hookimpl
 
 
 def _rows(n, seed):
-    return torch.bernoulli(torch.full((n, 1, 4, 4), 0.4), generator=torch.Generator().manual_seed(seed))
+    generator = torch.Generator().manual_seed(seed)
+    return torch.bernoulli(torch.full((n, 1, 4, 4), 0.4), generator=generator)
 
 
 def tiny() -> Data:
     """Coin tosses, 1×4×4."""
     card = Card("tiny", "a coin", "CC0", "none")
     spec = Spec((1, 4, 4), "bernoulli", 64, latent=2, hidden=8)
-    return Data("tiny", spec, _rows(64, 0), _rows(32, 1), _rows(32, 2), card, budget={"batch": 32, "epochs": 2})
+    budget = {"batch": 32, "epochs": 2}
+    return Data("tiny", spec, _rows(64, 0), _rows(32, 1), _rows(32, 2), card, budget=budget)
 
 
 def quick(evaluation):
@@ -62,7 +64,8 @@ def vaezoo_metrics():
         Column("error", "", "lower", "reconstruction", 4),
     )
     samples = Metric("looks", (Column("brightness", "", "", "fid"),), looks)
-    return [Metric("quick", columns, quick), samples, Metric("breaks", (Column("broken", "", "lower"),), breaks)]
+    broken = Metric("breaks", (Column("broken", "", "lower"),), breaks)
+    return [Metric("quick", columns, quick), samples, broken]
 '''
 
 VARIANT = '''

@@ -37,7 +37,8 @@ def test_run_leaves_whole_trials_and_three_tables(finished):
     assert (summary.exit_code, summary.trained, dict(summary.counts)) == (0, 4, {"done": 4})
     names = {path.name for path in next((out / "trials").iterdir()).iterdir()}
     assert names == {
-        "trial.json", "history.csv", "model.safetensors", "figures.safetensors", "log.txt", "MANIFEST.sha256",
+        "trial.json", "history.csv", "model.safetensors", "figures.safetensors", "log.txt",
+        "MANIFEST.sha256",
     }  # fmt: skip
     assert {
         f"{t}.{s}" for t in ("elbo", "reconstruction", "fid") for s in ("csv", "md", "tex")
@@ -51,7 +52,8 @@ def test_samplers_are_rows_of_the_sample_table_and_train_nothing_anew(finished):
     with (out / "fid.csv").open() as file:
         rows = {row["variant"]: row for row in csv.DictReader(file) if row["status"] == "done"}
     assert {name: row["sampler"] for name, row in rows.items()} == {
-        "good": "prior", "good + gaussian": "gaussian", "other": "prior", "other + gaussian": "gaussian",
+        "good": "prior", "good + gaussian": "gaussian",
+        "other": "prior", "other + gaussian": "gaussian",
     }  # fmt: skip
     assert rows["good"]["brightness_mean"] != rows["good + gaussian"]["brightness_mean"]
     assert "+ gaussian" not in (out / "elbo.csv").read_text()
@@ -147,14 +149,17 @@ from vaezoo.bench.runner import run
 
 if __name__ == "__main__":
     plugins, out = sys.argv[1:]
-    plan = make_plan(registry.load(plugins), "good,slow", "tiny", "2", source=Places(plugins), metrics=("quick",))
+    known = registry.load(plugins)
+    plan = make_plan(
+        known, "good,slow", "tiny", "2", source=Places(plugins), metrics=("quick",)
+    )
     sys.exit(run(plan, out, jobs=1, figures=False).exit_code)
 """
 
 
 @pytest.fixture
 def started(plugins, write_variant, tmp_path):
-    """A run in a process of its own, with a slow second variant, once its first trial is finished."""
+    """A run in a process of its own, with a slow second variant, once its first trial is done."""
     write_variant("slow", step="time.sleep(float(os.environ.get('SLOW', 0)))")
     script, out = tmp_path / "script.py", tmp_path / "out"
     script.write_text(SCRIPT)

@@ -32,7 +32,8 @@ def record(
     arguments = {k: v for k, v in facts.items() if k not in spec}
     label = name + (f"[{','.join(f'{k}={v}' for k, v in arguments.items())}]" if arguments else "")
     ingredients = FACTS | {
-        "name": name, "seed": seed, "spec": spec, "budget": {"epochs": 5, "batch": 128}, "hyperparameters": arguments,
+        "name": name, "seed": seed, "spec": spec,
+        "budget": {"epochs": 5, "batch": 128}, "hyperparameters": arguments,
         "plugin": {"distribution": "d", "version": "1", "module": "m", "source_hash": "h"},
         "data": {"name": dataset, "hashes": {"train": str(spec["n_train"])}},
     }  # fmt: skip

@@ -26,8 +26,9 @@ def trial(variant: str, seed: int, nll: float, **settings: str) -> dict[str, Any
         "spec": {"likelihood": "bernoulli"},
     }
     return {
-        "key": f"{variant}-{seed}", "variant": variant, "dataset": "digits", "status": "done", "settings": settings,
-        "ingredients": ingredients, "metrics": {"elbo": -nll, "nll": nll}, "reasons": {"kl": "no density"}, "columns": [],
+        "key": f"{variant}-{seed}", "variant": variant, "dataset": "digits", "status": "done",
+        "settings": settings, "ingredients": ingredients, "metrics": {"elbo": -nll, "nll": nll},
+        "reasons": {"kl": "no density"}, "columns": [],
     }  # fmt: skip
 
 

@@ -135,7 +135,10 @@ def test_a_data_set_says_in_one_line_what_it_is_and_has_tags(build):
 
 def test_importing_the_sources_does_not_import_what_only_some_of_them_need():
     modules = ", ".join(sorted({f"{f.__module__}" for f in built_in()}))
-    code = f"import sys, {modules}; sys.exit(any(m in sys.modules for m in ('sklearn', 'pandas', 'pooch', 'scipy.io')))"
+    code = (
+        f"import sys, {modules}; "
+        "sys.exit(any(m in sys.modules for m in ('sklearn', 'pandas', 'pooch', 'scipy.io')))"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -81,9 +81,7 @@ def test_noise_has_the_rates_of_the_pixels_and_shapes_are_small_pictures(data) -
     assert (made["shapes"].flatten(1).sum(1) > 0).float().mean() > 0.95
 
 
-def test_the_true_density_of_a_gaussian_tells_its_rows_from_noise_of_equal_moments_as_it_should() -> (
-    None
-):
+def test_the_true_density_of_a_gaussian_tells_its_rows_from_noise_of_equal_moments_as_it_should():
     """The score that the tables print, for a model that is the truth, against the same computed
     with the exact density.
     """
@@ -106,8 +104,9 @@ def picture(height: int, width: int, likelihood: str = "bernoulli") -> Data:
 
 @pytest.mark.parametrize(
     ("height", "width", "rows", "columns"),
-    [(28, 28, slice(0, 28), slice(4, 24)), (8, 8, slice(0, 8), slice(1, 7)), (28, 20, slice(0, 28), slice(0, 20)),
-     (40, 20, slice(6, 34), slice(0, 20)), (28, 60, slice(0, 28), slice(20, 40))],
+    [(28, 28, slice(0, 28), slice(4, 24)), (8, 8, slice(0, 8), slice(1, 7)),
+     (28, 20, slice(0, 28), slice(0, 20)), (40, 20, slice(6, 34), slice(0, 20)),
+     (28, 60, slice(0, 28), slice(20, 40))],
 )  # fmt: skip
 def test_framed_noise_has_the_proportions_of_a_frey_face_in_an_empty_picture(
     height, width, rows, columns

@@ -25,7 +25,7 @@ VARIANTS = registry.load().variants
 
 
 class AR1(Stepwise):
-    """x_t = A x_t-1 + SIGMA e_t, from x_0 = 0: the state is x_t-1, the latent is read by nothing."""
+    """x_t = A x_t-1 + SIGMA e_t, from x_0 = 0: the state is x_t-1, nothing reads the latent."""
 
     def __init__(self) -> None:
         super().__init__(SPEC, state=1)
@@ -121,7 +121,7 @@ def test_noise_is_told_from_the_data():
         assert judges.discriminative(real, noise[0], test, noise[1]) > 0.4
 
 
-def test_a_predictor_trained_on_the_process_errs_by_its_innovations_and_one_trained_on_noise_by_more():
+def test_a_predictor_trained_on_the_process_errs_by_its_innovations_and_one_trained_on_noise_by_more():  # noqa: E501
     real, test = (judges.windows(ar1(1000, "predict", i)) for i in range(2))
     with seeded("predict"):
         good = judges.predictive(real, test)

@@ -52,7 +52,8 @@ def run(rule: Rule, case: Case) -> tuple[str, str, bool, str, str]:
     except Broken as broken:
         return rule.__name__, case.kind, False, broken.seen, broken.mend
     except Exception as error:  # whatever a plugin raises is an answer, not a crash of the check
-        words = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"
+        said = str(error).strip()
+        words = f"{type(error).__name__}: {said.splitlines()[0] if said else ''}"
         return rule.__name__, case.kind, False, words, _place(error)
     return rule.__name__, case.kind, True, case.refusal if rule is builds else "", ""
 

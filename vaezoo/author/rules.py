@@ -62,7 +62,10 @@ def takes_any_batch(case: Case) -> None:
                     "give its mean over the batch",
                 )
             if not torch.isfinite(value).all():
-                seen = f"with {n} rows, at progress {progress:g}, the term {name!r} is {value.item():g}"
+                seen = (
+                    f"with {n} rows, at progress {progress:g}, "
+                    f"the term {name!r} is {value.item():g}"
+                )
                 raise Broken(seen, "look for 0/0, log 0 or a NaN of padding")
 
 
@@ -205,7 +208,7 @@ def saves_and_loads(case: Case) -> None:
 
 
 def stacks(case: Case) -> None:
-    """Three seeds run as one under `torch.func.vmap`, or the model says in `unstackable` why not."""
+    """Three seeds run as one under `torch.func.vmap`, or the model's `unstackable` says why not."""
     models = [case.build().train() for _ in range(3)]
     if models[0].unstackable:
         return
@@ -255,8 +258,9 @@ def is_silent(case: Case) -> None:
 
 
 RULES: tuple[Rule, ...] = (
-    builds, names_its_paper, takes_any_batch, learns, trains_every_parameter, has_a_sound_bound, repeats_itself,
-    evaluates_without_a_trace, samples_the_data, ignores_padding, saves_and_loads, stacks, is_silent,
+    builds, names_its_paper, takes_any_batch, learns, trains_every_parameter, has_a_sound_bound,
+    repeats_itself, evaluates_without_a_trace, samples_the_data, ignores_padding, saves_and_loads,
+    stacks, is_silent,
 )  # fmt: skip
 
 

@@ -34,7 +34,8 @@ def {name}(spec: Spec, weight: NonNegative = 1.0) -> VAE:
 
     R + weight · KL
 
-    Paper: authors, year, arXiv number, equation. (As it stands, Kingma & Welling 2014, arXiv:1312.6114, eq. 3.)
+    Paper: authors, year, arXiv number, equation. (As it stands, Kingma & Welling 2014,
+    arXiv:1312.6114, eq. 3.)
     """
     return VAE(Gaussian(spec), Write(spec), StandardNormal(spec), {title}Loss(weight))
 

@@ -65,7 +65,8 @@ class Summary:
 
     def __str__(self) -> str:
         parts = [f"{n} {status}" for status, n in sorted(self.counts.items()) if n]
-        return f"{', '.join(parts) or 'nothing done'}; {self.trained} run now, {self.reused} found finished"
+        done = ", ".join(parts) or "nothing done"
+        return f"{done}; {self.trained} run now, {self.reused} found finished"
 
 
 def run(

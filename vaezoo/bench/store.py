@@ -199,8 +199,10 @@ def _finite(value: Any) -> Any:
 def explained(error: OSError, folder: Path) -> str:
     """One sentence on why the folder cannot be written."""
     causes = {
-        errno.ENOSPC: "the disk is full: free some space and run the same command again, finished trials are kept",
-        errno.EDQUOT: "the disk quota is used up: free some space and run the same command again, finished trials are kept",
+        errno.ENOSPC: "the disk is full: free some space and run the same command again, "
+        "finished trials are kept",
+        errno.EDQUOT: "the disk quota is used up: free some space and run the same command again, "
+        "finished trials are kept",
         errno.EROFS: "it is on a read-only file system: choose another folder with --out",
         errno.EACCES: "permission denied: choose another folder with --out",
         errno.EPERM: "permission denied: choose another folder with --out",

@@ -92,7 +92,8 @@ def _first(error: ValidationError) -> str:
     first = error.errors()[0]
     key = str(first["loc"][0])
     if first["type"] == "extra_forbidden":
-        return f"unknown key {key!r}{did_you_mean(key, Suite.model_fields)}; a suite has {listed(Suite.model_fields)}"
+        known = Suite.model_fields
+        return f"unknown key {key!r}{did_you_mean(key, known)}; a suite has {listed(known)}"
     return f"{key}: {first['msg'].lower()}"
 
 

@@ -21,8 +21,8 @@ OWN: Json = {"name": PRIOR, "label": PRIOR, "hyperparameters": {}, "source_hash"
 
 @dataclass(frozen=True)
 class Trial:
-    """One variant × data set × seed × budget. All fields but `variant`, `dataset`, `options` and `skip` enter
-    the key.
+    """One variant × data set × seed × budget. All fields but `variant`, `dataset`, `options` and
+    `skip` enter the key.
     """
 
     variant: str  # the label of its row, such as "beta[beta=4.0]"

@@ -363,8 +363,9 @@ def _card(data: "Data") -> Row:
     sizes = {split: list(data.split(split).shape) for split in ("train", "validation", "test")}
     card = data.card
     return {
-        "data set": data.name, "title": card.title, "shape": list(data.spec.shape), "likelihood": data.spec.likelihood,
-        "classes": data.spec.classes, "sizes": sizes, "source": card.source, "licence": card.licence,
-        "processing": card.processing, "notes": list(card.notes), "test rows that are in train too": data.duplicates,
+        "data set": data.name, "title": card.title, "shape": list(data.spec.shape),
+        "likelihood": data.spec.likelihood, "classes": data.spec.classes, "sizes": sizes,
+        "source": card.source, "licence": card.licence, "processing": card.processing,
+        "notes": list(card.notes), "test rows that are in train too": data.duplicates,
         "SHA-256": dict(data.hashes),
     }  # fmt: skip

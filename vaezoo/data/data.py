@@ -111,8 +111,8 @@ class Data:
             wanted = (x.shape[1], self.spec.shape[1]) if sequence else self.spec.shape
             if not len(x) or tuple(x.shape[1:]) != wanted:
                 raise BadData(
-                    f"{who} has shape {tuple(x.shape)}; its spec says (N, "
-                    f"{', '.join(map(str, self.spec.shape))})"
+                    f"{who} has shape {tuple(x.shape)}; "
+                    f"its spec says (N, {', '.join(map(str, self.spec.shape))})"
                 )
             if x.isinf().any():
                 raise BadData(f"{who} has an infinite value")

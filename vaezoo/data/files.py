@@ -128,7 +128,7 @@ class Files:
         return None
 
     def _fetched(self, file: File) -> tuple[bytes | None, list[str]]:
-        """The file's bytes from the first address that has them right, and what went wrong before."""
+        """The file's bytes from the first address that has them right, and what failed before."""
         troubles: list[str] = []
         for url in file.urls:
             try:

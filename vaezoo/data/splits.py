@@ -84,7 +84,7 @@ def few(labels: Tensor, rows: int) -> Tensor:
 
 
 def binarised_once(p: Tensor, *names: object) -> Tensor:
-    """0 or 1 with these probabilities of 1, drawn once by the seed of these names. NaN stays NaN."""
+    """0 or 1 with these probabilities of 1, drawn by the seed of these names. NaN stays NaN."""
     drawn = (torch.rand(p.shape, generator=generator_for("binarise", *names)) < p).float()
     return torch.where(p.isnan(), p, drawn)
 

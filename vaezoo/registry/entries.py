@@ -130,7 +130,7 @@ class Variant:
         return self.builder.resolve(given)
 
     def plugin_for(self, values: Mapping[str, Any]) -> Plugin:
-        """The plugin, its hash over all files that a model with these hyperparameters is made from."""
+        """The plugin, its hash over all files that a model with these hyperparameters needs."""
         hashes = (self.plugin.source_hash, *self.builder.origins(values))
         one = (
             hashes[0]

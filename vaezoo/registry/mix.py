@@ -58,7 +58,7 @@ class Mix:
 
     @property
     def hyperparameters(self) -> dict[str, Hyperparameter]:
-        """What can be chosen, by key. The keys with a dot depend on what is chosen: see `resolve`."""
+        """What can be chosen, by key. Keys with a dot depend on what is chosen: see `resolve`."""
         chosen = {kind: _choice(kind, tuple(self.parts[kind]), DEFAULTS[kind]) for kind in KINDS}
         return {
             **chosen,

@@ -1,5 +1,5 @@
-"""Every variant, part, data set, metric and figure by name, from our own modules, installed plugins and
-loose files.
+"""Every variant, part, data set, metric and figure by name, from our own modules, installed plugins
+and loose files.
 
 `load()` gives the registry; a plugin that is broken is in its `problems`, and everything else is
 there. Names are sorted. Where two plugins bring one name, the first stays: ours, then distributions
@@ -226,7 +226,10 @@ class _Loading:
             for column in sorted(
                 {c.name for c in other.columns} & {c.name for c in metric.columns}
             ):
-                return f"the column {column!r} is brought by the metric {other.name!r} of {plugin.file}"
+                return (
+                    f"the column {column!r} is brought by "
+                    f"the metric {other.name!r} of {plugin.file}"
+                )
         return ""
 
     def _registry(self, plugins_dir: Path | None) -> Registry:
@@ -365,5 +368,6 @@ _KEYS: dict[str, Callable[[Any], tuple[str, str]]] = {
 }
 
 __all__ = [
-    "Choice", "DataChoice", "Dataset", "Plugin", "PluginError", "Problem", "Registry", "SelectionError", "Variant", "load",
+    "Choice", "DataChoice", "Dataset", "Plugin", "PluginError", "Problem", "Registry",
+    "SelectionError", "Variant", "load",
 ]  # fmt: skip

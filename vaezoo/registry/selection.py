@@ -151,7 +151,10 @@ def matching(item: Item, entries: Mapping[str, E], what: str) -> list[E]:
 
 def _nothing(pattern: str, unusable: list[str], entries: Mapping[str, E], what: str) -> str:
     if unusable:
-        return f"{pattern!r} means only {', '.join(unusable)}, which must be given arguments: write {unusable[0]}[key=value]"
+        return (
+            f"{pattern!r} means only {', '.join(unusable)}, which must be given arguments: "
+            f"write {unusable[0]}[key=value]"
+        )
     tags = sorted({tag for entry in entries.values() for tag in entry.tags})
     if set("*?") & set(pattern) or pattern == ALL:
         return f"no {what} matches {pattern!r}; there are {_some(entries)}"

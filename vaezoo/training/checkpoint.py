@@ -142,7 +142,10 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
 def _not_safetensors(path: Path, error: Exception) -> str:
     start = path.open("rb").read(4)
     if start[:2] == b"PK" or start[:1] == b"\x80":
-        return f"{path} is a pickle or a zip archive, such as torch.save writes; vaezoo reads .safetensors files only"
+        return (
+            f"{path} is a pickle or a zip archive, such as torch.save writes; "
+            "vaezoo reads .safetensors files only"
+        )
     return f"{path} is no whole .safetensors file (cut short, damaged, or of another kind): {error}"
 
 

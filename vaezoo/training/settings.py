@@ -1,4 +1,4 @@
-"""What `--set` can change, checked: fields of the budget and of a data set's spec; and the device."""
+"""What `--set` can change, checked: fields of the budget and of a data set's spec; the device."""
 
 from collections.abc import Mapping
 from dataclasses import fields

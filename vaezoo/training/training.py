@@ -70,9 +70,9 @@ def _must_truncate(model: Model, data: Data, steps: int) -> None:
     ):
         return
     raise Unsupported(
-        f"truncate={steps} reads sequences piece by piece, and {type(model).__name__} on data of "
-        f"shape {data.spec.shape} "
-        "has no state to go on from; train it with truncate=0"
+        f"truncate={steps} reads sequences piece by piece, and {type(model).__name__} "
+        f"on data of shape {data.spec.shape} has no state to go on from; "
+        "train it with truncate=0"
     )
 
 

@@ -141,7 +141,7 @@ class _Notes:
 
 
 def _caption(table: ResultTable, dataset: str, columns: Sequence[Column]) -> str:
-    """n, the seeds, the settings of the evaluation and the rule for bold: what a reader must know."""
+    """n, seeds, the settings of the evaluation and the rule for bold: what a reader must know."""
     rows = table.of(dataset)
     seeds = sorted({seed for row in rows for seed in row.seeds})
     named = ", ".join(map(str, seeds)) or "none done"

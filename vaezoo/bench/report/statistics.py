@@ -130,9 +130,10 @@ class Best:
 
 RULES = {
     "permutation": "paired sign-flip permutation test over seeds, Holm-adjusted, α = 0.05",
-    "moderated": "paired moderated t-test over seeds (Smyth 2004), Holm-adjusted, α = 0.05 (too few seeds for a permutation "
-    "test: variances of all rows are pooled in part)",
-    "t": "paired t-test over seeds, Holm-adjusted, α = 0.05 (underpowered: too few seeds for a permutation test)",
+    "moderated": "paired moderated t-test over seeds (Smyth 2004), Holm-adjusted, α = 0.05 "
+    "(too few seeds for a permutation test: variances of all rows are pooled in part)",
+    "t": "paired t-test over seeds, Holm-adjusted, α = 0.05 "
+    "(underpowered: too few seeds for a permutation test)",
     "none": "underpowered: too few seeds for a test, the best mean alone is bold",
 }
 

@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 TEX = {
-    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "↑": r"$\uparrow$", "↓": r"$\downarrow$",
-    "–": "--", "α": r"$\alpha$", "β": r"$\beta$", "<": r"$<$", ">": r"$>$", "‖": r"$\|$", "≤": r"$\leq$", "≥": r"$\geq$",
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
+    "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+    "±": r"$\pm$", "↑": r"$\uparrow$", "↓": r"$\downarrow$", "–": "--",
+    "α": r"$\alpha$", "β": r"$\beta$", "<": r"$<$", ">": r"$>$", "‖": r"$\|$",
+    "≤": r"$\leq$", "≥": r"$\geq$",
     "²": r"$^2$", "σ": r"$\sigma$", "×": r"$\times$", "−": "$-$", "Σ": r"$\Sigma$",
 }  # fmt: skip
 

@@ -83,7 +83,7 @@ def _why_unfit(data: Data, size: Json) -> str:
 
 
 def why_not(source: Json, trial: Json, is_apart: bool = False) -> Json:
-    """{"skip": reason} where the variant says `Unsupported` when it is built for this spec, else {}.
+    """{"skip": reason} where the variant says `Unsupported` when built for this spec, else {}.
 
     In a process of its own (`is_apart`) what the builder prints is thrown away.
     """

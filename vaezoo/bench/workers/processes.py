@@ -67,7 +67,7 @@ def _start_server(threads: int) -> None:
 
 
 def _leave_with_parent() -> None:
-    """Ends this process when the runner is gone, however it went: a killed run leaves no orphans."""
+    """Ends this process when the runner is gone, however it went: a killed run leaves none."""
     parent = multiprocessing.parent_process()
     if parent is None:
         return

@@ -33,12 +33,16 @@ def bouncing_ball(
     )
     return Data(
         name=name,
-        spec=Spec((steps, side * side), "bernoulli", rows, has_gaps=variable, latent=8, hidden=64, network="rnn"),
+        spec=Spec(
+            (steps, side * side), "bernoulli", rows, has_gaps=variable,
+            latent=8, hidden=64, network="rnn",
+        ),
         train=x["train"],
         validation=x["validation"],
         test=x["test"],
         card=Card(
-            "Bouncing ball", GENERATED + ", after M. Fraccaro et al. 2017, arXiv:1710.05741", "MIT, as vaezoo",
+            "Bouncing ball", GENERATED + ", after M. Fraccaro et al. 2017, arXiv:1710.05741",
+            "MIT, as vaezoo",
             f"{side}×{side} binary frames, row by row; {lengths}; {rows}/{others}/{others} rows",
         ),
         budget={"epochs": 100, "learning_rate": 2e-3, "patience": 15},
@@ -59,7 +63,7 @@ def _draw(rows: int, steps: int, side: int, variable: bool, *names: object) -> T
 
 
 def _bounced(way: Tensor) -> Tensor:
-    """A coordinate that runs straight on, folded back into [0, 1] as the walls do; a period is 2."""
+    """A coordinate that runs straight on, folded back into [0, 1] as by the walls; period 2."""
     return 1 - (way % 2 - 1).abs()
 
 

@@ -15,7 +15,8 @@ from ..splits import duplicates, shuffled
 FILE = File(
     "freyfaces/freyfaces.npy",
     "13a0cd943fe56c8a2f4c05bc670b097ae2fda4f9d3a0d5215277712ac02f12e6",
-    hint="github.com/jmtomczak/vae_vampprior (datasets/Freyfaces), saved with numpy.save as uint8 of shape (1965, 560)",
+    hint="github.com/jmtomczak/vae_vampprior (datasets/Freyfaces), saved with numpy.save as uint8 "
+    "of shape (1965, 560)",
 )
 
 
@@ -32,9 +33,13 @@ def freyfaces(files: Files) -> Data:
         validation=x["validation"],
         test=x["test"],
         card=Card(
-            "Frey faces", "B. Frey, S. Roweis; as in github.com/jmtomczak/vae_vampprior", "not stated by its makers",
+            "Frey faces", "B. Frey, S. Roweis; as in github.com/jmtomczak/vae_vampprior",
+            "not stated by its makers",
             "value/255, not dequantised; 80/10/10 % by a fixed seed",
-            ("frames of one film: neighbours are nearly equal, and a random split puts them on both sides",),
+            (
+                "frames of one film: neighbours are nearly equal, "
+                "and a random split puts them on both sides",
+            ),
         ),
         budget={"epochs": 150, "patience": 20},
         split_hash=rows.sha256,

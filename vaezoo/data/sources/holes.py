@@ -48,7 +48,8 @@ def holes(
     ]
     card = replace(
         source.card,
-        processing=f"{source.card.processing}; then {missing:.0%} of the entries taken away, {words}",
+        processing=f"{source.card.processing}; "
+        f"then {missing:.0%} of the entries taken away, {words}",
     )
     return replace(
         source,

@@ -60,13 +60,14 @@ def lgssm(
     return Data(
         name=name,
         spec=Spec(
-            (steps, channels), "normal", rows, has_gaps=missing > 0, latent=max(states, 2), hidden=64, network="rnn"
+            (steps, channels), "normal", rows, has_gaps=missing > 0,
+            latent=max(states, 2), hidden=64, network="rnn",
         ),
         card=Card(
             "Linear-Gaussian state space", GENERATED, "MIT, as vaezoo",
             f"{states} states of variance 1, damped 0.95 a step, noise variance 0.05; "
-            "not standardised; "
-            f"{rows}/{others}/{others} rows; {missing:.0%} of the entries missing at random",
+            f"not standardised; {rows}/{others}/{others} rows; "
+            f"{missing:.0%} of the entries missing at random",
         ),
         budget={"epochs": 100, "learning_rate": 2e-3, "patience": 15},
         exact=partial(log_likelihood, model=model),

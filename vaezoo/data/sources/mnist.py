@@ -66,8 +66,8 @@ _FASHION_CARD = (
 _SPLIT = "value/255; rows as shipped, the last 10,000 training images for validation"
 _DYNAMIC = (
     f"{_SPLIT}; training images are binarised anew in every minibatch, "
-    "validation and test once from a fixed seed "
-    "(Burda et al. 2016 binarise the test images anew too)"
+    "validation and test "
+    "once from a fixed seed (Burda et al. 2016 binarise the test images anew too)"
 )
 
 
@@ -106,8 +106,8 @@ def read(files: Files, wanted: tuple[File, ...], validation: int = 10_000, rows:
 def _must_agree(images: Tensor, labels: Tensor, who: str) -> None:
     if images.ndim != 3 or labels.shape != images.shape[:1]:
         raise CorruptData(
-            f"{who} holds {tuple(images.shape)}, its labels {tuple(labels.shape)}; expected (N, "
-            "H, W) and (N,)"
+            f"{who} holds {tuple(images.shape)}, its labels {tuple(labels.shape)}; "
+            "expected (N, H, W) and (N,)"
         )
 
 
@@ -179,10 +179,13 @@ def mnist(files: Files, rows: Few = 0) -> Data:
 
 @tags("image", "binary", "labelled", "files")
 def mnist_static(files: Files, rows: Few = 0) -> Data:
-    """MNIST, 1×28×28, every image binarised once from a fixed seed (not Larochelle's binarisation)."""
+    """MNIST, 1×28×28, every image binarised once from a fixed seed (not Larochelle's file)."""
     grey = read(files, MNIST, rows=rows)
     x = {split: binarised_once(value, "mnist_static", split) for split, value in grey.x.items()}
-    words = f"{_SPLIT}; every image binarised once from a fixed seed; this is not Larochelle's binarisation (2011)"
+    words = (
+        f"{_SPLIT}; every image binarised once from a fixed seed; "
+        "this is not Larochelle's binarisation (2011)"
+    )
     return _data(
         named(mnist_static, rows=rows),
         grey,
@@ -199,7 +202,10 @@ def mnist_grey(files: Files, rows: Few = 0) -> Data:
     Normal, or continuous Bernoulli or discretised logistic if the spec says so.
     """
     grey = read(files, MNIST, rows=rows)
-    words = f"{_SPLIT}; not dequantised: a density (normal) on 256 levels has no upper limit, the logistic is a mass"
+    words = (
+        f"{_SPLIT}; not dequantised: "
+        "a density (normal) on 256 levels has no upper limit, the logistic is a mass"
+    )
     return _data(
         named(mnist_grey, rows=rows),
         grey,

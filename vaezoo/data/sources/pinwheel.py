@@ -39,7 +39,8 @@ def pinwheel(arms: Count = 5, twist: Real = 1.0, scale: Positive = 1.0, rows: Co
         validation=drawn["validation"][0],
         test=drawn["test"][0],
         card=Card(
-            "Pinwheel", GENERATED + ", after M. Johnson et al. 2016, arXiv:1603.06277", "MIT, as vaezoo",
+            "Pinwheel", GENERATED + ", after M. Johnson et al. 2016, arXiv:1603.06277",
+            "MIT, as vaezoo",
             f"{arms} arms, not standardised; {rows}/{others}/{others} rows",
         ),
         labels={s: arm for s, (_, arm) in drawn.items()},

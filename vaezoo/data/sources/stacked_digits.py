@@ -33,9 +33,8 @@ def stacked_digits(rows: Count = 10_000) -> Data:
         card=Card(
             "Stacked digits", CARD.source, CARD.licence,
             "three digits drawn with replacement, from the same split of `digits`; "
-            f"{rows}/{OTHERS}/{OTHERS} rows; modes "
-            "as a linear classifier sees them, right on 86 % of single digits; after Metz et al. "
-            "2017, arXiv:1611.02163",
+            f"{rows}/{OTHERS}/{OTHERS} rows; modes as a linear classifier sees them, "
+            "right on 86 % of single digits; after Metz et al. 2017, arXiv:1611.02163",
         ),
         budget={"epochs": 60, "learning_rate": 2e-3, "patience": 15},
         modes=Modes(1000, 10_000, lambda x: numbers(x)),
@@ -59,7 +58,7 @@ def numbers(x: Tensor) -> Tensor:
 
 @cache
 def _classifier() -> tuple[Tensor, Tensor]:
-    """Weights (10, 64) and bias (10,) of a logistic regression on the training split of `digits`."""
+    """Weights (10, 64) and bias (10,) of a logistic regression on `digits`, its training split."""
     from sklearn.linear_model import LogisticRegression
 
     data = digits()
