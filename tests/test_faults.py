@@ -89,7 +89,8 @@ def trial(seed: int, key: str, value: float) -> dict:
     ingredients = {
         "seed": seed,
         "plugin": {"distribution": "", "version": "", "module": "m", "source_hash": ""},
-        "name": "vae", "spec": {"likelihood": "bernoulli"}, "budget": {}, "hyperparameters": {}, "data": {"hashes": {}},
+        "name": "vae", "spec": {"likelihood": "bernoulli"}, "budget": {},
+        "hyperparameters": {}, "data": {"hashes": {}},
     }  # fmt: skip
     return {
         "key": key, "variant": "vae", "dataset": "digits", "status": "done",

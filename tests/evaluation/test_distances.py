@@ -56,7 +56,7 @@ def test_kernel_distance_is_that_of_torchmetrics_but_for_the_paired_cross_terms(
     assert kernel_distance(x, y)[0] == pytest.approx(expected, rel=1e-9)
 
 
-def test_kernel_distance_has_mean_zero_on_one_distribution_and_its_error_is_no_smaller_than_its_spread():  # noqa: E501
+def test_kernel_distance_has_mean_zero_on_one_distribution_and_its_error_is_no_smaller_than_its_spread():  # noqa: E501, RUF100
     answers = torch.tensor(
         [
             kernel_distance(

@@ -121,7 +121,7 @@ def test_noise_is_told_from_the_data():
         assert judges.discriminative(real, noise[0], test, noise[1]) > 0.4
 
 
-def test_a_predictor_trained_on_the_process_errs_by_its_innovations_and_one_trained_on_noise_by_more():  # noqa: E501
+def test_a_predictor_trained_on_the_process_errs_by_its_innovations_and_one_trained_on_noise_by_more():  # noqa: E501, RUF100
     real, test = (judges.windows(ar1(1000, "predict", i)) for i in range(2))
     with seeded("predict"):
         good = judges.predictive(real, test)

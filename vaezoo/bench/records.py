@@ -36,7 +36,7 @@ class SamplerRecord:
 
 @dataclass(frozen=True)
 class Ingredients:
-    """All that a trial's numbers depend on. `stored` is their JSON, of which the key is the hash."""
+    """All that a trial's numbers depend on. `stored` is their JSON; the key is its hash."""
 
     stored: Json
     name: str

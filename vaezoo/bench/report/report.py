@@ -79,7 +79,8 @@ def _read(out: Path | str, quiet: bool = False) -> tuple[list[Row], int]:
     if not records:
         set_aside = f" ({len(aside)} files are set aside)" if aside else ""
         raise ReportError(
-            f"there are no trials in {out}{set_aside}; a run of `vaezoo bench --out {out}` makes some"
+            f"there are no trials in {out}{set_aside}; "
+            f"a run of `vaezoo bench --out {out}` makes some"
         )
     rows = [
         replace(row, controls=controls[row.trials[0].controls]) for row in rows_of(records, order)

@@ -81,7 +81,7 @@ class Row:
 
     @property
     def sampler_in_words(self) -> str:
-        """The sampler; of the model's own prior also whether that is itself fitted after training."""
+        """The sampler; of the model's own prior also whether that is fitted after training."""
         return self.done[0].prior if self.done and self.sampler == PRIOR else self.sampler
 
     def by_sampler(self) -> list["Row"]:
