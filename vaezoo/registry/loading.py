@@ -278,7 +278,8 @@ def _cause(error: BaseException, timeout: float) -> str:
     if isinstance(error, ModuleNotFoundError) and not str(error.name).startswith("vaezoo"):
         return f"needs the package {error.name!r}, which is not installed"
     if isinstance(error, ImportError) and str(error.name).startswith("vaezoo"):
-        return f"is written for another version of vaezoo than {own_version()}: {error}"
+        older = f"is written for another version of vaezoo than {own_version()}: {error}"
+        return f"{older}; CHANGELOG.md says what stands in its place"
     return f"{type(error).__name__}: {error}"
 
 
