@@ -29,6 +29,13 @@ def test_every_page_is_written():
     assert set(DUE) | {MATRIX} == named | set((ROOT / "docs").rglob("*.md"))
 
 
+def test_every_page_can_be_reached_from_the_index() -> None:
+    docs = ROOT / "docs"
+    text = "".join((docs / name).read_text() for name in ("README.md", "write-a-part.md"))
+    for page in set(docs.rglob("*.md")) - {docs / "README.md"}:
+        assert f"]({page.relative_to(docs)})" in text, page.name
+
+
 def test_every_family_page_has_a_place_in_the_index_and_its_tags():
     stems = {page.stem for page in (ROOT / "docs" / "variants").glob("*.md")}
     found = families(OURS)
