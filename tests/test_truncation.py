@@ -96,9 +96,8 @@ def test_gradients_are_those_of_a_recurrence_whose_state_is_detached_at_the_bord
             torch.testing.assert_close(found[name], p.grad, rtol=0, atol=1e-10)
     whole = made("rnn")
     whole(x)["loss"].backward()
-    assert (
-        whole.rnn.weight_hh_l0.grad - found["rnn.weight_hh_l0"]
-    ).abs().max() > 1e-4  # longer dependencies do differ
+    # longer dependencies do differ
+    assert (whole.rnn.weight_hh_l0.grad - found["rnn.weight_hh_l0"]).abs().max() > 1e-4
 
 
 @pytest.mark.parametrize("name", STEPS)

@@ -59,9 +59,8 @@ class FIVO(Loss):
             gain = log_w.logsumexp(0)
             log_p = log_p + gain
             log_w = log_w - gain
-            poor = (2 * log_w).logsumexp(
-                0
-            ).neg().exp() < self.threshold * k + 1e-6  # 1/Σw² particles are effective
+            # 1/Σw² particles are effective
+            poor = (2 * log_w).logsumexp(0).neg().exp() < self.threshold * k + 1e-6
             state = torch.where(poor[:, None], chosen(state, log_w), state)
             log_w = torch.where(poor, even, log_w)
             count = count + poor

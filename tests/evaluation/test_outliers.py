@@ -89,9 +89,8 @@ def test_the_true_density_of_a_gaussian_tells_its_rows_from_noise_of_equal_momen
     noise = outliers_for(data, data.test[:200], 0, generator_for("x"))["noise"]
     assert data.exact is not None
     assert auroc(data.exact(data.test[:200]), data.exact(noise)) > 0.99
-    same = MultivariateNormal(
-        noise.mean(0), noise.T.cov() + 1e-3 * torch.eye(16)
-    ).log_prob  # knows no correlation
+    # knows no correlation
+    same = MultivariateNormal(noise.mean(0), noise.T.cov() + 1e-3 * torch.eye(16)).log_prob
     assert auroc(same(data.test[:200]), same(noise)) < 0.6
 
 

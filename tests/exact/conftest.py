@@ -9,9 +9,8 @@ import pytest
 
 from . import _certificates as certificates
 
-OUTCOMES: dict[
-    certificates.Certificate, bool
-] = {}  # a claim on a parametrised test needs all of its cases
+# a claim on a parametrised test needs all of its cases
+OUTCOMES: dict[certificates.Certificate, bool] = {}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -43,9 +42,8 @@ def claims_of(item: pytest.Item) -> set[certificates.Certificate]:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[Any]:
     report = yield
-    if (
-        report.when == "call" or not report.passed
-    ):  # a skip or an error in the set-up proves nothing
+    # a skip or an error in the set-up proves nothing
+    if report.when == "call" or not report.passed:
         for found in claims_of(item):
             OUTCOMES[found] = OUTCOMES.get(found, True) and report.passed
     return report

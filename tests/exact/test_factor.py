@@ -54,9 +54,8 @@ def test_shuffling_keeps_each_dimension_and_breaks_their_dependence():
     shuffled = shuffle_each_dimension(z)
     assert torch.equal(shuffled.sort(0).values, z.sort(0).values)
     correlation = torch.corrcoef(shuffled.T)
-    assert (
-        correlation - torch.eye(3)
-    ).abs().max() < 4.5 / 4000**0.5  # z-score 4.5 of a correlation of 0
+    # z-score 4.5 of a correlation of 0
+    assert (correlation - torch.eye(3)).abs().max() < 4.5 / 4000**0.5
 
 
 def test_halves_of_an_odd_batch_and_of_one_row_are_never_empty():

@@ -125,9 +125,8 @@ def test_without_resampling_it_is_the_importance_weighted_bound():
     x = data(model, 4)
     with seeded("draws"):
         expected = model.infer(x, None, k).log_w.logsumexp(0) - math.log(k)
-    with seeded(
-        "draws"
-    ):  # the filter draws uniforms as well, so the seeds part ways: the noise is replayed instead
+    # the filter draws uniforms as well, so the seeds part ways: the noise is replayed instead
+    with seeded("draws"):
         seen, state, total = model.sight(x), model.start(k, 4, x), torch.zeros(k, 4).double()
         for t in range(T):
             log_alpha, state = model.step(seen, t, state)

@@ -63,9 +63,8 @@ def test_density_and_draws_work_under_stacked_seeds(kind):
         torch.nn.init.normal_(p, 0, 0.1)
     state, z = stack_module_state(priors), torch.randn(2, 4, 3).double()  # the codes of two seeds
 
-    class Both(
-        torch.nn.Module
-    ):  # zuko runs its networks when the density is asked for, which must be inside
+    # zuko runs its networks when the density is asked for, which must be inside
+    class Both(torch.nn.Module):
         def __init__(self):
             super().__init__()
             self.prior = priors[0]

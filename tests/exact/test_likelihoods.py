@@ -50,9 +50,8 @@ def test_binary_cross_entropy_is_no_density_on_grey_pixels_and_is_not_reported_a
     cross_entropy = torch.nn.functional.binary_cross_entropy_with_logits(
         raw[0], x, reduction="none"
     ).sum((1, 2, 3))
-    assert (
-        trace.log_px[0] + cross_entropy > 16 * math.log(2) - 1e-3
-    ).all()  # the normaliser is at least 2 an entry
+    # the normaliser is at least 2 an entry
+    assert (trace.log_px[0] + cross_entropy > 16 * math.log(2) - 1e-3).all()
 
 
 @pytest.mark.certifies(

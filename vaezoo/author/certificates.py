@@ -46,9 +46,8 @@ def density_of(variant: Variant) -> str:
             model = variant(replace(TOY, likelihood=likelihood))
         except Unsupported as why:
             reason = str(why)
-        except (
-            Exception
-        ) as error:  # a stranger's builder may do anything, and there is more to show of it
+        # a stranger's builder may do anything, and there is more to show of it
+        except Exception as error:
             return f"unknown ({type(error).__name__}: {error})"
         else:
             return f"no ({model.no_density})" if model.no_density else "yes"

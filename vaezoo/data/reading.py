@@ -113,10 +113,8 @@ def _csv(path: Path) -> dict[str, Raw]:
 
     try:
         table = pd.read_csv(path)
-    except (
-        ValueError,
-        pd.errors.ParserError,
-    ) as error:  # an empty file and a wrong encoding are ValueErrors
+    # an empty file and a wrong encoding are ValueErrors
+    except (ValueError, pd.errors.ParserError) as error:
         raise BadData(
             f"{path} is no CSV file with a header ({str(error).splitlines()[0]})"
         ) from None

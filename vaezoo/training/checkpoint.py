@@ -183,9 +183,8 @@ def _rebuilt(recipe: Mapping[str, Any], registry: Registry, path: str | Path) ->
         )
     variant = registry.variants[name]
     try:
-        with torch.random.fork_rng(
-            devices=()
-        ):  # initial weights are drawn, then replaced: leave no trace
+        # initial weights are drawn, then replaced: leave no trace
+        with torch.random.fork_rng(devices=()):
             model = variant(_spec(recipe["spec"]), **recipe["hyperparameters"])
     except (Unsupported, HyperparameterError, TypeError) as error:
         raise CheckpointError(f"{path} cannot be rebuilt by this {name!r}: {error}") from None

@@ -32,8 +32,8 @@ def state_space(states: int, channels: int, *names: object) -> LinearGaussian:
     identity = torch.eye(states, dtype=torch.float64)
     return LinearGaussian(
         transition=0.95 * rotation,
-        transition_noise=(1 - 0.95**2)
-        * identity,  # so that every state has variance 1 at every step
+        # so that every state has variance 1 at every step
+        transition_noise=(1 - 0.95**2) * identity,
         observation=h / h.norm(dim=1, keepdim=True),
         observation_noise=0.05 * torch.eye(channels, dtype=torch.float64),
         mean=torch.zeros(states, dtype=torch.float64),
