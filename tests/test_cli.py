@@ -35,11 +35,13 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return checkpoint.save(registry.load().variants["vae"](SPEC), path)
 
 
-@pytest.mark.parametrize("kind", ["variants", "datasets", "metrics", "parts", "plugins", "suites"])
+@pytest.mark.parametrize(
+    "kind", ["variants", "datasets", "metrics", "figures", "parts", "plugins", "suites"]
+)
 def test_list_names_what_there_is(kind: str):
     rows = answer("list", kind)
     assert call("list", kind).exit_code == 0
-    if kind in ("variants", "datasets", "metrics"):
+    if kind in ("variants", "datasets", "metrics", "figures"):
         assert [row["name"] for row in rows] == list(getattr(registry.load(), kind))
 
 

@@ -194,10 +194,38 @@ def test_a_name_that_is_taken_stays_with_the_first(tmp_path: Path):
     assert "already brought by" in causes(loaded, "two")[0]
 
 
+METRIC = """
+from vaezoo.hooks import Column, Metric, hookimpl
+
+def measure(evaluation):
+    return {{}}
+
+@hookimpl
+def vaezoo_metrics():
+    return [Metric("{name}", (Column("own_{name}", "", ""), Column("{column}", "", "")), measure)]
+"""
+
+
+def test_of_two_metrics_with_one_column_the_first_keeps_it(tmp_path: Path):
+    write(
+        tmp_path,
+        one=METRIC.format(name="one", column="shared"),
+        thief=METRIC.format(name="thief", column="elbo"),
+        two=METRIC.format(name="two", column="shared"),
+    )
+    loaded = registry.load(tmp_path)
+    assert "one" in loaded.metrics
+    assert {"two", "thief"}.isdisjoint(loaded.metrics)
+    said = r"the metric 'two' is left out: the column 'shared' is brought by the metric 'one' of "
+    assert re.search(said + r".*one\.py", causes(loaded, "two")[0])
+    assert "'elbo' is brought by the metric 'likelihood'" in causes(loaded, "thief")[0]
+
+
 def test_names_are_sorted_and_the_same_every_time(tmp_path: Path):
     write(tmp_path, b=GOOD.format(name="b_one"), a=GOOD.format(name="a_one"))
     loaded = registry.load(tmp_path)
-    for names in (loaded.variants, loaded.datasets, loaded.metrics, *loaded.parts.values()):
+    kinds = (loaded.variants, loaded.datasets, loaded.metrics, loaded.figures)
+    for names in (*kinds, *loaded.parts.values()):
         assert list(names) == sorted(names)
 
 

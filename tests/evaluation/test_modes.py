@@ -3,11 +3,12 @@ noise.
 """
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
-from vaezoo.core import Model
+from vaezoo.core import VAE, Model
 from vaezoo.data.data import Data
 from vaezoo.data.sources.digits import digits
 from vaezoo.data.sources.ring import ring
@@ -15,6 +16,8 @@ from vaezoo.data.sources.stacked_digits import numbers, stacked_digits
 from vaezoo.evaluation.context import Evaluation, measure
 from vaezoo.evaluation.metrics.modes import divergence, vaezoo_metrics
 from vaezoo.losses import ELBO
+from vaezoo.networks import Gaussian, StandardNormal, Write
+from vaezoo.samplers import Sampler
 from vaezoo.seeds import seeded
 
 
@@ -101,3 +104,30 @@ def test_data_without_known_modes_says_so():
     data = digits()
     reasons = measure(Evaluation(Replay(data.train), data), vaezoo_metrics()).reasons
     assert set(reasons.values()) == {"the data has no known modes"}
+
+
+class Fixed(Sampler):
+    """One code, whatever the codes are that it is fitted to."""
+
+    def fit(self, z, seed):
+        self.code = z[:1] * 0 + 5
+
+    def sample(self, n):
+        return self.code.expand(n, -1)
+
+
+def test_the_draws_are_those_of_the_sampler():
+    """With one code for all draws, a decoder without noise to speak of reaches one mode at most."""
+    data = replace(ring(), spec=replace(ring().spec, likelihood="normal"))
+    vae = VAE(Gaussian(data.spec), Write(data.spec), StandardNormal(data.spec), ELBO()).eval()
+    seen = []
+    kept = replace(data.modes, of=lambda draws: seen.append(draws) or data.modes.of(draws))
+    for sampler in (None, Fixed):
+        measure(Evaluation(vae, replace(data, modes=kept), sampler=sampler), vaezoo_metrics())
+    means = [draws.mean(0) for draws in seen]
+    with torch.no_grad():
+        code = torch.full((1, 1, data.spec.latent), 5.0)
+        expected = vae.decoder(code, None).mean[0, 0]
+    spread = seen[1].std(0) / len(seen[1]) ** 0.5
+    assert ((means[1] - expected).abs() < 5 * spread).all()
+    assert ((means[0] - expected).abs() > 5 * spread).any()
