@@ -4,6 +4,7 @@ import io
 import sys
 import traceback
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ...core import Unsupported
@@ -23,17 +24,19 @@ def draw_all(rows: Sequence[Row], store: Store, figures: Iterable[Figure]) -> No
     stderr.
     """
     done = [row for row in rows if row.done]
-    catalogue = catalogue_of(rows)
-    datasets = dict.fromkeys(row.dataset for row in done)
-    by_dataset = [
-        Material([row for row in done if row.dataset == name], store, catalogue, name)
-        for name in datasets
-    ]
+    whole = [Material(done, store, catalogue_of(rows))]
+    by_dataset = [_of(whole[0], name) for name in dict.fromkeys(row.dataset for row in done)]
     for figure in figures:
-        for material in [Material(done, store, catalogue)] if figure.of == "run" else by_dataset:
+        for material in whole if figure.of == "run" else by_dataset:
             for suffix, canvas in _drawn(figure, material).items():
                 parts = [figure.name, _slug(material.dataset), suffix]
                 _save(canvas, store, "figures/" + "-".join(part for part in parts if part))
+
+
+def _of(whole: Material, dataset: str) -> Material:
+    """The part of the material that is of one data set."""
+    rows = [row for row in whole.rows if row.dataset == dataset]
+    return replace(whole, rows=rows, dataset=dataset)
 
 
 def _drawn(figure: Figure, material: Material) -> dict[str, "Canvas"]:
@@ -51,12 +54,20 @@ def _drawn(figure: Figure, material: Material) -> dict[str, "Canvas"]:
 
 
 def _by_suffix(drawn: Any) -> dict[str, "Canvas"]:
+    """What `draw` returned, by what to add to the file's name. Raises: TypeError for no figure."""
+    from matplotlib.figure import Figure as Canvas
+
     if drawn is None:
         return {}
     if isinstance(drawn, Mapping):
-        return {_slug(name): canvas for name, canvas in drawn.items()}
-    pages = drawn if isinstance(drawn, list | tuple) else [drawn]
-    return {str(i) if i > 1 else "": page for i, page in enumerate(pages, 1)}
+        found = {_slug(name): canvas for name, canvas in drawn.items()}
+    else:
+        pages = drawn if isinstance(drawn, list | tuple) else [drawn]
+        found = {str(i) if i > 1 else "": page for i, page in enumerate(pages, 1)}
+    for canvas in found.values():
+        if not isinstance(canvas, Canvas):
+            raise TypeError(f"draw must return a figure of matplotlib, not {canvas!r}")
+    return found
 
 
 def _save(canvas: "Canvas", store: Store, name: str) -> None:

@@ -38,7 +38,7 @@ def report(
         from ...registry.registry import load
         from .drawing import draw_all
 
-        draw_all(tables[0].rows, store, load(plugins_dir).figures.values())
+        draw_all(read_rows(out, quiet=True), store, load(plugins_dir).figures.values())
     return tables
 
 
@@ -53,9 +53,12 @@ def read_tables(out: Path | str, *, quiet: bool = False) -> list[ResultTable]:
     return [replace(table, set_aside=aside) for table in tables]
 
 
-def read_rows(out: Path | str) -> list[Row]:
-    """The rows of the run in `out`. Raises: ReportError for a folder without trials."""
-    return _read(out)[0]
+def read_rows(out: Path | str, *, quiet: bool = False) -> list[Row]:
+    """The rows of the run in `out`; `quiet` as in `read_tables`.
+
+    Raises: ReportError for a folder without trials.
+    """
+    return _read(out, quiet)[0]
 
 
 def _read(out: Path | str, quiet: bool = False) -> tuple[list[Row], int]:
