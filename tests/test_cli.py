@@ -196,7 +196,7 @@ BAD = [
         ["encode", "MODEL", "-d", "pinwheel", "-o", "a.npz"],
         "has rows of shape (2,), and this model reads (1, 8, 8)",
     ),
-    (["encode", "MODEL", "-d", "objects.npy", "-o", "a.npz"], "pickled objects are not read"),
+    (["encode", "MODEL", "-d", "objects.npy", "-o", "a.npz"], "is no .npy file of plain numbers"),
 ]
 
 

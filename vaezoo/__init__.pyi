@@ -30,6 +30,13 @@ from .registry.selection import SelectionError as SelectionError
 from .training.budget import Budget as Budget, Diverged as Diverged, History as History
 from .training.checkpoint import CheckpointError as CheckpointError, load as load, save as save
 from .training.training import fit as fit
-from .use import dataset as dataset, variants as variants
+from .use import (
+    dataset as dataset,
+    encode as encode,
+    impute as impute,
+    reconstruct as reconstruct,
+    rows_from as rows_from,
+    variants as variants,
+)
 
 __version__: str

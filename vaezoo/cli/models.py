@@ -15,6 +15,7 @@ from .common import (
     registry_of,
     sets,
 )
+from .output import Epochs, pairs, write
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,10 +25,6 @@ if TYPE_CHECKING:
     from ..registry.registry import Registry
 
 SPLIT = click.Choice(["train", "validation", "test"])
-COMPLETE = (
-    "was trained on complete data and cannot read gaps: train it on data with gaps, such as 'holes[of=digits]' or "
-    "'arrays[path=FILE,gaps=true]'"
-)
 CHECKPOINT = click.Path(path_type=Path)
 
 
@@ -83,27 +80,6 @@ def train(
     )
 
 
-class Epochs:
-    """A bar on stderr that shows the epoch and the losses."""
-
-    def __enter__(self) -> "Epochs":
-        self.bar: Any = None
-        return self
-
-    def __call__(self, epoch: int, epochs: int, row: dict[str, float]) -> None:
-        from tqdm import tqdm
-
-        self.bar = self.bar or tqdm(total=epochs, unit="epoch", dynamic_ncols=True)
-        self.bar.set_postfix(
-            train=f"{row['train_loss']:.2f}", validation=f"{row['validation_loss']:.2f}"
-        )
-        self.bar.update()
-
-    def __exit__(self, *_: object) -> None:
-        if self.bar is not None:
-            self.bar.close()
-
-
 @click.command()
 @click.argument("checkpoint", type=CHECKPOINT)
 @click.option("-n", type=click.IntRange(min=1), default=16, show_default=True, help="How many.")
@@ -138,7 +114,7 @@ def sample(
     conditions = _conditions(model, n, label)
     with seeded("sample", seed):
         x = model.sample(n, conditions, mean)
-    _write(out, {"x": x}, x)
+    write(out, {"x": x}, x)
 
 
 @click.command()
@@ -164,11 +140,12 @@ def encode(
     checkpoint: Path, source: str, out: Path, split: str, plugins_dir: Path | None, **where: Any
 ) -> None:
     """Write the codes of x: the centres of q(z|x)."""
+    from ..use import encode as codes_of
+
     model = _model(checkpoint, plugins_dir, out, (".npz",))
     x, c, labels = _rows(model, source, split, plugins_dir, **where)
-    traces = [[latent.z[0] for latent in trace.latents] for trace in _traces(model, x, c)]
-    codes = {f"z{i}": _stacked(pieces) for i, pieces in enumerate(zip(*traces, strict=True))}
-    _write(out, codes | ({} if labels is None else {"labels": labels}))
+    codes = {f"z{i}": z for i, z in enumerate(codes_of(model, x, c))}
+    write(out, codes | ({} if labels is None else {"labels": labels}))
 
 
 @click.command()
@@ -203,19 +180,15 @@ def reconstruct(
     """Write the means of p(x|z) at the codes of x; in a picture every second row is what the row
     above it became.
     """
-    import torch
+    from ..use import reconstruct as means_of
 
     model = _model(checkpoint, plugins_dir, out)
     x, c, _ = _rows(model, source, split, plugins_dir, **where)
     n = n or (32 if out.suffix == ".png" else len(x))
-    x, c = x[:n], None if c is None else c[:n]
-    means = torch.cat([trace.px.mean[0] for trace in _traces(model, x, c)])
-    pairs = (
-        torch.stack([_in_rows(x), _in_rows(means)], 1).flatten(0, 2)
-        if out.suffix == ".png"
-        else None
-    )
-    _write(out, {"x": x, "reconstruction": means}, pairs)
+    x = x[:n]
+    means = means_of(model, x, None if c is None else c[:n])
+    pictures = pairs(x, means) if out.suffix == ".png" else None
+    write(out, {"x": x, "reconstruction": means}, pictures)
 
 
 @click.command()
@@ -238,21 +211,15 @@ def impute(
     """Fill what is NaN in FILE (.npy, or .npz with an array x) with its mean given the rest, as a
     trained model sees it.
     """
-    import torch
-
-    from ..evaluation.metrics.imputation import impute as fill
-    from ..networks import step_mask
     from ..seeds import seeded
+    from ..use import impute as fill, must_read_gaps, rows_from
 
     model = _model(checkpoint, plugins_dir, out, (".npz", ".npy"))
-    if not _spec(model).has_gaps:
-        raise click.UsageError(f"{checkpoint} {COMPLETE}")
-    x = _fitting(_from_file(source), model, str(source))
+    must_read_gaps(_spec(model), str(checkpoint))
+    x = rows_from(source, _spec(model))
     with seeded("impute", seed):
-        filled = fill(model, x, None, draws)
-    if x.ndim == 3:  # what is behind a sequence's last step is padding, and stays
-        filled = torch.where(step_mask(x)[..., None], filled, torch.nan)
-    _write(out, {"x": filled})
+        filled = fill(model, x, draws=draws)
+    write(out, {"x": filled})
     click.echo(f"{int(x.isnan().sum() - filled.isnan().sum())} of {x.numel()} entries were filled")
 
 
@@ -320,123 +287,14 @@ def _rows(
     offline: bool,
 ) -> "tuple[Tensor, Tensor | None, Tensor | None]":
     """x (N, *shape), the condition (N, C), the labels (N,), of a data set or of a file."""
+    from ..use import fitting, rows_from
+
     if Path(source).suffix in (".csv", ".parquet"):
         raise click.UsageError(
             f"{source} is a table: write -d 'arrays[path={source}]', of which one --split is read"
         )
     if Path(source).suffix in (".npy", ".npz"):
-        x = _from_file(Path(source))
-        c = None
-        labels = None
-    else:
-        data = _loaded(registry_of(plugins_dir), source, data_dirs, offline)
-        x = data.split(split)
-        c = data.condition(split)
-        labels = data.labels.get(split)
-    return _fitting(x, model, source), c, labels
-
-
-def _fitting(x: "Tensor", model: "Model", source: str) -> "Tensor":
-    """x, if it is what the model reads: rows of its shape, finite, with NaN only where it was
-    trained on data with gaps.
-    """
-    spec = _spec(model)
-    shape = tuple(spec.shape)
-    found = tuple(x.shape[1:])
-    if x.ndim and not len(x):
-        raise click.UsageError(f"{source} has no rows: its shape is {tuple(x.shape)}")
-    if found != shape:
-        remedy = ""
-        if spec.is_sequence and found[1:] == shape[1:]:
-            remedy = "; pad shorter sequences with NaN and cut longer ones"
-        raise click.UsageError(
-            f"{source} has rows of shape {found}, and this model reads {shape}{remedy}"
-        )
-    if x.isinf().any():
-        raise click.UsageError(
-            f"{source} has an infinite value (or one too large for float32) in {_first_row(x.isinf())}"
-        )
-    if x.isnan().any() and not spec.has_gaps:
-        raise click.UsageError(
-            f"{source} has NaN in {_first_row(x.isnan())}, and this model {COMPLETE}"
-        )
-    empty = x.flatten(1).isnan().all(1)
-    if empty.any():
-        raise click.UsageError(
-            f"{source}: {_first_row(empty)} is all NaN, an x of length 0; leave it out"
-        )
-    return x
-
-
-def _first_row(bad: "Tensor") -> str:
-    return f"row {int(bad.nonzero()[0, 0])} (counted from 0)"
-
-
-def _from_file(path: Path) -> "Tensor":
-    import numpy as np
-    import torch
-
-    try:
-        loaded = np.load(path, allow_pickle=False)
-        array = loaded if isinstance(loaded, np.ndarray) else loaded["x"]
-    except FileNotFoundError:
-        raise click.UsageError(f"there is no file {path}") from None
-    except (ValueError, KeyError, TypeError, OSError, EOFError) as error:
-        raise click.UsageError(
-            f"{path} holds no array x of numbers (pickled objects are not read): {error}"
-        ) from None
-    if array.dtype.kind not in "biuf":
-        raise click.UsageError(
-            f"{path} holds an array of type {array.dtype}; expected real numbers"
-        )
-    with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused as such
-        return torch.from_numpy(array.astype(np.float32))
-
-
-def _traces(model: "Model", x: "Tensor", c: "Tensor | None", size: int = 500) -> Any:
-    """One trace a piece, its latents at the centre of q."""
-    import torch
-
-    from ..distributions import at_centre
-
-    for i in range(0, len(x), size):
-        with torch.no_grad(), at_centre():
-            yield model.infer(x[i : i + size], None if c is None else c[i : i + size])
-
-
-def _stacked(pieces: "tuple[Tensor, ...]") -> "Tensor":
-    import torch
-
-    return torch.cat(pieces)
-
-
-def _in_rows(x: "Tensor", width: int = 8) -> "Tensor":
-    """(N, *shape) -> (⌈N/width⌉, width, *shape), the last row filled with zeros."""
-    import torch
-
-    gap = -len(x) % width
-    return torch.cat([x, x.new_zeros(gap, *x.shape[1:])]).unflatten(0, (-1, width))
-
-
-def _write(out: Path, arrays: "dict[str, Tensor]", pictures: "Tensor | None" = None) -> None:
-    import numpy as np
-
-    if out.suffix == ".png" and pictures is not None:
-        _draw(out, pictures)
-    elif out.suffix == ".npy":
-        np.save(out, arrays["x"].cpu().numpy())
-    else:
-        values: dict[str, Any] = {name: tensor.cpu().numpy() for name, tensor in arrays.items()}
-        np.savez_compressed(out, **values)
-    click.echo(f"{out}: {', '.join(f'{name} {tuple(t.shape)}' for name, t in arrays.items())}")
-
-
-def _draw(out: Path, x: "Tensor", width: int = 8) -> None:
-    """x (N, C, H, W) in [0, 1] as a grid, `width` a row."""
-    from matplotlib import image
-
-    rows = _in_rows(x.cpu(), width)  # (R, width, C, H, W)
-    grid = rows.permute(0, 3, 1, 4, 2).flatten(2, 3).flatten(0, 1).clamp(0, 1)  # (R·H, width·W, C)
-    image.imsave(
-        out, grid.expand(*grid.shape[:2], 3).numpy() if grid.shape[-1] == 1 else grid.numpy()
-    )
+        return rows_from(source, _spec(model)), None, None
+    data = _loaded(registry_of(plugins_dir), source, data_dirs, offline)
+    x = fitting(data.split(split), _spec(model), source)
+    return x, data.condition(split), data.labels.get(split)

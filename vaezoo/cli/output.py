@@ -1,0 +1,70 @@
+"""What the verbs of one model show and write: the epochs of a training, arrays, pictures."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Epochs:
+    """A bar on stderr that shows the epoch and the losses."""
+
+    def __enter__(self) -> "Epochs":
+        self.bar: Any = None
+        return self
+
+    def __call__(self, epoch: int, epochs: int, row: dict[str, float]) -> None:
+        from tqdm import tqdm
+
+        self.bar = self.bar or tqdm(total=epochs, unit="epoch", dynamic_ncols=True)
+        self.bar.set_postfix(
+            train=f"{row['train_loss']:.2f}", validation=f"{row['validation_loss']:.2f}"
+        )
+        self.bar.update()
+
+    def __exit__(self, *_: object) -> None:
+        if self.bar is not None:
+            self.bar.close()
+
+
+def pairs(x: "Tensor", means: "Tensor", width: int = 8) -> "Tensor":
+    """(2·⌈N/width⌉·width, *shape): a row of x, then the row of what it became."""
+    import torch
+
+    return torch.stack([_in_rows(x, width), _in_rows(means, width)], 1).flatten(0, 2)
+
+
+def _in_rows(x: "Tensor", width: int = 8) -> "Tensor":
+    """(N, *shape) -> (⌈N/width⌉, width, *shape), the last row filled with zeros."""
+    import torch
+
+    gap = -len(x) % width
+    return torch.cat([x, x.new_zeros(gap, *x.shape[1:])]).unflatten(0, (-1, width))
+
+
+def write(out: Path, arrays: "dict[str, Tensor]", pictures: "Tensor | None" = None) -> None:
+    """Write the arrays to NAME.npz, x to NAME.npy, or the pictures to NAME.png; say the shapes."""
+    import numpy as np
+
+    if out.suffix == ".png" and pictures is not None:
+        _draw(out, pictures)
+    elif out.suffix == ".npy":
+        np.save(out, arrays["x"].cpu().numpy())
+    else:
+        values: dict[str, Any] = {name: tensor.cpu().numpy() for name, tensor in arrays.items()}
+        np.savez_compressed(out, **values)
+    click.echo(f"{out}: {', '.join(f'{name} {tuple(t.shape)}' for name, t in arrays.items())}")
+
+
+def _draw(out: Path, x: "Tensor", width: int = 8) -> None:
+    """x (N, C, H, W) in [0, 1] as a grid, `width` a row."""
+    from matplotlib import image
+
+    rows = _in_rows(x.cpu(), width)  # (R, width, C, H, W)
+    grid = rows.permute(0, 3, 1, 4, 2).flatten(2, 3).flatten(0, 1).clamp(0, 1)  # (R·H, width·W, C)
+    image.imsave(
+        out, grid.expand(*grid.shape[:2], 3).numpy() if grid.shape[-1] == 1 else grid.numpy()
+    )
