@@ -1,5 +1,6 @@
 """What every test needs: one thread, and small data of each kind made here."""
 
+import gc
 import math
 import os
 from dataclasses import replace
@@ -52,3 +53,9 @@ def labels_of(spec: Spec, n: int, seed: int = 0) -> torch.Tensor | None:
 @pytest.fixture(params=list(SPECS))
 def spec(request: pytest.FixtureRequest) -> Spec:
     return SPECS[request.param]
+
+
+def pytest_collection_finish():
+    """What is imported and collected stays: the collector need not look through it again."""
+    gc.collect()
+    gc.freeze()
