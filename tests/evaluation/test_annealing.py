@@ -14,14 +14,14 @@ from vaezoo.networks import Gaussian, StandardNormal
 from .test_likelihood import exact, plane_vae
 
 
-def test_schedule_runs_from_prior_to_posterior() -> None:
+def test_schedule_runs_from_prior_to_posterior():
     betas = schedule(50)
     assert betas[0] == 0
     assert betas[-1] == 1
     assert (betas.diff() > 0).all()
 
 
-def test_annealing_meets_the_exact_log_likelihood() -> None:
+def test_annealing_meets_the_exact_log_likelihood():
     torch.manual_seed(0)
     model = plane_vae()
     x = model.sample(8)
@@ -32,7 +32,7 @@ def test_annealing_meets_the_exact_log_likelihood() -> None:
     assert (coarse - truth).abs().mean() > (fine - truth).abs().mean()
 
 
-def test_the_two_bounds_close_in_on_the_truth() -> None:
+def test_the_two_bounds_close_in_on_the_truth():
     torch.manual_seed(0)
     lower, upper = bdmc_gap(plane_vae(), n=8, chains=20, temperatures=100)
     assert abs(float((upper - lower).mean())) < 0.1
@@ -40,7 +40,7 @@ def test_the_two_bounds_close_in_on_the_truth() -> None:
     assert (rough_upper - rough_lower).mean() > (upper - lower).mean()
 
 
-def test_codes_that_are_not_real_are_refused() -> None:
+def test_codes_that_are_not_real_are_refused():
     class Round(Gaussian):
         space = "sphere"
 

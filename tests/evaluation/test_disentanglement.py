@@ -34,12 +34,12 @@ def scores(codes: np.ndarray) -> dict[str, float]:
     return answer | dci(codes, GRID, 0) | {"factor_vae_score": factor_vae_score(codes, GRID, 0)}
 
 
-def test_true_factors_score_one() -> None:
+def test_true_factors_score_one():
     for name, value in scores(GRID * np.array([1.0, -2.0, 0.5, 3.0, 1.0])).items():
         assert value == pytest.approx(1, abs=1e-6), name
 
 
-def test_noise_scores_next_to_nothing() -> None:
+def test_noise_scores_next_to_nothing():
     answer = scores(np.random.default_rng(0).standard_normal((1024, 5)))
     assert answer["mig"] < 0.05
     assert answer["sap"] < 0.05
@@ -48,7 +48,7 @@ def test_noise_scores_next_to_nothing() -> None:
     assert answer["factor_vae_score"] < 0.4  # chance is 1/5
 
 
-def test_a_rotation_of_two_factors_is_worse_than_the_factors() -> None:
+def test_a_rotation_of_two_factors_is_worse_than_the_factors():
     codes = GRID.astype(float)
     codes[:, :2] = codes[:, :2] @ np.array([[1, 1], [-1, 1]]) / np.sqrt(2)
     turned, straight = scores(codes), scores(GRID.astype(float))
@@ -63,7 +63,7 @@ def test_a_rotation_of_two_factors_is_worse_than_the_factors() -> None:
         assert turned[name] < straight[name] - 0.05, name
 
 
-def test_the_order_of_the_units_does_not_matter() -> None:
+def test_the_order_of_the_units_does_not_matter():
     codes = GRID + 0.5 * np.random.default_rng(1).standard_normal(GRID.shape)
     there, back = scores(codes), scores(codes[:, ::-1].copy())
     for name in ("mig", "sap", "modularity", "factor_vae_score"):
@@ -72,14 +72,14 @@ def test_the_order_of_the_units_does_not_matter() -> None:
     assert there["dci_disentanglement"] == pytest.approx(back["dci_disentanglement"], abs=0.05)
 
 
-def test_a_dead_unit_changes_no_gap() -> None:
+def test_a_dead_unit_changes_no_gap():
     codes = np.hstack([GRID.astype(float), np.zeros((1024, 1))])
     answer = scores(codes)
     assert answer["mig"] == pytest.approx(1)
     assert answer["factor_vae_score"] == pytest.approx(1)
 
 
-def test_data_without_factors_say_so(data) -> None:
+def test_data_without_factors_say_so(data):
     answer = evaluate(gaussian_vae(data.spec), data, metrics=vaezoo_metrics())
     assert not answer
     assert answer.reasons["mig"] == "the data has no known factors"

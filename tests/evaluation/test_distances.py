@@ -25,7 +25,7 @@ def _small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(distances, "ROWS", 37)  # so that pieces meet in the middle of these sets
 
 
-def test_frechet_is_that_of_torchmetrics_and_of_the_matrix_square_root() -> None:
+def test_frechet_is_that_of_torchmetrics_and_of_the_matrix_square_root():
     x, y = features(200, 8, 0), features(150, 8, 1, shift=0.3)
     theirs = _compute_fid(x.mean(0), x.T.cov(), y.mean(0), y.T.cov())
     assert frechet(x, y) == pytest.approx(float(theirs), rel=1e-9)
@@ -39,14 +39,14 @@ def test_frechet_is_that_of_torchmetrics_and_of_the_matrix_square_root() -> None
     assert frechet(x, y) == pytest.approx(float(by_definition), rel=1e-9)
 
 
-def test_frechet_holds_where_covariances_are_singular() -> None:
+def test_frechet_holds_where_covariances_are_singular():
     x = features(5, 8, 0)  # rank 4
     assert frechet(x, x) == pytest.approx(0, abs=1e-6)
     assert frechet(x, x + 2) == pytest.approx(8 * 4, rel=1e-6)
     assert frechet(torch.zeros(9, 3).double(), torch.ones(9, 3).double()) == 3
 
 
-def test_kernel_distance_is_that_of_torchmetrics_but_for_the_paired_cross_terms() -> None:
+def test_kernel_distance_is_that_of_torchmetrics_but_for_the_paired_cross_terms():
     x, y = features(100, 6, 0), features(100, 6, 1)
     k_xy = (x @ y.T / 6 + 1) ** 3
     theirs = poly_mmd(x, y)  # leaves i = j in the cross term
@@ -70,7 +70,7 @@ def test_kernel_distance_has_mean_zero_on_one_distribution_and_its_error_is_no_s
     assert answers[:, 1].mean() > 0.9 * spread
 
 
-def test_kernel_distances_error_is_right_where_the_distributions_differ() -> None:
+def test_kernel_distances_error_is_right_where_the_distributions_differ():
     def one(seed: int) -> tuple[float, float]:
         x, y = torch.randn(2, 80, 3, generator=torch.Generator().manual_seed(seed)).double()
         return kernel_distance(x, y + 0.8)
@@ -80,7 +80,7 @@ def test_kernel_distances_error_is_right_where_the_distributions_differ() -> Non
     assert float(answers[:, 1].mean() / answers[:, 0].std()) == pytest.approx(1, abs=0.2)
 
 
-def test_neighbourhoods_are_those_of_brute_force() -> None:
+def test_neighbourhoods_are_those_of_brute_force():
     x, y, k = features(90, 3, 0), features(80, 3, 1), 5
 
     def reach(rows: Tensor) -> list[float]:
@@ -98,6 +98,6 @@ def test_neighbourhoods_are_those_of_brute_force() -> None:
     assert 0 < answer["coverage"] < 1
 
 
-def test_far_samples_have_neither_precision_nor_coverage() -> None:
+def test_far_samples_have_neither_precision_nor_coverage():
     x = features(50, 4, 0)
     assert neighbourhoods(x, x + 100) == {"precision": 0, "recall": 0, "density": 0, "coverage": 0}

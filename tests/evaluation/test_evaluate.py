@@ -26,14 +26,14 @@ class Zero(ELBO):
         pass
 
 
-def test_one_seed_gives_one_answer_and_another_seed_another(data, model, cache) -> None:
+def test_one_seed_gives_one_answer_and_another_seed_another(data, model, cache):
     first, again, other = (evaluate(model, data, seed, cache=cache) for seed in (0, 0, 1))
     assert first == again
     assert first["nll"] != other["nll"]
     assert all(isinstance(value, float) for value in first.values())
 
 
-def test_model_and_random_stream_are_as_they_were(data, model, cache) -> None:
+def test_model_and_random_stream_are_as_they_were(data, model, cache):
     model.train()
     before = {name: value.clone() for name, value in model.state_dict().items()}
     torch.manual_seed(3)
@@ -44,7 +44,7 @@ def test_model_and_random_stream_are_as_they_were(data, model, cache) -> None:
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
-def test_every_column_has_a_number_or_a_reason(data, cache) -> None:
+def test_every_column_has_a_number_or_a_reason(data, cache):
     columns = {column.name for metric in builtin_metrics() for column in metric.columns}
     spec = data.spec
     for model in (
@@ -57,14 +57,14 @@ def test_every_column_has_a_number_or_a_reason(data, cache) -> None:
         assert all(math.isfinite(value) for value in answer.values())
 
 
-def test_a_deterministic_encoder_has_no_bound_but_a_reconstruction(data, cache) -> None:
+def test_a_deterministic_encoder_has_no_bound_but_a_reconstruction(data, cache):
     model = VAE(Deterministic(data.spec), Write(data.spec), StandardNormal(data.spec), Zero())
     answer = evaluate(model, data, cache=cache)
     assert answer.reasons["elbo"] == answer.reasons["nll"] == "deterministic encoder"
     assert {"reconstruction_nll", "mse", "fid"} <= set(answer)
 
 
-def test_a_density_does_not_stand_beside_a_probability_mass(data, cache) -> None:
+def test_a_density_does_not_stand_beside_a_probability_mass(data, cache):
     spec = replace(data.spec, likelihood="normal")
     answer = evaluate(gaussian_vae(spec), data, cache=cache)
     assert (
@@ -74,21 +74,21 @@ def test_a_density_does_not_stand_beside_a_probability_mass(data, cache) -> None
     assert "mse" in answer
 
 
-def test_a_conditional_model_says_that_its_likelihood_is_given_the_label(data, cache) -> None:
+def test_a_conditional_model_says_that_its_likelihood_is_given_the_label(data, cache):
     spec = data.spec.conditioned()
     model = VAE(Gaussian(spec), Write(spec), StandardNormal(spec), ELBO())
     assert evaluate(model, data, cache=cache).settings["likelihood_is"] == "given the label"
     assert "likelihood_is" not in evaluate(gaussian_vae(data.spec), data, cache=cache).settings
 
 
-def test_unlabelled_data_are_evaluated_too(cache) -> None:
+def test_unlabelled_data_are_evaluated_too(cache):
     data = digits(labelled=False)
     answer = evaluate(gaussian_vae(data.spec), data, cache=cache)
     assert answer.settings["extractor"] == "random network"
     assert math.isfinite(answer["fid"])
 
 
-def test_samples_that_are_not_finite_are_a_reason_not_a_number(data, model, cache) -> None:
+def test_samples_that_are_not_finite_are_a_reason_not_a_number(data, model, cache):
     class Broken(VAE):
         def sample(self, n: int, c: Tensor | None = None, mean: bool = False) -> Tensor:
             return super().sample(n, c, mean) / 0 * 0
@@ -99,7 +99,7 @@ def test_samples_that_are_not_finite_are_a_reason_not_a_number(data, model, cach
     )
 
 
-def test_a_metric_that_cannot_be_had_gives_its_reason_and_the_rest_go_on(data, model) -> None:
+def test_a_metric_that_cannot_be_had_gives_its_reason_and_the_rest_go_on(data, model):
     def refuse(evaluation: object) -> dict[str, float]:
         raise Unsupported("needs two latents")
 
@@ -114,7 +114,7 @@ def test_a_metric_that_cannot_be_had_gives_its_reason_and_the_rest_go_on(data, m
     assert seen == [("no", 1, 2), ("yes", 2, 2)]
 
 
-def test_control_rows_are_in_the_order_that_they_must_be(data, cache) -> None:
+def test_control_rows_are_in_the_order_that_they_must_be(data, cache):
     rows = controls(data)
     assert set(rows) == {
         "test vs train (floor)",
@@ -130,7 +130,7 @@ def test_control_rows_are_in_the_order_that_they_must_be(data, cache) -> None:
     assert controls(data) == rows
 
 
-def test_what_is_known_and_what_is_published_stands_in_rows_of_its_own(cache) -> None:
+def test_what_is_known_and_what_is_published_stands_in_rows_of_its_own(cache):
     published = {"published: somebody 2020": {"elbo_per_step": -3.0}}
     lgssm = replace(dataset("lgssm[rows=200]"), published=published)
     rows = controls(lgssm)
@@ -147,7 +147,7 @@ def test_what_is_known_and_what_is_published_stands_in_rows_of_its_own(cache) ->
     assert rows["published: somebody 2020"] == published["published: somebody 2020"]
 
 
-def test_a_metric_that_raises_costs_only_its_own_columns(data, model, cache) -> None:
+def test_a_metric_that_raises_costs_only_its_own_columns(data, model, cache):
     def broken(evaluation) -> dict[str, float]:
         raise KeyError("no such thing")
 
@@ -161,7 +161,7 @@ def test_a_metric_that_raises_costs_only_its_own_columns(data, model, cache) -> 
     )
 
 
-def test_a_metric_that_answers_nothing_is_one_that_fails(data, model, cache) -> None:
+def test_a_metric_that_answers_nothing_is_one_that_fails(data, model, cache):
     answer = evaluate(
         model,
         data,
@@ -171,7 +171,7 @@ def test_a_metric_that_answers_nothing_is_one_that_fails(data, model, cache) -> 
     assert "mute failed: AttributeError" in answer.reasons["a"]
 
 
-def test_k_is_100_unless_asked_for(data, model, cache) -> None:
+def test_k_is_100_unless_asked_for(data, model, cache):
     likelihood = [metric for metric in builtin_metrics() if metric.name == "likelihood"]
     assert (
         evaluate(model, data, metrics=likelihood, cache=cache).settings["importance_samples"] == 100

@@ -17,7 +17,7 @@ def _short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(features, "STEPS", 60)
 
 
-def test_the_same_data_give_the_same_weights(data, tmp_path: Path) -> None:
+def test_the_same_data_give_the_same_weights(data, tmp_path: Path):
     torch.manual_seed(1)
     first = extractor_for(data, tmp_path / "a")
     torch.manual_seed(2)
@@ -28,14 +28,14 @@ def test_the_same_data_give_the_same_weights(data, tmp_path: Path) -> None:
     assert first.real("test").dtype == torch.float64
 
 
-def test_other_data_give_other_weights(data, tmp_path: Path) -> None:
+def test_other_data_give_other_weights(data, tmp_path: Path):
     other = replace(data, train=1 - data.train)
     assert extractor_for(data, tmp_path).hash != extractor_for(other, tmp_path).hash
 
 
 def test_a_second_reading_comes_from_the_cache(
     data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+):
     first = extractor_for(data, tmp_path)
     kept = first.real("test")
     monkeypatch.setattr(features, "_made", lambda *_: pytest.fail("trained again"))
@@ -45,7 +45,7 @@ def test_a_second_reading_comes_from_the_cache(
 
 
 @pytest.mark.parametrize("damage", ["cut", "flip", "empty"])
-def test_a_damaged_cache_is_made_anew(data, tmp_path: Path, damage: str) -> None:
+def test_a_damaged_cache_is_made_anew(data, tmp_path: Path, damage: str):
     first = extractor_for(data, tmp_path)
     path = next(tmp_path.rglob("classifier.safetensors"))
     content = bytearray(path.read_bytes())
@@ -56,14 +56,14 @@ def test_a_damaged_cache_is_made_anew(data, tmp_path: Path, damage: str) -> None
     assert not list(tmp_path.rglob("*.part"))
 
 
-def test_a_folder_that_cannot_be_written_to_costs_only_time(data, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_to_costs_only_time(data, tmp_path: Path):
     (tmp_path / "features").write_text("in the way")
     assert extractor_for(data, tmp_path).hash == extractor_for(data, tmp_path / "b").hash
 
 
 def test_the_classifier_has_learnt_the_digits(
     data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+):
     """Features of the trained network tell classes apart better than those of the random one."""
     from sklearn.neighbors import NearestCentroid
 
@@ -76,11 +76,11 @@ def test_the_classifier_has_learnt_the_digits(
     assert accuracy(True) > 0.85 > accuracy(False)
 
 
-def test_unlabelled_data_get_a_random_network_and_say_so(tmp_path: Path) -> None:
+def test_unlabelled_data_get_a_random_network_and_say_so(tmp_path: Path):
     assert extractor_for(digits(labelled=False), tmp_path).words == "random network"
 
 
-def test_padding_changes_no_feature(tmp_path: Path) -> None:
+def test_padding_changes_no_feature(tmp_path: Path):
     from tests.conftest import SEQUENCE, rows_of
     from vaezoo.data.data import Data
 

@@ -23,7 +23,7 @@ def holes():
     return vaezoo.dataset("holes[missing=0.3]")
 
 
-def test_error_is_that_of_the_missing_entries_alone() -> None:
+def test_error_is_that_of_the_missing_entries_alone():
     truth = torch.arange(12.0).reshape(3, 4)
     truth[2, 3] = math.nan  # padding is not judged
     x = truth.clone()
@@ -32,7 +32,7 @@ def test_error_is_that_of_the_missing_entries_alone() -> None:
     assert error(filled, x, truth) == pytest.approx(root_mean_squared_error([1, 6], [5, 5]))
 
 
-def test_impute_keeps_what_is_there_and_leaves_no_gap(holes) -> None:
+def test_impute_keeps_what_is_there_and_leaves_no_gap(holes):
     model = gaussian_vae(holes.spec)
     torch.manual_seed(0)
     filled = impute(model, holes.test, None, 5, entries=2**12)  # in small pieces
@@ -42,7 +42,7 @@ def test_impute_keeps_what_is_there_and_leaves_no_gap(holes) -> None:
     assert torch.equal(filled[seen], holes.test[seen])
 
 
-def test_weights_are_those_of_the_observed_entries(holes) -> None:
+def test_weights_are_those_of_the_observed_entries(holes):
     model, x = gaussian_vae(holes.spec), holes.test[:3]
     with torch.no_grad():
         torch.manual_seed(0)
@@ -54,7 +54,7 @@ def test_weights_are_those_of_the_observed_entries(holes) -> None:
     torch.testing.assert_close(found[x.isnan()].double(), expected[x.isnan()], rtol=1e-4, atol=1e-6)
 
 
-def test_a_trained_model_is_better_than_both_controls(holes, cache) -> None:
+def test_a_trained_model_is_better_than_both_controls(holes, cache):
     rows = {
         name: row["imputation_rmse"]
         for name, row in controls(holes).items()
@@ -72,12 +72,12 @@ def test_a_trained_model_is_better_than_both_controls(holes, cache) -> None:
     assert answer["imputation_rmse"] < min(rows.values())
 
 
-def test_where_no_truth_is_known_there_is_a_reason() -> None:
+def test_where_no_truth_is_known_there_is_a_reason():
     answer = evaluate(gaussian_vae(digits().spec), digits(), metrics=vaezoo_metrics())
     assert answer.reasons == {"imputation_rmse": "nothing is missing whose truth is known"}
 
 
-def test_sequences_are_judged_within_their_length() -> None:
+def test_sequences_are_judged_within_their_length():
     data = vaezoo.dataset("holes[of=lgssm]")
     answer = evaluate(gaussian_vae(data.spec), data, metrics=vaezoo_metrics())
     assert math.isfinite(answer["imputation_rmse"])
@@ -87,7 +87,7 @@ def run(*args: object):
     return CliRunner().invoke(command_line, [str(arg) for arg in args])
 
 
-def test_command_fills_a_file_and_says_what_is_wrong_in_one_sentence(holes, tmp_path) -> None:
+def test_command_fills_a_file_and_says_what_is_wrong_in_one_sentence(holes, tmp_path):
     checkpoint.save(vaezoo.variants()["missing"](holes.spec), tmp_path / "m.safetensors")
     checkpoint.save(vaezoo.variants()["missing"](digits().spec), tmp_path / "whole.safetensors")
     np.save(tmp_path / "x.npy", holes.test[:20].numpy())
@@ -118,7 +118,7 @@ def test_command_fills_a_file_and_says_what_is_wrong_in_one_sentence(holes, tmp_
         assert len(result.stderr.strip().splitlines()) == 1
 
 
-def test_command_leaves_the_padding_of_sequences(tmp_path) -> None:
+def test_command_leaves_the_padding_of_sequences(tmp_path):
     spec = Spec((6, 2), "normal", latent=2, hidden=8, network="rnn", has_gaps=True)
     checkpoint.save(vaezoo.variants()["missing"](spec), tmp_path / "m.safetensors")
     x = np.zeros((2, 6, 2), np.float32)

@@ -11,7 +11,7 @@ from vaezoo.evaluation.metrics.classification import vaezoo_metrics
 from .conftest import digits
 
 
-def test_accuracy_is_the_share_of_labels_that_are_most_probable(data) -> None:
+def test_accuracy_is_the_share_of_labels_that_are_most_probable(data):
     torch.manual_seed(0)
     model = m2(data.spec).eval()
     with torch.no_grad():
@@ -21,7 +21,7 @@ def test_accuracy_is_the_share_of_labels_that_are_most_probable(data) -> None:
     )
 
 
-def test_others_say_why_not(data, model) -> None:
+def test_others_say_why_not(data, model):
     assert evaluate(model, data, metrics=vaezoo_metrics()).reasons == {"accuracy": "no classifier"}
     unlabelled = digits(labelled=False)
     assert evaluate(model, unlabelled, metrics=vaezoo_metrics()).reasons == {

@@ -13,7 +13,7 @@ from vaezoo.evaluation.metrics.representation import mixture_log_prob, vaezoo_me
 from .conftest import digits, gaussian_vae
 
 
-def test_mixture_is_the_mean_density_over_all_rows() -> None:
+def test_mixture_is_the_mean_density_over_all_rows():
     torch.manual_seed(0)
     loc, scale = torch.randn(7, 3).double(), torch.rand(7, 3).double() + 0.5
     z = torch.randn(4, 3).double()
@@ -25,7 +25,7 @@ def test_mixture_is_the_mean_density_over_all_rows() -> None:
     )
 
 
-def test_codes_that_ignore_x_hold_no_information(data) -> None:
+def test_codes_that_ignore_x_hold_no_information(data):
     model = gaussian_vae(data.spec)
     with torch.no_grad():
         for parameter in model.encoder.net.out[-1].parameters():
@@ -38,7 +38,7 @@ def test_codes_that_ignore_x_hold_no_information(data) -> None:
     assert answer["kl_aggregate"] == pytest.approx(kl, abs=0.25)  # from 300 draws
 
 
-def test_codes_far_apart_name_every_row(data) -> None:
+def test_codes_far_apart_name_every_row(data):
     model = gaussian_vae(data.spec)
     with torch.no_grad():
         model.encoder.net.out[-1].weight[:4] *= 1e4
@@ -47,7 +47,7 @@ def test_codes_far_apart_name_every_row(data) -> None:
     assert answer["mutual_information"] == pytest.approx(math.log(distinct), abs=0.05)
 
 
-def test_probes_judge_codes_of_x_alone(data) -> None:
+def test_probes_judge_codes_of_x_alone(data):
     class Told(Encoder):
         def forward(self, x, c=None):
             return normal(c[:, :4] * 5 + 0.01 * x.flatten(1)[:, :4], torch.ones(len(x), 4))
@@ -59,7 +59,7 @@ def test_probes_judge_codes_of_x_alone(data) -> None:
     assert 0.2 < evaluate(base, data, metrics=vaezoo_metrics())["knn"] <= 1
 
 
-def test_unlabelled_data_have_no_probe() -> None:
+def test_unlabelled_data_have_no_probe():
     data = digits(labelled=False)
     answer = evaluate(gaussian_vae(data.spec), data, metrics=vaezoo_metrics())
     assert answer.reasons["knn"] == "the data has no labels"

@@ -46,7 +46,7 @@ def rows() -> Tensor:
     return digits().test[:12].double()
 
 
-def test_quadrature_gives_the_evidence_of_a_linear_gaussian_model() -> None:
+def test_quadrature_gives_the_evidence_of_a_linear_gaussian_model():
     w, x = (
         torch.tensor([[0.7], [-1.3]], dtype=torch.float64),
         torch.randn(5, 2, dtype=torch.float64),
@@ -66,7 +66,7 @@ def test_quadrature_gives_the_evidence_of_a_linear_gaussian_model() -> None:
     )
 
 
-def test_importance_sampling_rises_from_the_bound_to_the_exact_log_likelihood(rows: Tensor) -> None:
+def test_importance_sampling_rises_from_the_bound_to_the_exact_log_likelihood(rows: Tensor):
     torch.manual_seed(1)
     model = plane_vae()
     truth = exact(model, rows).mean()
@@ -79,7 +79,7 @@ def test_importance_sampling_rises_from_the_bound_to_the_exact_log_likelihood(ro
     assert truth - bound > 0.1  # so the test could fail
 
 
-def test_importance_sampling_is_exact_for_any_k_when_q_is_the_posterior() -> None:
+def test_importance_sampling_is_exact_for_any_k_when_q_is_the_posterior():
     class Exact(Encoder):
         def forward(self, x: Tensor, c: Tensor | None = None):
             # of x ~ N(z, 1/4), z ~ N(0, 1)
@@ -101,7 +101,7 @@ def test_importance_sampling_is_exact_for_any_k_when_q_is_the_posterior() -> Non
         )
 
 
-def test_pieces_of_draws_give_what_all_draws_at_once_give(rows: Tensor) -> None:
+def test_pieces_of_draws_give_what_all_draws_at_once_give(rows: Tensor):
     """The running sum is that of one trace whose draws are the same."""
     model = plane_vae()
     torch.manual_seed(5)
@@ -118,7 +118,7 @@ def test_pieces_of_draws_give_what_all_draws_at_once_give(rows: Tensor) -> None:
     torch.testing.assert_close(pieces.kl, traces[0].kl, rtol=0, atol=1e-10)
 
 
-def test_memory_grows_neither_with_draws_nor_with_rows() -> None:
+def test_memory_grows_neither_with_draws_nor_with_rows():
     largest = 0
 
     class Watched(Write):
@@ -134,9 +134,7 @@ def test_memory_grows_neither_with_draws_nor_with_rows() -> None:
     assert largest <= 2**14
 
 
-def test_bound_is_minus_the_sum_of_its_halves_and_below_the_log_likelihood(
-    data, model, cache
-) -> None:
+def test_bound_is_minus_the_sum_of_its_halves_and_below_the_log_likelihood(data, model, cache):
     answer = evaluate(model, data, cache=cache)
     assert answer["elbo"] == pytest.approx(-answer["kl"] - answer["reconstruction_nll"], abs=1e-4)
     assert -answer["nll"] > answer["elbo"]
@@ -144,7 +142,7 @@ def test_bound_is_minus_the_sum_of_its_halves_and_below_the_log_likelihood(
     assert answer.settings["importance_samples"] == 100
 
 
-def test_active_units_counts_the_units_that_move(data, cache) -> None:
+def test_active_units_counts_the_units_that_move(data, cache):
     model = gaussian_vae(data.spec)
     last = model.encoder.net.out[-1]
     with torch.no_grad():
@@ -153,7 +151,7 @@ def test_active_units_counts_the_units_that_move(data, cache) -> None:
     assert evaluate(model, data, cache=cache)["active_units"] == 2
 
 
-def test_sequences_have_three_normalisations(cache) -> None:
+def test_sequences_have_three_normalisations(cache):
     from tests.conftest import SEQUENCE, rows_of
     from vaezoo.data.data import Data
     from vaezoo.networks import step_mask

@@ -28,7 +28,7 @@ from vaezoo.seeds import generator_for
 from .conftest import CARD, digits, gaussian_vae
 
 
-def test_area_is_that_of_scikit_learn_ties_included() -> None:
+def test_area_is_that_of_scikit_learn_ties_included():
     g = torch.Generator().manual_seed(0)
     inside, outside = (
         torch.randint(0, 6, (40,), generator=g).float(),
@@ -42,7 +42,7 @@ def test_area_is_that_of_scikit_learn_ties_included() -> None:
     assert auroc(inside + 100, outside) == 1
 
 
-def test_effective_sample_size_is_that_of_the_weights(model, data) -> None:
+def test_effective_sample_size_is_that_of_the_weights(model, data):
     x = data.test[:5]
     with torch.no_grad():
         torch.manual_seed(0)
@@ -55,7 +55,7 @@ def test_effective_sample_size_is_that_of_the_weights(model, data) -> None:
     torch.testing.assert_close(found.log_px.double(), w.mean(0).log(), rtol=1e-5, atol=0)
 
 
-def test_waic_is_the_mean_less_the_variance_over_weights(data) -> None:
+def test_waic_is_the_mean_less_the_variance_over_weights(data):
     torch.manual_seed(0)
     model = ensemble(data.spec, members=3).eval()
     x = data.test[:4]
@@ -69,7 +69,7 @@ def test_waic_is_the_mean_less_the_variance_over_weights(data) -> None:
     torch.testing.assert_close(found, log_px.mean(0) - log_px.var(0))
 
 
-def test_noise_has_the_rates_of_the_pixels_and_shapes_are_small_pictures(data) -> None:
+def test_noise_has_the_rates_of_the_pixels_and_shapes_are_small_pictures(data):
     made = outliers_for(data, data.test.repeat(10, 1, 1, 1), 0, generator_for("test"))
     assert set(made) == set(KINDS)
     for rows in made.values():
@@ -109,7 +109,7 @@ def picture(height: int, width: int, likelihood: str = "bernoulli") -> Data:
 )  # fmt: skip
 def test_framed_noise_has_the_proportions_of_a_frey_face_in_an_empty_picture(
     height, width, rows, columns
-) -> None:
+):
     data = picture(height, width)
     made = framed(data, 600, generator_for("frame"))
     inside = torch.zeros(height, width, dtype=torch.bool)
@@ -124,7 +124,7 @@ def test_framed_noise_has_the_proportions_of_a_frey_face_in_an_empty_picture(
     assert z.abs().max() < 4.5
 
 
-def test_framed_noise_of_grey_pictures_has_their_mean_and_deviation() -> None:
+def test_framed_noise_of_grey_pictures_has_their_mean_and_deviation():
     data = picture(28, 28, "normal")
     x = framed(data, 600, generator_for("frame"))
     entries, deviation = x[:, 0, :, 4:24], data.train.std()
@@ -133,7 +133,7 @@ def test_framed_noise_of_grey_pictures_has_their_mean_and_deviation() -> None:
     assert not torch.cat([x[..., :4], x[..., 24:]]).any()
 
 
-def test_every_column_has_an_area_or_a_reason(data, model, cache) -> None:
+def test_every_column_has_an_area_or_a_reason(data, model, cache):
     answer = evaluate(model, data, metrics=vaezoo_metrics(), cache=cache)
     waics = {f"auroc_waic_{kind}" for kind in KINDS}
     assert set(answer) == set(COLUMNS) - waics
@@ -147,7 +147,7 @@ def test_every_column_has_an_area_or_a_reason(data, model, cache) -> None:
     )
 
 
-def test_vectors_and_gaps_are_taken() -> None:
+def test_vectors_and_gaps_are_taken():
     for name in ("gaussian", "holes", "lgssm"):
         data = vaezoo.dataset(name)
         answer = evaluate(gaussian_vae(data.spec), data, metrics=vaezoo_metrics())

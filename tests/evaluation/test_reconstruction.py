@@ -17,7 +17,7 @@ from vaezoo.evaluation.metrics.reconstruction import psnr, ssim, window_for
 @pytest.mark.parametrize(
     ("shape", "window"), [((1, 28, 28), 11), ((3, 16, 12), 11), ((1, 8, 8), 11), ((1, 5, 4), 7)]
 )
-def test_ssim_is_that_of_torchmetrics(shape: tuple[int, ...], window: int) -> None:
+def test_ssim_is_that_of_torchmetrics(shape: tuple[int, ...], window: int):
     assert window_for(shape) == window
     g = torch.Generator().manual_seed(0)
     x = torch.rand(6, *shape, generator=g, dtype=torch.float64)
@@ -62,13 +62,13 @@ def _by_hand(x: torch.Tensor, y: torch.Tensor, size: int) -> torch.Tensor:
     return torch.stack(answers)
 
 
-def test_identical_images_have_similarity_one_and_infinite_ratio() -> None:
+def test_identical_images_have_similarity_one_and_infinite_ratio():
     x = torch.rand(2, 1, 20, 20)
     torch.testing.assert_close(ssim(x, x), torch.ones(2))
     assert psnr(0.0) == math.inf
 
 
-def test_errors_are_those_of_the_mean_at_the_posteriors_centre(data, model, cache) -> None:
+def test_errors_are_those_of_the_mean_at_the_posteriors_centre(data, model, cache):
     answer = evaluate(model, data, cache=cache)
     with at_centre(), torch.no_grad():
         mean = model.infer(data.test).px.mean[0]
