@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .core import Model, Spec, Trace, Unsupported
+from .core import Latent, Model, Spec, Trace, Unsupported
 from .data.files import BadData, MissingData
 from .data.formats import Array, npy, npz
 from .distributions import at_centre
@@ -64,8 +64,8 @@ def encode(model: Model, x: Tensor, c: Tensor | None = None) -> tuple[Tensor, ..
 
     Raises: BadData where x is not what the model reads.
     """
-    codes = [[latent.z[0] for latent in trace.latents] for trace in _traces(model, x, c)]
-    return tuple(torch.cat(pieces) for pieces in zip(*codes, strict=True))
+    latents = zip(*(trace.latents for trace in _traces(model, x, c)), strict=True)
+    return tuple(_codes(pieces) for pieces in latents)
 
 
 def reconstruct(model: Model, x: Tensor, c: Tensor | None = None) -> Tensor:
@@ -167,8 +167,13 @@ def _rows(model: Model, x: Tensor, c: Tensor | None) -> tuple[Tensor, Tensor | N
     return x.to(device), None if c is None else c.to(device)
 
 
+def _codes(pieces: tuple[Latent, ...]) -> Tensor:
+    """(N, *event) from the pieces (1, ROWS, *event) of one latent."""
+    return torch.cat([latent.z[0] for latent in pieces])
+
+
 def _traces(model: Model, x: Tensor, c: Tensor | None) -> Iterator[Trace]:
-    """One trace for every 500 rows, its latents at the centre of q."""
+    """One trace for every ROWS rows, its latents at the centre of q."""
     x, c = _rows(model, x, c)
     model.eval()
     for i in range(0, len(x), ROWS):
