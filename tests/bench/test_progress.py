@@ -1,0 +1,86 @@
+"""What a run says while it runs: bars on a terminal, a line a finished trial elsewhere."""
+
+import io
+import json
+from types import SimpleNamespace
+
+import pytest
+
+from vaezoo.bench.progress import Progress
+from vaezoo.bench.records import Ingredients, Record
+from vaezoo.bench.store import PROGRESS
+
+from .test_plan import TRIAL
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    screen = Terminal()  # pytest puts its own stderr back after the set-up, so not into `sys`
+    monkeypatch.setattr("vaezoo.bench.progress.sys", SimpleNamespace(stderr=screen))
+    return screen
+
+
+def record(status="done", **facts):
+    ingredients = Ingredients.from_json(json.loads(json.dumps(TRIAL.ingredients)))
+    return Record(TRIAL.key, TRIAL.variant, TRIAL.dataset, status, ingredients, **facts)
+
+
+def told(folder, **state):
+    (folder / PROGRESS).write_text(json.dumps(state))
+    return [(TRIAL, folder)]
+
+
+def test_a_terminal_shows_a_bar_for_the_run_and_one_for_each_running_trial(terminal, tmp_path):
+    progress = Progress()
+    progress.start(total=3, finished=1)
+    progress.show(told(tmp_path, epoch=1, loss=12.34))
+    said = terminal.getvalue()
+    assert "trials:  33%" in said
+    assert "1/3" in said
+    assert TRIAL.title in said
+    assert "validation loss 12.34" in progress.bars[TRIAL.key].postfix
+    assert progress.bars[TRIAL.key].n == 1
+    progress.show(told(tmp_path, stage="samples"))
+    assert "measuring: samples" in terminal.getvalue()
+    progress.close()
+
+
+def test_the_bar_of_a_trial_goes_with_it_and_only_a_failure_is_a_line(terminal, tmp_path):
+    progress = Progress()
+    progress.start(total=2, finished=0)
+    progress.show(told(tmp_path, epoch=2, loss=1.0))
+    progress.done(TRIAL, record())
+    assert progress.bars == {}
+    assert progress.whole.n == 1
+    assert "done in" not in terminal.getvalue()
+    progress.done(TRIAL, record("diverged", reason="loss was not finite"))
+    assert f"[2/2] {TRIAL.title}: diverged: loss was not finite" in terminal.getvalue()
+    progress.close()
+
+
+def test_a_file_that_is_half_written_or_not_there_moves_no_bar(terminal, tmp_path):
+    progress = Progress()
+    progress.start(total=1, finished=0)
+    progress.show([(TRIAL, tmp_path)])
+    (tmp_path / PROGRESS).write_text('{"epoch": 1, "lo')
+    progress.show([(TRIAL, tmp_path)])
+    assert progress.bars[TRIAL.key].n == 0
+    progress.close()
+
+
+def test_elsewhere_each_finished_trial_is_a_line(capsys, tmp_path):
+    progress = Progress()
+    progress.start(total=2, finished=0)
+    progress.show(told(tmp_path, epoch=1, loss=1.0))
+    progress.done(TRIAL, record(metrics={"elbo": -20.123}, best_epoch=7, total_seconds=1.25))
+    progress.done(TRIAL, None)
+    progress.close()
+    assert capsys.readouterr().err.splitlines() == [
+        f"[1/2] {TRIAL.title}: done in 1.2 s, ELBO -20.12 nats (best epoch 7)",
+        f"[2/2] {TRIAL.title}: failed: its folder is gone",
+    ]
