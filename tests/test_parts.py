@@ -436,3 +436,56 @@ def test_an_executor_that_is_not_there_is_one_sentence(tmp_path):
                "--out", str(tmp_path / "out"))  # fmt: skip
     assert code == 2
     assert "did you mean 'local'" in run.output
+
+
+# --- what was measured has an identity of its own ------------------------------------------------
+
+METRIC = '''
+from vaezoo.hooks import Column, Metric, hookimpl
+
+
+def {name}(evaluation):
+    """A number of its own."""
+    return {{"{name}": {value}}}
+
+
+@hookimpl
+def vaezoo_metrics():
+    return [Metric("{name}", (Column("{name}", "", "lower", "extra"),), {name})]
+'''
+
+
+def test_a_metric_that_is_new_or_edited_is_measured_without_training(tmp_path):
+    folder = tmp_path / "ideas"
+    folder.mkdir()
+    out = tmp_path / "out"
+    (folder / "first.py").write_text(METRIC.format(name="first", value=1.0))
+    arguments = (
+        "bench", "--variants", "vae", "--datasets", "gaussian[rows=60]", "--seeds", "1",
+        "--epochs", "1", "--no-figures", "--out", str(out), "--plugins-dir", str(folder),
+    )  # fmt: skip
+
+    def metrics(*names):
+        assert run(*arguments, "--metrics", ",".join(names)) == 0, run.output
+        (trial,) = out.glob("trials/*/trial.json")
+        weights = trial.parent / "model.safetensors"
+        return json.loads(trial.read_text()), (weights.stat().st_mtime_ns, weights.read_bytes())
+
+    before, weights = metrics("first", "cost")
+    assert before["metrics"]["first"] == 1.0
+
+    (folder / "second.py").write_text(METRIC.format(name="second", value=2.0))
+    after, same = metrics("first", "second")
+    assert same == weights
+    assert after["metrics"] == before["metrics"] | {"second": 2.0}
+    assert "second" in (out / "extra.csv").read_text()
+
+    (folder / "first.py").write_text(METRIC.format(name="first", value=3.0))
+    edited, same = metrics("first", "second")
+    assert same == weights
+    assert edited["metrics"]["first"] == 3.0
+    assert edited["measures"]["second"] == after["measures"]["second"]
+    assert edited["key"] == before["key"]
+
+    again, _ = metrics("first", "second")
+    assert again == edited

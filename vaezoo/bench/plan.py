@@ -114,6 +114,9 @@ def make_plan(
         "device": chosen_device(device),
         "threads": threads,
         "metrics": tuple(metrics),
+        "measures": {
+            name: registry.metric_sources[name] for name in (metrics or sorted(registry.metrics))
+        },
         "importance_samples": importance_samples,
         "samplers": _samplers(registry, samplers),
     }

@@ -100,6 +100,7 @@ class Record:
     settings: Mapping[str, Any] = field(default_factory=dict)  # of the evaluation
     samplers: Mapping[str, SamplerRecord] = field(default_factory=dict)
     prior: str = PRIOR
+    measures: Mapping[str, str] | None = None  # metric -> SHA-256 of its file; None: not said
     best_epoch: int = 0
     total_seconds: float = 0.0
     columns: tuple[Json, ...] = ()  # the fields of `Column` that it says
@@ -151,6 +152,7 @@ class Record:
             settings=settings,
             samplers=samplers,
             prior=_label(stored.get("prior", PRIOR), "prior"),
+            measures=_texts(stored["measures"], "measures") if "measures" in stored else None,
             best_epoch=_of(int, stored.get("best_epoch"), "best_epoch"),
             total_seconds=_number(stored.get("total_seconds", 0.0), "total_seconds"),
         )
@@ -158,6 +160,12 @@ class Record:
     def to_json(self) -> Json:
         """What trial.json holds."""
         return self.stored
+
+    def lacks(self, measures: Mapping[str, str]) -> list[str]:
+        """Those of these metrics (name -> SHA-256) that it has not, or by other code."""
+        if not self.is_done or self.measures is None:
+            return []
+        return [name for name, source in measures.items() if self.measures.get(name) != source]
 
     @property
     def seed(self) -> int:

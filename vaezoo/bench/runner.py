@@ -141,11 +141,15 @@ class _Runner:
         self.progress = progress
         self.summary = Summary()
         self.stop = 0
+        self.again: set[str] = set()  # keys of trials that are measured again, not trained
 
     def go(self) -> None:
         """All trials of the plan, those that are finished taken as they are."""
         finished = {trial.key for trial in self.plan.trials if self.store.is_finished(trial.key)}
-        self.summary.reused = len(finished)
+        unmeasured = {trial.key for trial in self.plan.trials if self.lacks(trial)} & finished
+        self.summary.reused = len(finished - unmeasured)
+        self.again = {key for key in unmeasured if self.store.has_weights(key)}
+        finished -= unmeasured
         left = [trial for trial in self.plan.trials if trial.key not in finished]
         self.progress.start(len(self.plan.trials), len(finished))
         try:
@@ -165,6 +169,11 @@ class _Runner:
             ]
             self.summary.counts = Counter(statuses)
             self.summary.stopped_by = self.stop
+
+    def lacks(self, trial: Trial) -> bool:
+        """Whether a trial that is there lacks a metric, or has it by other code."""
+        record = self.store.read(trial.key)
+        return record is not None and bool(record.lacks(trial.measures))
 
     def warm(self, trials: list[Trial]) -> None:
         """What trials of one data set share, computed once. A trouble here is a note: trials
@@ -231,6 +240,7 @@ class _Runner:
             "out": str(self.store.out.resolve()),
             "folder": str(folder.resolve()),
             "shared": self.shared(trial),
+            "again": trial.key in self.again,
         }
         path = self.store.task(trial.key)
         path.write_text(to_json(task), encoding="utf-8")

@@ -21,6 +21,7 @@ from .records import Damaged, Record, parsed
 Json = dict[str, Any]
 FINAL = ("done", "skipped", "diverged")  # not tried again: the same key would end the same way
 MANIFEST = "MANIFEST.sha256"
+WEIGHTS = "model.safetensors"
 PROGRESS = "progress.json"  # only while a trial runs
 PID = "pid"  # likewise: the process that trains it
 
@@ -66,8 +67,10 @@ class Store:
         """Where this run says what the trial is, for the executor."""
         return self.trials / f".task-{key}-{os.getpid()}.json"
 
-    def commit(self, folder: Path, key: str) -> None:
-        """Renames a whole folder into place; a finished trial that is there already stays."""
+    def commit(self, folder: Path, key: str, *, replaces: bool = False) -> None:
+        """Renames a whole folder into place; a finished trial that is there already stays, unless
+        this one `replaces` it.
+        """
         for name in (PROGRESS, f".{PROGRESS}", PID):
             (folder / name).unlink(missing_ok=True)
         _write(folder / MANIFEST, _manifest(folder))
@@ -78,7 +81,7 @@ class Store:
             except OSError as error:
                 if error.errno not in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
                     raise
-            if self.is_finished(key):
+            if not replaces and self.is_finished(key):
                 shutil.rmtree(folder)
                 return
             self.remove(key)
@@ -131,6 +134,10 @@ class Store:
             )
         except (OSError, ValueError):
             return False
+
+    def has_weights(self, key: str) -> bool:
+        """Whether the trial can be measured again without training."""
+        return (self.trials / key / WEIGHTS).is_file()
 
     def is_finished(self, key: str) -> bool:
         """Whether this trial need not be trained again."""

@@ -19,10 +19,14 @@ Json = dict[str, Any]
 OWN: Json = {"name": PRIOR, "label": PRIOR, "hyperparameters": {}, "source_hash": ""}
 
 
+# What is measured has an identity of its own: a new metric needs no new training.
+NOT_IN_KEY = ("variant", "dataset", "options", "metrics", "measures", "skip")
+
+
 @dataclass(frozen=True)
 class Trial:
-    """One variant × data set × seed × budget. All fields but `variant`, `dataset`, `options` and
-    `skip` enter the key.
+    """One variant × data set × seed × budget. All fields but `NOT_IN_KEY` enter
+    the key.
     """
 
     variant: str  # the label of its row, such as "beta[beta=4.0]"
@@ -43,16 +47,13 @@ class Trial:
     # name, label, hyperparameters, source_hash: the sample metrics of each
     samplers: tuple[Json, ...] = (OWN,)
     options: Json = field(default_factory=dict)  # of the data set, all of them
+    measures: Json = field(default_factory=dict)  # metric -> SHA-256 of the file that brings it
     skip: str = ""  # why it cannot be trained
 
     @property
     def ingredients(self) -> Json:
         """All that the numbers of this trial depend on."""
-        facts = {
-            f.name: getattr(self, f.name)
-            for f in fields(self)
-            if f.name not in ("variant", "dataset", "options", "skip")
-        }
+        facts = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in NOT_IN_KEY}
         return facts | {"protocol": PROTOCOL}
 
     @cached_property

@@ -70,6 +70,8 @@ class Registry:
     plugins: tuple[Plugin, ...] = ()
     problems: tuple[Problem, ...] = ()
     plugins_dir: Path | None = None
+    # metric -> SHA-256 of the file that brings it
+    metric_sources: dict[str, str] = field(default_factory=dict)
 
     def choose_variants(self, text: str) -> list[Choice]:
         """The variants that the text names, such as "beta[beta=1,4],vae,not:*gan": see `selection`.
@@ -247,6 +249,7 @@ class _Loading:
             variants=dict(sorted(variants.items())),
             datasets=self._datasets(),
             metrics=self._named("metric"),
+            metric_sources={n: p.source_hash for n, (_, p) in self.found["metric"].items()},
             figures=self._named("figure"),
             executors=self._named("executor"),
             parts=parts,

@@ -7,6 +7,7 @@ status.
 import json
 import os
 import platform
+import shutil
 import sys
 import time
 import traceback
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
 
 from ...core import Model, Unsupported
 from ...data.data import Data
@@ -22,7 +24,8 @@ from ...evaluation.context import one_line
 from ...samplers import PRIOR, own_prior
 from ...training.budget import Budget, Diverged, EpochLog
 from ...training.training import fit
-from ..store import PID, PROGRESS, Json, Store, is_full, to_json
+from ..records import Record
+from ..store import MANIFEST, PID, PROGRESS, WEIGHTS, Json, Store, is_full, to_json
 from .rebuild import build_model, data_of, metrics_of, registry_of
 
 OUT_OF_MEMORY = (
@@ -33,9 +36,11 @@ OUT_OF_MEMORY = (
 )
 
 
-def run_trial(source: Json, trial: Json, out: str, folder: str, shared: Json) -> Json:
-    """Trains and evaluates one trial and renames its folder into place; {"full": sentence} where
-    the disk took no more.
+def run_trial(
+    source: Json, trial: Json, out: str, folder: str, shared: Json, again: bool = False
+) -> Json:
+    """Trains and evaluates one trial, or only measures `again` what it lacks, and renames its
+    folder into place; {"full": sentence} where the disk took no more.
     """
     key = shared["key"]
     building = Path(folder)
@@ -44,9 +49,14 @@ def run_trial(source: Json, trial: Json, out: str, folder: str, shared: Json) ->
         building.mkdir()
         (building / PID).write_text(str(os.getpid()))
         silence(building / "log.txt")
-        record = _record(source, trial, building)
+        there = store.read(key)
+        if again and there is not None:
+            _copy(store.trials / key, building)
+            record = _measured_again(source, trial, building, there)
+        else:
+            record = _record(source, trial, building)
         (building / "trial.json").write_text(to_json(shared | record), encoding="utf-8")
-        store.commit(building, key)
+        store.commit(building, key, replaces=there is not None)
         return {"status": record["status"]}
     except BaseException as error:
         if is_full(error):
@@ -105,11 +115,50 @@ def _trained(source: Json, trial: Json, folder: Path) -> Json:
         "reasons": dict(measured.reasons),
         "settings": dict(measured.settings),
         "evaluation_seconds": dict(measured.seconds),
+        "measures": dict(trial["measures"]),
         "samplers": samplers,
         "prior": own_prior(model),
         "best_epoch": history.best_epoch,
         "epochs": len(history.rows),
     } | described
+
+
+def _copy(trial: Path, building: Path) -> None:
+    """The files that measuring does not change, the weights among them."""
+    for path in trial.iterdir():
+        if path.name not in (MANIFEST, "trial.json", "log.txt"):
+            shutil.copy2(path, building / path.name)
+
+
+def _measured_again(source: Json, trial: Json, folder: Path, there: Record) -> Json:
+    """The trial's record with the metrics that it lacks, from its own weights."""
+    torch.set_num_threads(trial["threads"])
+    lacking = there.lacks(trial["measures"])
+    asked = trial | {"metrics": lacking}
+    data = data_of(source, trial)
+    model = build_model(source, trial)
+    model.load_state_dict(load_file(folder / WEIGHTS))
+    measured, described = _measured(source, asked, model, data, folder)
+    before = there.to_json()
+    samplers = dict(before["samplers"])
+    for label, found in _measured_by_sampler(source, asked, model, data).items():
+        old = samplers.get(label, {"metrics": {}, "reasons": {}})
+        samplers[label] = {name: old[name] | found[name] for name in ("metrics", "reasons")}
+    names = {column["name"] for column in described["columns"]}
+    kept = {name: value for name, value in before["metrics"].items() if name not in names}
+    reasons = {name: why for name, why in before["reasons"].items() if name not in names}
+    columns = [one for one in before["columns"] if one["name"] not in names]
+    tables = {one["name"]: one for one in before.get("tables", []) + described["tables"]}
+    return before | {
+        "metrics": kept | dict(measured),
+        "reasons": reasons | dict(measured.reasons),
+        "settings": before["settings"] | dict(measured.settings),
+        "evaluation_seconds": before["evaluation_seconds"] | dict(measured.seconds),
+        "columns": columns + described["columns"],
+        "tables": list(tables.values()),
+        "samplers": samplers,
+        "measures": dict(there.measures or {}) | {n: trial["measures"][n] for n in lacking},
+    }
 
 
 def _measured(
