@@ -33,7 +33,6 @@ CHANGES = {
     "precision": "float64",
     "threads": 2,
     "stacking": 4,
-    "metrics": ("quick",),
     "importance_samples": 5,
     "samplers": (
         {

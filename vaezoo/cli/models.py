@@ -75,7 +75,8 @@ def train(
     if wants_json:
         return print_json({"checkpoint": str(out), "best": best, "history": asdict(history)})
     click.echo(
-        f"{choice.label} on {data.name}: validation loss {best.get('validation_loss', float('nan')):.2f} nats "
+        f"{choice.label} on {data.name}: "
+        f"validation loss {best.get('validation_loss', float('nan')):.2f} nats "
         f"at epoch {history.best_epoch} of {len(history.rows)}, {history.seconds:.0f} s; {out}"
     )
 
