@@ -9,6 +9,7 @@ import pytest
 from vaezoo.bench.plan import Plan, make_plan
 from vaezoo.bench.records import Ingredients, Record
 from vaezoo.bench.runner import Summary, run
+from vaezoo.bench.workers.probe import InProcess
 from vaezoo.bench.workers.processes import Places
 from vaezoo.registry import registry
 
@@ -131,8 +132,9 @@ def _fill(folder: Path) -> Path:
 
 @pytest.fixture
 def plan(plugins: Path) -> MakePlan:
-    """`plan("good,other", "2")`: variants × seeds on `tiny`."""
-
+    """`plan("good,other", "2")`: variants × seeds on `tiny`. These plugins are asked in this
+    process; a test of one that crashes gives `probe=Processes()`.
+    """
     return partial(_plan, plugins)
 
 
@@ -151,7 +153,7 @@ def _plan(
         seeds,
         sets or {},
         source=source,
-        **{"metrics": ("quick",), **more},
+        **{"metrics": ("quick",), "probe": InProcess(), **more},
     )
 
 

@@ -7,6 +7,7 @@ import pytest
 from vaezoo.bench.plan import PlanError, parse_seeds
 from vaezoo.bench.suites import SuiteError, load_suite, read, suites
 from vaezoo.bench.trial import Trial
+from vaezoo.bench.workers.probe import Processes
 from vaezoo.hyperparameters import HyperparameterError
 from vaezoo.training.settings import split_settings
 
@@ -120,7 +121,7 @@ def test_one_trial_under_two_labels_is_planned_once(plan):
 def test_unsupported_is_planned_as_skipped_and_a_crashing_builder_is_not(plan, write_variant):
     write_variant("cannot", build="raise Unsupported('needs a sequence')")
     write_variant("crashes", build="os._exit(3)")
-    made = plan("cannot,crashes,good")
+    made = plan("cannot,crashes,good", probe=Processes())
     assert [trial.skip for trial in made.trials] == ["needs a sequence", "", ""]
     assert "2 trials to train, 1 skipped" in made.describe()
     assert "skipped: needs a sequence" in made.describe()
