@@ -36,11 +36,12 @@ def measured_by_sampler(chosen: Iterable[Metric], known: Iterable[Metric]) -> li
     a column in a table that a known metric of samples describes.
     """
     tables = {m.table.name for m in known if m.table and m.of == "samples"}
-    return [
-        metric
-        for metric in chosen
-        if metric.of == "samples" or any(column.table in tables for column in metric.columns)
-    ]
+    found = []
+    for metric in chosen:
+        own = {column.table for column in metric.columns}
+        if metric.of == "samples" or own & tables:
+            found.append(metric)
+    return found
 
 
 def controls(data: Data, metrics: Iterable[Metric] | None = None) -> dict[str, dict[str, float]]:

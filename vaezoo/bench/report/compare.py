@@ -86,6 +86,8 @@ def _column(pairs: Sequence[tuple[Row, Row]], name: str, better: str) -> list[Co
     both = [(a, b) for a, b in pairs if a.sample(name) and b.sample(name)]
     differences = [difference(a.sample(name), b.sample(name)) for a, b in both]
     adjusted = iter(holm([d.p for d in differences if math.isfinite(d.p)]))
+
+    # single seeds have no p value, and are not among those that are adjusted
     found = []
     for (a, b), d in zip(both, differences, strict=True):
         p = next(adjusted) if math.isfinite(d.p) else math.nan
@@ -105,6 +107,7 @@ def compared_grid(found: Comparison) -> Grid:
         numbers = [_brief(x) for x in (one.a, one.b, gap.mean, gap.ci95)]
         tested = [str(gap.n), _brief(one.p_adjusted), gap.verdict]
         body.append([one.variant, one.dataset, one.column, *numbers, *tested])
+
     notes = [
         "A - B is the mean difference over the n seeds that both runs have, ± the half width of "
         "its 95 % Student-t interval",
@@ -182,6 +185,8 @@ def ranking(rows: Sequence[Row], column: str, better: str) -> Ranking:
     for row in rows:
         if row.sample(column):
             scores.setdefault(row.name, {}).setdefault(row.dataset, row.interval(column).mean)
+
+    # a rank needs every variant on every data set
     datasets = tuple(dict.fromkeys(name for known in scores.values() for name in known))
     whole = {name: known for name, known in scores.items() if len(known) == len(datasets)}
     left_out = tuple(name for name in scores if name not in whole)

@@ -25,7 +25,8 @@ def draw_all(rows: Sequence[Row], store: Store, figures: Iterable[Figure]) -> No
     """
     done = [row for row in rows if row.done]
     whole = [Material(done, store, catalogue_of(rows))]
-    by_dataset = [_of(whole[0], name) for name in dict.fromkeys(row.dataset for row in done)]
+    datasets = dict.fromkeys(row.dataset for row in done)
+    by_dataset = [_of(whole[0], name) for name in datasets]
     for figure in figures:
         for material in whole if figure.of == "run" else by_dataset:
             for suffix, canvas in _drawn(figure, material).items():

@@ -48,16 +48,16 @@ def grids(table: ResultTable) -> list[Grid]:
 
 def _grid(table: ResultTable, dataset: str) -> Grid:
     rows = table.of(dataset)
-    shown = [c for c in table.columns if c.lead or any(row.sample(c.name) for row in rows)]
-    costs = [name for name in COST if any(row.sample(name) for row in rows)]
+    shown = [c for c in table.columns if c.lead or _has_numbers(rows, c.name)]
+    costs = [name for name in COST if _has_numbers(rows, name)]
     lead = ["variant", *(["sampler"] if table.has_samplers else []), "n"]
     headings = [_heading(column, table.about.says) for column in shown]
 
     notes = _Notes()
     body = [_cells(table, row, shown, costs, notes) for row in rows]
+    blank = [""] * (len(lead) - 1)
     for name, values in table.controls_of(dataset).items():
-        cells = [_plain(values.get(column.name), column.digits) for column in shown]
-        body.append([f"({name})", *("" for _ in lead[1:]), *cells, *("" for _ in costs)])
+        body.append([f"({name})", *blank, *_known(values, shown, costs)])
 
     return Grid(
         title=f"{table.about.heading}: {dataset}",
@@ -67,6 +67,18 @@ def _grid(table: ResultTable, dataset: str) -> Grid:
         caption=_caption(table, dataset, shown),
         notes=tuple(notes.lines),
     )
+
+
+def _known(
+    values: Mapping[str, float], columns: Sequence[Column], costs: Sequence[str]
+) -> list[str]:
+    """The numbers of a control row, which costs no training."""
+    numbers = [_plain(values.get(column.name), column.digits) for column in columns]
+    return numbers + [""] * len(costs)
+
+
+def _has_numbers(rows: Sequence[Row], column: str) -> bool:
+    return any(row.sample(column) for row in rows)
 
 
 def _bold(

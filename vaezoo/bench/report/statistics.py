@@ -93,15 +93,15 @@ def moderated_t(differences: Sequence[Sequence[float]]) -> list[float]:
     df = np.array([len(d) - 1.0 for d in rows])
 
     # d₀ and s₀²: what the log variances of all rows have in common
-    e = np.log(s2) - special.digamma(df / 2) + np.log(df / 2)
-    excess = e.var(ddof=1) - special.polygamma(1, df / 2).mean()
+    half = df / 2
+    e = np.log(s2) - special.digamma(half) + np.log(half)
+    excess = e.var(ddof=1) - special.polygamma(1, half).mean()
     prior_df = 2 * _inverse_trigamma(excess) if excess > 1e-6 else 1e6
     prior_s2 = math.exp(e.mean() + special.digamma(prior_df / 2) - math.log(prior_df / 2))
 
     shrunk = (prior_df * prior_s2 + df * s2) / (prior_df + df)
     t = mean / np.sqrt(shrunk / (df + 1))
-    p = np.asarray(2 * stats.t.sf(np.abs(t), prior_df + df))
-    return [float(one) for one in p]
+    return np.asarray(2 * stats.t.sf(np.abs(t), prior_df + df)).tolist()
 
 
 def _inverse_trigamma(value: float) -> float:
@@ -253,5 +253,10 @@ def critical_difference(variants: int, datasets: int) -> float:
 
 def _common(scores: Mapping[str, Mapping[str, float]]) -> np.ndarray:
     """(variants, data sets), the data sets that all have."""
-    shared = sorted(set.intersection(*(set(row) for row in scores.values()))) if scores else []
-    return np.array([[row[name] for name in shared] for row in scores.values()], float)
+    if not scores:
+        return np.array([])
+    shared = sorted(set.intersection(*map(set, scores.values())))
+    table = np.empty((len(scores), len(shared)))
+    for i, row in enumerate(scores.values()):
+        table[i] = [row[name] for name in shared]
+    return table

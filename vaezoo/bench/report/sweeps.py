@@ -35,7 +35,8 @@ class Sweep:
 def sweeps(rows: Sequence[Row]) -> list[Sweep]:
     """The sweeps that stand in these rows."""
     facts = [(row, _numbers(row)) for row in rows if row.done]
-    quantities = sorted({name for _, numbers in facts for name in numbers})
+    quantities = sorted(set().union(*(numbers for _, numbers in facts)))
+
     found: dict[tuple[str, str], dict[str, list[tuple[float, Row]]]] = {}
     for name in quantities:
         for line in _lines(name, facts):
@@ -54,7 +55,12 @@ def _lines(name: str, facts: Sequence[tuple[Row, Json]]) -> list[list[tuple[floa
             rest = {key: value for key, value in numbers.items() if key != name}
             identity = [_variant(row), _without(row.variant, name), _family(row, name), rest]
             lines.setdefault(canonical(identity), []).append((numbers[name], row))
-    return [line for line in lines.values() if len({value for value, _ in line}) >= FEWEST]
+    return [line for line in lines.values() if _values(line) >= FEWEST]
+
+
+def _values(line: Sequence[tuple[float, Row]]) -> int:
+    """How many values of the quantity there are."""
+    return len({value for value, _ in line})
 
 
 def _numbers(row: Row) -> Json:

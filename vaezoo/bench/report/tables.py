@@ -78,6 +78,7 @@ def tables_of(rows: Sequence[Row], controls: Mapping[str, Any] | None = None) ->
     catalogue = catalogue_of(rows)
     apart = {table.apart for table in catalogue.tables.values()}
     settings = _settings(rows, apart)  # what sets a row apart is a footnote of the row
+
     made = []
     for about in catalogue.in_order():
         columns = tuple(catalogue.of(about))
@@ -130,6 +131,7 @@ def _csv_row(table: ResultTable, row: Row) -> list[Any]:
     head = [row.variant, row.dataset, len(row.done), row.status, likelihood, row.settings]
     if table.has_samplers:
         head.append(row.sampler_in_words)
+
     intervals = [row.interval(column.name) for column in table.columns]
     numbers = [text for interval in intervals for text in _csv_cells(interval)]
     costs = [_number(row.interval(name).mean) for name in COST]

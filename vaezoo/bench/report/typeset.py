@@ -33,7 +33,7 @@ def escaped(grid: Grid) -> Grid:
         grid,
         title=to_tex(grid.title),
         head=[to_tex(cell) for cell in grid.head],
-        body=[[to_tex(cell) for cell in row] for row in grid.body],
+        body=[list(map(to_tex, row)) for row in grid.body],
         caption=to_tex(grid.caption),
         notes=tuple(to_tex(note) for note in grid.notes),
     )
@@ -88,10 +88,12 @@ def grid_text(grid: Grid, width: int = 120, wide: bool = False) -> str:
     """
     body = _marked(grid, "{}*")
     table = [_wrapped(row, width) for row in [list(grid.head), *body]]
-    widths = [max(len(row[j]) for row in table) for j in range(len(grid.head))]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     fit = _fitting(widths, width) if wide else len(widths)
     lines = [_aligned(row[:fit], widths).rstrip()[:width] for row in table]
     rule = "-" * min(width, max(map(len, lines)))
+
+    # what a reader must know stands below the table
     notes = []
     if fit < len(widths):
         notes.append(f"not shown for want of room: {', '.join(grid.head[fit:])}")

@@ -40,8 +40,11 @@ def information(codes: Floats, factors: Ints) -> tuple[Floats, Floats]:
     from sklearn.metrics import mutual_info_score
 
     bins = binned(codes)
-    table = [[mutual_info_score(unit, factor) for factor in factors.T] for unit in bins.T]
-    return np.array(table), np.array([mutual_info_score(factor, factor) for factor in factors.T])
+    shared = np.empty((bins.shape[1], factors.shape[1]))
+    for d, unit in enumerate(bins.T):
+        shared[d] = [mutual_info_score(unit, factor) for factor in factors.T]
+    entropy = np.array([mutual_info_score(factor, factor) for factor in factors.T])
+    return shared, entropy
 
 
 def mig(shared: Floats, entropy: Floats) -> float:

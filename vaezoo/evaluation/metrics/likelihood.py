@@ -44,6 +44,8 @@ def estimate(model: Model, x: Tensor, c: Tensor | None, k: int, chunk: int) -> E
     log_px = x.new_zeros(len(x))
     kl = x.new_zeros(len(x))
     log_sum = x.new_full((len(x),), -math.inf)
+
+    # a closed KL is (B,), a sampled one (K, B)
     for start in range(0, k, chunk):
         draws = min(chunk, k - start)
         trace = model.infer(x, c, draws)
@@ -58,18 +60,18 @@ def estimate_all(model: Model, x: Tensor, c: Tensor | None, k: int, entries: int
     """The estimate of every row; at no time are more than about `entries` numbers of x, times
     draws, in memory.
     """
-    plan = list(balanced(x, k, entries))
-    parts = [
-        estimate(model, cut(x[rows]), None if c is None else c[rows], k, draws)
-        for rows, draws in plan
-    ]
-    back = torch.cat([rows for rows, _ in plan]).argsort()
-    return Estimate(
-        *(
-            torch.cat([getattr(p, name) for p in parts])[back]
-            for name in ("log_px", "kl", "log_likelihood")
-        )
-    )
+    order = []
+    parts = []
+    for rows, draws in balanced(x, k, entries):
+        given = None if c is None else c[rows]
+        parts.append(estimate(model, cut(x[rows]), given, k, draws))
+        order.append(rows)
+
+    back = torch.cat(order).argsort()  # to the order of x
+    log_px = torch.cat([part.log_px for part in parts])
+    kl = torch.cat([part.kl for part in parts])
+    log_likelihood = torch.cat([part.log_likelihood for part in parts])
+    return Estimate(log_px[back], kl[back], log_likelihood[back])
 
 
 def importance_log_likelihood(
@@ -101,6 +103,7 @@ def likelihood(evaluation: Evaluation) -> Mapping[str, float]:
         for column in ("elbo", "nll", "kl"):
             evaluation.say(column, evaluation.no_density)
         return _reconstruction_only(evaluation)
+
     k = draws_for(evaluation)
     evaluation.settings["importance_samples"] = k
     if evaluation.is_conditional:
@@ -222,6 +225,7 @@ def vaezoo_metrics() -> list[Metric]:
         nats_per_step("nll_mean_per_step", better="lower"),
         Column("bits_per_dim", "bits/dim", "lower", digits=3),
     )
+
     table = Table("elbo", "Likelihood", order=1, always=True, apart="likelihood_is")
     units = (Column("active_units", "", "", "elbo", digits=1, lead=5, panel=True),)
     return [

@@ -151,6 +151,8 @@ def _all(evaluation: Evaluation, every: Mapping[str, Tensor]) -> dict[str, dict[
         name: scores(evaluation.model, x, evaluation.c, DRAWS, evaluation.entries)
         for name, x in every.items()
     }
+
+    # what log p(x) usually is: its mean over the validation split
     validation = evaluation.data.validation[:ROWS].to(evaluation.device)
     c = evaluation.data.condition("validation")
     c = None if c is None else c.to(evaluation.device)

@@ -68,6 +68,7 @@ def reconstruction(evaluation: Evaluation) -> Mapping[str, float]:
         errors += float((x - mean).square().sum())
         count += int(seen.sum())
         similarity += float(ssim(x, mean.double(), size).sum()) if image else 0.0
+
     answer = {"mse": errors / count}
     if not image:
         evaluation.say("psnr", "not an image")

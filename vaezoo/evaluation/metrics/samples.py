@@ -6,6 +6,7 @@ samples.
 """
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -79,12 +80,17 @@ def controls(
     draws = range(seed, seed + (5 if n <= 1000 else 1))
     rows = {}
     for name, make in CONTROLS.items():
-        scores = [
-            _scores(extractor, random, split, _as_long(make(data, n, draw), data, split))
-            for draw in draws
-        ]
-        rows[name] = {column: sum(s[column] for s in scores) / len(scores) for column in scores[0]}
+        fakes = [_as_long(make(data, n, draw), data, split) for draw in draws]
+        rows[name] = _mean([_scores(extractor, random, split, fake) for fake in fakes])
     return rows
+
+
+def _mean(scores: list[dict[str, float]]) -> dict[str, float]:
+    """Column -> mean over the draws."""
+    found = {}
+    for column in scores[0]:
+        found[column] = sum(one[column] for one in scores) / len(scores)
+    return found
 
 
 def _as_long(x: Tensor, data: Data, split: str) -> Tensor:
@@ -96,15 +102,17 @@ def _as_long(x: Tensor, data: Data, split: str) -> Tensor:
 
 @hookimpl
 def vaezoo_metrics() -> list[Metric]:
+
+    score = partial(Column, unit="", one_extractor=True)
     columns = (
-        Column("fid", "", "lower", digits=3, lead=1, panel=True, one_extractor=True),
-        Column("fid_random", "", "lower", digits=3, one_extractor=True),
-        Column("kid", "", "lower", digits=4, lead=2, one_extractor=True),
-        Column("kid_se", "", "", digits=4, one_extractor=True),
-        Column("precision", "", "higher", digits=3, lead=3, one_extractor=True),
-        Column("recall", "", "higher", digits=3, lead=4, one_extractor=True),
-        Column("density", "", "higher", digits=3, lead=5, one_extractor=True),
-        Column("coverage", "", "higher", digits=3, lead=6, one_extractor=True),
+        score("fid", better="lower", digits=3, lead=1, panel=True),
+        score("fid_random", better="lower", digits=3),
+        score("kid", better="lower", digits=4, lead=2),
+        score("kid_se", better="", digits=4),
+        score("precision", better="higher", digits=3, lead=3),
+        score("recall", better="higher", digits=3, lead=4),
+        score("density", better="higher", digits=3, lead=5),
+        score("coverage", better="higher", digits=3, lead=6),
     )
     table = Table("fid", "Samples (Fréchet distance and kin)", order=3, always=True)
     return [Metric("samples", columns, samples, table, of="samples", controls=controls)]

@@ -137,6 +137,7 @@ def vaezoo_metrics() -> list[Metric]:
         Column("discriminative_score", "", "lower", "sequence", digits=3, panel=True),
         Column("predictive_score", "", "lower", "sequence", digits=4),
     )
+
     table = Table("sequence")
     return [
         Metric("prediction", of_steps, prediction, table),

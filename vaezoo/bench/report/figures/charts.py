@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
 
 
+NEAREST = 4  # places around a point that are near enough to need no line
+
+
 def curves(material: Material) -> list["Canvas"]:
     """Validation loss by epoch, a panel a variant, because losses of two variants are not on one
     scale.
@@ -124,20 +127,29 @@ def _labels(
         boxes = [_beside(centre, offset, width, height, scale) for offset in places]
         free = _freest(boxes, taken)
         taken.append(boxes[free])
+        _write(ax, name, (x, y), places[free], size, is_far=free >= NEAREST)
 
-        # a name that is not among the nearest places has a line to its point
-        line: dict[str, Any] = {"arrowstyle": "-", "color": "0.6", "lw": 0.4}
-        side = "left" if places[free][0] > 0 else "right"
-        ax.annotate(
-            name,
-            (x, y),
-            places[free],
-            textcoords="offset points",
-            fontsize=size,
-            va="center",
-            ha=side,
-            arrowprops=line if free > 3 else None,
-        )
+
+def _write(
+    ax: "Axes",
+    name: str,
+    point: tuple[float, float],
+    offset: tuple[float, float],
+    size: float,
+    is_far: bool,
+) -> None:
+    """The name at an offset in points from its point, with a line to it where that is far."""
+    line: dict[str, Any] = {"arrowstyle": "-", "color": "0.6", "lw": 0.4}
+    ax.annotate(
+        name,
+        point,
+        offset,
+        textcoords="offset points",
+        fontsize=size,
+        va="center",
+        ha="left" if offset[0] > 0 else "right",
+        arrowprops=line if is_far else None,
+    )
 
 
 def _beside(
@@ -155,8 +167,13 @@ def _beside(
 
 def _freest(boxes: Sequence["Box"], taken: Sequence["Box"]) -> int:
     """The first of the boxes that cover least of what is taken."""
-    covered = [sum(_overlap(box, other) for other in taken) for box in boxes]
+    covered = [_covered(box, taken) for box in boxes]
     return covered.index(min(covered))
+
+
+def _covered(box: "Box", taken: Sequence["Box"]) -> float:
+    """The area of the box that others cover, once for each of them."""
+    return sum(_overlap(box, other) for other in taken)
 
 
 def _places() -> list[tuple[float, float]]:

@@ -47,9 +47,8 @@ def _blocks(blocks: Sequence[tuple[str, np.ndarray]]) -> "Canvas":
     is_sequence = blocks[0][1].ndim == 4
     blocks = _trimmed(blocks) if is_sequence else blocks
     lines, classes = blocks[0][1].shape[:2]
-    figure, panels = grid(
-        len(blocks) * lines, classes, SEQUENCE if is_sequence else PICTURE, GAP, lines, APART
-    )
+    size = SEQUENCE if is_sequence else PICTURE
+    figure, panels = grid(len(blocks) * lines, classes, size, GAP, lines, APART)
     for line, axes in enumerate(panels):
         name, x = blocks[line // lines]
         for ax, one in zip(axes, x[line % lines], strict=True):
@@ -57,14 +56,12 @@ def _blocks(blocks: Sequence[tuple[str, np.ndarray]]) -> "Canvas":
         finish(axes, name if line % lines == lines // 2 else "")
     for k, ax in enumerate(panels[-1]):
         ax.set_xlabel(str(k), fontsize=7, labelpad=2)
+
+    below = "class"
     if is_sequence:
         share_axes(panels)
-    caption(
-        figure,
-        TITLE,
-        "class" + (f"; {steps_shown(0, blocks[0][1].shape[2])}" if is_sequence else ""),
-        room=0.15,
-    )
+        below += f"; {steps_shown(0, blocks[0][1].shape[2])}"
+    caption(figure, TITLE, below, room=0.15)
     return figure
 
 
@@ -92,9 +89,9 @@ def _scatters(blocks: Sequence[tuple[str, np.ndarray]]) -> "Canvas":
         ax.set(xticks=[], yticks=[], xlim=_wide(data[..., 0]), ylim=_wide(data[..., 1]))
     for ax in panels.ravel()[len(blocks) :]:
         ax.set_axis_off()
-    figure.supxlabel(
-        f"{TITLE}, a colour a class", fontsize=8, y=-0.05 / figure.get_figheight(), va="top"
-    )
+
+    below = -0.05 / figure.get_figheight()
+    figure.supxlabel(f"{TITLE}, a colour a class", fontsize=8, y=below, va="top")
     return figure
 
 

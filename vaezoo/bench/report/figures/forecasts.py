@@ -56,8 +56,10 @@ def _forecast(arrays: Arrays) -> Forecast:
 
 def _rolls(found: Sequence[tuple[str, Forecast]]) -> "Canvas":
     one = found[0][1]
-    futures = [(name, np.concatenate([f.truth[:, : f.start], f.mean], 1)) for name, f in found]
-    shown = [(name, x[:, one.first :]) for name, x in (("data", one.truth), *futures)]
+    shown = [("data", one.truth[:, one.first :])]
+    for name, forecast in found:
+        whole = np.concatenate([forecast.truth[:, : forecast.start], forecast.mean], 1)
+        shown.append((name, whole[:, one.first :]))  # (N, T - first, C)
     figure = strips(
         shown,
         "forecasts: data, and right of the line the mean of paths that the model draws",
@@ -70,28 +72,29 @@ def _rolls(found: Sequence[tuple[str, Forecast]]) -> "Canvas":
 
 def _lines(found: Sequence[tuple[str, Forecast]]) -> "Canvas":
     one = found[0][1]
-    channels = min(CHANNELS, one.truth.shape[-1])
+    length, width = one.truth.shape[1:]
+    channels = min(CHANNELS, width)
+    every = [forecast for _, forecast in found]
+    ranges = [_range(every, channel) for channel in range(channels)]
     figure, panels = grid(len(found), len(one.truth), (LANE[0], LANE[1] * channels), GAP)
-    ranges = [_range([forecast for _, forecast in found], channel) for channel in range(channels)]
     for axes, (name, forecast) in zip(panels, found, strict=True):
         for row, ax in enumerate(axes):
             for channel, (low, high) in enumerate(ranges):
                 _lane(ax, forecast, row, channel, low, high)
             ax.axvline(one.start - 0.5, color=ACCENT, linewidth=0.8)
-            ax.set(xlim=(one.first, one.truth.shape[1] - 1), ylim=(0.95 - channels, 1.05))
+            ax.set(xlim=(one.first, length - 1), ylim=(0.95 - channels, 1.05))
         finish(axes, name)
-    told = "mean (dashed)" if one.band is None else "median (dashed) and 5 % to 95 % (band)"
-    some = (
-        f"; the first {channels} of {one.truth.shape[-1]} channels"
-        if channels < one.truth.shape[-1]
-        else ""
-    )
-    caption(
-        figure,
-        f"forecasts: data (solid), right of the line {told} of paths that the model draws{some}",
-        steps_shown(one.first, one.truth.shape[1]),
-    )
+    caption(figure, _title(one, channels), steps_shown(one.first, length))
     return figure
+
+
+def _title(one: Forecast, channels: int) -> str:
+    told = "mean (dashed)" if one.band is None else "median (dashed) and 5 % to 95 % (band)"
+    title = f"forecasts: data (solid), right of the line {told} of paths that the model draws"
+    width = one.truth.shape[-1]
+    if channels < width:
+        title += f"; the first {channels} of {width} channels"
+    return title
 
 
 def _lane(ax: "Axes", forecast: Forecast, row: int, channel: int, low: float, high: float) -> None:

@@ -18,6 +18,7 @@ SEQUENCES = 4  # the same for sequences, which are wider
 PICTURE = (0.5, 0.5)
 SEQUENCE = (1.8, 0.8)  # inches
 GAP = (0.04, 0.04)
+QUIET = 0.1  # a channel of a roll whose values stay below this is not shown
 
 
 def reconstructions(material: Material) -> list["Canvas"]:
@@ -42,10 +43,8 @@ def where_seen(mean: np.ndarray, x: np.ndarray) -> np.ndarray:
 def samples(material: Material) -> list["Canvas"]:
     """Draws of each variant's prior."""
     found = material.arrays("samples")
-    return [
-        strips([(n, a["samples"]) for n, a in part], "samples (means of p(x|z))", 16)
-        for part in pages(found, PER_PAGE)
-    ]
+    shown = [(name, arrays["samples"]) for name, arrays in found]
+    return [strips(page, "samples (means of p(x|z))", 16) for page in pages(shown, PER_PAGE)]
 
 
 def strips(
@@ -58,16 +57,20 @@ def strips(
     """
     is_plane = shown[0][1].ndim == 2
     is_sequence = shown[0][1].ndim == 3
-    n = 1 if is_plane else min(SEQUENCES if is_sequence else columns, max(len(x) for _, x in shown))
+    most = SEQUENCES if is_sequence else columns
+    n = 1 if is_plane else min(most, max(len(x) for _, x in shown))
     figure, panels = grid(len(shown), n, SEQUENCE if is_sequence else PICTURE, GAP)
     shown = trimmed(shown, n) if is_sequence else shown
     for axes, (name, x) in zip(panels, shown, strict=True):
         for ax, one in zip(axes, [x] if is_plane else x[:n], strict=False):
             picture(ax, one, is_plane)
         finish(axes, name)
+
+    below = ""
     if is_sequence:
         share_axes(panels)
-    caption(figure, title, steps_shown(first, first + shown[0][1].shape[1]) if is_sequence else "")
+        below = steps_shown(first, first + shown[0][1].shape[1])
+    caption(figure, title, below)
     return figure
 
 
@@ -87,13 +90,26 @@ def trimmed(named: Sequence[tuple[str, np.ndarray]], n: int) -> list[tuple[str, 
     """Sequences without the steps that none of them has, and rolls without the channels in which
     hardly anything happens.
     """
-    shown = [(name, x[:n]) for name, x in named]
-    steps = max(int(np.isfinite(x).any((0, 2)).nonzero()[0].max(initial=0)) + 1 for _, x in shown)
+    shown = [(name, x[:n]) for name, x in named]  # (n, T, C) each
+    steps = max(_last_step(x) for _, x in shown)
     if not is_roll(shown[0][1][0]):
         return [(name, x[:, :steps]) for name, x in shown]
-    used = np.flatnonzero(np.any([np.nan_to_num(x).max((0, 1)) > 0.1 for _, x in shown], 0))
-    low, high = (used.min(), used.max() + 1) if len(used) else (0, shown[0][1].shape[-1])
+
+    loud = np.any([_loudest(x) > QUIET for _, x in shown], 0)  # (C,)
+    used = np.flatnonzero(loud)
+    low, high = (used[0], used[-1] + 1) if len(used) else (0, len(loud))
     return [(name, x[:, :steps, low:high]) for name, x in shown]
+
+
+def _last_step(x: np.ndarray) -> int:
+    """The number of steps up to the last one that some sequence (N, T, C) has, 1 at least."""
+    seen = np.isfinite(x).any((0, 2))  # (T,)
+    return int(np.flatnonzero(seen).max(initial=0)) + 1
+
+
+def _loudest(x: np.ndarray) -> np.ndarray:
+    """(N, T, C) -> (C,): the largest value of each channel."""
+    return np.nan_to_num(x).max((0, 1))
 
 
 def share_axes(panels: np.ndarray) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ....hooks import EXTRACTOR, Column, Figure, hookimpl
+from ..rows import Row
 from ..sweeps import Sweep, sweeps
 from .material import Material
 
@@ -71,11 +72,7 @@ def _figure(sweep: Sweep, shown: Sequence[Column]) -> "Canvas":
 def _panel(ax: "Axes", sweep: Sweep, column: Column) -> None:
     style: dict[str, Any] = {"fmt": "o-", "markersize": 3, "linewidth": 1, "capsize": 2}
     for i, (label, line) in enumerate(sweep.lines.items()):
-        intervals = [(value, row.interval(column.name)) for value, row in line]
-        points = [(value, one) for value, one in intervals if math.isfinite(one.mean)]
-        x = [value for value, _ in points]
-        mean = [one.mean for _, one in points]
-        half = [one.ci95 if math.isfinite(one.ci95) else 0.0 for _, one in points]
+        x, mean, half = _points(line, column)
         ax.errorbar(x, mean, half, color=f"C{i % 10}", label=label, **style)
 
     for i, (name, known) in enumerate(_controls(sweep, column).items()):
@@ -87,6 +84,18 @@ def _panel(ax: "Axes", sweep: Sweep, column: Column) -> None:
     unit = f" ({column.unit})" if column.unit else ""
     ax.set_title(column.name.replace("_", " ") + unit, fontsize=9)
     ax.tick_params(labelsize=7)
+
+
+def _points(
+    line: Sequence[tuple[float, Row]], column: Column
+) -> tuple[list[float], list[float], list[float]]:
+    """Values of the quantity, means, and half widths of the intervals, where there is a number."""
+    intervals = [(value, row.interval(column.name)) for value, row in line]
+    known = [(value, found) for value, found in intervals if math.isfinite(found.mean)]
+    x = [value for value, _ in known]
+    mean = [found.mean for _, found in known]
+    half = [found.ci95 if found.n > 1 else 0.0 for _, found in known]  # no interval of one seed
+    return x, mean, half
 
 
 def _scale(ax: "Axes", values: Sequence[float]) -> None:
