@@ -6,6 +6,8 @@ import pkgutil
 import pytest
 
 from vaezoo.evaluation import metrics
+from vaezoo.evaluation.measurement import known_metrics, measured_by_sampler
+from vaezoo.hooks import Column, Metric, Table
 from vaezoo.registry import registry
 
 
@@ -14,3 +16,26 @@ def test_every_file_of_metrics_brings_metrics_and_they_are_found(name):
     brought = importlib.import_module(f"{metrics.__name__}.{name}").vaezoo_metrics()
     assert brought
     assert {metric.name for metric in brought} <= registry.load().metrics.keys()
+
+
+def strange(table: Table | None = None, of: str = "", column: str = "") -> Metric:
+    return Metric("strange", (Column("odd", "", "", column),), lambda evaluation: {}, table, of)
+
+
+@pytest.mark.parametrize(
+    ("metric", "expected"),
+    [
+        (strange(Table("oddities"), of="samples"), True),
+        (strange(column="fid"), True),  # as pages of the first version had it
+        (strange(column="sequence"), False),  # where only some of ours are of samples
+        (strange(Table("oddities")), False),
+        (strange(), False),
+    ],
+)
+def test_what_judges_samples_is_measured_for_every_sampler(metric, expected):
+    assert measured_by_sampler([metric], known_metrics()) == ([metric] if expected else [])
+
+
+def test_of_ours_those_that_draw_are_measured_for_every_sampler():
+    found = measured_by_sampler(known_metrics(), known_metrics())
+    assert [metric.name for metric in found] == ["judges", "modes", "samples"]
