@@ -7,6 +7,7 @@ row; it returns the new z and log |det| (K, B). No step needs an inverse, so log
 own draws only.
 """
 
+import math
 from abc import abstractmethod
 from typing import Any
 
@@ -58,7 +59,12 @@ class Bent(Encoder):
 
 
 class Planar(Bent):
-    """z + û tanh(wᵀz + b), û made such that wᵀû ≥ -1 (Rezende & Mohamed 2015, arXiv:1505.05770)."""
+    """z + û tanh(wᵀz + b), û made such that wᵀû ≥ -1 (Rezende & Mohamed 2015, arXiv:1505.05770).
+
+    û = u + (m(wᵀu) - wᵀu) w/‖w‖² with m(s) = softplus(s) - 1 (app. A.1), so that wᵀû = m(wᵀu) and
+    1 + wᵀû tanh' = tanh² + softplus(wᵀu) tanh', a sum of two positive terms: no rounding makes it
+    negative.
+    """
 
     def __init__(self, spec: Spec, depth: Count = 4) -> None:
         super().__init__(spec, depth, 2 * spec.latent + 1)
@@ -66,10 +72,11 @@ class Planar(Bent):
     def step(self, z: Tensor, raw: Tensor) -> tuple[Tensor, Tensor]:
         u, w, b = raw.split([self.latent, self.latent, 1], -1)
         wu = (w * u).sum(-1, keepdim=True)
-        u = u + (F.softplus(wu) - 1 - wu) * w / (w.square().sum(-1, keepdim=True) + 1e-6)  # û
+        positive = F.softplus(wu).clamp_min(1e-30)
+        u = u + (positive - 1 - wu) * w / w.square().sum(-1, keepdim=True).clamp_min(1e-12)
         a = torch.tanh((w * z).sum(-1, keepdim=True) + b)
-        slope = (1 - a.square()) * (w * u).sum(-1, keepdim=True)
-        return z + u * a, slope.log1p().squeeze(-1)
+        slope = a.square() + positive * (1 - a.square())
+        return z + u * a, slope.log().squeeze(-1)
 
 
 class Sylvester(Bent):
@@ -87,21 +94,29 @@ class Sylvester(Bent):
         super().__init__(spec, depth, sum(self.sizes))
 
     def step(self, z: Tensor, raw: Tensor) -> tuple[Tensor, Tensor]:
-        v, square, r_diagonal, s_diagonal, b = raw.split(self.sizes, -1)
-        square = square.unflatten(-1, (self.latent, self.latent))  # (B, D, D)
-        r_diagonal = torch.tanh(r_diagonal)
-        s_diagonal = torch.tanh(s_diagonal)
-
-        # R and R̃ without their diagonals: the two halves of one square of numbers
+        v, square, raw_r, raw_s, b = raw.split(self.sizes, -1)
+        square = square.unflatten(-1, (self.latent, self.latent))
+        r_diagonal = torch.tanh(raw_r)
+        s_diagonal = torch.tanh(raw_s)
         r = square.triu(1)
         s = square.tril(-1).mT
         mirrors = v.unflatten(-1, (-1, self.latent)).unbind(-2)  # H of (B, D)
 
         y = reflect(z, mirrors)  # Qᵀz
-        a = torch.tanh(_times(s, y) + s_diagonal * y + b)
-        step = reflect(_times(r, a) + r_diagonal * a, mirrors[::-1])
-        slope = (1 - a.square()) * r_diagonal * s_diagonal
-        return z + step, slope.log1p().sum(-1)
+        a = torch.tanh((s @ y[..., None]).squeeze(-1) + s_diagonal * y + b)
+        step = reflect((r @ a[..., None]).squeeze(-1) + r_diagonal * a, mirrors[::-1])
+        # 1 + r r̃ tanh' = tanh² + (1 + r r̃) tanh', a sum of positive terms; see `Planar`.
+        slope = a.square() + one_plus_product(raw_r, raw_s) * (1 - a.square())
+        return z + step, slope.log().sum(-1)
+
+
+def one_plus_product(a: Tensor, b: Tensor) -> Tensor:
+    """1 + tanh a tanh b = cosh(a + b)/(cosh a cosh b), positive also where both are ±1 to rounding."""
+    return (log_cosh(a + b) - log_cosh(a) - log_cosh(b)).exp().clamp_min(1e-30)
+
+
+def log_cosh(x: Tensor) -> Tensor:
+    return x.abs() + (-2 * x.abs()).exp().log1p() - math.log(2)
 
 
 class Householder(Bent):
