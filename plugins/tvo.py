@@ -34,8 +34,22 @@ def left_sum(log_w: Tensor, log_pi: Tensor, betas: Tensor) -> Tensor:
     each expectation E ∇log w + Cov(∇log π_β, log w), since ∇log π_β = ∇log q + β ∇log w.
     """
     tempered = betas[:-1, None, None] * log_w + log_pi  # (points, K, B)
-    expectations = (tempered.softmax(1) * log_w).sum(1)
-    return (betas.diff()[:, None] * expectations).sum(0)  # (points, B) -> (B,)
+    expectations = (tempered.softmax(1) * log_w).sum(1)  # (points, B)
+    return (betas.diff()[:, None] * expectations).sum(0)
+
+
+def left_sum_by_covariance(log_w: Tensor, log_pi: Tensor, betas: Tensor) -> Tensor:
+    """`left_sum`, with the covariance in its gradient taken as that of K draws about their own mean.
+
+    Such a covariance is too small by (K - 1)/K: by a half at K = 2. The value is the same.
+    """
+    k = len(log_w)
+    weights = (betas[:-1, None, None] * log_w + log_pi).softmax(1)  # (points, K, B)
+    held = weights.detach()
+    mean = (held * log_w).sum(1)  # (points, B)
+    covariance = ((weights - held) * log_w.detach()).sum(1)  # 0, with the gradient of interest
+    expectations = mean + k / (k - 1) * covariance
+    return (betas.diff()[:, None] * expectations).sum(0)
 
 
 class Thermodynamic(Loss):
@@ -58,17 +72,17 @@ class Thermodynamic(Loss):
         require_density(self, model)
         if self.gradient == "covariance":
             require_parts(model, "the covariance gradient")
+            if self.k < 2:
+                raise Unsupported("the covariance gradient needs two draws at least, and k is 1")
 
     def forward(self, model: Model, x: Tensor, c: Tensor | None, progress: float) -> Terms:
         if self.gradient == "pathwise":
             trace = model.infer(x, c, self.k)
+            bound = left_sum(trace.log_w, torch.zeros_like(trace.log_w), self.betas)
         else:
             trace = self.held(require_parts(model, "TVO"), x, c)
-        scores = (latent.log_q - latent.log_q.detach() for latent in trace.latents)
-        log_pi = sum(scores, x.new_zeros(()))  # 0, with the gradient of log q
-        if self.gradient == "pathwise":
-            log_pi = 0 * log_pi
-        bound = left_sum(trace.log_w, log_pi, self.betas)
+            log_q = trace.latents[0].log_q
+            bound = left_sum_by_covariance(trace.log_w, log_q - log_q.detach(), self.betas)
         return {"loss": -bound.mean(), "distortion": -trace.log_px.mean(), "rate": trace.kl.mean()}
 
     def held(self, vae: VAE, x: Tensor, c: Tensor | None) -> Trace:

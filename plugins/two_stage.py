@@ -80,7 +80,7 @@ class TwoStage(Model):
         q = self.first.encoder(x, c)
         z, log_q = draw(q, (k,))
         upper = self.second.latent(z)
-        lower = Latent(z, log_q, q, self.second.p(upper.z))
+        lower = Latent(z, log_q, q, self.second.p(upper.z), p_follows_z=True)
         return Trace(x, self.first.decoder(z, c), (lower, upper))
 
     def draw_px(self, n: int, c: Tensor | None = None) -> Distribution:

@@ -2,6 +2,7 @@
 
 import math
 
+import mpmath
 import pytest
 import scipy.stats
 import torch
@@ -91,6 +92,55 @@ def test_continuous_bernoulli_integrates_to_one(logit):
     x = torch.linspace(0, 1, 200_001, dtype=torch.float64)
     density = ContinuousBernoulli(torch.tensor(logit, dtype=torch.float64)).log_prob(x).exp()
     assert torch.trapezoid(density, x).item() == pytest.approx(1, abs=1e-4)
+
+
+EXTREME = [
+    -1e4,
+    -50.0,
+    -15.0,
+    -1.0,
+    -0.1001,
+    -0.0999,
+    -1e-3,
+    0.0,
+    1e-5,
+    0.0999,
+    0.1001,
+    3.0,
+    50.0,
+    1e4,
+]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("logit", EXTREME)
+def test_continuous_bernoulli_agrees_with_forty_digits_and_learns_at_every_logit(logit, dtype):
+    """log p, its gradient x - E x, and the mean, at x = 0, 0.3 and 1."""
+    given = torch.tensor(logit, dtype=dtype, requires_grad=True)
+    q = ContinuousBernoulli(given)
+    with mpmath.workdps(40):
+        l = mpmath.mpf(given.item())
+        log_norm = mpmath.log(mpmath.expm1(l) / l) if l else mpmath.mpf(0)
+        mean = 1 / (1 - mpmath.exp(-l)) - 1 / l if l else mpmath.mpf(1) / 2
+    tolerance = 2e-6 if dtype == torch.float32 else 1e-12
+    assert q.mean.item() == pytest.approx(float(mean), rel=tolerance, abs=tolerance)
+    for x in (0.0, 0.3, 1.0):
+        log_p = q.log_prob(torch.tensor(x, dtype=dtype))
+        assert log_p.item() == pytest.approx(
+            float(l * mpmath.mpf(x) - log_norm), rel=tolerance, abs=tolerance * 10
+        )
+        (gradient,) = torch.autograd.grad(log_p, given)
+        assert gradient.item() == pytest.approx(float(x - mean), rel=1e-4, abs=tolerance * 10)
+
+
+@pytest.mark.parametrize("logit", [-60.0, -3.0, 0.0, 1e-4, 3.0, 60.0])
+def test_draws_of_the_continuous_bernoulli_have_its_mean(logit):
+    """n = 40,000, z-score below 4.5."""
+    torch.manual_seed(0)
+    q = ContinuousBernoulli(torch.tensor(logit))
+    x = q.sample((40_000,))
+    assert ((x >= 0) & (x <= 1)).all()
+    assert abs(x.mean() - q.mean) < 4.5 * x.std() / 200
 
 
 def test_levels_are_a_distribution_over_the_values():

@@ -172,6 +172,9 @@ class Latent:
     q: Distribution
     p: Distribution
     stepwise: bool = False  # q and p were read along the drawn path, one step after the other
+    # p was read from a draw that was itself read from z: KL(q ‖ p) then holds one draw fixed that
+    # varies with z, so the closed form is another number than E_q [log q - log p]
+    p_follows_z: bool = False
 
     @cached_property
     def log_p(self) -> Tensor:
@@ -180,7 +183,7 @@ class Latent:
 
     @cached_property
     def _closed_kl(self) -> Tensor | None:
-        return kl(self.q, self.p)
+        return None if self.p_follows_z else kl(self.q, self.p)
 
     @property
     def kl_is_exact(self) -> bool:

@@ -82,13 +82,55 @@ class Bernoulli(D.Bernoulli):
         return torch.where(p.isnan(), torch.nan, torch.bernoulli(p.nan_to_num()))
 
 
-class ContinuousBernoulli(D.ContinuousBernoulli):
-    """torch's continuous Bernoulli, with a mean and a normaliser that stay finite for extreme
-    logits.
+class ContinuousBernoulli(Distribution):
+    """p(x) = exp(l x) l/(e^l - 1) on [0, 1], from logits l (Loaiza-Ganem & Cunningham 2019,
+    arXiv:1907.06845, eq. 7 and 8, in l = log λ/(1-λ)).
+
+    Every part is finite, with its gradient, at every logit; near 0 by a series.
     """
 
+    arg_constraints: dict = {}
+
     def __init__(self, logits: Tensor) -> None:
-        super().__init__(logits=logits.clamp(-15, 15), validate_args=False)
+        super().__init__(logits.shape, validate_args=False)
+        self.logits = logits
+
+    @property
+    def _small(self) -> Tensor:
+        return self.logits.abs() < 0.1
+
+    @property
+    def mean(self) -> Tensor:
+        """1/(1 - e^-l) - 1/l."""
+        logits = self.logits
+        far = torch.where(self._small, torch.ones_like(logits), logits)
+        near = 0.5 + logits / 12 - logits**3 / 720 + logits**5 / 30240
+        return torch.where(self._small, near, -1 / torch.expm1(-far) - 1 / far)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """l x - log((e^l - 1)/l); away from 0 by the distance of x from the end where the mass is."""
+        logits = self.logits
+        square = logits.square()
+        near = (
+            logits * value - logits / 2 - square / 24 + square.square() / 2880 - square**3 / 181440
+        )
+        far = torch.where(self._small, torch.ones_like(logits), logits)
+        size = far.abs()
+        distance = torch.where(far > 0, 1 - value, value)
+        log_far = -size * distance - torch.log(-torch.expm1(-size)) + size.log()
+        return torch.where(self._small, near, log_far)
+
+    def sample(self, sample_shape: Any = ()) -> Tensor:
+        """By the inverse of the distribution function, log(1 + u (e^l - 1))/l."""
+        shape = self._extended_shape(torch.Size(sample_shape))
+        with torch.no_grad():
+            logits = self.logits.expand(shape)
+            u = torch.rand(shape, dtype=logits.dtype, device=logits.device)
+            far = torch.where(logits.abs() < 1e-3, torch.ones_like(logits), logits.abs())
+            # of -|l|, whose mass is at 0; x of l > 0 is 1 - x of -l
+            x = -torch.log1p(u * torch.expm1(-far)) / far
+            x = torch.where(logits > 0, 1 - x, x)
+            return torch.where(logits.abs() < 1e-3, u, x).clamp(0, 1)
 
 
 class Grid(constraints.Constraint):

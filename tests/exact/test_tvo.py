@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 import torch
-from vaezoo_plugins.tvo import left_sum, partition, tvo
+from vaezoo_plugins.tvo import left_sum, left_sum_by_covariance, partition, tvo
 
 from vaezoo.core import VAE, Spec, Unsupported
 
@@ -66,6 +66,9 @@ def test_partition_starts_at_0_ends_at_1_and_is_even_in_log_beta():
     )
 
 
+SUMS = {"covariance": left_sum_by_covariance, "pathwise": left_sum}
+
+
 def monte_carlo(kind, betas, k, seed):
     """The gradient by `left_sum` from k draws."""
     torch.manual_seed(seed)
@@ -75,7 +78,7 @@ def monte_carlo(kind, betas, k, seed):
     z = z.detach() if kind == "covariance" else z
     log_q = q.log_prob(z)
     score = log_q - log_q.detach() if kind == "covariance" else 0 * log_q
-    value = left_sum(log_p(z) - log_q, score, betas)
+    value = SUMS[kind](log_p(z) - log_q, score, betas)
     (gradient,) = torch.autograd.grad(value.sum(), theta)
     return value.detach()[0], gradient
 
@@ -91,6 +94,42 @@ def test_estimate_and_gradient_tend_to_those_of_the_integral(kind):
     values, gradients = (torch.stack(part) for part in zip(*runs, strict=True))
     assert (values.mean() - value).abs() < 4 * values.std() / 20**0.5 + 1e-4
     assert ((gradients.mean(0) - gradient).abs() < 4 * gradients.std(0) / 20**0.5 + 1e-3).all()
+
+
+@pytest.mark.certifies("tvo", claim="the covariance gradient of the ELBO is unbiased at any K")
+@pytest.mark.parametrize("k", [2, 5, 16])
+def test_the_covariance_gradient_is_unbiased_where_the_weights_are_even(k):
+    """At β = 0 the draws are q's own: the mean gradient is the integral's; n = 20,000, z below 4.5."""
+    betas = partition(1, 0.1)
+    theta = THETA.clone().requires_grad_()
+    (exact_gradient,) = torch.autograd.grad(exact(betas, theta), theta)
+    torch.manual_seed(3)
+    n = 20_000
+    each = THETA.expand(n, 2).clone().requires_grad_()
+    q = torch.distributions.Normal(each[:, 0], each[:, 1].exp())
+    z = q.sample((k,))
+    log_q = q.log_prob(z)
+    value = left_sum_by_covariance(log_p(z) - log_q, log_q - log_q.detach(), betas)
+    (gradient,) = torch.autograd.grad(value.sum(), each)
+    error = gradient.std(0) / n**0.5
+    assert ((gradient.mean(0) - exact_gradient).abs() < 4.5 * error).all()
+    assert (4.5 * error < 0.2 * exact_gradient.abs()).all()
+
+
+@pytest.mark.parametrize("k", [2, 7])
+def test_both_sums_have_one_value(k):
+    torch.manual_seed(4)
+    log_w = torch.randn(k, 3).double()
+    none = torch.zeros_like(log_w)
+    betas = partition(4, 0.1)
+    torch.testing.assert_close(
+        left_sum(log_w, none, betas), left_sum_by_covariance(log_w, none, betas)
+    )
+
+
+def test_one_draw_has_no_covariance_and_is_refused():
+    with pytest.raises(Unsupported, match="two draws"):
+        tvo(SPEC, k=1)
 
 
 SPEC = Spec((1, 8, 8), latent=2, hidden=8)
