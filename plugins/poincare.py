@@ -2,10 +2,14 @@
 
 A point z has ‖z‖ < 1/√κ and λ_z = 2/(1 - κ‖z‖²). Densities are with respect to the ball's own
 volume λ_z^D dz.
+
+At the hyperbolic distance r from the centre 1 - √κ‖z‖ is 2e^-r: float32 cannot tell r = 17 from the
+edge, float64 resolves r = 30 to three digits. So codes are float64, and what a network emits is
+held where draws stay within that: means within `FAR` of the centre, scales such that a draw goes
+no further than that again, save with a chance below 1e-6. Distances are in units of 1/√κ there.
 """
 
 import math
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,15 +17,14 @@ from torch.distributions import Distribution
 from torch.nn import functional as F
 
 from vaezoo.core import VAE, Decoder, Encoder, Model, Prior, Spec
-from vaezoo.distributions import Normal
+from vaezoo.distributions import Drawable, Normal
 from vaezoo.hooks import Part, Parts, Variants, hookimpl, tags
 from vaezoo.hyperparameters import Positive
 from vaezoo.losses import ELBO
 from vaezoo.networks import Read, Write
 
-# Points stay within 1 - EDGE of the ball's radius. Nearer to the edge, single precision cannot tell
-# them from it.
-EDGE = 1e-5
+FAR = 15.0  # √κ d(0, m), the most for a mean; and √κ ‖v‖ of a draw, but for its tail
+EDGE = 2e-13  # points are kept within 1 - EDGE of the ball's radius, at r = 30
 
 
 def dot(a: Tensor, b: Tensor) -> Tensor:
@@ -40,13 +43,15 @@ def inside(z: Tensor, k: float) -> Tensor:
 
 
 def add(a: Tensor, b: Tensor, k: float) -> Tensor:
-    """Möbius addition a ⊕ b (Mathieu et al. 2019, §2)."""
-    ab = dot(a, b)
-    aa = dot(a, a)
-    bb = dot(b, b)
-    above = (1 + 2 * k * ab + k * bb) * a + (1 - k * aa) * b
-    below = 1 + 2 * k * ab + k * k * aa * bb
-    return above / below.clamp_min(1e-15)
+    """Möbius addition a ⊕ b (Mathieu et al. 2019, §2), in terms of s = a + b.
+
+    1 + 2κ⟨a, b⟩ + κ‖b‖² = κ‖s‖² + 1 - κ‖a‖²: so written, nothing cancels near the edge.
+    """
+    s = a + b
+    ss = k * dot(s, s)
+    aa = 1 - k * dot(a, a)
+    bb = 1 - k * dot(b, b)
+    return (aa * s + ss * a) / (ss + aa * bb).clamp_min(1e-300)
 
 
 def factor(z: Tensor, k: float) -> Tensor:
@@ -62,53 +67,66 @@ def exp_map(m: Tensor, v: Tensor, k: float) -> Tensor:
     return inside(add(m, step, k), k)
 
 
+def gap(a: Tensor, b: Tensor, k: float) -> Tensor:
+    """1 - κ‖-a ⊕ b‖², without the cancellation of a difference from 1."""
+    inner = (1 - k * dot(a, a)) * (1 - k * dot(b, b))
+    return inner / (k * dot(a - b, a - b) + inner).clamp_min(1e-300)
+
+
+def distance(a: Tensor, b: Tensor, k: float) -> Tensor:
+    """The hyperbolic distance: sinh²(√κ d/2) = κ‖a - b‖²/((1 - κ‖a‖²)(1 - κ‖b‖²))."""
+    inner = (1 - k * dot(a, a)) * (1 - k * dot(b, b))
+    s = math.sqrt(k)
+    return 2 / s * torch.asinh(s * length(a - b) / inner.sqrt())
+
+
 def log_map(m: Tensor, z: Tensor, k: float) -> Tensor:
     """The velocity at m with which the geodesic reaches z at time 1: the inverse of `exp_map`."""
     y = add(-m, z, k)
-    s = math.sqrt(k)
-    n = length(y)
-    return 2 / (s * factor(m, k)) * torch.atanh((s * n).clamp_max(1 - 1e-7)) * y / n
+    return distance(m, z, k) / factor(m, k) * y / length(y)
 
 
-class WrappedNormal(Distribution):
+class WrappedNormal(Drawable):
     """z = exp_m(v/λ_m), v ~ N(0, diag σ²) (Mathieu et al. 2019, arXiv:1901.06033, §3.2 and app. B).
 
     log p(z) = log N(v; 0, σ²) - (D - 1) log(sinh(√κ r)/(√κ r)), with r = ‖v‖ the distance from m to
-    z.
+    z. Points are float64, log densities have the type of σ. The density of a draw is taken from its
+    own v.
     """
 
-    arg_constraints: dict = {}
-
     def __init__(self, loc: Tensor, scale: Tensor, k: float) -> None:
-        super().__init__(loc.shape[:-1], loc.shape[-1:], validate_args=False)
-        self.loc = loc
+        super().__init__(loc.shape[:-1], loc.shape[-1:])
+        self.loc = loc.double()
         self.scale = scale
         self.k = k
 
-    @property
-    def mean(self) -> Tensor:
+    def centre(self) -> Tensor:
         """m, the wrapped normal's centre of mass."""
         return self.loc
 
-    def rsample(self, sample_shape: Any = ()) -> Tensor:
-        v = self._flat().rsample(torch.Size(sample_shape))
-        return exp_map(self.loc, v / factor(self.loc, self.k), self.k)
-
-    def sample(self, sample_shape: Any = ()) -> Tensor:
-        with torch.no_grad():
-            return self.rsample(sample_shape)
+    def draw(self, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+        v = self._flat().rsample(torch.Size(shape))
+        z = exp_map(self.loc, v / factor(self.loc, self.k), self.k)
+        return z, self._log_density(v)
 
     def _flat(self) -> Normal:
         """N(0, diag σ²), of v, number by number."""
         return Normal(torch.zeros_like(self.scale), self.scale, validate_args=False)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        v = factor(self.loc, self.k) * log_map(self.loc, value, self.k)
+        value = value.double()
+        return self._log_density(factor(self.loc, self.k) * log_map(self.loc, value, self.k))
+
+    def _flat(self) -> Normal:
+        scale = self.scale.double()
+        return Normal(torch.zeros_like(scale), scale, validate_args=False)
+
+    def _log_density(self, v: Tensor) -> Tensor:
         flat = self._flat().log_prob(v).sum(-1)
-        distance = length(v).squeeze(-1).clamp_min(1e-4)  # below, the ratio is 1 to 2e-9
-        r = math.sqrt(self.k) * distance
+        # Below 1e-4 the ratio is 1 to 2e-9.
+        r = math.sqrt(self.k) * length(v).squeeze(-1).clamp_min(1e-4)
         log_ratio = r + torch.log(-torch.expm1(-2 * r)) - math.log(2) - r.log()
-        return flat - (v.shape[-1] - 1) * log_ratio
+        return (flat - (v.shape[-1] - 1) * log_ratio).to(self.scale)
 
 
 class Wrapped(Encoder):
@@ -123,9 +141,13 @@ class Wrapped(Encoder):
 
     def forward(self, x: Tensor, c: Tensor | None = None) -> Distribution:
         m, raw_scale = self.net(x, c).chunk(2, -1)
-        # λ_0 = 2, so ‖m‖ is the distance from 0
-        loc = exp_map(torch.zeros_like(m), m / 2, self.curvature)
-        return WrappedNormal(loc, F.softplus(raw_scale) + 1e-3, self.curvature)
+        s = math.sqrt(self.curvature)
+        m = m.double()
+        m = m * (FAR / s / length(m)).clamp_max(1.0)  # its length is the distance from 0
+        loc = exp_map(torch.zeros_like(m), m / 2, self.curvature)  # λ_0 = 2
+        scale = F.softplus(raw_scale) + 1e-3
+        widest = FAR / s / (math.sqrt(m.shape[-1]) + 5)  # ‖v‖/σ is below √D + 5
+        return WrappedNormal(loc, scale.clamp_max(widest), self.curvature)
 
 
 class WrappedPrior(Prior):
@@ -163,17 +185,17 @@ class Gyroplanes(Decoder):
         return self.write(self.distances(z), c)
 
     def distances(self, z: Tensor) -> Tensor:
-        """(K, B, D) -> (K, B, hidden)."""
+        """(K, B, D) -> (K, B, hidden), computed in float64."""
         k = self.curvature
-        s = math.sqrt(self.curvature)
-        p = exp_map(torch.zeros_like(self.offset), self.offset, k)
-        y = add(-p, z[..., None, :], k)  # -p ⊕ z, (K, B, hidden, D)
-        a = self.direction
-        size = length(a).squeeze(-1)  # (hidden,)
-        along = 2 * s * (y * a).sum(-1)  # (K, B, hidden)
-        to_edge = (1 - k * dot(y, y).squeeze(-1)).clamp_min(1e-6)
-        ratio = along / (to_edge * size)
-        return size / s * torch.asinh(ratio)
+        s = math.sqrt(k)
+        z = z.double()[..., None, :]  # (K, B, 1, D), beside the planes (hidden, D)
+        offset = self.offset.double()
+        p = exp_map(torch.zeros_like(offset), offset, k)
+        a = self.direction.double()
+        size = length(a).squeeze(-1)
+        along = (add(-p, z, k) * a).sum(-1)
+        ratio = 2 * s * along / (gap(p, z, k).squeeze(-1) * size)
+        return (size / s * torch.asinh(ratio)).to(self.direction)
 
 
 @tags("posterior", "prior", "hyperbolic")

@@ -119,15 +119,15 @@ def test_continuous_bernoulli_agrees_with_forty_digits_and_learns_at_every_logit
     given = torch.tensor(logit, dtype=dtype, requires_grad=True)
     q = ContinuousBernoulli(given)
     with mpmath.workdps(40):
-        l = mpmath.mpf(given.item())
-        log_norm = mpmath.log(mpmath.expm1(l) / l) if l else mpmath.mpf(0)
-        mean = 1 / (1 - mpmath.exp(-l)) - 1 / l if l else mpmath.mpf(1) / 2
+        exact = mpmath.mpf(given.item())
+        log_norm = mpmath.log(mpmath.expm1(exact) / exact) if exact else mpmath.mpf(0)
+        mean = 1 / (1 - mpmath.exp(-exact)) - 1 / exact if exact else mpmath.mpf(1) / 2
     tolerance = 2e-6 if dtype == torch.float32 else 1e-12
     assert q.mean.item() == pytest.approx(float(mean), rel=tolerance, abs=tolerance)
     for x in (0.0, 0.3, 1.0):
         log_p = q.log_prob(torch.tensor(x, dtype=dtype))
         assert log_p.item() == pytest.approx(
-            float(l * mpmath.mpf(x) - log_norm), rel=tolerance, abs=tolerance * 10
+            float(exact * mpmath.mpf(x) - log_norm), rel=tolerance, abs=tolerance * 10
         )
         (gradient,) = torch.autograd.grad(log_p, given)
         assert gradient.item() == pytest.approx(float(x - mean), rel=1e-4, abs=tolerance * 10)

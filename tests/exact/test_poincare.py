@@ -149,3 +149,50 @@ def test_it_trains_and_samples_on_every_kind_of_data(spec, gyroplanes):
 def test_a_ball_and_a_real_prior_are_refused():
     with pytest.raises(Unsupported, match="ball"):
         VAE(Wrapped(IMAGE), Write(IMAGE), StandardNormal(IMAGE), ELBO())
+
+
+@pytest.mark.certifies(
+    "poincare", claim="the density of a draw holds to the edge of what float64 resolves"
+)
+@pytest.mark.parametrize("latent", [1, 2, 8, 128])
+@pytest.mark.parametrize("far", [0.0, 1.0, 8.0, 1000.0])
+def test_the_density_of_a_draw_is_that_of_its_point_however_far_out(latent, far):
+    """By the draw's own v, and by the point; the network emits means up to 1,000 and any scale."""
+    torch.manual_seed(6)
+    spec = replace(VECTOR, latent=latent)
+    encoder = Wrapped(spec)
+    raw = torch.cat([far * torch.randn(50, latent), 5 * torch.randn(50, latent)], -1)
+    del encoder.net
+    encoder.net = lambda x, c=None: x
+    q = encoder(raw)
+    z, log_q = draw(q, (20,))
+    assert (z.norm(dim=-1) < 1).all()
+    r = distance(torch.zeros_like(z), z, 1.0)
+    assert r.max() < 30
+    error = (q.log_prob(z) - log_q).abs() / (1 + log_q.abs())
+    assert error.max() < 5e-3
+    assert log_q.isfinite().all()
+
+
+@pytest.mark.certifies("poincare", claim="on wide raw data the ELBO stays below log p(x)")
+def test_on_wide_data_the_bound_stays_a_bound():
+    """600 rows of N(0, 10²) in 5 columns once printed an ELBO of +31,674,486.
+
+    No density of such data exceeds their entropy by much: -log p ≥ 5 (log 10 + 1.42) - slack.
+    """
+    torch.manual_seed(7)
+    x = 10 * torch.randn(600, 5)
+    model = poincare(replace(VECTOR, shape=(5,), latent=2, hidden=32))
+    adam = torch.optim.Adam(model.parameters(), 1e-2)
+    for _ in range(300):
+        adam.zero_grad()
+        model(x)["loss"].backward()
+        adam.step()
+    with torch.no_grad():
+        trace = model.infer(x, k=64)
+    elbo = trace.log_w.mean(0)
+    iwae = trace.log_w.logsumexp(0) - math.log(64)
+    assert trace.log_w.isfinite().all()
+    assert (trace.kl.mean(0) > 0).all()
+    assert iwae.mean() > elbo.mean()
+    assert iwae.mean() < -5 * (math.log(10) + 1.42) + 3
