@@ -6,7 +6,9 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, MultivariateNormal
 
-from vaezoo.core import VAE, Encoder, Loss, Model, Prior, Spec, Terms
+from vaezoo.core import VAE, Encoder, Loss, Model, Prior, Spec, Terms, Trace
+from vaezoo.distributions import to_length
+from vaezoo.fitted import fitted_normal
 from vaezoo.hooks import Part, Parts, Variants, hookimpl, tags
 from vaezoo.hyperparameters import Fraction
 from vaezoo.losses import squared_error
@@ -60,11 +62,9 @@ class Fitted(Prior):
         return MultivariateNormal(self.loc, scale_tril=self.tril, validate_args=False)
 
     def fit(self, z: Tensor) -> None:
-        z = z.flatten(1)  # (N, D)
-        covariance = torch.cov(z.T).reshape(len(self.loc), -1)  # a number where D = 1
-        jitter = 1e-6 * torch.eye(len(self.loc), device=z.device)
-        self.loc.copy_(z.mean(0))
-        self.tril.copy_(torch.linalg.cholesky(covariance + jitter))
+        loc, tril = fitted_normal(z.flatten(1))
+        self.loc.copy_(loc)
+        self.tril.copy_(tril)
 
 
 @tags("deterministic")

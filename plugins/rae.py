@@ -11,6 +11,7 @@ from torch.nn.utils import parametrize
 
 from vaezoo.core import VAE, Decoder, Loss, Model, Prior, Spec, Terms, Unsupported, require_parts
 from vaezoo.distributions import mixture
+from vaezoo.fitted import fitted_mixture
 from vaezoo.hooks import Part, Parts, Variants, hookimpl, tags
 from vaezoo.hyperparameters import Count, NonNegative, Positive
 from vaezoo.networks import Deterministic, Write
@@ -34,16 +35,12 @@ class FittedMixture(Prior):
         return mixture(self.logits, parts)
 
     def fit(self, z: Tensor) -> None:
-        from sklearn.mixture import GaussianMixture  # a second of import that only this needs
-
-        codes = z.flatten(1).double().cpu().numpy()  # (N, D)
-        parts = min(len(self.logits), len(codes))
-        fitted = GaussianMixture(parts, reg_covar=1e-6, max_iter=200, random_state=0).fit(codes)
+        log_weights, loc, tril = fitted_mixture(z.flatten(1), len(self.logits), seed=0)
+        parts = len(loc)
         self.logits.fill_(-1e9)  # no weight on parts that there were too few codes for
-        self.logits[:parts] = torch.as_tensor(fitted.weights_).log()
-        self.loc[:parts] = torch.as_tensor(fitted.means_).to(self.loc)
-        tril = torch.linalg.cholesky(torch.as_tensor(fitted.covariances_))
-        self.tril[:parts] = tril.to(self.tril)
+        self.logits[:parts] = log_weights
+        self.loc[:parts] = loc
+        self.tril[:parts] = tril
 
 
 class Regularised(Loss):

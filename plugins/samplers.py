@@ -15,6 +15,7 @@ from torch.distributions import Distribution, MultivariateNormal, kl_divergence
 
 from vaezoo.core import Unsupported
 from vaezoo.distributions import draw, mixture, normal
+from vaezoo.fitted import Scale, fitted_mixture, fitted_normal
 from vaezoo.hooks import Part, Parts, hookimpl
 from vaezoo.hyperparameters import Count, Positive
 from vaezoo.networks import mlp, split_normal
@@ -27,9 +28,9 @@ class Gaussian(Sampler):
     """One Gaussian with full covariance, by its moments."""
 
     def fit(self, z: Tensor, seed: int) -> None:
-        self.mean = z.mean(0)
-        jitter = 1e-6 * torch.eye(z.shape[1], device=z.device)
-        self.tril = torch.linalg.cholesky(z.double().T.cov() + jitter).to(z)
+        mean, tril = fitted_normal(z)
+        self.mean = mean.to(z)
+        self.tril = tril.to(z)
 
     def sample(self, n: int) -> Tensor:
         noise = torch.randn(n, len(self.mean), dtype=self.mean.dtype, device=self.mean.device)
@@ -46,17 +47,9 @@ class Mixture(Sampler):
         self.components = components
 
     def fit(self, z: Tensor, seed: int) -> None:
-        from sklearn.mixture import GaussianMixture  # a second of import that only this needs
-
-        components = min(self.components, len(z))
-        found = GaussianMixture(components, reg_covar=1e-6, max_iter=200, random_state=seed)
-        found.fit(z.double().cpu().numpy())
-        weights = torch.as_tensor(found.weights_)
-        loc = torch.as_tensor(found.means_)
-        tril = torch.linalg.cholesky(torch.as_tensor(found.covariances_))
-        self.density = mixture(
-            weights.log().to(z), MultivariateNormal(loc.to(z), scale_tril=tril.to(z))
-        )
+        log_weights, loc, tril = fitted_mixture(z, self.components, seed)
+        parts = MultivariateNormal(loc.to(z), scale_tril=tril.to(z), validate_args=False)
+        self.density = mixture(log_weights.to(z), parts)
 
     def sample(self, n: int) -> Tensor:
         return self.density.sample(torch.Size((n,)))
@@ -143,20 +136,6 @@ class Coder(nn.Module):
         u, _ = draw(q)
         rate = kl_divergence(q, normal(torch.zeros_like(u), torch.ones_like(u)))
         return (rate - self.p(u).log_prob(e)).mean()
-
-
-class Scale:
-    """Codes with mean 0 and deviation 1, and back."""
-
-    def __init__(self, z: Tensor) -> None:
-        self.mean = z.mean(0)
-        self.deviation = z.std(0).clamp_min(1e-6)
-
-    def standard(self, z: Tensor) -> Tensor:
-        return (z - self.mean) / self.deviation
-
-    def restored(self, e: Tensor) -> Tensor:
-        return self.mean + self.deviation * e
 
 
 def _minimise(

@@ -12,19 +12,8 @@ ROOT = Path(__file__).parent.parent
 ROWS = (
     ("distributions",),
     ("core",),
-    ("hyperparameters", "seeds", "samplers", "hooks"),
-    ("parts",),
-    (
-        "likelihoods",
-        "steps",
-        "bodies",
-        "convolutions",
-        "networks",
-        "recurrent",
-        "losses",
-        "stepwise",
-        "fivo",
-    ),
+    ("hyperparameters", "seeds", "samplers", "fitted", "hooks"),
+    ("likelihoods", "networks", "recurrent", "losses", "stepwise", "fivo"),
     ("data",),
     ("registry",),
     ("training", "evaluation"),
@@ -35,9 +24,8 @@ ROWS = (
 )
 # What lies flat may be imported by a stranger; `data` hands on what a data set is made of.
 PUBLIC = {
-    "core", "distributions", "networks", "likelihoods", "parts", "steps", "bodies",
-    "convolutions", "recurrent", "losses", "stepwise", "fivo",
-    "samplers", "hooks", "hyperparameters", "seeds", "testing", "data",
+    "core", "distributions", "networks", "likelihoods", "recurrent", "losses", "stepwise", "fivo",
+    "samplers", "fitted", "hooks", "hyperparameters", "seeds", "testing", "data",
 }  # fmt: skip
 
 
