@@ -6,8 +6,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, MultivariateNormal
 
-from vaezoo.core import VAE, Encoder, Loss, Model, Prior, Spec, Terms, Trace
-from vaezoo.distributions import to_length
+from vaezoo.core import VAE, Encoder, Loss, Model, Prior, Spec, Terms
 from vaezoo.fitted import fitted_normal
 from vaezoo.hooks import Part, Parts, Variants, hookimpl, tags
 from vaezoo.hyperparameters import Fraction

@@ -95,23 +95,26 @@ class Sylvester(Bent):
 
     def step(self, z: Tensor, raw: Tensor) -> tuple[Tensor, Tensor]:
         v, square, raw_r, raw_s, b = raw.split(self.sizes, -1)
-        square = square.unflatten(-1, (self.latent, self.latent))
+        square = square.unflatten(-1, (self.latent, self.latent))  # (B, D, D)
         r_diagonal = torch.tanh(raw_r)
         s_diagonal = torch.tanh(raw_s)
+
+        # R and R̃ without their diagonals: the two halves of one square of numbers
         r = square.triu(1)
         s = square.tril(-1).mT
         mirrors = v.unflatten(-1, (-1, self.latent)).unbind(-2)  # H of (B, D)
 
         y = reflect(z, mirrors)  # Qᵀz
-        a = torch.tanh((s @ y[..., None]).squeeze(-1) + s_diagonal * y + b)
-        step = reflect((r @ a[..., None]).squeeze(-1) + r_diagonal * a, mirrors[::-1])
+        a = torch.tanh(_times(s, y) + s_diagonal * y + b)
+        step = reflect(_times(r, a) + r_diagonal * a, mirrors[::-1])
+
         # 1 + r r̃ tanh' = tanh² + (1 + r r̃) tanh', a sum of positive terms; see `Planar`.
         slope = a.square() + one_plus_product(raw_r, raw_s) * (1 - a.square())
         return z + step, slope.log().sum(-1)
 
 
 def one_plus_product(a: Tensor, b: Tensor) -> Tensor:
-    """1 + tanh a tanh b = cosh(a + b)/(cosh a cosh b), positive also where both are ±1 to rounding."""
+    """1 + tanh a tanh b = cosh(a + b)/(cosh a cosh b): positive, whatever is rounded."""
     return (log_cosh(a + b) - log_cosh(a) - log_cosh(b)).exp().clamp_min(1e-30)
 
 

@@ -109,15 +109,12 @@ class WrappedNormal(Drawable):
         z = exp_map(self.loc, v / factor(self.loc, self.k), self.k)
         return z, self._log_density(v)
 
-    def _flat(self) -> Normal:
-        """N(0, diag σ²), of v, number by number."""
-        return Normal(torch.zeros_like(self.scale), self.scale, validate_args=False)
-
     def log_prob(self, value: Tensor) -> Tensor:
         value = value.double()
         return self._log_density(factor(self.loc, self.k) * log_map(self.loc, value, self.k))
 
     def _flat(self) -> Normal:
+        """N(0, diag σ²), of v, number by number."""
         scale = self.scale.double()
         return Normal(torch.zeros_like(scale), scale, validate_args=False)
 

@@ -177,10 +177,10 @@ class VonMisesFisher(OnSphere):
 
 
 class PowerSpherical(OnSphere):
-    """f(w) ∝ (1 + w)^κ: w = 2 b - 1 with b ~ Beta((D-1)/2 + κ, (D-1)/2) (De Cao & Aziz 2020,
-    arXiv:2006.04437, §3).
+    """f(w) ∝ (1 + w)^κ: w = 2 b - 1 with b ~ Beta((D-1)/2 + κ, (D-1)/2).
 
-    In float64, for log Γ(α) - log Γ(α + β) cancels where κ is large.
+    De Cao & Aziz 2020, arXiv:2006.04437, §3. In float64: log Γ(α) - log Γ(α + β) cancels where κ
+    is large.
     """
 
     def __init__(self, mu: Tensor, kappa: Tensor) -> None:

@@ -39,7 +39,7 @@ def left_sum(log_w: Tensor, log_pi: Tensor, betas: Tensor) -> Tensor:
 
 
 def left_sum_by_covariance(log_w: Tensor, log_pi: Tensor, betas: Tensor) -> Tensor:
-    """`left_sum`, with the covariance in its gradient taken as that of K draws about their own mean.
+    """`left_sum`; the covariance in its gradient is that of K draws about their own mean.
 
     Such a covariance is too small by (K - 1)/K: by a half at K = 2. The value is the same.
     """

@@ -13,7 +13,18 @@ ROWS = (
     ("distributions",),
     ("core",),
     ("hyperparameters", "seeds", "samplers", "fitted", "hooks"),
-    ("likelihoods", "networks", "recurrent", "losses", "stepwise", "fivo"),
+    ("parts",),
+    (
+        "likelihoods",
+        "steps",
+        "bodies",
+        "convolutions",
+        "networks",
+        "recurrent",
+        "losses",
+        "stepwise",
+        "fivo",
+    ),
     ("data",),
     ("registry",),
     ("training", "evaluation"),
@@ -24,7 +35,8 @@ ROWS = (
 )
 # What lies flat may be imported by a stranger; `data` hands on what a data set is made of.
 PUBLIC = {
-    "core", "distributions", "networks", "likelihoods", "recurrent", "losses", "stepwise", "fivo",
+    "core", "distributions", "networks", "likelihoods", "parts", "steps", "bodies",
+    "convolutions", "recurrent", "losses", "stepwise", "fivo",
     "samplers", "fitted", "hooks", "hyperparameters", "seeds", "testing", "data",
 }  # fmt: skip
 

@@ -108,7 +108,7 @@ class ContinuousBernoulli(Distribution):
         return torch.where(self._small, near, -1 / torch.expm1(-far) - 1 / far)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """l x - log((e^l - 1)/l); away from 0 by the distance of x from the end where the mass is."""
+        """l x - log((e^l - 1)/l); far from 0, by the distance of x from the end with the mass."""
         logits = self.logits
         square = logits.square()
         near = (

@@ -103,7 +103,7 @@ class Write(Decoder):
     def raw(self, z: Tensor, c: Tensor | None = None) -> Tensor:
         """The numbers that the likelihood reads, (K, B, *shape[, n])."""
         z = z.flatten(2).to(self.into.weight.dtype)  # codes may be finer than the network
-        return self.body(F.silu(self.into(join(z, c, self.spec.condition))))
+        return self.body(self.act(self.into(join(z, c, self.spec.condition))))
 
     def forward(self, z: Tensor, c: Tensor | None = None) -> Observed:
         return self.likelihood(self.raw(z, c))

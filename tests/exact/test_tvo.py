@@ -99,7 +99,7 @@ def test_estimate_and_gradient_tend_to_those_of_the_integral(kind):
 @pytest.mark.certifies("tvo", claim="the covariance gradient of the ELBO is unbiased at any K")
 @pytest.mark.parametrize("k", [2, 5, 16])
 def test_the_covariance_gradient_is_unbiased_where_the_weights_are_even(k):
-    """At β = 0 the draws are q's own: the mean gradient is the integral's; n = 20,000, z below 4.5."""
+    """At β = 0 the draws are q's own: the mean gradient is exact; n = 20,000, z below 4.5."""
     betas = partition(1, 0.1)
     theta = THETA.clone().requires_grad_()
     (exact_gradient,) = torch.autograd.grad(exact(betas, theta), theta)

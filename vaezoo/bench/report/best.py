@@ -1,6 +1,6 @@
-"""Which rows of a column are bold: all that are not significantly worse than the best, at 5 % a column.
+"""Which rows of a column are bold: those not significantly worse than the best, at 5 % a column.
 
-The best row is chosen by the same numbers that it is then compared with, and every row is compared.
+The best row is chosen by the numbers that it is then compared with, and every row is compared.
 So the whole rule is simulated with equal means and the rows' own variances, and a row is called
 worse only where its distance to the best exceeds what 95 % of such columns stay below.
 
@@ -28,9 +28,8 @@ Sample = Mapping[int, float]  # seed -> value
 SIMULATED = "simulated"
 NONE = "none"
 RULES = {
-    SIMULATED: "not significantly worse than the best at 5 % a column: distance to the best in "
-    "moderated standard errors (Smyth 2004), its critical value simulated for these rows with "
-    "equal means",
+    SIMULATED: "the distance to the best in moderated standard errors (Smyth 2004), its critical "
+    "value simulated for these rows with equal means, α = 0.05 a column",
     NONE: "nothing is bold where fewer than two rows have two seeds or more: no test could tell "
     "them apart",
 }

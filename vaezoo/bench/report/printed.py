@@ -10,8 +10,9 @@ from typing import Any
 
 from ...hooks import Column
 from ...samplers import PRIOR
+from .best import NONE, RULES
 from .rows import COST, Row
-from .statistics import RULES, Interval
+from .statistics import Interval
 from .tables import ResultTable
 from .typeset import Grid, escaped, grid_markdown, grid_tex, grid_text
 
@@ -159,13 +160,14 @@ def _caption(table: ResultTable, dataset: str, columns: Sequence[Column]) -> str
     named = ", ".join(map(str, seeds)) or "none done"
     parts = [f"Mean ± half width of the 95 % Student-t interval over n seeds ({named})"]
 
-    best = [table.best[dataset, column.name] for column in columns]
-    rules = sorted({one.rule for one in best if one.rows})
+    better = [column for column in columns if column.better]
+    best = [table.best[dataset, column.name] for column in better]
+    rules = sorted({one.rule for one in best})
     for rule in rules:
-        if rule != "none":
+        if rule != NONE:
             parts.append(f"Bold: not significantly worse than the best by {RULES[rule]}")
-    if rules == ["none"]:
-        parts.append(RULES["none"][0].upper() + RULES["none"][1:])
+    if rules == [NONE]:
+        parts.append(RULES[NONE][0].upper() + RULES[NONE][1:])
 
     if any(row.sampler != PRIOR for row in rows):
         parts.append(FITTED)

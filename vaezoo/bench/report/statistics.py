@@ -11,10 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import optimize, special, stats
+from scipy import stats
 
 ALPHA = 0.05
-MANY = 8  # rows from which their variances say what variances are like here
 EXACT_UP_TO = 14  # pairs: 2^14 sign patterns are enumerated
 CLOSE = 1e-12  # relative: statistics this close count as equal
 
@@ -78,36 +77,6 @@ def paired_t(differences: Sequence[float]) -> float:
     return float(stats.ttest_1samp(d, 0.0).pvalue)
 
 
-def moderated_t(differences: Sequence[Sequence[float]]) -> list[float]:
-    """p values of paired t-tests of many rows, whose variances are shrunk towards what they have in
-    common.
-
-    With three seeds a row's own variance has two degrees of freedom and says little; many rows
-    together say how large such variances are. s̃² = (d₀ s₀² + d s²) / (d₀ + d), with d₀ and s₀² by
-    the moments of log s² (Smyth 2004, Stat. Appl. Genet. Mol. Biol. 3(1), §3 and §6.2). Each row
-    needs two differences at least, which are not all equal.
-    """
-    rows = [np.asarray(d, float) for d in differences]
-    mean = np.array([d.mean() for d in rows])
-    s2 = np.array([d.var(ddof=1) for d in rows])
-    df = np.array([len(d) - 1.0 for d in rows])
-
-    # d₀ and s₀²: what the log variances of all rows have in common
-    half = df / 2
-    e = np.log(s2) - special.digamma(half) + np.log(half)
-    excess = e.var(ddof=1) - special.polygamma(1, half).mean()
-    prior_df = 2 * _inverse_trigamma(excess) if excess > 1e-6 else 1e6
-    prior_s2 = math.exp(e.mean() + special.digamma(prior_df / 2) - math.log(prior_df / 2))
-
-    shrunk = (prior_df * prior_s2 + df * s2) / (prior_df + df)
-    t = mean / np.sqrt(shrunk / (df + 1))
-    return np.asarray(2 * stats.t.sf(np.abs(t), prior_df + df)).tolist()
-
-
-def _inverse_trigamma(value: float) -> float:
-    return float(optimize.brentq(lambda x: special.polygamma(1, x) - value, 1e-6, 1e9))
-
-
 def holm(p: Sequence[float]) -> list[float]:
     """The p values adjusted by Holm's step-down rule, in their order."""
     adjusted = [math.nan] * len(p)
@@ -118,68 +87,11 @@ def holm(p: Sequence[float]) -> list[float]:
     return adjusted
 
 
-@dataclass(frozen=True)
-class Best:
-    """The rows that are not significantly worse than the best, and by which rule."""
-
-    rows: frozenset[str]
-    # "permutation"; "moderated" or "t" where too few seeds make it powerless; "none" for single
-    # seeds
-    rule: str
-
-
-RULES = {
-    "permutation": "paired sign-flip permutation test over seeds, Holm-adjusted, α = 0.05",
-    "moderated": "paired moderated t-test over seeds (Smyth 2004), Holm-adjusted, α = 0.05 "
-    "(too few seeds for a permutation test: variances of all rows are pooled in part)",
-    "t": "paired t-test over seeds, Holm-adjusted, α = 0.05 "
-    "(underpowered: too few seeds for a permutation test)",
-    "none": "underpowered: too few seeds for a test, the best mean alone is bold",
-}
-
-
-def best_rows(samples: Mapping[str, Sample], better: str) -> Best:
-    """Which of these rows to print bold, `better` being "lower" or "higher"."""
-    known = {row: sample for row, sample in samples.items() if sample}
-    if not known or not better:
-        return Best(frozenset(), "none")
-    best = _best_mean(known, better)
-    ties = {row for row, sample in known.items() if dict(sample) == dict(known[best])}
-    gaps = {row: _gaps(sample, known[best]) for row, sample in known.items() if row != best}
-    tested = {row: gap for row, gap in gaps.items() if len(gap) > 1}
-    if not tested:
-        return Best(frozenset(ties), "none")
-
-    rule = _rule(list(tested.values()))
-    adjusted = holm(_p_values(list(tested.values()), rule))
-    not_worse = {row for row, p in zip(tested, adjusted, strict=True) if p > ALPHA}
-    return Best(frozenset(ties | not_worse), rule)
-
-
 def _best_mean(samples: Mapping[str, Sample], better: str) -> str:
     """The row with the best mean, of equal ones the first by name."""
     sign = 1.0 if better == "lower" else -1.0
     means = {row: interval(list(sample.values())).mean for row, sample in samples.items()}
     return min(samples, key=lambda row: (sign * means[row], row))
-
-
-def _rule(gaps: Sequence[Sequence[float]]) -> str:
-    """The test that has the power to tell these rows from the best."""
-    fewest = min(map(len, gaps))
-    if smallest_p(fewest) * len(gaps) <= ALPHA:
-        return "permutation"
-    return "moderated" if sum(_varies(gap) for gap in gaps) >= MANY else "t"
-
-
-def _p_values(gaps: Sequence[Sequence[float]], rule: str) -> list[float]:
-    if rule != "moderated":
-        return [(paired_permutation if rule == "permutation" else paired_t)(gap) for gap in gaps]
-    shared = iter(moderated_t([gap for gap in gaps if _varies(gap)]))
-    return [next(shared) if _varies(gap) else paired_t(gap) for gap in gaps]
-
-
-def _varies(gap: Sequence[float]) -> bool:
-    return bool(np.ptp(gap) > CLOSE * np.abs(gap).max())
 
 
 def _gaps(a: Sample, b: Sample) -> list[float]:

@@ -15,9 +15,10 @@ from functools import cached_property
 from typing import Any
 
 from ...hooks import Column, Table
+from .best import Best, best_rows
 from .catalogue import catalogue_of
 from .rows import COST, Row
-from .statistics import Best, Interval, best_rows
+from .statistics import Interval
 
 PARTS = ("mean", "ci95", "std")  # of a number over seeds, each a column of the CSV
 Controls = Mapping[str, Mapping[str, float]]  # row -> column -> number
@@ -59,7 +60,9 @@ class ResultTable:
             rows = [row for row in self.of(dataset) if not self.apart(row)]
             for column in self.columns:
                 samples = {row.name: row.sample(column.name) for row in rows}
-                found[dataset, column.name] = best_rows(samples, column.better)
+                found[dataset, column.name] = best_rows(
+                    samples, column.better, 10.0**-column.digits
+                )
         return found
 
     def apart(self, row: Row) -> str:
