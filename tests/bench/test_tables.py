@@ -43,6 +43,7 @@ def table(*trials: dict[str, Any]):
 
 def test_a_likelihood_given_the_label_does_not_compete_and_says_so():
     trials = [trial("vae", s, 23 + s / 10) for s in range(3)]
+    trials += [trial("other", s, 33 + s / 10) for s in range(3)]
     trials += [trial("cvae", s, 20 + s / 10, likelihood_is="given the label") for s in range(3)]
     made = table(*trials)
     assert made.best["digits", "nll"].rows == {"vae"}

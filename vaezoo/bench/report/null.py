@@ -1,6 +1,6 @@
 """How often the rule for bold errs where all rows are equal, by simulation of the whole rule.
 
-    python -m vaezoo.bench.report.null          a Markdown table of `TABLES`
+    python -m vaezoo.bench.report.null > results/null.md     a Markdown table of `TABLES`
 
 Every column has rows of one mean. The rule errs where it calls at least one of them worse.
 """

@@ -140,24 +140,37 @@ def _measured_again(source: Json, trial: Json, folder: Path, there: Record) -> J
     model.load_state_dict(load_file(folder / WEIGHTS))
     measured, described = _measured(source, asked, model, data, folder)
     before = there.to_json()
+    after = {
+        "metrics": dict(measured),
+        "reasons": dict(measured.reasons),
+        "settings": dict(measured.settings),
+        "evaluation_seconds": dict(measured.seconds),
+        "samplers": _measured_by_sampler(source, asked, model, data),
+        "measures": {name: trial["measures"][name] for name in lacking},
+    } | described
+    return before | _merged(before, after)
+
+
+def _merged(before: Json, after: Json) -> Json:
+    """What a trial says once some of its metrics were measured again."""
+    anew = {column["name"] for column in after["columns"]}
+
+    def kept(name: str) -> Json:
+        return {column: value for column, value in before[name].items() if column not in anew}
+
     samplers = dict(before["samplers"])
-    for label, found in _measured_by_sampler(source, asked, model, data).items():
+    for label, found in after["samplers"].items():
         old = samplers.get(label, {"metrics": {}, "reasons": {}})
         samplers[label] = {name: old[name] | found[name] for name in ("metrics", "reasons")}
-    names = {column["name"] for column in described["columns"]}
-    kept = {name: value for name, value in before["metrics"].items() if name not in names}
-    reasons = {name: why for name, why in before["reasons"].items() if name not in names}
-    columns = [one for one in before["columns"] if one["name"] not in names]
-    tables = {one["name"]: one for one in before.get("tables", []) + described["tables"]}
-    return before | {
-        "metrics": kept | dict(measured),
-        "reasons": reasons | dict(measured.reasons),
-        "settings": before["settings"] | dict(measured.settings),
-        "evaluation_seconds": before["evaluation_seconds"] | dict(measured.seconds),
-        "columns": columns + described["columns"],
+    columns = [column for column in before["columns"] if column["name"] not in anew]
+    tables = {one["name"]: one for one in before.get("tables", []) + after["tables"]}
+    joined = ("settings", "evaluation_seconds", "measures")
+    return {name: before[name] | after[name] for name in joined} | {
+        "metrics": kept("metrics") | after["metrics"],
+        "reasons": kept("reasons") | after["reasons"],
+        "columns": columns + after["columns"],
         "tables": list(tables.values()),
         "samplers": samplers,
-        "measures": dict(there.measures or {}) | {n: trial["measures"][n] for n in lacking},
     }
 
 
