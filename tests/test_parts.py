@@ -409,7 +409,7 @@ def test_a_strangers_executor_runs_the_trials(tmp_path):
     folder.mkdir()
     (folder / "fresh.py").write_text(EXECUTOR)
     arguments = (
-        "bench", "--variants", "vae,linear", "--datasets", "gaussian[rows=60]", "--seeds", "1",
+        "bench", "--variants", "vae", "--datasets", "gaussian[rows=60]", "--seeds", "1",
         "--epochs", "1", "--metrics", "likelihood", "--no-figures", "--jobs", "2",
     )  # fmt: skip
     assert run(*arguments, "--out", str(tmp_path / "local")) == 0
@@ -419,7 +419,7 @@ def test_a_strangers_executor_runs_the_trials(tmp_path):
     )  # fmt: skip
     assert code == 0, run.output
     for name in ("local", "fresh"):
-        assert len(list((tmp_path / name).glob("trials/*/trial.json"))) == 2
+        assert len(list((tmp_path / name).glob("trials/*/trial.json"))) == 1
         assert not list((tmp_path / name).glob("trials/.*"))
 
     def numbers(name):
