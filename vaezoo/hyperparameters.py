@@ -92,7 +92,7 @@ def resolve(build: Callable[..., Any], given: Mapping[str, Any], who: str) -> di
 
     Raises: HyperparameterError, one sentence that names the key, the value and what is possible.
     """
-    known = hyperparameters(build)
+    known, schema = _schema(build)
     for key in given:
         if key not in known:
             raise HyperparameterError(
@@ -100,7 +100,7 @@ def resolve(build: Callable[..., Any], given: Mapping[str, Any], who: str) -> di
                 f"it has {listed(known)}"
             )
     try:
-        checked = _schema(build)(**given)
+        checked = schema(**given)
     except ValidationError as error:
         first = error.errors()[0]
         key = str(first["loc"][0])
@@ -114,14 +114,16 @@ def resolve(build: Callable[..., Any], given: Mapping[str, Any], who: str) -> di
 
 
 @lru_cache(maxsize=512)  # a millisecond each, and a builder is called for every trial
-def _schema(build: Callable[..., Any]) -> type[BaseModel]:
-    """What checks and converts the hyperparameters of `build`."""
+def _schema(
+    build: Callable[..., Any],
+) -> tuple[Mapping[str, Hyperparameter], type[BaseModel]]:
+    """The hyperparameters of `build`, and what checks and converts them."""
+    known = hyperparameters(build)
     fields: dict[str, Any] = {
-        h.name: (h.annotation, ... if h.required else h.default)
-        for h in hyperparameters(build).values()
+        h.name: (h.annotation, ... if h.required else h.default) for h in known.values()
     }
     config = ConfigDict(extra="forbid", arbitrary_types_allowed=True, protected_namespaces=())
-    return create_model("Hyperparameters", __config__=config, **fields)
+    return known, create_model("Hyperparameters", __config__=config, **fields)
 
 
 def did_you_mean(name: str, known: Mapping[str, Any] | list[str] | tuple[str, ...]) -> str:
