@@ -1,5 +1,6 @@
 """Likelihoods and networks as parts: named in text, added by a stranger's file, checked once."""
 
+import hashlib
 import json
 import math
 from pathlib import Path
@@ -489,3 +490,72 @@ def test_a_metric_that_is_new_or_edited_is_measured_without_training(tmp_path):
 
     again, _ = metrics("first", "second")
     assert again == edited
+
+
+def test_a_metric_that_cannot_be_measured_again_leaves_the_old_numbers_and_is_said(tmp_path):
+    folder = tmp_path / "ideas"
+    folder.mkdir()
+    out = tmp_path / "out"
+    (folder / "first.py").write_text(METRIC.format(name="first", value=1.0))
+    arguments = (
+        "bench", "--variants", "vae", "--datasets", "gaussian[rows=60]", "--seeds", "1",
+        "--epochs", "1", "--no-figures", "--metrics", "first", "--out", str(out),
+        "--plugins-dir", str(folder),
+    )  # fmt: skip
+    assert run(*arguments) == 0, run.output
+    (trial,) = out.glob("trials/*/trial.json")
+    before = trial.read_bytes()
+    weights = trial.parent / "model.safetensors"
+    weights.write_bytes(b"damaged")
+    digest = hashlib.sha256(b"damaged").hexdigest()
+    manifest = trial.parent / "MANIFEST.sha256"
+    lines = manifest.read_text().splitlines()
+    kept = [line for line in lines if not line.endswith("model.safetensors")]
+    manifest.write_text("\n".join([*kept, f"{digest}  model.safetensors"]) + "\n")
+
+    (folder / "first.py").write_text(METRIC.format(name="first", value=3.0))
+    assert run(*arguments) == 1
+    assert "not measured again" in run.output
+    assert trial.read_bytes() == before
+    assert not list(out.glob("trials/.*"))
+
+
+@pytest.mark.parametrize("is_killed", [False, True])
+def test_a_trial_that_is_replaced_is_never_away_for_good(is_killed, tmp_path, monkeypatch):
+    """Killed between taking the old folder away and putting the new one in place."""
+    from vaezoo.bench import store as module
+
+    key = "a" * 64
+    store = module.Store(tmp_path)
+    store.prepare()
+
+    def built(text):
+        folder = store.building(key)
+        folder.mkdir()
+        (folder / "trial.json").write_text(text)
+        return folder
+
+    store.commit(built("old"), key)
+    if not is_killed:
+        store.commit(built("new"), key, replaces=True)
+        assert (store.trials / key / "trial.json").read_text() == "new"
+        assert not list(store.trials.glob(".*"))
+        return
+
+    class Killed(BaseException):
+        pass
+
+    take_away = module.Store.take_away
+
+    def dies(self, key):
+        take_away(self, key)
+        raise Killed
+
+    monkeypatch.setattr(module.Store, "take_away", dies)
+    with pytest.raises(Killed):
+        store.commit(built("new"), key, replaces=True)
+    assert not (store.trials / key).exists()
+    monkeypatch.setattr(module, "is_alive", lambda pid: False)
+    module.Store(tmp_path).prepare()
+    assert (store.trials / key / "trial.json").read_text() == "old"
+    assert not list(store.trials.glob(".*"))

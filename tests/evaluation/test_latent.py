@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+import vaezoo
 from vaezoo.core import VAE, Encoder
 from vaezoo.distributions import normal
 from vaezoo.evaluation import evaluate
@@ -63,3 +64,22 @@ def test_unlabelled_data_have_no_probe():
     data = digits(labelled=False)
     answer = evaluate(gaussian_vae(data.spec), data, metrics=vaezoo_metrics())
     assert answer.reasons["knn"] == "the data has no labels"
+
+
+def test_the_mixture_does_not_care_for_an_axis_of_draws():
+    """q of one draw and N rows, (1, N): an ensemble's mutual information was too small by log N."""
+    torch.manual_seed(0)
+    loc = torch.randn(7, 3).double()
+    scale = torch.rand(7, 3).double() + 0.5
+    z = torch.randn(4, 3).double()
+    plain = mixture_log_prob(normal(loc, scale), z)
+    torch.testing.assert_close(mixture_log_prob(normal(loc[None], scale[None]), z), plain)
+
+
+@pytest.mark.parametrize("variant", ["vae", "ensemble"])
+def test_information_lies_between_nothing_and_the_log_of_the_rows(variant, data):
+    torch.manual_seed(1)
+    model = vaezoo.variants()[variant](data.spec)
+    vaezoo.fit(model, data, epochs=15)
+    answer = evaluate(model, data, metrics=vaezoo_metrics())
+    assert 0 < answer["mutual_information"] < math.log(len(data.test))

@@ -166,5 +166,5 @@ def test_single_precision_agrees_with_double_over_all_that_a_network_can_emit(va
     assert raw.grad.isfinite().all()
     seen = twin > -20  # below, tanh² is a difference that float32 has lost, and so has the map
     error = (log_det - twin).abs()[seen]
-    assert error.max() < 1e-4 * (1 + size**2)
-    assert (moved - twin_moved).abs().max() < 1e-3 * size
+    assert error.max() < 2e-4
+    assert (moved - twin_moved).abs().max() < 1e-5 * (1 + size)

@@ -49,6 +49,7 @@ class Summary:
     counts: Counter[str] = field(default_factory=Counter)  # status -> trials
     trained: int = 0  # in this run
     reused: int = 0  # finished in an earlier one
+    unmeasured: int = 0  # finished ones whose new metrics could not be measured
     stopped_by: int = 0  # signal
     # one sentence each, what kept the run from going on
     errors: list[str] = field(default_factory=list)
@@ -59,7 +60,7 @@ class Summary:
         if self.stopped_by:
             return 128 + self.stopped_by
         return int(
-            bool(self.errors)
+            bool(self.errors or self.unmeasured)
             or any(n for status, n in self.counts.items() if status not in ("done", "skipped"))
         )
 
@@ -261,6 +262,10 @@ class _Runner:
                 answer["error"] = f"ran past its limit of {self.timeout:g} s"
             self.commit_dead(trial, answer)
         record = self.store.read(trial.key)
+        if record is not None and record.lacks(trial.measures):
+            why = answer.get("error") or f"it ended as {answer['status']}"
+            self.progress.say(f"{trial.title}: not measured again ({why}); its old numbers stay")
+            self.summary.unmeasured += 1
         if (record is None or record.status == "failed") and attempt < self.retries:
             left.append((trial, attempt + 1))
             return

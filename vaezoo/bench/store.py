@@ -22,6 +22,7 @@ Json = dict[str, Any]
 FINAL = ("done", "skipped", "diverged")  # not tried again: the same key would end the same way
 MANIFEST = "MANIFEST.sha256"
 WEIGHTS = "model.safetensors"
+REPLACED = ".building-old."  # before the key of a trial that another one takes the place of
 PROGRESS = "progress.json"  # only while a trial runs
 PID = "pid"  # likewise: the process that trains it
 
@@ -52,12 +53,20 @@ class Store:
                 self.trials, os.W_OK
             ) else None
             raise StoreError(explained(error, self.out)) from None
+        self._put_back()
         for folder in self.trials.glob(".building-*-*"):
             if not is_alive(folder.name.rsplit("-", 1)[1]):
                 shutil.rmtree(folder, ignore_errors=True)
         for task in self.trials.glob(".task-*-*.json"):
             if not is_alive(task.stem.rsplit("-", 1)[1]):
                 task.unlink(missing_ok=True)
+
+    def _put_back(self) -> None:
+        """Trials that a dead run took away and did not come to replace stand in place again."""
+        for folder in self.trials.glob(f"{REPLACED}*-*"):
+            key, _, pid = folder.name.removeprefix(REPLACED).rpartition("-")
+            if not is_alive(pid) and not (self.trials / key).exists():
+                folder.rename(self.trials / key)
 
     def building(self, key: str, pid: int | None = None) -> Path:
         """Where the trial is built by the run of this process id."""
@@ -69,14 +78,16 @@ class Store:
 
     def commit(self, folder: Path, key: str, *, replaces: bool = False) -> None:
         """Renames a whole folder into place; a finished trial that is there already stays, unless
-        this one `replaces` it.
+        this one `replaces` it: then the old one is deleted only after the new one is in place.
         """
         for name in (PROGRESS, f".{PROGRESS}", PID):
             (folder / name).unlink(missing_ok=True)
         _write(folder / MANIFEST, _manifest(folder))
+        aside: Path | None = None
         for _ in range(3):
             try:
                 folder.rename(self.trials / key)
+                _delete(aside)
                 return
             except OSError as error:
                 if error.errno not in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
@@ -84,19 +95,16 @@ class Store:
             if not replaces and self.is_finished(key):
                 shutil.rmtree(folder)
                 return
-            self.remove(key)
+            aside = self.take_away(key) or aside
 
-    def remove(self, key: str) -> None:
-        """Takes a trial away in one step, then deletes it."""
-        aside = self.trials / f".building-old.{key}-{os.getpid()}"
+    def take_away(self, key: str) -> Path | None:
+        """Renames a trial aside in one step; None where there is none."""
+        aside = self.trials / f"{REPLACED}{key}-{os.getpid()}"
+        _delete(aside)
         try:
-            (self.trials / key).rename(aside)
+            return (self.trials / key).rename(aside)
         except FileNotFoundError:
-            return
-        if aside.is_dir():
-            shutil.rmtree(aside, ignore_errors=True)
-        else:
-            aside.unlink()
+            return None
 
     def read(self, key: str) -> Record | None:
         """The trial, or None where it is missing or damaged."""
@@ -234,6 +242,16 @@ def _write(path: Path, content: str | bytes) -> None:
         file.write(content.encode() if isinstance(content, str) else content)
         file.flush()
         os.fsync(file.fileno())
+
+
+def _delete(path: Path | None) -> None:
+    """A folder or a file, if it is there."""
+    if path is None:
+        return
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -50,13 +50,15 @@ def run_trial(
         (building / PID).write_text(str(os.getpid()))
         silence(building / "log.txt")
         there = store.read(key)
+        lacks = there is not None and bool(there.lacks(trial["measures"]))
         if again and there is not None:
             _copy(store.trials / key, building)
             record = _measured_again(source, trial, building, there)
         else:
             record = _record(source, trial, building)
         (building / "trial.json").write_text(to_json(shared | record), encoding="utf-8")
-        store.commit(building, key, replaces=there is not None)
+        # Another run's finished trial stays, and nothing that failed replaces what is finished.
+        store.commit(building, key, replaces=lacks and record["status"] == "done")
         return {"status": record["status"]}
     except BaseException as error:
         if is_full(error):

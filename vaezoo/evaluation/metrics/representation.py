@@ -66,8 +66,8 @@ def _is_blind(latent: Latent) -> bool:
 
 
 def mixture_log_prob(q: Distribution, z: Tensor) -> Tensor:
-    """log 1/N Σ_j q_j(z_i) of points z (M, *event), (M,), where q is a batch of N."""
-    n = q.batch_shape[0]
+    """log 1/N Σ_j q_j(z_i) of points z (M, *event), (M,), where q is a batch of N, or of (1, N)."""
+    n = q.batch_shape[-1]
     piece = max(1, 2**21 // (n * z[0].numel()))
     parts = []
     for points in z.split(piece):
