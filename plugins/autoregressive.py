@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from vaezoo.core import Spec
 from vaezoo.hooks import Variants, hookimpl, tags
 from vaezoo.networks import mlp
-from vaezoo.stepwise import Moments, Parallel, Sight
+from vaezoo.stepwise import Normals, Parallel, Seen
 
 
 class RNN(Parallel):
@@ -27,11 +27,11 @@ class RNN(Parallel):
     def inputs(self, x: Tensor, state: Tensor | None = None) -> Tensor:
         return self.rnn(x, state)[0]
 
-    def p(self, state: Tensor) -> Moments:
+    def p(self, state: Tensor) -> Normals:
         zero = state.new_zeros(*state.shape[:-1], 1)
-        return Moments(zero, torch.ones_like(zero))
+        return Normals(zero, torch.ones_like(zero))
 
-    def q(self, state: Tensor, feature: Tensor) -> Moments:
+    def q(self, state: Tensor, feature: Tensor) -> Normals:
         return self.p(state)
 
     def emit(self, state: Tensor, z: Tensor) -> Tensor:
@@ -40,7 +40,7 @@ class RNN(Parallel):
     def advance(self, state: Tensor, seen: Tensor, z: Tensor) -> Tensor:
         return seen.expand_as(state)
 
-    def states(self, first: Tensor, seen: Sight, z: Tensor) -> Tensor:
+    def states(self, first: Tensor, seen: Seen, z: Tensor) -> Tensor:
         after = seen.inputs.expand(len(z), *seen.inputs.shape)  # (B, T, H) -> (K, B, T, H)
         return torch.cat([first[:, :, None], after], 2)
 

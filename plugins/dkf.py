@@ -8,11 +8,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vaezoo.core import Spec
-from vaezoo.fivo import Particles, bound
+from vaezoo.fivo import Particles, fivo_or_elbo
 from vaezoo.hooks import Variants, hookimpl, tags
 from vaezoo.networks import mlp
 from vaezoo.recurrent import BothEnds, from_the_end
-from vaezoo.stepwise import Moments, Parallel, Sight, Stepwise, alike, moments
+from vaezoo.stepwise import Normals, Parallel, Seen, Stepwise, normals, same_for_every_state
 
 
 class Markov(Stepwise):
@@ -22,23 +22,23 @@ class Markov(Stepwise):
     """
 
     def __init__(self, spec: Spec, write: Callable[[int, int], nn.Module], particles: int) -> None:
-        super().__init__(spec, spec.latent + 1, bound(particles))
+        super().__init__(spec, spec.latent + 1, fivo_or_elbo(particles))
         self.latent = spec.latent
         self.write = write(spec.latent, self.raw_channels)
         self.first = nn.Parameter(torch.zeros(2 * spec.latent))  # p(z_1)
 
     @abstractmethod
-    def transition(self, z: Tensor) -> Moments:
+    def transition(self, z: Tensor) -> Normals:
         """p(z_t|z_t-1)."""
 
     def start(self, k: int, rows: int, like: Tensor) -> Tensor:
         return F.pad(like.new_zeros(k, rows, self.latent), (0, 1), value=1.0)
 
-    def p(self, state: Tensor) -> Moments:
+    def p(self, state: Tensor) -> Normals:
         then = self.transition(state[..., :-1])
-        first = moments(self.first)
+        first = normals(self.first)
         is_first = state[..., -1:] > 0
-        return Moments(
+        return Normals(
             torch.where(is_first, first.loc, then.loc),
             torch.where(is_first, first.scale, then.scale),
         )
@@ -67,13 +67,13 @@ class DKF(Markov, Parallel):
     def features(self, x: Tensor, inputs: Tensor, mask: Tensor | None) -> Tensor:
         return self.posterior(self.read(x, mask))
 
-    def transition(self, z: Tensor) -> Moments:
-        return moments(self.transit(z))
+    def transition(self, z: Tensor) -> Normals:
+        return normals(self.transit(z))
 
-    def q(self, state: Tensor, feature: Tensor) -> Moments:
-        return alike(moments(feature), state)
+    def q(self, state: Tensor, feature: Tensor) -> Normals:
+        return same_for_every_state(normals(feature), state)
 
-    def states(self, first: Tensor, seen: Sight, z: Tensor) -> Tensor:
+    def states(self, first: Tensor, seen: Seen, z: Tensor) -> Tensor:
         return torch.cat([first[:, :, None], F.pad(z, (0, 1))], 2)  # [z_t, 0] after the first
 
 
@@ -95,10 +95,10 @@ class Gated(nn.Module):
         nn.init.eye_(self.linear.weight)
         nn.init.zeros_(self.linear.bias)
 
-    def forward(self, z: Tensor) -> Moments:
+    def forward(self, z: Tensor) -> Normals:
         h = self.propose(z)
         loc = torch.lerp(self.linear(z), h, torch.sigmoid(self.gate(z)))
-        return Moments(loc, (F.softplus(self.spread(F.relu(h))) + 1e-6).sqrt())
+        return Normals(loc, (F.softplus(self.spread(F.relu(h))) + 1e-6).sqrt())
 
 
 class Linear(nn.Module):
@@ -111,9 +111,9 @@ class Linear(nn.Module):
         nn.init.eye_(self.linear.weight)
         nn.init.zeros_(self.linear.bias)
 
-    def forward(self, z: Tensor) -> Moments:
+    def forward(self, z: Tensor) -> Normals:
         loc = self.linear(z)
-        return Moments(loc, (F.softplus(self.raw_scale) + 1e-3).expand_as(loc))
+        return Normals(loc, (F.softplus(self.raw_scale) + 1e-3).expand_as(loc))
 
 
 class DMM(Markov):
@@ -136,13 +136,13 @@ class DMM(Markov):
     def features(self, x: Tensor, inputs: Tensor, mask: Tensor | None) -> Tensor:
         return from_the_end(self.backwards, x, mask)
 
-    def transition(self, z: Tensor) -> Moments:
+    def transition(self, z: Tensor) -> Normals:
         return self.transit(z)
 
-    def q(self, state: Tensor, feature: Tensor) -> Moments:
+    def q(self, state: Tensor, feature: Tensor) -> Normals:
         h = 0.5 * (self.squash(self.combine(state[..., :-1])) + feature)
         is_first = state[..., -1:] > 0
-        return moments(torch.where(is_first, self.posterior_first(h), self.posterior(h)))
+        return normals(torch.where(is_first, self.posterior_first(h), self.posterior(h)))
 
 
 @tags("recurrent")

@@ -5,12 +5,12 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from vaezoo.core import Latent, Model, Spec, Trace
-from vaezoo.distributions import Observed, Steps, draw
+from vaezoo.distributions import MaskedNormals, Observed, draw
 from vaezoo.hooks import Variants, hookimpl, tags
 from vaezoo.losses import ELBO
 from vaezoo.networks import StandardNormal, mlp, split_normal
-from vaezoo.recurrent import BothEnds, before
-from vaezoo.stepwise import Moments, StepsLikelihood, as_steps, moments, noise_of_steps
+from vaezoo.recurrent import BothEnds, previous_steps
+from vaezoo.stepwise import Normals, StepsLikelihood, as_steps, noise_of_steps, normals
 
 
 def ends(run: BothEnds, x: Tensor, mask: Tensor | None) -> Tensor:
@@ -58,14 +58,14 @@ class DSAE(Model):
         # the path of z, given f
         q = self._posterior(f, full, mask)
         z = q.loc + q.scale * noise_of_steps(q.loc)
-        steps_q = Steps(*q, mask)
-        steps_p = Steps(*self._prior(z), mask)
+        steps_q = MaskedNormals(*q, mask)
+        steps_p = MaskedNormals(*self._prior(z), mask)
 
         of_still = Latent(f, log_q_f, q_f, self.prior_f(c))
         of_moving = Latent(z, steps_q.log_prob(z), steps_q, steps_p, stepwise=True)
         return Trace(x, self._px(f, z), (of_still, of_moving))
 
-    def _posterior(self, f: Tensor, x: Tensor, mask: Tensor | None) -> Moments:
+    def _posterior(self, f: Tensor, x: Tensor, mask: Tensor | None) -> Normals:
         """q(z_1:T|f, x), (K, B, T, D)."""
         k = len(f)
         rows, steps = x.shape[:2]
@@ -73,12 +73,12 @@ class DSAE(Model):
         seen = torch.cat([x.expand(k, *x.shape), every_f], -1).flatten(0, 1)  # (K·B, T, C + D)
         each = None if mask is None else mask.expand(k, rows, steps).flatten(0, 1)  # (K·B, T)
         states = self.chain(self.moving(seen, each))[0]
-        return moments(self.of_moving(states).unflatten(0, (k, rows)))  # (K, B, T, D)
+        return normals(self.of_moving(states).unflatten(0, (k, rows)))  # (K, B, T, D)
 
-    def _prior(self, z: Tensor) -> Moments:
+    def _prior(self, z: Tensor) -> Normals:
         """p(z_t|z_<t) along a path (K, B, T, D)."""
-        states = self.dynamics(before(z).flatten(0, 1))[0]  # (K·B, T, H)
-        return moments(self.of_dynamics(states).unflatten(0, z.shape[:2]))  # (K, B, T, D)
+        states = self.dynamics(previous_steps(z).flatten(0, 1))[0]  # (K·B, T, H)
+        return normals(self.of_dynamics(states).unflatten(0, z.shape[:2]))  # (K, B, T, D)
 
     def _px(self, f: Tensor, z: Tensor) -> Observed:
         every_f = f[:, :, None].expand(-1, -1, z.shape[2], -1)  # (K, B, T, D)
@@ -91,7 +91,7 @@ class DSAE(Model):
         path = []
         for _ in range(self.steps):
             h, state = self.dynamics(z, state)
-            p = moments(self.of_dynamics(h))
+            p = normals(self.of_dynamics(h))
             z = p.loc + p.scale * torch.randn_like(p.loc)
             path.append(z)
         return self._px(f, torch.cat(path, 1)[None])  # z is (1, n, T, D)

@@ -5,7 +5,7 @@ from torch import Tensor
 from vaezoo.core import Spec
 from vaezoo.hooks import Variants, hookimpl, tags
 from vaezoo.networks import mlp
-from vaezoo.stepwise import Moments, Parallel, Sight, alike, moments
+from vaezoo.stepwise import Normals, Parallel, Seen, normals, same_for_every_state
 
 
 class Frames(Parallel):
@@ -23,12 +23,12 @@ class Frames(Parallel):
     def features(self, x: Tensor, inputs: Tensor, mask: Tensor | None) -> Tensor:
         return self.read(x)
 
-    def p(self, state: Tensor) -> Moments:
+    def p(self, state: Tensor) -> Normals:
         zero = state.new_zeros(*state.shape[:-1], self.width)
-        return Moments(zero, zero + 1)
+        return Normals(zero, zero + 1)
 
-    def q(self, state: Tensor, feature: Tensor) -> Moments:
-        return alike(moments(feature), state)
+    def q(self, state: Tensor, feature: Tensor) -> Normals:
+        return same_for_every_state(normals(feature), state)
 
     def emit(self, state: Tensor, z: Tensor) -> Tensor:
         return self.write(z)
@@ -36,7 +36,7 @@ class Frames(Parallel):
     def advance(self, state: Tensor, seen: Tensor, z: Tensor) -> Tensor:
         return state
 
-    def states(self, first: Tensor, seen: Sight, z: Tensor) -> Tensor:
+    def states(self, first: Tensor, seen: Seen, z: Tensor) -> Tensor:
         return z.new_zeros(*z.shape[:2], z.shape[2] + 1, 0)
 
 

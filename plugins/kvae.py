@@ -9,13 +9,13 @@ from torch.distributions import Distribution
 from torch.nn import functional as F
 
 from vaezoo.core import Latent, Model, Spec, Trace
-from vaezoo.distributions import Steps
+from vaezoo.distributions import MaskedNormals
 from vaezoo.hooks import Variants, hookimpl, tags
 from vaezoo.hyperparameters import Count
 from vaezoo.losses import ELBO
 from vaezoo.networks import mlp
-from vaezoo.recurrent import before
-from vaezoo.stepwise import Moments, StepsLikelihood, as_steps, moments, noise_of_steps
+from vaezoo.recurrent import previous_steps
+from vaezoo.stepwise import Normals, StepsLikelihood, as_steps, noise_of_steps, normals
 
 
 class Belief(NamedTuple):
@@ -87,7 +87,7 @@ class StateSpace(nn.Module):
         In float64: over a hundred steps float32 loses a covariance's positivity.
         """
         first, noise_z, noise_a = (torch.diag(v)[None].double() for v in self.variances)
-        forward, emit = (each.double() for each in self.matrices(before(a))[:2])
+        forward, emit = (each.double() for each in self.matrices(previous_steps(a))[:2])
         mean = self.first.double().expand(len(a), -1)
         predicted = Belief(mean, first.expand(len(emit), -1, -1))
         known = predicted
@@ -106,7 +106,7 @@ class StateSpace(nn.Module):
         Rauch, Tung & Striebel 1965. Steps outside `mask` (N, T) teach nothing.
         """
         known = self.filter(a)
-        forward = self.matrices(before(a))[0]
+        forward = self.matrices(previous_steps(a))[0]
         everywhere = torch.ones_like(a[:, 0, 0])
         covariance = known.covariance[:, -1].expand(len(a), -1, -1)
         later = Belief(known.mean[:, -1], covariance)
@@ -246,10 +246,10 @@ class KVAE(Model):
 
     def infer(self, x: Tensor, c: Tensor | None = None, k: int = 1) -> Trace:
         _, full, mask = as_steps(x, self.spec)
-        each = moments(self.encode(full))
-        q = Moments(*(m.expand(k, *m.shape) for m in each))  # (B, T, D) -> (K, B, T, D)
+        each = normals(self.encode(full))
+        q = Normals(*(m.expand(k, *m.shape) for m in each))  # (B, T, D) -> (K, B, T, D)
         a = q.loc + q.scale * noise_of_steps(q.loc)
-        steps_q = Steps(*q, mask)
+        steps_q = MaskedNormals(*q, mask)
         p = Chain(self.space, a.shape, mask)
         latent = Latent(a, steps_q.log_prob(a), steps_q, p, stepwise=True)
         return Trace(x, self.likelihood(self.write(a)), (latent,))
@@ -260,7 +260,7 @@ class KVAE(Model):
         The codes a are at the centre of q(a|x).
         """
         _, full, mask = as_steps(x, self.spec)
-        return self.space.smooth(moments(self.encode(full)).loc, mask)
+        return self.space.smooth(normals(self.encode(full)).loc, mask)
 
     def draw_px(self, n: int, c: Tensor | None = None) -> Distribution:
         a = self.space.draw(n, self.steps, next(self.parameters()))

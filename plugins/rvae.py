@@ -6,12 +6,12 @@ from torch.distributions import Distribution
 from torch.nn import functional as F
 
 from vaezoo.core import Latent, Model, Spec, Trace, Unsupported
-from vaezoo.distributions import Observed, Steps, noise
-from vaezoo.fivo import Particles, bound
+from vaezoo.distributions import MaskedNormals, Observed, noise
+from vaezoo.fivo import Particles, fivo_or_elbo
 from vaezoo.hooks import Variants, hookimpl, tags
 from vaezoo.losses import ELBO
 from vaezoo.recurrent import BothEnds, from_the_end, gru_step
-from vaezoo.stepwise import Moments, Sight, StepsLikelihood, Stepwise, as_steps, moments
+from vaezoo.stepwise import Normals, Seen, StepsLikelihood, Stepwise, as_steps, normals
 
 
 class Posterior(nn.Module):
@@ -24,10 +24,10 @@ class Posterior(nn.Module):
         self.out = nn.Linear(hidden, 2 * latent)
         self.chain = nn.GRU(latent, hidden, batch_first=True)
 
-    def forward(self, g: Tensor, feature: Tensor) -> Moments:
-        return moments(self.out(F.silu(feature + self.recall(g))))
+    def forward(self, g: Tensor, feature: Tensor) -> Normals:
+        return normals(self.out(F.silu(feature + self.recall(g))))
 
-    def path(self, g: Tensor, features: Tensor) -> tuple[Tensor, Tensor, Moments]:
+    def path(self, g: Tensor, features: Tensor) -> tuple[Tensor, Tensor, Normals]:
         """g_1 … g_T+1 (K, B, T + 1, H), and draws and moments of q (K, B, T, D).
 
         It starts at g_1 (K, B, H).
@@ -41,12 +41,12 @@ class Posterior(nn.Module):
             gs.append(gru_step(self.chain, z, gs[-1]))
         # T triples of (K, B, D) -> three (K, B, T, D)
         z, loc, scale = (torch.stack(each, 2) for each in zip(*trail, strict=True))
-        return torch.stack(gs, 2), z, Moments(loc, scale)
+        return torch.stack(gs, 2), z, Normals(loc, scale)
 
 
-def standard(like: Tensor) -> Moments:
+def standard(like: Tensor) -> Normals:
     """N(0, I)."""
-    return Moments(torch.zeros_like(like), torch.ones_like(like))
+    return Normals(torch.zeros_like(like), torch.ones_like(like))
 
 
 class Causal(Stepwise):
@@ -58,7 +58,7 @@ class Causal(Stepwise):
     def __init__(self, spec: Spec, particles: int) -> None:
         d = spec.latent
         h = spec.hidden
-        super().__init__(spec, 2 * h, bound(particles))
+        super().__init__(spec, 2 * h, fivo_or_elbo(particles))
         self.hidden = h
         self.latent = d
         self.posterior = Posterior(h, h, d)
@@ -69,10 +69,10 @@ class Causal(Stepwise):
     def features(self, x: Tensor, inputs: Tensor, mask: Tensor | None) -> Tensor:
         return self.posterior.see(from_the_end(self.ahead, x, mask))
 
-    def p(self, state: Tensor) -> Moments:
+    def p(self, state: Tensor) -> Normals:
         return standard(state.new_empty(*state.shape[:-1], self.latent))
 
-    def q(self, state: Tensor, feature: Tensor) -> Moments:
+    def q(self, state: Tensor, feature: Tensor) -> Normals:
         return self.posterior(state[..., : self.hidden], feature)
 
     def emit(self, state: Tensor, z: Tensor) -> Tensor:
@@ -82,7 +82,7 @@ class Causal(Stepwise):
         g, h = state.split(self.hidden, -1)
         return torch.cat([gru_step(self.posterior.chain, z, g), gru_step(self.decode, z, h)], -1)
 
-    def path(self, seen: Sight, k: int) -> tuple[Tensor, Tensor, Moments]:
+    def path(self, seen: Seen, k: int) -> tuple[Tensor, Tensor, Normals]:
         """The loop is over g alone; h follows from all z at once."""
         g, h = self.begin(k, len(seen.x), seen.features).split(self.hidden, -1)
         gs, z, q = self.posterior.path(g, seen.features)  # gs is (K, B, T + 1, H)
@@ -118,8 +118,8 @@ class NonCausal(Model):
         _, full, mask = as_steps(x, self.spec)
         features = self.posterior.see(self.read(full, mask))
         _, z, q = self.posterior.path(features.new_zeros(k, len(x), self.hidden), features)
-        steps_q = Steps(*q, mask)
-        steps_p = Steps(*standard(z[0]), mask)
+        steps_q = MaskedNormals(*q, mask)
+        steps_p = MaskedNormals(*standard(z[0]), mask)
         latent = Latent(z, steps_q.log_prob(z), steps_q, steps_p, stepwise=True)
         return Trace(x, self._px(z, mask), (latent,))
 

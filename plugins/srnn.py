@@ -5,11 +5,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vaezoo.core import Spec
-from vaezoo.fivo import Particles, bound
+from vaezoo.fivo import Particles, fivo_or_elbo
 from vaezoo.hooks import Variants, hookimpl, tags
 from vaezoo.networks import mlp
-from vaezoo.recurrent import before, from_the_end
-from vaezoo.stepwise import Moments, Stepwise, moments
+from vaezoo.recurrent import from_the_end, previous_steps
+from vaezoo.stepwise import Normals, Stepwise, normals
 
 
 class SRNN(Stepwise):
@@ -25,7 +25,7 @@ class SRNN(Stepwise):
     def __init__(self, spec: Spec, particles: int) -> None:
         d = spec.latent
         h = spec.hidden
-        super().__init__(spec, h + d, bound(particles))
+        super().__init__(spec, h + d, fivo_or_elbo(particles))
         self.latent = d
         self.forwards = nn.GRU(self.channels, h, batch_first=True)
         self.backwards = nn.GRU(h + self.channels, h, batch_first=True)
@@ -36,19 +36,21 @@ class SRNN(Stepwise):
         self.correct = nn.Linear(h, 2 * d)
 
     def features(self, x: Tensor, inputs: Tensor, mask: Tensor | None) -> Tensor:
-        return self.see(from_the_end(self.backwards, torch.cat([before(inputs), x], -1), mask))
+        return self.see(
+            from_the_end(self.backwards, torch.cat([previous_steps(inputs), x], -1), mask)
+        )
 
     def inputs(self, x: Tensor, state: Tensor | None = None) -> Tensor:
         d = None if state is None else state[..., : -self.latent].contiguous()
         return self.forwards(x, d)[0]  # d_t+1
 
-    def p(self, state: Tensor) -> Moments:
-        return moments(self.prior(state))
+    def p(self, state: Tensor) -> Normals:
+        return normals(self.prior(state))
 
-    def q(self, state: Tensor, feature: Tensor) -> Moments:
+    def q(self, state: Tensor, feature: Tensor) -> Normals:
         z_before = state[..., -self.latent :]
-        residual = moments(self.correct(F.silu(feature + self.recall(z_before))))
-        return Moments(self.p(state).loc + residual.loc, residual.scale)
+        residual = normals(self.correct(F.silu(feature + self.recall(z_before))))
+        return Normals(self.p(state).loc + residual.loc, residual.scale)
 
     def emit(self, state: Tensor, z: Tensor) -> Tensor:
         return self.write(torch.cat([state[..., : -self.latent], z], -1))

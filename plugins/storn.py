@@ -4,11 +4,11 @@ import torch
 from torch import Tensor, nn
 
 from vaezoo.core import Spec
-from vaezoo.fivo import Particles, bound
+from vaezoo.fivo import Particles, fivo_or_elbo
 from vaezoo.hooks import Variants, hookimpl, tags
 from vaezoo.networks import mlp
 from vaezoo.recurrent import gru_step
-from vaezoo.stepwise import Moments, Parallel, Sight, alike, moments
+from vaezoo.stepwise import Normals, Parallel, Seen, normals, same_for_every_state
 
 
 class STORN(Parallel):
@@ -22,7 +22,7 @@ class STORN(Parallel):
     def __init__(self, spec: Spec, particles: int) -> None:
         d = spec.latent
         h = spec.hidden
-        super().__init__(spec, h + spec.as_steps[1], bound(particles))
+        super().__init__(spec, h + spec.as_steps[1], fivo_or_elbo(particles))
         self.hidden = h
         self.latent = d
         self.read = nn.GRU(self.channels, h, batch_first=True)
@@ -33,12 +33,12 @@ class STORN(Parallel):
     def features(self, x: Tensor, inputs: Tensor, mask: Tensor | None) -> Tensor:
         return self.posterior(self.read(x)[0])
 
-    def p(self, state: Tensor) -> Moments:
+    def p(self, state: Tensor) -> Normals:
         zero = state.new_zeros(*state.shape[:-1], self.latent)
-        return Moments(zero, torch.ones_like(zero))
+        return Normals(zero, torch.ones_like(zero))
 
-    def q(self, state: Tensor, feature: Tensor) -> Moments:
-        return alike(moments(feature), state)
+    def q(self, state: Tensor, feature: Tensor) -> Normals:
+        return same_for_every_state(normals(feature), state)
 
     def emit(self, state: Tensor, z: Tensor) -> Tensor:
         return self.write(self._recur(state, z))
@@ -51,7 +51,7 @@ class STORN(Parallel):
         h, x = state.split([self.hidden, self.channels], -1)
         return gru_step(self.generate, torch.cat([x, z], -1), h)
 
-    def states(self, first: Tensor, seen: Sight, z: Tensor) -> Tensor:
+    def states(self, first: Tensor, seen: Seen, z: Tensor) -> Tensor:
         h, x = first.split([self.hidden, self.channels], -1)
         # x_0 … x_T, (K, B, T + 1, C)
         after = seen.inputs.expand(len(z), *seen.inputs.shape)

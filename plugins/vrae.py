@@ -10,7 +10,7 @@ from vaezoo.hooks import Variants, hookimpl, tags
 from vaezoo.hyperparameters import Fraction
 from vaezoo.losses import WarmUp
 from vaezoo.networks import StandardNormal, from_steps, split_normal
-from vaezoo.recurrent import before
+from vaezoo.recurrent import previous_steps
 from vaezoo.stepwise import StepsLikelihood, as_steps
 
 
@@ -82,7 +82,7 @@ class VRAE(Model):
         _, full, mask = as_steps(x, self.spec)
         q = self.reader(full, mask)
         z, log_q = draw(q, (k,))
-        past = before(full).expand(k, *full.shape).flatten(0, 1)  # (K·B, T, C)
+        past = previous_steps(full).expand(k, *full.shape).flatten(0, 1)  # (K·B, T, C)
         flat = z.flatten(0, 1)  # (K·B, D)
         raw, _ = self.writer(flat, past, self.writer.start(flat))
         px = self.writer.likelihood(raw.unflatten(0, (k, len(x))))  # raw is (K, B, T, ·)

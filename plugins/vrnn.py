@@ -4,11 +4,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vaezoo.core import Spec
-from vaezoo.fivo import Particles, bound
+from vaezoo.fivo import Particles, fivo_or_elbo
 from vaezoo.hooks import Variants, hookimpl, tags
 from vaezoo.networks import mlp
 from vaezoo.recurrent import Gates
-from vaezoo.stepwise import Moments, Stepwise, moments
+from vaezoo.stepwise import Normals, Stepwise, normals
 
 
 class VRNN(Stepwise):
@@ -19,7 +19,7 @@ class VRNN(Stepwise):
     """
 
     def __init__(self, spec: Spec, particles: int) -> None:
-        super().__init__(spec, spec.hidden, bound(particles))
+        super().__init__(spec, spec.hidden, fivo_or_elbo(particles))
         d = spec.latent
         h = spec.hidden
         # what x_t and z_t look like to every other network
@@ -42,11 +42,11 @@ class VRNN(Stepwise):
     def inputs(self, x: Tensor, state: Tensor | None = None) -> Tensor:
         return self.gates.known(self.phi_x(x))
 
-    def p(self, state: Tensor) -> Moments:
-        return moments(self.prior(state))
+    def p(self, state: Tensor) -> Normals:
+        return normals(self.prior(state))
 
-    def q(self, state: Tensor, feature: Tensor) -> Moments:
-        return moments(self.posterior(F.silu(feature + self.recall(state))))
+    def q(self, state: Tensor, feature: Tensor) -> Normals:
+        return normals(self.posterior(F.silu(feature + self.recall(state))))
 
     def emit(self, state: Tensor, z: Tensor) -> Tensor:
         return self.write(F.silu(self.write_z(self.phi_z(z)) + self.write_h(state)))

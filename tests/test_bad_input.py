@@ -111,7 +111,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         np.save(made / f"{name}.npy", x)
     (made / "table.csv").write_text("a,b\n1,2\n")
     for name, spec in {"vae": IMAGES, "cvae": IMAGES, "missing": GAPPY, "vrnn": SEQUENCES}.items():
-        checkpoint.save(registry.load().variants[name](spec), made / f"{name}.safetensors")
+        checkpoint.save(registry.load_registry().variants[name](spec), made / f"{name}.safetensors")
     return made
 
 
@@ -209,8 +209,8 @@ def test_nothing_is_trained_on_data_that_is_not_what_its_spec_says(split: str, c
 def test_a_sequence_of_one_step_is_trained_on_and_measured(name: str, tmp_path: Path):
     data = vaezoo.dataset("lgssm[steps=1,rows=40]")
     data = replace(data, spec=replace(data.spec, hidden=8, latent=2))
-    (choice,) = registry.load().choose_variants(name)
-    model = choice.variant(data.spec, **choice.hyperparameters)
+    (choice,) = registry.load_registry().choose_variants(name)
+    model = choice.entry(data.spec, **choice.values)
     history = vaezoo.fit(model, data, epochs=1)
     assert math.isfinite(history.rows[-1]["validation_loss"])
     chosen = [metric for metric in builtin_metrics() if metric.name in METRICS]

@@ -13,7 +13,7 @@ from vaezoo.author.certificates import claims_of, density_of
 from vaezoo.cli import vaezoo
 from vaezoo.registry import registry
 
-VARIANTS = {name: v for name, v in registry.load().variants.items() if name != "mix"}
+VARIANTS = {name: v for name, v in registry.load_registry().variants.items() if name != "mix"}
 
 
 def test_the_file_is_up_to_date_with_the_marks_on_the_tests():

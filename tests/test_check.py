@@ -4,7 +4,7 @@ import pytest
 
 from vaezoo.author.check import check
 from vaezoo.author.rules import RULES
-from vaezoo.registry.registry import load
+from vaezoo.registry.registry import load_registry
 
 HEAD = """
 import math, random, torch
@@ -151,7 +151,7 @@ def test_a_fault_is_found_by_its_rule(tmp_path, fault):
     """A fault is a rule, with words of what was seen where the rule finds several."""
     rule, _, words = fault.partition(": ")
     (tmp_path / "faulty.py").write_text(HEAD + FAULTS[fault] + TAIL)
-    findings = check(load(tmp_path).variants["broken"], fast=True)
+    findings = check(load_registry(tmp_path).variants["broken"], fast=True)
     broken = {f.rule for f in findings if not f.passed}
     assert rule in broken
     assert any(words in f.seen for f in findings if f.rule == rule and not f.passed)
@@ -166,4 +166,4 @@ def test_every_rule_has_a_fault_that_it_finds():
 
 
 def test_a_sound_variant_breaks_no_rule():
-    assert [f for f in check(load().variants["vae"], fast=True) if not f.passed] == []
+    assert [f for f in check(load_registry().variants["vae"], fast=True) if not f.passed] == []

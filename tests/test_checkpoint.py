@@ -25,7 +25,7 @@ SOME = ("vae", "beta", "gmm", "flow_prior", "vrnn", "wae_gan", "bn")
 
 
 def model_of(name: str = "vae", **given: Any) -> Model:
-    return registry.load().variants[name](SPEC, **given)
+    return registry.load_registry().variants[name](SPEC, **given)
 
 
 def outputs(model: Model) -> list[torch.Tensor]:
@@ -84,7 +84,7 @@ def test_shared_tensors_are_written_once_and_are_shared_again(tmp_path: Path):
         "def twin(spec: Spec) -> VAE:\n    return Shared(spec)\n"
         "@hookimpl\ndef vaezoo_variants(): return [twin]\n"
     )
-    loaded = registry.load(tmp_path)
+    loaded = registry.load_registry(tmp_path)
     model = loaded.variants["twin"](SPEC)
     path = checkpoint.save(model, tmp_path / "m.safetensors")
     assert not any(name.startswith("prior.reader") for name in load_file(path))
@@ -235,9 +235,9 @@ def test_where_and_what_cannot_be_saved_is_said(tmp_path: Path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", registry.load().variants)
+@pytest.mark.parametrize("name", registry.load_registry().variants)
 def test_every_variant_can_be_saved_and_loaded(name: str, tmp_path: Path):
-    loaded, spec = registry.load(), replace(SPEC, shape=(1, 16, 16))
+    loaded, spec = registry.load_registry(), replace(SPEC, shape=(1, 16, 16))
     try:
         model = loaded.variants[name](spec)
     except Unsupported as why:

@@ -32,7 +32,7 @@ def answer(*args: str) -> Any:
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("models") / "vae.safetensors"
-    return checkpoint.save(registry.load().variants["vae"](SPEC), path)
+    return checkpoint.save(registry.load_registry().variants["vae"](SPEC), path)
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_list_names_what_there_is(kind: str):
     rows = answer("list", kind)
     assert call("list", kind).exit_code == 0
     if kind in ("variants", "datasets", "metrics", "figures"):
-        assert [row["name"] for row in rows] == list(getattr(registry.load(), kind))
+        assert [row["name"] for row in rows] == list(getattr(registry.load_registry(), kind))
 
 
 def test_list_filters_by_glob_and_tag():

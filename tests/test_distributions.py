@@ -14,11 +14,11 @@ from vaezoo.distributions import (
     ContinuousBernoulli,
     DiscretisedLogistic,
     Levels,
+    MaskedNormals,
     Normal,
     Observed,
     Point,
     Pushed,
-    Steps,
     at_centre,
     bernoulli,
     detached,
@@ -181,10 +181,13 @@ def test_masked_steps_count_neither_in_density_nor_in_kl():
         doubles(2, 3, 5, 2).exp(),
         torch.tensor([[1, 1, 0, 0, 0]] * 3).bool(),
     )
-    q, p = Steps(loc, scale, mask), Steps(torch.zeros_like(loc), torch.ones_like(loc), mask)
+    q, p = (
+        MaskedNormals(loc, scale, mask),
+        MaskedNormals(torch.zeros_like(loc), torch.ones_like(loc), mask),
+    )
     short_q, short_p = (
-        Steps(loc[:, :, :2], scale[:, :, :2]),
-        Steps(torch.zeros(2, 3, 2, 2), torch.ones(2, 3, 2, 2)),
+        MaskedNormals(loc[:, :, :2], scale[:, :, :2]),
+        MaskedNormals(torch.zeros(2, 3, 2, 2), torch.ones(2, 3, 2, 2)),
     )
     torch.testing.assert_close(q.log_prob(loc), short_q.log_prob(loc[:, :, :2]))
     torch.testing.assert_close(kl(q, p), kl(short_q, short_p))
@@ -221,12 +224,13 @@ def test_no_gradient_flows_through_a_detached_distribution():
 
 
 @pytest.mark.parametrize(
-    "make", [lambda a: normal(a, a.exp()), lambda a: bernoulli(a), lambda a: Steps(a, a.exp())]
+    "make",
+    [lambda a: normal(a, a.exp()), lambda a: bernoulli(a), lambda a: MaskedNormals(a, a.exp())],
 )
 def test_stacked_seeds_can_draw_under_vmap(make):
     def one(a):
         q = make(a)
-        z = q.rsample() if q.has_rsample or isinstance(q, Steps) else q.sample()
+        z = q.rsample() if q.has_rsample or isinstance(q, MaskedNormals) else q.sample()
         return q.log_prob(z)
 
     drawn = vmap(one, randomness="different")(torch.zeros(3, 4, 2))

@@ -16,7 +16,7 @@ from vaezoo.author.check import check
 from vaezoo.bench.store import FINAL
 from vaezoo.cli import vaezoo
 from vaezoo.hooks import Hooks
-from vaezoo.registry.registry import load
+from vaezoo.registry.registry import load_registry
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
@@ -40,7 +40,7 @@ def ideas(tmp_path):
 
 
 def test_every_plugin_of_the_pages_loads_and_its_variants_keep_the_contract(ideas):
-    registry = load(ideas)
+    registry = load_registry(ideas)
     assert [p for p in registry.problems if not p.is_note] == []
     shown = [v for v in registry.variants.values() if str(ideas) in v.plugin.file]
     assert {"learned", "hinge"} <= {v.name for v in shown}

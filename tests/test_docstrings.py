@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from vaezoo.registry import load
+from vaezoo.registry import load_registry
 
 OURS = {
-    n: v for n, v in load().variants.items() if v.plugin.distribution == "vaezoo" and n != "mix"
+    n: v
+    for n, v in load_registry().variants.items()
+    if v.plugin.distribution == "vaezoo" and n != "mix"
 }
 PLUGINS = sorted((Path(__file__).parent.parent / "plugins").glob("*.py"))
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef)

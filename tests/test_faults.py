@@ -60,9 +60,9 @@ def test_nll_takes_its_draws_from_k_and_not_from_the_batch():
 def test_nll_is_minus_the_log_likelihood():
     data = digits()
     with seeded("weights"):
-        model = registry.load().variants["vae"](data.spec)
+        model = registry.load_registry().variants["vae"](data.spec)
     measured = evaluate(
-        model, data, metrics=[registry.load().metrics["likelihood"]], importance_samples=20
+        model, data, metrics=[registry.load_registry().metrics["likelihood"]], importance_samples=20
     )
     # 64 bits: -log p(x) of an untrained model is near 64 log 2 = 44 nats
     assert 30 < measured["nll"] < 64

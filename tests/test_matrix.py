@@ -13,7 +13,7 @@ from vaezoo.author.matrix import DOCUMENT, attempt, document, markdown, pairs
 from vaezoo.core import Unsupported
 from vaezoo.registry import registry
 
-KNOWN = registry.load()
+KNOWN = registry.load_registry()
 PAGE = (Path(__file__).parent.parent / "docs" / "matrix.md").read_text(encoding="utf-8")
 
 

@@ -17,7 +17,7 @@ from vaezoo.registry import registry
 from vaezoo.seeds import seeded
 from vaezoo.training.minibatches import Minibatches
 
-VARIANTS = {name: v for name, v in registry.load().variants.items() if name != "mix"}
+VARIANTS = {name: v for name, v in registry.load_registry().variants.items() if name != "mix"}
 SPEC = Spec((9, 3), has_gaps=True, latent=2, hidden=8, network="rnn")
 LENGTHS = torch.tensor([6, 2, 9, 4, 3, 5, 2, 8, 7, 1, 4, 6])
 

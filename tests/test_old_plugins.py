@@ -4,13 +4,15 @@
 examples/vaezoo-laplace as they stood before the layout of the house, unchanged.
 """
 
+import importlib
 from pathlib import Path
 
 import pytest
 
 from vaezoo.author.check import check
 from vaezoo.evaluation import evaluate
-from vaezoo.registry.registry import Registry, load
+from vaezoo.registry.loading import RENAMED
+from vaezoo.registry.registry import Registry, load_registry
 
 ROOT = Path(__file__).parent.parent
 OLD = Path(__file__).parent / "old_plugins"
@@ -24,7 +26,7 @@ GONE = [
 
 @pytest.fixture(scope="module")
 def registry() -> Registry:
-    return load(OLD)
+    return load_registry(OLD)
 
 
 def test_every_old_plugin_loads(registry: Registry):
@@ -49,14 +51,24 @@ def test_an_old_metric_and_an_old_data_set_work_together(registry: Registry):
 def test_an_old_part_composes(registry: Registry, kind: str, name: str):
     (choice,) = registry.choose_variants(f"mix[{kind}={name}]")
     spec = registry.datasets["stripes"].load(None, rows=50).spec
-    model = choice.variant(spec, **choice.hyperparameters)
+    model = choice.entry(spec, **choice.values)
     assert type(getattr(model, kind)) is registry.parts[kind][name].build
+
+
+@pytest.mark.parametrize("old", RENAMED)
+def test_a_renamed_name_is_said_with_its_new_one(tmp_path: Path, old: str):
+    module, _, name = old.rpartition(".")
+    (tmp_path / "older.py").write_text(f"from {module} import {name}\n")
+    (problem,) = load_registry(tmp_path).problems
+    assert f"'{name}'" in problem.cause
+    assert problem.cause.endswith(f"it is called {RENAMED[old]} now")
+    assert hasattr(importlib.import_module(module), RENAMED[old])
 
 
 @pytest.mark.parametrize(("module", "name"), GONE)
 def test_a_name_that_is_gone_is_said_with_where_to_look(tmp_path: Path, module: str, name: str):
     (tmp_path / "older.py").write_text(f"from {module} import {name}\n")
-    (problem,) = load(tmp_path).problems
+    (problem,) = load_registry(tmp_path).problems
     assert "is written for another version of vaezoo" in problem.cause
     assert f"'{name}'" in problem.cause
     assert problem.cause.endswith("CHANGELOG.md says what stands in its place")

@@ -11,10 +11,10 @@ from docs.fill.results import with_results
 from docs.fill.width import WIDTH, wrapped
 from vaezoo.hooks import TAGS, tags
 from vaezoo.registry.entries import Function, Variant
-from vaezoo.registry.registry import load
+from vaezoo.registry.registry import load_registry
 
 ROOT = Path(__file__).parent.parent
-KNOWN = load()
+KNOWN = load_registry()
 OURS = {name: variant for name, variant in KNOWN.variants.items() if is_ours(variant)}
 DUE = due(KNOWN)
 

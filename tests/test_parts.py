@@ -102,7 +102,7 @@ def run(*args: str) -> int:
 
 
 def test_a_strangers_file_adds_a_likelihood_and_a_network(stranger, tmp_path):
-    registry = vaezoo.registry.load(stranger)
+    registry = vaezoo.registry.load_registry(stranger)
     assert not registry.problems
     assert "laplace" in registry.parts["likelihood"]
     assert "shallow" in registry.parts["network"]
@@ -350,7 +350,7 @@ def test_mlp_is_what_a_plain_spec_names():
 def test_the_same_array_at_another_path_is_the_same_data(tmp_path):
     from vaezoo.bench.plan import make_plan
     from vaezoo.bench.workers.probe import InProcess
-    from vaezoo.registry import load
+    from vaezoo.registry import load_registry
 
     x = np.random.default_rng(1).normal(size=(60, 5)).astype("float32")
     names = []
@@ -364,7 +364,7 @@ def test_the_same_array_at_another_path_is_the_same_data(tmp_path):
     keys = []
     weights = []
     for name, data in zip(names, (first, second), strict=True):
-        plan = make_plan(load(), "vae", name, "1", {"epochs": 1}, probe=InProcess())
+        plan = make_plan(load_registry(), "vae", name, "1", {"epochs": 1}, probe=InProcess())
         keys.append(plan.trials[0].key)
         torch.manual_seed(0)
         model = vaezoo.variants()["vae"](data.spec)
@@ -373,7 +373,7 @@ def test_the_same_array_at_another_path_is_the_same_data(tmp_path):
     assert keys[0] == keys[1]
     assert torch.equal(*weights)
     np.save(tmp_path / "b" / "x.npy", x + 1)
-    other = make_plan(load(), "vae", names[1], "1", {"epochs": 1}, probe=InProcess())
+    other = make_plan(load_registry(), "vae", names[1], "1", {"epochs": 1}, probe=InProcess())
     assert other.trials[0].key != keys[0]
 
 

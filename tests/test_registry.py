@@ -109,7 +109,7 @@ def causes(loaded: registry.Registry, name: str) -> list[str]:
 def test_whatever_a_plugin_does_it_is_one_line_and_the_others_are_there(tmp_path: Path):
     write(tmp_path, aaa_first=GOOD.format(name="mine_a"), zzz_last=GOOD.format(name="mine_z"))
     write(tmp_path, **{name: text for name, (text, _) in BROKEN.items()})
-    loaded = registry.load(tmp_path)
+    loaded = registry.load_registry(tmp_path)
     assert {"mine_a", "mine_z", "vae", "mix"} <= loaded.variants.keys()
     for name, (_, expected) in BROKEN.items():
         (cause,) = causes(loaded, name)
@@ -118,15 +118,15 @@ def test_whatever_a_plugin_does_it_is_one_line_and_the_others_are_there(tmp_path
 
 
 def test_all_that_vaezoo_brings_loads_without_a_problem():
-    assert [str(p) for p in registry.load().problems if not p.is_note] == []
+    assert [str(p) for p in registry.load_registry().problems if not p.is_note] == []
 
 
 def test_a_strict_load_refuses_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     write(tmp_path, bad="1 / 0")
     monkeypatch.setenv("VAEZOO_STRICT_PLUGINS", "1")
     with pytest.raises(PluginError, match=r"bad\.py.*division by zero"):
-        registry.load(tmp_path)
-    assert registry.load(tmp_path, strict=False).variants
+        registry.load_registry(tmp_path)
+    assert registry.load_registry(tmp_path, strict=False).variants
 
 
 def test_a_plugin_that_hangs_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -136,7 +136,7 @@ def test_a_plugin_that_hangs_is_left_behind(tmp_path: Path, monkeypatch: pytest.
     write(tmp_path, hangs=stubborn, later=GOOD.format(name="later"))
     monkeypatch.setenv("VAEZOO_PLUGIN_TIMEOUT", "0.3")
     start = time.perf_counter()
-    loaded = registry.load(tmp_path)
+    loaded = registry.load_registry(tmp_path)
     assert causes(loaded, "hangs") == ["import: is not done after 0.3 s (VAEZOO_PLUGIN_TIMEOUT)"]
     assert "later" in loaded.variants
     assert time.perf_counter() - start < 5
@@ -146,20 +146,20 @@ def test_a_plugin_that_hangs_is_left_behind(tmp_path: Path, monkeypatch: pytest.
 def test_a_bad_time_limit_is_said(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("VAEZOO_PLUGIN_TIMEOUT", text)
     with pytest.raises(PluginError, match="VAEZOO_PLUGIN_TIMEOUT must be a positive number"):
-        registry.load(tmp_path)
+        registry.load_registry(tmp_path)
 
 
 def test_the_users_interrupt_passes(tmp_path: Path):
     write(tmp_path, stop="raise KeyboardInterrupt")
     with pytest.raises(KeyboardInterrupt):
-        registry.load(tmp_path)
+        registry.load_registry(tmp_path)
 
 
 def test_what_a_plugin_prints_is_caught_and_reported(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ):
     write(tmp_path, loud=GOOD.format(name="loud") + "\nprint('hello\\nworld')")
-    loaded = registry.load(tmp_path)
+    loaded = registry.load_registry(tmp_path)
     assert causes(loaded, "loud") == ["import: prints 'hello world'"]
     assert "loud" in loaded.variants
     assert capfd.readouterr() == ("", "")
@@ -171,7 +171,7 @@ def test_a_plugin_that_reseeds_is_reported_and_the_state_put_back(tmp_path: Path
     )
     write(tmp_path, seeds=seeds + GOOD.format(name="seeds"))
     before = random.getstate(), np.random.get_state()[1].tolist(), torch.random.get_rng_state()
-    loaded = registry.load(tmp_path)
+    loaded = registry.load_registry(tmp_path)
     assert "changes the global random state" in causes(loaded, "seeds")[0]
     assert random.getstate() == before[0]
     assert np.random.get_state()[1].tolist() == before[1]
@@ -185,7 +185,7 @@ def test_a_name_that_is_taken_stays_with_the_first(tmp_path: Path):
         one=GOOD.format(name="twice"),
         two=GOOD.format(name="twice"),
     )
-    loaded = registry.load(tmp_path)
+    loaded = registry.load_registry(tmp_path)
     assert loaded.variants["vae"].plugin.distribution == "vaezoo"
     assert Path(loaded.variants["twice"].plugin.file).stem == "one"
     assert re.search(
@@ -213,7 +213,7 @@ def test_of_two_metrics_with_one_column_the_first_keeps_it(tmp_path: Path):
         thief=METRIC.format(name="thief", column="elbo"),
         two=METRIC.format(name="two", column="shared"),
     )
-    loaded = registry.load(tmp_path)
+    loaded = registry.load_registry(tmp_path)
     assert "one" in loaded.metrics
     assert {"two", "thief"}.isdisjoint(loaded.metrics)
     said = r"the metric 'two' is left out: the column 'shared' is brought by the metric 'one' of "
@@ -223,7 +223,7 @@ def test_of_two_metrics_with_one_column_the_first_keeps_it(tmp_path: Path):
 
 def test_names_are_sorted_and_the_same_every_time(tmp_path: Path):
     write(tmp_path, b=GOOD.format(name="b_one"), a=GOOD.format(name="a_one"))
-    loaded = registry.load(tmp_path)
+    loaded = registry.load_registry(tmp_path)
     kinds = (loaded.variants, loaded.datasets, loaded.metrics, loaded.figures)
     for names in (*kinds, *loaded.parts.values()):
         assert list(names) == sorted(names)
@@ -231,14 +231,14 @@ def test_names_are_sorted_and_the_same_every_time(tmp_path: Path):
 
 def test_a_file_that_changes_is_loaded_anew(tmp_path: Path):
     write(tmp_path, one=GOOD.format(name="before"))
-    assert registry.load(tmp_path) is registry.load(tmp_path)
+    assert registry.load_registry(tmp_path) is registry.load_registry(tmp_path)
     write(tmp_path, one=GOOD.format(name="after_all"))
-    assert "after_all" in registry.load(tmp_path).variants
+    assert "after_all" in registry.load_registry(tmp_path).variants
 
 
 def test_a_folder_that_is_not_there_is_said(tmp_path: Path):
     with pytest.raises(PluginError, match="does not exist"):
-        registry.load(tmp_path / "nix")
+        registry.load_registry(tmp_path / "nix")
 
 
 def test_an_installed_package_is_walked_and_another_version_refused(tmp_path: Path):
@@ -251,8 +251,8 @@ def test_an_installed_package_is_walked_and_another_version_refused(tmp_path: Pa
     code = f"""
 import sys
 sys.path.insert(0, {str(tmp_path)!r})
-from vaezoo.registry import load
-r = load()
+from vaezoo.registry import load_registry
+r = load_registry()
 print('strange' in r.variants, 'outdated' in r.variants)
 for p in r.problems:
     print(p)
@@ -283,7 +283,7 @@ def _distribution(folder: Path, name: str, module: str, requires: str) -> None:
 
 def test_a_variant_knows_its_words_and_its_recipe(tmp_path: Path):
     write(tmp_path, one=GOOD.format(name="wordy"))
-    variant = registry.load(tmp_path).variants["wordy"]
+    variant = registry.load_registry(tmp_path).variants["wordy"]
     assert variant.paper == "Me 2026, a long title."
     assert variant.tags == {"mine", "static"}  # it is not recurrent
     model = variant(SPEC, beta="3")
@@ -301,17 +301,17 @@ def test_a_variant_knows_its_words_and_its_recipe(tmp_path: Path):
 def test_a_variant_that_returns_no_model_is_said(tmp_path: Path):
     write(tmp_path, odd=HOOKS + "\n        def odd(spec): return 3\n        return [odd]")
     with pytest.raises(TypeError, match=r"variant 'odd' .* must return a Model, not int"):
-        registry.load(tmp_path).variants["odd"](SPEC)
+        registry.load_registry(tmp_path).variants["odd"](SPEC)
 
 
 def test_every_variant_says_what_is_new_and_cites_its_paper():
-    for name, variant in registry.load().variants.items():
+    for name, variant in registry.load_registry().variants.items():
         assert variant.doc, name
         assert variant.paper, name
 
 
 def _model(**given: object) -> VAE:
-    model = registry.load().variants["mix"](SPEC, **given)
+    model = registry.load_registry().variants["mix"](SPEC, **given)
     assert isinstance(model, VAE)
     return model
 
@@ -320,7 +320,7 @@ def test_mix_without_arguments_is_the_vanilla_one():
     torch.manual_seed(0)
     mixed = _model()
     torch.manual_seed(0)
-    vanilla = registry.load().variants["vae"](SPEC)
+    vanilla = registry.load_registry().variants["vae"](SPEC)
     x = torch.ones(2, 1, 8, 8)
     results = []
     for model in (mixed, vanilla):
@@ -356,7 +356,7 @@ def test_mix_takes_a_likelihood_and_a_network():
 )
 def test_mix_refuses_in_one_sentence(given: dict[str, object], words: str):
     with pytest.raises(HyperparameterError) as caught:
-        registry.load().variants["mix"].resolve(given)
+        registry.load_registry().variants["mix"].resolve(given)
     assert words in str(caught.value)
 
 
@@ -411,7 +411,7 @@ def test_mix_says_when_parts_need_each_other_in_a_circle():
 
 
 def test_a_mixed_models_hash_depends_on_the_files_of_its_parts():
-    mix = registry.load().variants["mix"]
+    mix = registry.load_registry().variants["mix"]
     hashes = {
         mix.plugin_for(mix.resolve(given)).source_hash
         for given in ({}, {"prior": "gmm"}, {"encoder": "iaf"})
@@ -420,15 +420,16 @@ def test_a_mixed_models_hash_depends_on_the_files_of_its_parts():
 
 
 def test_mix_trains_another_variants_model_by_another_loss():
-    known = registry.load()
+    known = registry.load_registry()
     (choice,) = known.choose_variants("mix[model=vrnn,loss=iwae,loss.k=3]")
-    model = choice.variant(
-        Spec((7, 5), latent=3, hidden=8, network="rnn", has_gaps=True), **choice.hyperparameters
+    model = choice.entry(
+        Spec((7, 5), latent=3, hidden=8, network="rnn", has_gaps=True), **choice.values
     )
     assert (type(model).__name__, model.loss.k) == ("VRNN", 3)
+    (other,) = known.choose_variants("mix[model=srnn,loss=iwae]")
     assert (
-        choice.plugin.source_hash
-        != known.choose_variants("mix[model=srnn,loss=iwae]")[0].plugin.source_hash
+        choice.entry.plugin_for(choice.values).source_hash
+        != other.entry.plugin_for(other.values).source_hash
     )
 
 
@@ -442,13 +443,13 @@ def test_mix_trains_another_variants_model_by_another_loss():
 )
 def test_mix_of_a_model_refuses_what_cannot_be(text, words):
     with pytest.raises(registry.SelectionError, match=words):
-        registry.load().choose_variants(text)
+        registry.load_registry().choose_variants(text)
 
 
 def test_a_loss_that_treats_parts_apart_refuses_a_model_without_them():
-    (choice,) = registry.load().choose_variants("mix[model=vrnn,loss=piwae]")
+    (choice,) = registry.load_registry().choose_variants("mix[model=vrnn,loss=piwae]")
     with pytest.raises(Unsupported, match="parts"):
-        choice.variant(Spec((7, 5), latent=3, hidden=8), **choice.hyperparameters)
-    (choice,) = registry.load().choose_variants("mix[model=ae,loss=iwae]")
+        choice.entry(Spec((7, 5), latent=3, hidden=8), **choice.values)
+    (choice,) = registry.load_registry().choose_variants("mix[model=ae,loss=iwae]")
     with pytest.raises(Unsupported, match="deterministic encoder"):
-        choice.variant(Spec((1, 8, 8)), **choice.hyperparameters)
+        choice.entry(Spec((1, 8, 8)), **choice.values)

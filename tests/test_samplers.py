@@ -10,9 +10,9 @@ from torch import Tensor
 
 from vaezoo.core import Spec, Unsupported
 from vaezoo.registry import registry
-from vaezoo.samplers import PRIOR, Sampler, decode, draw_codes, own_prior
+from vaezoo.samplers import PRIOR, Sampler, decode, draw_codes, prior_in_words
 
-KNOWN = registry.load()
+KNOWN = registry.load_registry()
 IMAGE = Spec((1, 8, 8), n_train=64, classes=3, latent=4, hidden=16)
 SEQUENCE = Spec((7, 5), n_train=64, latent=4, hidden=16, network="rnn")
 N = 4000
@@ -138,7 +138,7 @@ def test_draws_of_the_posterior_have_its_spread():
 
 def test_a_prior_that_is_fitted_after_training_is_said_to_be():
     words = {
-        name: own_prior(KNOWN.variants[name](IMAGE))
+        name: prior_in_words(KNOWN.variants[name](IMAGE))
         for name in ("vae", "vamp", "rae_l2", "two_stage", "vq")
     }
     assert words["vae"] == words["vamp"] == PRIOR
@@ -181,7 +181,7 @@ def vaezoo_parts():
 
 def test_a_stranger_adds_a_sampler_with_one_file(tmp_path):
     (tmp_path / "copies.py").write_text(STRANGER, encoding="utf-8")
-    known = registry.load(tmp_path)
+    known = registry.load_registry(tmp_path)
     assert known.samplers["copies"].source_hash
     sampler = known.samplers["copies"](IMAGE, {})
     sampler.fit(torch.ones(3, 4), 0)

@@ -4,12 +4,12 @@ import pytest
 
 from vaezoo.author.check import check
 from vaezoo.author.scaffold import NewError, new_variant
-from vaezoo.registry.registry import load
+from vaezoo.registry.registry import load_registry
 
 
 def test_a_new_file_keeps_the_contract(tmp_path):
     new_variant("my_vae", tmp_path)
-    registry = load(tmp_path)
+    registry = load_registry(tmp_path)
     assert [p for p in registry.problems if not p.is_note] == []
     broken = [f for f in check(registry.variants["my_vae"], fast=True) if not f.passed]
     assert broken == []

@@ -9,7 +9,7 @@ from vaezoo.hooks import tags
 from vaezoo.hyperparameters import Count, Fraction, Positive
 from vaezoo.registry.entries import Function, Variant
 from vaezoo.registry.loading import Plugin
-from vaezoo.registry.selection import SelectionError, choose_variants
+from vaezoo.registry.selection import Chosen, SelectionError, choose
 
 PLUGIN = Plugin("d", "1", "m", "f", "h")
 
@@ -44,8 +44,12 @@ ALL = {
 }
 
 
+def choose_variants(text: str) -> list[Chosen[Variant]]:
+    return choose(text, ALL, "variant")
+
+
 def labels(text: str) -> list[str]:
-    return [choice.label for choice in choose_variants(text, ALL)]
+    return [choice.label for choice in choose_variants(text)]
 
 
 @pytest.mark.parametrize(
@@ -99,15 +103,15 @@ def test_a_selection_names_these_rows_in_this_order(text: str, expected: list[st
     ],
 )
 def test_a_label_names_the_row_again(text: str):
-    for choice in choose_variants(text, ALL):
-        (again,) = choose_variants(choice.label, ALL)
-        assert (again.label, again.hyperparameters) == (choice.label, choice.hyperparameters)
+    for choice in choose_variants(text):
+        (again,) = choose_variants(choice.label)
+        assert (again.label, again.values) == (choice.label, choice.values)
 
 
 def test_hyperparameters_have_the_annotated_type():
-    (choice,) = choose_variants("vrnn[particles=3,name=7,until=2]", ALL)
-    assert choice.hyperparameters == {"particles": 3, "name": "7", "until": 2.0, "sizes": (1,)}
-    assert isinstance(choice.hyperparameters["particles"], int)
+    (choice,) = choose_variants("vrnn[particles=3,name=7,until=2]")
+    assert choice.values == {"particles": 3, "name": "7", "until": 2.0, "sizes": (1,)}
+    assert isinstance(choice.values["particles"], int)
 
 
 @pytest.mark.parametrize(
@@ -146,12 +150,12 @@ def test_hyperparameters_have_the_annotated_type():
         ("vae[beta=1]", "no hyperparameter 'beta'; it has none"),
         ("v*[particles=2]", "vae has no hyperparameter"),
         ("told", "needs target=…"),
-        ("t*", "means only told, which must be given arguments"),
+        ("t*", "means only told, which needs a value"),
     ],
 )
 def test_a_bad_selection_is_one_clear_sentence(text: str, words: str):
     with pytest.raises(SelectionError) as caught:
-        choose_variants(text, ALL)
+        choose_variants(text)
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -164,7 +168,7 @@ def test_any_text_is_chosen_or_refused_but_never_crashes():
         text = "".join(rng.choices(letters, k=rng.randint(0, 9)))
         result: Any
         try:
-            result = choose_variants(text, ALL)
+            result = choose_variants(text)
         except SelectionError as error:
             result = str(error)
         assert result

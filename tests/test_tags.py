@@ -8,10 +8,10 @@ from click.testing import CliRunner
 from vaezoo.cli import vaezoo
 from vaezoo.core import Spec, Unsupported
 from vaezoo.hooks import TAGS, tags
-from vaezoo.registry import load
+from vaezoo.registry import load_registry
 from vaezoo.registry.entries import Function, Variant
 
-REGISTRY = load()
+REGISTRY = load_registry()
 VECTOR = Spec((16,), n_train=64, classes=3)
 SEQUENCE = Spec((5, 4), n_train=64, classes=3)
 
@@ -57,7 +57,7 @@ def test_a_variant_is_static_or_recurrent():
 
 
 def test_one_tag_chooses_all_variants_that_disentangle():
-    chosen = {one.variant.name for one in REGISTRY.choose_variants("disentanglement")}
+    chosen = {one.entry.name for one in REGISTRY.choose_variants("disentanglement")}
     family = {"annealed", "beta", "beta_tc", "dip1", "dip2", "factor", "info", "joint"}
     assert chosen == family
 

@@ -13,10 +13,10 @@ from vaezoo.core import Model, Spec, Unsupported
 from vaezoo.data.data import Card, Data
 from vaezoo.registry import registry
 from vaezoo.seeds import seeded
-from vaezoo.stepwise import Carry, carried
+from vaezoo.stepwise import CarriedState, carried
 from vaezoo.training.training import fit
 
-VARIANTS = registry.load().variants
+VARIANTS = registry.load_registry().variants
 SPEC = Spec((9, 3), n_train=12, has_gaps=True, latent=2, hidden=8, network="rnn")
 LENGTHS = torch.tensor([6, 2, 9, 4, 3, 5, 2, 8, 7, 1, 4, 6])
 # The q of these sees no step outside the piece, so that pieces and whole have one bound; the
@@ -44,7 +44,7 @@ def made(name: str, **hyperparameters) -> Model:
 
 def in_pieces(model: Model, x: Tensor, steps: int) -> Tensor:
     """The sum of the losses of the pieces, with its gradient."""
-    carry, total = Carry(), x.new_zeros(())
+    carry, total = CarriedState(), x.new_zeros(())
     for piece in x.split(steps, 1):
         with carried(carry):
             total = total + model(piece)["loss"]
@@ -63,7 +63,7 @@ def test_pieces_add_up_to_the_loss_of_the_whole(name, steps):
 
 def test_particles_are_carried_too():
     model, x = made("vrnn", particles=3), sequences().double()
-    carry = Carry()
+    carry = CarriedState()
     with carried(carry):
         model(x[:, :4])
     assert carry.state.shape == (3, 12, 8)
@@ -103,7 +103,7 @@ def test_gradients_are_those_of_a_recurrence_whose_state_is_detached_at_the_bord
 @pytest.mark.parametrize("name", STEPS)
 def test_no_gradient_crosses_a_border(name):
     model, x = made(name), sequences().double().nan_to_num(0.0)
-    early, carry = x[:, :4].clone().requires_grad_(), Carry()
+    early, carry = x[:, :4].clone().requires_grad_(), CarriedState()
     with carried(carry):
         model(early)
     with carried(carry):

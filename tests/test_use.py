@@ -11,7 +11,7 @@ import vaezoo
 from vaezoo.core import VAE, Model, Spec, Unsupported
 from vaezoo.data.files import BadData, MissingData
 from vaezoo.evaluation.metrics import imputation
-from vaezoo.registry.registry import load
+from vaezoo.registry.registry import load_registry
 from vaezoo.seeds import seeded
 
 IMAGES = Spec((1, 8, 8), hidden=8, latent=3)
@@ -25,7 +25,7 @@ HOLES = X.masked_fill(X > 0.7, math.nan)
 
 def model(name: str, spec: Spec) -> Model:
     with seeded("weights", name):
-        return load().variants[name](spec)
+        return load_registry().variants[name](spec)
 
 
 def test_codes_are_the_means_of_q_whatever_the_number_of_rows(monkeypatch: pytest.MonkeyPatch):

@@ -15,7 +15,7 @@ from vaezoo.registry import registry
 from vaezoo.seeds import seeded
 from vaezoo.testing import contract
 
-VARIANTS = {name: v for name, v in registry.load().variants.items() if name != "mix"}
+VARIANTS = {name: v for name, v in registry.load_registry().variants.items() if name != "mix"}
 ROWS = 8
 every_variant = pytest.mark.parametrize("name", list(VARIANTS))
 

@@ -28,12 +28,12 @@ __all__ = [
     "Drawable",
     "Grid",
     "Levels",
+    "MaskedNormals",
     "Normal",
     "Observed",
     "Point",
     "Push",
     "Pushed",
-    "Steps",
     "at_centre",
     "bernoulli",
     "detached",
@@ -281,7 +281,7 @@ def to_length(x: Tensor, steps: int) -> Tensor:
     return F.pad(x, (0, 0, 0, steps - x.shape[-2]), value=math.nan) if x.shape[-2] < steps else x
 
 
-class Steps(Distribution):
+class MaskedNormals(Distribution):
     """Independent Normals over an event (T, D), of which only the steps where `mask` (B, T) holds
     count.
     """
@@ -322,8 +322,8 @@ def _kl_normal(q: Normal, p: Normal) -> Tensor:
     return 0.5 * (ratio + ((q.loc - p.loc) / p.scale).square() - 1 - ratio.log())
 
 
-@D.register_kl(Steps, Steps)
-def _kl_steps(q: Steps, p: Steps) -> Tensor:
+@D.register_kl(MaskedNormals, MaskedNormals)
+def _kl_steps(q: MaskedNormals, p: MaskedNormals) -> Tensor:
     return q.per_step(_kl_normal(q.each, p.each)).sum(-1)
 
 

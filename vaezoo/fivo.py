@@ -15,7 +15,7 @@ from .core import Loss, Model, Terms, Unsupported
 from .losses import ELBO, require_density
 from .stepwise import Stepwise
 
-__all__ = ["FIVO", "Particles", "bound", "chosen", "require_steps"]
+__all__ = ["FIVO", "Particles", "fivo_or_elbo", "require_steps", "resampled"]
 
 Particles = Annotated[int, Field(ge=0)]  # 0: trained by the ELBO
 
@@ -61,7 +61,7 @@ class FIVO(Loss):
             log_w = log_w - gain
             # 1/Σw² particles are effective
             poor = (2 * log_w).logsumexp(0).neg().exp() < self.threshold * k + 1e-6
-            state = torch.where(poor[:, None], chosen(state, log_w), state)
+            state = torch.where(poor[:, None], resampled(state, log_w), state)
             log_w = torch.where(poor, even, log_w)
             count = count + poor
         model.end(state)
@@ -81,7 +81,7 @@ def require_steps(model: Model, who: str) -> Stepwise:
     return model
 
 
-def chosen(state: Tensor, log_w: Tensor) -> Tensor:
+def resampled(state: Tensor, log_w: Tensor) -> Tensor:
     """K states (K, B, S) drawn with replacement, for each row, by the weights exp(log_w) (K, B)."""
     edges = log_w.detach().exp().T.cumsum(1)  # (B, K)
     u = torch.rand_like(edges) * edges[:, -1:]
@@ -89,6 +89,6 @@ def chosen(state: Tensor, log_w: Tensor) -> Tensor:
     return torch.take_along_dim(state, index[..., None], 0)
 
 
-def bound(particles: int) -> Loss:
+def fivo_or_elbo(particles: int) -> Loss:
     """FIVO with that many particles, or the ELBO for none."""
     return FIVO(particles) if particles else ELBO()

@@ -5,12 +5,14 @@ An annotation says the range, the default is the paper's. Text from the command 
 the annotated type.
 """
 
+import ast
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import lru_cache
-from typing import Annotated, Any
+from types import NoneType
+from typing import Annotated, Any, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
@@ -23,6 +25,7 @@ __all__ = [
     "Positive",
     "Real",
     "did_you_mean",
+    "from_text",
     "hyperparameters",
     "listed",
     "resolve",
@@ -33,6 +36,10 @@ NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Real = Annotated[float, Field(allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
+
+# What groups and what quotes a text that stands for a value.
+BRACKETS = ("([", ")]")
+QUOTES = "'\""
 
 # Arguments that the caller of a builder fills in: they are not hyperparameters.
 INJECTED = ("spec", "encoder", "decoder", "prior", "files", "load")
@@ -111,6 +118,24 @@ def resolve(build: Callable[..., Any], given: Mapping[str, Any], who: str) -> di
             f"{key} is {known[key].range} ({first['msg'].lower()})"
         ) from None
     return {name: getattr(checked, name) for name in known}
+
+
+def from_text(given: Mapping[str, str], known: Mapping[str, Hyperparameter]) -> dict[str, Any]:
+    """Texts as values that pydantic can convert: "none" where the hyperparameter may be None,
+    literal tuples, and what stands in quotes without them.
+    """
+    return {key: _value(text, known.get(key)) for key, text in given.items()}
+
+
+def _value(text: str, known: Hyperparameter | None) -> Any:
+    if known and text.lower() == "none" and NoneType in get_args(known.annotation):
+        return None
+    if text[:1] in BRACKETS[0] and text:
+        try:
+            return ast.literal_eval(text)
+        except (ValueError, SyntaxError):
+            return text
+    return text[1:-1] if len(text) > 1 and text[0] in QUOTES and text[-1] == text[0] else text
 
 
 @lru_cache(maxsize=512)  # a millisecond each, and a builder is called for every trial

@@ -13,10 +13,10 @@ from torch.nn import functional as F
 
 from .networks import reverse_steps
 
-__all__ = ["BothEnds", "Gates", "before", "from_the_end", "gru_step"]
+__all__ = ["BothEnds", "Gates", "from_the_end", "gru_step", "previous_steps"]
 
 
-def before(x: Tensor) -> Tensor:
+def previous_steps(x: Tensor) -> Tensor:
     """(…, T, F) -> (…, T, F): what each step has before it, zeros at the first."""
     return F.pad(x, (0, 0, 1, 0))[..., :-1, :]
 

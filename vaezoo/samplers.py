@@ -15,7 +15,7 @@ from torch import Tensor
 
 from .core import VAE, Model, Prior, Unsupported, require_parts
 
-__all__ = ["PRIOR", "Sampler", "decode", "draw_codes", "own_prior"]
+__all__ = ["PRIOR", "Sampler", "decode", "draw_codes", "prior_in_words"]
 
 PRIOR = "prior"  # the name of the model's own
 WHO = "a sampler that is fitted after training"
@@ -35,7 +35,7 @@ class Sampler(ABC):
         """n draws, (n, D), by torch's own generator."""
 
 
-def own_prior(model: Model) -> str:
+def prior_in_words(model: Model) -> str:
     """What `prior` means for this model, in words."""
     fits = type(model).fit_prior not in (Model.fit_prior, VAE.fit_prior)
     fits = fits or (isinstance(model, VAE) and type(model.prior).fit is not Prior.fit)

@@ -17,27 +17,27 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .core import Latent, Loss, Model, Spec, Trace
-from .distributions import Observed, Steps, noise
+from .distributions import MaskedNormals, Observed, noise
 from .likelihoods import head, numbers_of
 from .losses import ELBO
 from .networks import from_steps, step_mask, to_steps, without_gaps
 
 __all__ = [
-    "Carry",
-    "Moments",
+    "CarriedState",
+    "Normals",
     "Parallel",
-    "Sight",
+    "Seen",
     "StepsLikelihood",
     "Stepwise",
-    "alike",
     "as_steps",
     "carried",
-    "moments",
     "noise_of_steps",
+    "normals",
+    "same_for_every_state",
 ]
 
 
-class Moments(NamedTuple):
+class Normals(NamedTuple):
     """Mean and standard deviation of independent Normals, (…, D) each."""
 
     loc: Tensor
@@ -48,10 +48,10 @@ class Moments(NamedTuple):
         return torch.distributions.Normal(*self, validate_args=False).log_prob(z).sum(-1)
 
 
-def moments(raw: Tensor) -> Moments:
+def normals(raw: Tensor) -> Normals:
     """[μ, softplus⁻¹ σ] along the last axis -> μ and σ ≥ 0.001."""
     loc, raw_scale = raw.chunk(2, -1)
-    return Moments(loc, F.softplus(raw_scale) + 1e-3)
+    return Normals(loc, F.softplus(raw_scale) + 1e-3)
 
 
 def as_steps(x: Tensor, spec: Spec) -> tuple[Tensor, Tensor, Tensor | None]:
@@ -95,7 +95,7 @@ class StepsLikelihood(nn.Module):
         return raw if self.numbers == 1 else raw.unflatten(-1, (-1, self.numbers))
 
 
-class Carry:
+class CarriedState:
     """The state with which a long sequence, read piece by piece, goes on; no gradient goes back
     through it.
     """
@@ -104,11 +104,11 @@ class Carry:
     after: Tensor | None = None  # what the last passage through the piece ended with
 
 
-_carry: ContextVar[Carry | None] = ContextVar("carry", default=None)
+_carry: ContextVar[CarriedState | None] = ContextVar("carry", default=None)
 
 
 @contextmanager
-def carried(carry: Carry) -> Iterator[None]:
+def carried(carry: CarriedState) -> Iterator[None]:
     """Inside the block models with steps go on from `carry`; behind it, `carry` is where they
     ended.
     """
@@ -120,7 +120,7 @@ def carried(carry: Carry) -> Iterator[None]:
     carry.state = carry.after
 
 
-class Sight(NamedTuple):
+class Seen(NamedTuple):
     """x as the steps of a model see it."""
 
     x: Tensor  # (B, T, C), NaN where nothing was seen
@@ -158,11 +158,11 @@ class Stepwise(Model):
         """
 
     @abstractmethod
-    def p(self, state: Tensor) -> Moments:
+    def p(self, state: Tensor) -> Normals:
         """p(z_t|s_t)."""
 
     @abstractmethod
-    def q(self, state: Tensor, feature: Tensor) -> Moments:
+    def q(self, state: Tensor, feature: Tensor) -> Normals:
         """q(z_t|s_t, x)."""
 
     @abstractmethod
@@ -198,27 +198,27 @@ class Stepwise(Model):
         if carry is not None:
             carry.after = state.detach()
 
-    def sight(self, x: Tensor) -> Sight:
+    def sight(self, x: Tensor) -> Seen:
         """x (B, *shape) as the steps see it."""
         steps, full, mask = as_steps(x, self.spec)
         carry = _carry.get()
         inputs = self.inputs(
             full, None if carry is None or carry.state is None else carry.state[:1]
         )
-        return Sight(steps, mask, self.features(full, inputs, mask), inputs)
+        return Seen(steps, mask, self.features(full, inputs, mask), inputs)
 
     def infer(self, x: Tensor, c: Tensor | None = None, k: int = 1) -> Trace:
         seen = self.sight(x)
         states, z, q = self.path(seen, k)
-        steps_q = Steps(*q, seen.mask)
-        steps_p = Steps(*self.p(states), seen.mask)
+        steps_q = MaskedNormals(*q, seen.mask)
+        steps_p = MaskedNormals(*self.p(states), seen.mask)
         return Trace(
             x,
             self.likelihood(self.emit(states, z)),
             (Latent(z, steps_q.log_prob(z), steps_q, steps_p, stepwise=True),),
         )
 
-    def path(self, seen: Sight, k: int) -> tuple[Tensor, Tensor, Moments]:
+    def path(self, seen: Seen, k: int) -> tuple[Tensor, Tensor, Normals]:
         """The states, draws and moments of q along k drawn paths, (K, B, T, ·) each."""
         state = self.begin(k, len(seen.x), seen.features)
         trail = []
@@ -230,9 +230,9 @@ class Stepwise(Model):
             state = self.advance(state, inputs, z)
         self.end(state)
         states, z, loc, scale = (torch.stack(each, 2) for each in zip(*trail, strict=True))
-        return states, z, Moments(loc, scale)
+        return states, z, Normals(loc, scale)
 
-    def step(self, seen: Sight, t: int, state: Tensor) -> tuple[Tensor, Tensor]:
+    def step(self, seen: Seen, t: int, state: Tensor) -> tuple[Tensor, Tensor]:
         """One step of a particle filter with q as its proposal: log α_t (K, B) and s_t+1 (K, B, S).
 
         α_t = p(z_t|s_t) p(x_t|z_t, s_t) / q(z_t|s_t, x) at a draw z_t of q, and 1 at padding.
@@ -273,10 +273,10 @@ class Parallel(Stepwise):
     """
 
     @abstractmethod
-    def states(self, first: Tensor, seen: Sight, z: Tensor) -> Tensor:
+    def states(self, first: Tensor, seen: Seen, z: Tensor) -> Tensor:
         """s_1 … s_T+1 along a drawn path z (K, B, T, D), from s_1 (K, B, S): (K, B, T + 1, S)."""
 
-    def path(self, seen: Sight, k: int) -> tuple[Tensor, Tensor, Moments]:
+    def path(self, seen: Seen, k: int) -> tuple[Tensor, Tensor, Normals]:
         q = self.q(seen.features.new_zeros(k, *seen.features.shape[:2], 0), seen.features)
         z = q.loc + q.scale * noise_of_steps(q.loc)
         states = self.states(self.begin(k, len(seen.x), seen.features), seen, z)
@@ -284,6 +284,6 @@ class Parallel(Stepwise):
         return states[:, :, :-1], z, q
 
 
-def alike(each: Moments, state: Tensor) -> Moments:
-    """The same moments (…, D) whatever the state (K, …, S): (K, …, D)."""
-    return Moments(*(m.expand(*state.shape[:-1], -1) for m in each))
+def same_for_every_state(each: Normals, state: Tensor) -> Normals:
+    """The same Normals (…, D) whatever the state (K, …, S): (K, …, D)."""
+    return Normals(*(m.expand(*state.shape[:-1], -1) for m in each))

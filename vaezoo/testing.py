@@ -23,7 +23,7 @@ from .author.rules import (
     learns,
     names_its_paper,
 )
-from .registry.registry import load
+from .registry.registry import load_registry
 
 __all__ = ["contract"]
 
@@ -42,7 +42,7 @@ def contract(
     A kind that a variant refuses is skipped with the reason. `fast` takes the three quickest kinds
     of data. Where not `thorough`, the two slow rules run on two kinds in place of all.
     """
-    variants = load(plugins_dir).variants
+    variants = load_registry(plugins_dir).variants
     kinds = FAST if fast else tuple(SPECS)
 
     @cache  # a case is the same for all rules, its refusal too

@@ -19,7 +19,7 @@ from .data.formats import Array, npy, npz
 from .distributions import at_centre
 from .evaluation.metrics.imputation import DRAWS, impute as filled
 from .registry.entries import Variant
-from .registry.registry import SelectionError, load
+from .registry.registry import SelectionError, load_registry
 from .steps import step_mask
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ ROWS = 500  # that a model reads at a time
 
 def variants(plugins_dir: Path | str | None = None) -> dict[str, Variant]:
     """Every variant by name, those in the loose files of `plugins_dir` too."""
-    return load(plugins_dir).variants
+    return load_registry(plugins_dir).variants
 
 
 def dataset(
@@ -50,13 +50,14 @@ def dataset(
 
     Raises: SelectionError for an unknown name, HyperparameterError for a bad option.
     """
-    registry = load(plugins_dir)
+    registry = load_registry(plugins_dir)
     if name in registry.datasets:
         return registry.datasets[name].load(files, **options)
     choices = registry.choose_datasets(name)
     if len(choices) != 1:
         raise SelectionError(f"{name!r} names {len(choices)} data sets; name one")
-    return choices[0].dataset.load(files, **{**choices[0].options, **options})
+    chosen = choices[0]
+    return chosen.entry.load(files, **{**chosen.values, **options})
 
 
 def encode(model: Model, x: Tensor, c: Tensor | None = None) -> tuple[Tensor, ...]:

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from vaezoo.core import Spec
-from vaezoo.registry.registry import load
-from vaezoo.stepwise import Moments, Sight, Stepwise
+from vaezoo.registry.registry import load_registry
+from vaezoo.stepwise import Normals, Seen, Stepwise
 
 torch.set_num_threads(1)
 SPEC = Spec((64, 88), n_train=32, latent=16, hidden=128, network="rnn")
@@ -19,7 +19,7 @@ ROUNDS = {"rounds": 7, "warmup_rounds": 2}
 
 def model_of(name: str) -> Stepwise:
     torch.manual_seed(0)
-    return load().variants[name](SPEC)
+    return load_registry().variants[name](SPEC)
 
 
 def step_of(model: Stepwise, x: Tensor) -> None:
@@ -59,7 +59,7 @@ def test_a_compiled_step(benchmark, monkeypatch, name, how):
 
     compiled = torch.compile(step)
 
-    def path(seen: Sight, k: int) -> tuple[Tensor, Tensor, Moments]:
+    def path(seen: Seen, k: int) -> tuple[Tensor, Tensor, Normals]:
         state = model.begin(k, len(seen.x), seen.features)
         trail = []
         for feature, inputs in zip(seen.features.unbind(1), seen.inputs.unbind(1), strict=True):
@@ -69,7 +69,7 @@ def test_a_compiled_step(benchmark, monkeypatch, name, how):
             trail.append((state, z, loc, scale))
             state = after
         states, z, loc, scale = (torch.stack(each, 2) for each in zip(*trail, strict=True))
-        return states, z, Moments(loc, scale)
+        return states, z, Normals(loc, scale)
 
     if how == "compiled":
         monkeypatch.setattr(model, "path", path)

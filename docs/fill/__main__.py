@@ -5,7 +5,7 @@ from pathlib import Path
 from tests.test_layout import ROWS
 from vaezoo.author.matrix import document
 from vaezoo.registry.entries import Variant
-from vaezoo.registry.registry import Registry, load
+from vaezoo.registry.registry import Registry, load_registry
 
 from .blocks import refilled
 from .families import INDEX, families, page_of, with_index, with_variants
@@ -50,7 +50,7 @@ def with_layout(text: str) -> str:
 
 def main() -> None:
     """Writes the pages that differ and says which."""
-    registry = load()
+    registry = load_registry()
     for page, text in {**due(registry), MATRIX: document(registry)}.items():
         if page.read_text(encoding="utf-8") != text:
             page.write_text(text, encoding="utf-8")

@@ -147,7 +147,7 @@ def _plan(
 ) -> Plan:
     source = Places(str(plugins), (), True)
     return make_plan(
-        registry.load(plugins),
+        registry.load_registry(plugins),
         variants,
         "tiny",
         seeds,

@@ -15,7 +15,7 @@ from vaezoo.data.data import Card, Data
 from vaezoo.registry import registry
 from vaezoo.seeds import seeded
 
-VARIANTS = registry.load().variants
+VARIANTS = registry.load_registry().variants
 CARD = Card("made", "made here", "none", "none")
 
 

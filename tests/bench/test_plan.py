@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from vaezoo.bench.plan import PlanError, parse_seeds
-from vaezoo.bench.suites import SuiteError, load_suite, read, suites
+from vaezoo.bench.suites import SuiteError, load_suite, read_suite, suites
 from vaezoo.bench.trial import Trial
 from vaezoo.bench.workers.probe import Processes
 from vaezoo.hyperparameters import HyperparameterError
@@ -132,17 +132,20 @@ def test_unknown_metric_is_refused(plan, plugins):
     from vaezoo.registry import registry
 
     with pytest.raises(PlanError, match="'quick'"):
-        make_plan(registry.load(plugins), "good", "tiny", metrics=("quik",))
+        make_plan(registry.load_registry(plugins), "good", "tiny", metrics=("quik",))
 
 
 def test_suite_is_checked():
-    assert read('title = "t"\nvariants = ["a", "b"]\nseeds = 2', "s").arguments["variants"] == "a,b"
+    assert (
+        read_suite('title = "t"\nvariants = ["a", "b"]\nseeds = 2', "s").arguments["variants"]
+        == "a,b"
+    )
     with pytest.raises(SuiteError, match="unknown key 'variant'; did you mean 'variants'"):
-        read('title = "t"\nvariant = "a"', "s")
+        read_suite('title = "t"\nvariant = "a"', "s")
     with pytest.raises(SuiteError, match="not TOML"):
-        read("title", "s")
+        read_suite("title", "s")
     with pytest.raises(SuiteError, match="title"):
-        read("", "s")
+        read_suite("", "s")
 
 
 def test_suite_by_path_and_by_name(tmp_path):
@@ -160,7 +163,9 @@ def test_k_and_samplers_reach_the_trial_and_the_record(plan):
     assert made.trials[0].importance_samples == 7
     assert [one["label"] for one in made.trials[0].samplers] == ["prior", "mixture[components=3]"]
     assert made.request["importance_samples"] == 7
-    asked = read('title = "t"\nsampler = ["prior", "flow"]\nimportance_samples = 9', "s").arguments
+    asked = read_suite(
+        'title = "t"\nsampler = ["prior", "flow"]\nimportance_samples = 9', "s"
+    ).arguments
     assert (asked["samplers"], asked["importance_samples"]) == ("prior,flow", 9)
 
 

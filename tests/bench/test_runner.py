@@ -149,7 +149,7 @@ from vaezoo.bench.runner import run
 
 if __name__ == "__main__":
     plugins, out = sys.argv[1:]
-    known = registry.load(plugins)
+    known = registry.load_registry(plugins)
     plan = make_plan(
         known, "good,slow", "tiny", "2", source=Places(plugins), metrics=("quick",)
     )

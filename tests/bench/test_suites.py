@@ -4,7 +4,7 @@ the benchmark would.
 
 import pytest
 
-from vaezoo.bench.plan import make_plan, parse_seeds, swept
+from vaezoo.bench.plan import make_plan, parse_seeds, settings_grid
 from vaezoo.bench.suites import suites
 from vaezoo.hyperparameters import HyperparameterError
 from vaezoo.registry import registry
@@ -31,16 +31,16 @@ def test_the_suites_are_those_that_the_handbook_names():
 
 @pytest.mark.parametrize("name", list(SUITES))
 def test_all_that_a_suite_names_is_there(name):
-    arguments, known = SUITES[name].arguments, registry.load()
+    arguments, known = SUITES[name].arguments, registry.load_registry()
     assert known.choose_variants(arguments["variants"])
     assert known.choose_datasets(arguments["datasets"])
     assert all(metric in known.metrics for metric in arguments["metrics"])
     assert parse_seeds(arguments["seeds"])
-    assert [split_settings(one) for one in swept(arguments["sets"])]
+    assert [split_settings(one) for one in settings_grid(arguments["sets"])]
 
 
 def test_quick_is_planned():
-    plan = make_plan(registry.load(), **SUITES["quick"].arguments)
+    plan = make_plan(registry.load_registry(), **SUITES["quick"].arguments)
     assert [(t.variant, t.dataset, t.budget["epochs"]) for t in plan.trials] == [
         ("vae", "digits", 5),
         ("beta", "digits", 5),
@@ -49,7 +49,9 @@ def test_quick_is_planned():
 
 
 def test_a_list_of_values_makes_a_row_for_each():
-    plan = make_plan(registry.load(), "vae", "digits", "2", {"latent": [1, 4], "epochs": 3})
+    plan = make_plan(
+        registry.load_registry(), "vae", "digits", "2", {"latent": [1, 4], "epochs": 3}
+    )
     assert [(t.spec["latent"], t.seed, t.budget["epochs"]) for t in plan.trials] == [
         (1, 0, 3),
         (1, 1, 3),
@@ -60,7 +62,7 @@ def test_a_list_of_values_makes_a_row_for_each():
 
 
 def test_two_lists_make_every_pair():
-    assert swept({"a": [1, 2], "b": 5, "c": [3, 4]}) == [
+    assert settings_grid({"a": [1, 2], "b": 5, "c": [3, 4]}) == [
         {"a": 1, "b": 5, "c": 3},
         {"a": 1, "b": 5, "c": 4},
         {"a": 2, "b": 5, "c": 3},
@@ -70,4 +72,4 @@ def test_two_lists_make_every_pair():
 
 def test_every_value_of_a_list_is_checked():
     with pytest.raises(HyperparameterError, match="latent"):
-        make_plan(registry.load(), "vae", "digits", "1", {"latent": [4, 0]})
+        make_plan(registry.load_registry(), "vae", "digits", "1", {"latent": [4, 0]})

@@ -3,7 +3,7 @@
 import torch
 
 from vaezoo.data.sources.digits import digits
-from vaezoo.data.splits import few
+from vaezoo.data.splits import stratified_subset
 
 
 def test_fewer_digits_are_part_of_more_and_the_other_splits_stay():
@@ -26,5 +26,5 @@ def test_every_class_has_its_share():
 
 def test_0_takes_all_rows_in_order():
     labels = torch.tensor([2, 0, 1, 1])
-    assert torch.equal(few(labels, 0), torch.arange(4))
-    assert torch.equal(few(labels, 99), torch.arange(4))
+    assert torch.equal(stratified_subset(labels, 0), torch.arange(4))
+    assert torch.equal(stratified_subset(labels, 99), torch.arange(4))

@@ -30,7 +30,7 @@ from vaezoo.data.sources.digits import digits
 from vaezoo.data.sources.freyfaces import faces, freyfaces
 from vaezoo.data.sources.gaussian import gaussian
 from vaezoo.data.sources.lgssm import lgssm
-from vaezoo.data.sources.mnist import FASHION, fashion, mnist, mnist_grey, mnist_static, read
+from vaezoo.data.sources.mnist import FASHION, fashion, mnist, mnist_grey, mnist_static, read_mnist
 from vaezoo.data.sources.pinwheel import log_density, pinwheel
 from vaezoo.data.sources.polyphonic import FILES, jsb, music, sequences
 from vaezoo.data.sources.slds import slds
@@ -264,7 +264,7 @@ def small_mnist(folder, images=30, shape=(28, 28), labels=None):
 
 
 def test_idx_files_become_grey_images_and_labels(tmp_path):
-    grey = read(Files([tmp_path], offline=True), small_mnist(tmp_path), validation=10)
+    grey = read_mnist(Files([tmp_path], offline=True), small_mnist(tmp_path), validation=10)
     assert {split: tuple(x.shape) for split, x in grey.x.items()} == {
         "train": (20, 1, 28, 28), "validation": (10, 1, 28, 28), "test": (5, 1, 28, 28),
     }  # fmt: skip
@@ -275,7 +275,7 @@ def test_idx_files_become_grey_images_and_labels(tmp_path):
 def test_images_and_labels_that_do_not_agree_are_refused(tmp_path):
     wanted = small_mnist(tmp_path, labels=29)
     with pytest.raises(CorruptData, match=r"labels \(29,\)"):
-        read(Files([tmp_path], offline=True), wanted)
+        read_mnist(Files([tmp_path], offline=True), wanted)
 
 
 def test_fashion_names_its_four_files_when_they_are_missing(tmp_path, monkeypatch):

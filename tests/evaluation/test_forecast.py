@@ -65,7 +65,7 @@ def bits(name):
     with seeded("rows"):
         x = torch.bernoulli(torch.full((6, 14, 3), 0.4))
     with seeded("weights"):
-        return x, registry.load().variants[name](spec).eval()
+        return x, registry.load_registry().variants[name](spec).eval()
 
 
 @pytest.mark.parametrize("name", ["vrnn", "rnn", "vrae", "vae"])

@@ -15,7 +15,7 @@ from vaezoo.registry import registry
 def test_every_file_of_metrics_brings_metrics_and_they_are_found(name):
     brought = importlib.import_module(f"{metrics.__name__}.{name}").vaezoo_metrics()
     assert brought
-    assert {metric.name for metric in brought} <= registry.load().metrics.keys()
+    assert {metric.name for metric in brought} <= registry.load_registry().metrics.keys()
 
 
 def strange(table: Table | None = None, of: str = "", column: str = "") -> Metric:

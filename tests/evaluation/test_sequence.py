@@ -17,11 +17,11 @@ from vaezoo.evaluation.metrics.sequence import filtered, vaezoo_metrics
 from vaezoo.evaluation.prediction import predictions
 from vaezoo.registry import registry
 from vaezoo.seeds import seeded
-from vaezoo.stepwise import Moments, Stepwise
+from vaezoo.stepwise import Normals, Stepwise
 
 A, SIGMA = 0.9, 0.3
 SPEC = Spec((20, 1), "normal", latent=1, hidden=8, network="rnn")
-VARIANTS = registry.load().variants
+VARIANTS = registry.load_registry().variants
 
 
 class AR1(Stepwise):
@@ -34,10 +34,10 @@ class AR1(Stepwise):
     def features(self, x: Tensor, inputs: Tensor, mask: Tensor | None) -> Tensor:
         return x
 
-    def p(self, state: Tensor) -> Moments:
-        return Moments(torch.zeros_like(state), torch.ones_like(state))
+    def p(self, state: Tensor) -> Normals:
+        return Normals(torch.zeros_like(state), torch.ones_like(state))
 
-    def q(self, state: Tensor, feature: Tensor) -> Moments:
+    def q(self, state: Tensor, feature: Tensor) -> Normals:
         return self.p(state)
 
     def emit(self, state: Tensor, z: Tensor) -> Tensor:

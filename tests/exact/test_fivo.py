@@ -14,9 +14,9 @@ from vaezoo_plugins.vrae import vrae
 from vaezoo_plugins.vrnn import vrnn
 
 from vaezoo.core import Spec, Unsupported
-from vaezoo.fivo import FIVO, chosen
+from vaezoo.fivo import FIVO, resampled
 from vaezoo.seeds import seeded
-from vaezoo.stepwise import moments
+from vaezoo.stepwise import normals
 
 T, D = 5, 2
 SPEC = Spec((T, 2), "normal", latent=D, hidden=6)
@@ -57,7 +57,7 @@ def exact(model: DMM, x: Tensor) -> Tensor:
     + noise.
     """
     a, b = model.transit.linear.weight, model.transit.linear.bias
-    first, q = moments(model.first), model.transition(torch.zeros(D).double()).scale
+    first, q = normals(model.first), model.transition(torch.zeros(D).double()).scale
     powers = [torch.linalg.matrix_power(a, i) for i in range(T)]
     lower = torch.cat(
         [torch.cat([powers[t - s] if s <= t else 0 * a for s in range(T)], 1) for t in range(T)]
@@ -141,7 +141,7 @@ def test_states_are_chosen_in_proportion_to_their_weights():
     weights, n = torch.tensor([0.5, 0.0, 0.3, 0.2]).double(), 20_000
     state = torch.arange(4.0).double()[:, None, None].expand(4, n, 1)
     with seeded("chosen"):
-        index = chosen(state, weights.log()[:, None].expand(4, n)).long().flatten()
+        index = resampled(state, weights.log()[:, None].expand(4, n)).long().flatten()
     seen = torch.bincount(index, minlength=4) / (4 * n)
     assert ((seen - weights).abs() <= 4.5 * (weights * (1 - weights) / (4 * n)).sqrt()).all()
 

@@ -26,7 +26,7 @@ WIDE = {
     "delta": {"delta": 0.05},
     "joint": {"gamma": 1.0, "continuous": 0.1, "discrete": 0.1},
 }
-ALL = [v for name, v in registry.load().variants.items() if name != "mix"]
+ALL = [v for name, v in registry.load_registry().variants.items() if name != "mix"]
 
 
 def every_x(spec: Spec) -> Tensor:
@@ -42,7 +42,7 @@ def built(name: str) -> tuple[Model, Spec]:
     for spec in (VECTOR, IMAGE):
         try:
             with seeded("weights", name):
-                model = registry.load().variants[name](spec, **WIDE.get(name, {})).double()
+                model = registry.load_registry().variants[name](spec, **WIDE.get(name, {})).double()
         except Unsupported as why:
             reason = str(why)
             continue

@@ -13,7 +13,7 @@ from typing import Any
 
 from ..data.data import without_paths
 from ..hyperparameters import did_you_mean, listed
-from ..registry.registry import Choice, DataChoice, Registry
+from ..registry.registry import Chosen, Dataset, Registry, Variant
 from ..samplers import PRIOR
 from ..training.budget import Budget
 from ..training.settings import SettingError, chosen_device, split_settings
@@ -104,7 +104,7 @@ def make_plan(
     source = source or Places()
     probe = probe or Processes()
     _must_be_known(registry, metrics)
-    settings = [split_settings(one) for one in swept(sets or {})]
+    settings = [split_settings(one) for one in settings_grid(sets or {})]
     choices = registry.choose_variants(variants)
     data_choices = registry.choose_datasets(datasets)
     numbers = parse_seeds(seeds)
@@ -133,7 +133,7 @@ def make_plan(
     return Plan(trials, source, _columns(registry, metrics), request)
 
 
-def swept(sets: Mapping[str, Any]) -> list[Json]:
+def settings_grid(sets: Mapping[str, Any]) -> list[Json]:
     """The settings of each row: a list of values makes a row for each, several lists their
     Cartesian product.
     """
@@ -176,13 +176,13 @@ def _samplers(registry: Registry, text: str) -> tuple[Json, ...]:
     return tuple(sorted(chosen, key=lambda one: (one["name"] != PRIOR, one["label"])))
 
 
-def _facts_of(choice: DataChoice, probe: Probe, places: Places, sizes: Sequence[Json]) -> Json:
+def _facts_of(choice: Chosen[Dataset], probe: Probe, places: Places, sizes: Sequence[Json]) -> Json:
     """Spec, hashes and budget of a data set.
 
     Raises: PlanError where it cannot be loaded, SettingError where one of the sizes asks for a
     likelihood that its values do not suit.
     """
-    answer = probe.describe(places, choice.dataset.name, plain(choice.options), sizes)
+    answer = probe.describe(places, choice.entry.name, plain(choice.values), sizes)
     if "error" in answer:
         raise PlanError(f"data set {choice.label}: {answer['error']}")
     for why in filter(None, answer["unfit"]):
@@ -191,24 +191,29 @@ def _facts_of(choice: DataChoice, probe: Probe, places: Places, sizes: Sequence[
 
 
 def _trial(
-    choice: Choice, data: DataChoice, facts: Json, budget: Json, spec: Json, shared: Json
+    choice: Chosen[Variant],
+    data: Chosen[Dataset],
+    facts: Json,
+    budget: Json,
+    spec: Json,
+    shared: Json,
 ) -> Trial:
-    plugin = choice.plugin
+    plugin = choice.entry.plugin_for(choice.values)
     return Trial(
         variant=choice.label,
-        name=choice.variant.name,
-        hyperparameters=plain(choice.hyperparameters),
+        name=choice.entry.name,
+        hyperparameters=plain(choice.values),
         plugin={
             name: str(getattr(plugin, name))
             for name in ("distribution", "version", "module", "source_hash")
         },
         dataset=data.label,
         data={
-            "name": data.dataset.name,
-            "options": without_paths(plain(data.options)),
+            "name": data.entry.name,
+            "options": without_paths(plain(data.values)),
             "hashes": facts["hashes"],
         },
-        options=plain(data.options),
+        options=plain(data.values),
         spec=facts["spec"] | spec,
         seed=0,
         budget=asdict(Budget(**{**facts["budget"], **budget})),

@@ -103,9 +103,9 @@ def run(
 
 
 def _executor(plan: Plan, name: str) -> Executor:
-    from ..registry.registry import load
+    from ..registry.registry import load_registry
 
-    known = load(plan.source.plugins_dir).executors
+    known = load_registry(plan.source.plugins_dir).executors
     if name not in known:
         near = did_you_mean(name, known) or f"; there are {', '.join(known)}"
         raise PlanError(f"no executor is called {name!r}{near}")
@@ -156,7 +156,7 @@ class _Runner:
         try:
             for trial in (t for t in left if t.skip):
                 self.commit_dead(trial, {"status": "skipped", "error": trial.skip})
-            self.warm([trial for trial in left if not trial.skip])
+            self.prepare_data([trial for trial in left if not trial.skip])
             self.train(deque((trial, 0) for trial in left if not trial.skip))
         except Stopped:
             pass
@@ -176,7 +176,7 @@ class _Runner:
         record = self.store.read(trial.key)
         return record is not None and bool(record.lacks(trial.measures))
 
-    def warm(self, trials: list[Trial]) -> None:
+    def prepare_data(self, trials: list[Trial]) -> None:
         """What trials of one data set share, computed once. A trouble here is a note: trials
         compute it themselves.
         """

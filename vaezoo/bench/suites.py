@@ -56,7 +56,7 @@ class Suite(BaseModel):
 
 def suites() -> dict[str, Suite]:
     """The suites that come with vaezoo, by name."""
-    return {name: read(text, name) for name, text in _texts().items()}
+    return {name: read_suite(text, name) for name, text in _texts().items()}
 
 
 def load_suite(name: str | Path) -> Suite:
@@ -68,17 +68,17 @@ def load_suite(name: str | Path) -> Suite:
     if path.suffix == ".toml" or path.is_file():
         if not path.is_file():
             raise SuiteError(f"there is no suite file {path}")
-        return read(path.read_text(encoding="utf-8"), str(path))
+        return read_suite(path.read_text(encoding="utf-8"), str(path))
     known = _texts()
     if str(name) not in known:
         raise SuiteError(
             f"there is no suite {str(name)!r}{did_you_mean(str(name), known)}; "
             f"there are {listed(known)}"
         )
-    return read(known[str(name)], str(name))
+    return read_suite(known[str(name)], str(name))
 
 
-def read(text: str, who: str) -> Suite:
+def read_suite(text: str, who: str) -> Suite:
     """The suite that this TOML describes."""
     try:
         return Suite(**tomllib.loads(text))

@@ -346,7 +346,7 @@ def data(
     cards = []
     for choice in registry_of(plugins_dir).choose_datasets(name or "all"):
         try:
-            cards.append(_card(choice.load(files)))
+            cards.append(_card(choice.entry.load(files, **choice.values)))
         except MissingData:
             if name:
                 raise

@@ -83,9 +83,9 @@ def registry_of(plugins_dir: Path | None) -> "Registry":
     """The registry; what is wrong with plugins goes to stderr, a line each. (`list plugins` shows
     the notes too.)
     """
-    from ..registry.registry import load
+    from ..registry.registry import load_registry
 
-    registry = load(plugins_dir)
+    registry = load_registry(plugins_dir)
     for problem in registry.problems:
         if not problem.is_note:
             click.echo(f"vaezoo: plugin problem: {problem}", err=True)

@@ -10,8 +10,9 @@ from .common import FOLDER, as_json, common, print_json, registry_of
 
 if TYPE_CHECKING:
     from ..author.check import Finding
+    from ..registry.entries import Variant
     from ..registry.registry import Registry
-    from ..registry.selection import Choice
+    from ..registry.selection import Chosen
 
 
 @click.command()
@@ -31,7 +32,7 @@ def check(what: str, fast: bool, wants_json: bool, plugins_dir: Path | None) -> 
     torch.set_num_threads(1)
     found = {}
     for choice in _choices(what, plugins_dir):
-        found[choice.label] = findings_of(choice.variant, fast, **choice.hyperparameters)
+        found[choice.label] = findings_of(choice.entry, fast, **choice.values)
         if not wants_json:
             _print_findings(choice.label, found[choice.label])
     broken = sum(not f.passed for findings in found.values() for f in findings)
@@ -47,7 +48,7 @@ def check(what: str, fast: bool, wants_json: bool, plugins_dir: Path | None) -> 
         raise click.exceptions.Exit(1)
 
 
-def _choices(what: str, plugins_dir: Path | None) -> "list[Choice]":
+def _choices(what: str, plugins_dir: Path | None) -> "list[Chosen[Variant]]":
     if not what.endswith(".py"):
         return registry_of(plugins_dir).choose_variants(what)
     path = Path(what)

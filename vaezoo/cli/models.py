@@ -67,7 +67,7 @@ def train(
     data = replace(data, spec=replace(data.spec, **size))
     data.must_fit()
     with seeded("weights", asked["seed"]):
-        model = choice.variant(data.spec, **choice.hyperparameters)
+        model = choice.entry(data.spec, **choice.values)
     with Epochs() as report:
         history = fit(model, data, seed=asked["seed"], report=report, device=device, **budget)
     save(model, out)
@@ -231,7 +231,8 @@ def _one(choices: list[Any], text: str, what: str) -> Any:
 
 
 def _loaded(registry: "Registry", name: str, data_dirs: tuple[Path, ...], offline: bool) -> "Data":
-    return _one(registry.choose_datasets(name), name, "data set").load(files_of(data_dirs, offline))
+    chosen = _one(registry.choose_datasets(name), name, "data set")
+    return chosen.entry.load(files_of(data_dirs, offline), **chosen.values)
 
 
 def _model(

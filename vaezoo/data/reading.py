@@ -34,7 +34,7 @@ class Raw:
     ids: tuple[Any, ...] = ()  # of the sequences of a table
 
 
-def read(path: Path) -> dict[str, Raw]:
+def read_columns(path: Path) -> dict[str, Raw]:
     """The arrays by split: at least "train".
 
     Raises: MissingData, BadData.

@@ -18,7 +18,7 @@ Few = Annotated[int, Field(ge=0)]  # rows of the training split that are kept, 0
 
 
 @dataclass(frozen=True)
-class Rows:
+class SplitIndices:
     """Which rows of a source stand in which split."""
 
     train: Tensor  # int64
@@ -43,7 +43,7 @@ class Rows:
 
 def shuffled(
     rows: int, validation: int, test: int, *names: object, labels: Tensor | None = None
-) -> Rows:
+) -> SplitIndices:
     """A split by the seeded permutation of these names; with labels, each split has its share of
     every class.
 
@@ -62,7 +62,9 @@ def shuffled(
         order = order[torch.argsort(_place_in_class(labels[order]), stable=True)]
     first = order[:test]
     second = order[test : test + validation]
-    return Rows(order[test + validation :].sort().values, second.sort().values, first.sort().values)
+    return SplitIndices(
+        order[test + validation :].sort().values, second.sort().values, first.sort().values
+    )
 
 
 def _place_in_class(labels: Tensor) -> Tensor:
@@ -74,7 +76,7 @@ def _place_in_class(labels: Tensor) -> Tensor:
     return place
 
 
-def few(labels: Tensor, rows: int) -> Tensor:
+def stratified_subset(labels: Tensor, rows: int) -> Tensor:
     """The indices (rows,) of so many rows, in order, with each class's share; fewer are part of
     more. 0 takes them all.
     """

@@ -23,11 +23,11 @@ from ..hooks import Metric
 from ..likelihoods import head
 from ..samplers import Sampler, decode, draw_codes
 from ..seeds import generator_for, seeded
+from .batches import batches
 from .codes import Codes, codes_of
 from .conditioning import infers_by_label
 from .features import Extractor, extractor_for
 from .masses import is_mass
-from .pieces import pieces
 
 ENTRIES = {"cpu": 2**18, "cuda": 2**23}  # numbers of x that one piece of work holds, draws included
 
@@ -102,9 +102,9 @@ class Evaluation:
         numbers = ENTRIES.get(torch.device(self.device).type, ENTRIES["cuda"])
         return numbers * (STEPS if self.data.spec.is_sequence else 1)
 
-    def pieces(self, k: int = 1) -> Iterator[Rows]:
+    def batches(self, k: int = 1) -> Iterator[Rows]:
         """The split in pieces, of which k draws each fit in memory."""
-        return pieces(self.x, self.c, max(1, self.entries // (k * self.data.spec.size)))
+        return batches(self.x, self.c, max(1, self.entries // (k * self.data.spec.size)))
 
     @cached_property
     def is_conditional(self) -> bool:
@@ -165,13 +165,13 @@ class Evaluation:
         size = max(1, self.entries // self.data.spec.size)
         with self.noise("codes", split):
             return codes_of(
-                self.model, pieces(x.to(self.device), None if c is None else c[:limit], size)
+                self.model, batches(x.to(self.device), None if c is None else c[:limit], size)
             )
 
     def reconstructions(self) -> Iterator[tuple[Tensor, Tensor]]:
         """x and the mean of p(x|z) at the centre of q(z|x), both (B, *shape), in pieces."""
         with self.noise("reconstruction"), at_centre():
-            for x, c in self.pieces():
+            for x, c in self.batches():
                 mean = self.model.infer(x, c).px.mean[0]
                 yield x, to_length(mean, x.shape[1]) if self.data.spec.is_sequence else mean
 
@@ -197,7 +197,7 @@ class Evaluation:
         with self.noise("samples"):
             parts = [
                 self.draw(len(x), c, mean).cpu()
-                for x, c in pieces(self.x[: self.n_samples], self.c, size)
+                for x, c in batches(self.x[: self.n_samples], self.c, size)
             ]
         return self._as_long(torch.cat(parts))
 
@@ -217,7 +217,7 @@ class Evaluation:
             x = self.data.binarised(self.data.train, self.generator("pixels")).to(self.device)
             size = max(1, self.entries // self.data.spec.size)
             with self.noise("sampler codes"):
-                codes = draw_codes(self.model, pieces(x, self._condition("train"), size))
+                codes = draw_codes(self.model, batches(x, self._condition("train"), size))
             with self.noise("sampler"), torch.enable_grad():
                 sampler.fit(codes, self.seed)
         return sampler

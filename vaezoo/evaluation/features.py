@@ -28,7 +28,7 @@ from ..core import Spec
 from ..data.data import Data
 from ..networks import step_mask
 from ..seeds import generator_for, seeded
-from .pieces import pieces
+from .batches import batches
 
 VERSION = "2"  # of the recipe: another number, another cache entry
 WIDTH = 32
@@ -62,7 +62,7 @@ class Network(nn.Module):
     @torch.no_grad()
     def standardise(self, train: Tensor) -> None:
         """From here on every feature has mean 0 and deviation 1 over the training split."""
-        features = torch.cat([self(piece) for piece, _ in pieces(train, None, 1000)])
+        features = torch.cat([self(piece) for piece, _ in batches(train, None, 1000)])
         self.centre.copy_(features.mean(0))
         self.spread.copy_(features.std(0).clamp_min(1e-6))
 
@@ -118,14 +118,16 @@ class Extractor:
     def __call__(self, x: Tensor) -> Tensor:
         """(N, *shape) -> (N, WIDTH), float64 on the CPU."""
         size = max(1, 2**20 // self.data.spec.size)
-        return torch.cat([self.network(piece.cpu()) for piece, _ in pieces(x, None, size)]).double()
+        return torch.cat(
+            [self.network(piece.cpu()) for piece, _ in batches(x, None, size)]
+        ).double()
 
     def real(self, split: str) -> Tensor:
         """The features of a split, as a model's samples are compared with them: computed once, read
         from the cache after.
         """
         path = self.folder / f"{split}-{self.hash[:16]}.safetensors"
-        return kept(path, lambda: {"features": self(as_seen(self.data, split))})["features"]
+        return cached(path, lambda: {"features": self(as_seen(self.data, split))})["features"]
 
 
 def extractor_for(data: Data, cache: Path | None = None, trained: bool = True) -> Extractor:
@@ -138,7 +140,7 @@ def extractor_for(data: Data, cache: Path | None = None, trained: bool = True) -
         with seeded("extractor", VERSION, _key(data)):
             network = Network(data.spec, data.train)
         name = "classifier" if trained else "random"
-        weights = kept(folder / f"{name}.safetensors", lambda: _made(network, data, trained))
+        weights = cached(folder / f"{name}.safetensors", lambda: _made(network, data, trained))
         network.load_state_dict(weights)
     return Extractor(network.eval(), data, folder, trained)
 
@@ -213,7 +215,7 @@ def digest(tensors: dict[str, Tensor]) -> str:
     return h.hexdigest()
 
 
-def kept(path: Path, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
+def cached(path: Path, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
     """The tensors in the file, or, where it is missing or damaged, those that `make` gives, which
     are then kept there.
 

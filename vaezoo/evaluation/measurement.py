@@ -12,7 +12,7 @@ import torch
 from ..core import Model
 from ..data.data import Data
 from ..hooks import Metric
-from ..registry.registry import load
+from ..registry.registry import load_registry
 from ..samplers import Sampler
 from .annealing import ais_log_likelihood, bdmc_gap
 from .context import Evaluation, Measured, measure
@@ -22,7 +22,7 @@ from .metrics.likelihood import elbo_of, importance_log_likelihood, quadrature_l
 
 def known_metrics() -> list[Metric]:
     """Every metric that is installed, ours among them, by name."""
-    return list(load().metrics.values())
+    return list(load_registry().metrics.values())
 
 
 def builtin_metrics() -> list[Metric]:

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from ..core import Model, Unsupported
 from ..distributions import at_centre
-from ..fivo import chosen
+from ..fivo import resampled
 from ..stepwise import Stepwise, as_steps
 
 QUANTILES = (0.05, 0.5, 0.95)
@@ -156,7 +156,7 @@ def _filter(model: Stepwise, state: Tensor, seen: Tensor, x: Tensor) -> tuple[Te
     z = p.loc + p.scale * torch.randn_like(p.loc)
     px = model.emission(state, z)
     log_w = px.log_prob(x) - math.log(len(state))
-    return px.mean.mean(0), chosen(model.advance(state, seen, z), log_w - log_w.logsumexp(0))
+    return px.mean.mean(0), resampled(model.advance(state, seen, z), log_w - log_w.logsumexp(0))
 
 
 def _onward(model: Stepwise, state: Tensor, steps: int) -> Paths:

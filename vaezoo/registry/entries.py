@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..core import Model, Recipe, Spec
-from ..hyperparameters import Hyperparameter, hyperparameters, resolve
+from ..hyperparameters import Hyperparameter, from_text, hyperparameters, resolve
 from .loading import Plugin
 
 if TYPE_CHECKING:
@@ -76,19 +76,20 @@ class SamplerRecipe:
     tags: frozenset[str] = frozenset()
     in_all: bool = True
 
-    @property
-    def arguments(self) -> dict[str, Hyperparameter]:
-        return hyperparameters(self.build)
+    def resolve_text(self, given: Mapping[str, str]) -> dict[str, Any]:
+        """All hyperparameters, the given ones read from their texts.
 
-    def resolve(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        return resolve(self.build, given, f"sampler {self.name}")
+        Raises: HyperparameterError.
+        """
+        values = from_text(given, hyperparameters(self.build))
+        return resolve(self.build, values, f"sampler {self.name}")
 
     def __call__(self, spec: Spec, values: Mapping[str, Any]) -> "Sampler | None":
         wants_spec = "spec" in inspect.signature(self.build).parameters
         return self.build(**({"spec": spec} if wants_spec else {}), **values)
 
 
-def own_prior() -> None:
+def no_sampler() -> None:
     """The model's own prior."""
 
 
@@ -120,14 +121,16 @@ class Variant:
     def hyperparameters(self) -> dict[str, Hyperparameter]:
         return self.builder.hyperparameters
 
-    arguments = hyperparameters
-
     def resolve(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """All hyperparameters, the given ones checked and converted.
 
         Raises: HyperparameterError.
         """
         return self.builder.resolve(given)
+
+    def resolve_text(self, given: Mapping[str, str]) -> dict[str, Any]:
+        """The same for texts, as a command line gives them."""
+        return self.resolve(from_text(given, self.hyperparameters))
 
     def plugin_for(self, values: Mapping[str, Any]) -> Plugin:
         """The plugin, its hash over all files that a model with these hyperparameters needs."""
@@ -183,8 +186,6 @@ class Dataset:
     def options(self) -> dict[str, Hyperparameter]:
         return hyperparameters(self.function)
 
-    arguments = options
-
     @property
     def reads_files(self) -> bool:
         return "files" in inspect.signature(self.function).parameters
@@ -195,6 +196,10 @@ class Dataset:
         Raises: HyperparameterError.
         """
         return resolve(self.function, given, self.name)
+
+    def resolve_text(self, given: Mapping[str, str]) -> dict[str, Any]:
+        """The same for texts, as a command line gives them."""
+        return self.resolve(from_text(given, self.options))
 
     def load(self, files: "Files | None" = None, **options: Any) -> "Data":
         """The data, with its name and options stamped on it. `files` says where files are found."""

@@ -14,6 +14,7 @@ import io
 import os
 import pkgutil
 import random
+import re
 import signal
 import sys
 import threading
@@ -40,6 +41,20 @@ OURS = (
     "vaezoo.bench.report.figures",
     "vaezoo.bench.workers.local",
 )
+# public names of older versions, and what they are called now
+RENAMED = {
+    "vaezoo.distributions.Steps": "MaskedNormals",
+    "vaezoo.fivo.bound": "fivo_or_elbo",
+    "vaezoo.fivo.chosen": "resampled",
+    "vaezoo.recurrent.before": "previous_steps",
+    "vaezoo.registry.load": "load_registry",
+    "vaezoo.samplers.own_prior": "prior_in_words",
+    "vaezoo.stepwise.Carry": "CarriedState",
+    "vaezoo.stepwise.Moments": "Normals",
+    "vaezoo.stepwise.Sight": "Seen",
+    "vaezoo.stepwise.alike": "same_for_every_state",
+    "vaezoo.stepwise.moments": "normals",
+}
 SLOW = 2.0  # seconds of import that are worth a note
 FAILED = object()  # what a guarded call gives where it raised
 
@@ -279,8 +294,17 @@ def _cause(error: BaseException, timeout: float) -> str:
         return f"needs the package {error.name!r}, which is not installed"
     if isinstance(error, ImportError) and str(error.name).startswith("vaezoo"):
         older = f"is written for another version of vaezoo than {own_version()}: {error}"
-        return f"{older}; CHANGELOG.md says what stands in its place"
+        return f"{older}; {_instead(error)}"
     return f"{type(error).__name__}: {error}"
+
+
+def _instead(error: ImportError) -> str:
+    """What to write for a name that could not be imported."""
+    found = re.search(r"cannot import name '(\w+)'", str(error))
+    gone = f"{error.name}.{found[1]}" if found else ""
+    if gone in RENAMED:
+        return f"it is called {RENAMED[gone]} now"
+    return "CHANGELOG.md says what stands in its place"
 
 
 def _short(text: str, width: int = 60) -> str:

@@ -21,7 +21,7 @@ from ..hooks import PROJECT, Executor, Figure, Hooks, Metric, Part
 from ..hyperparameters import did_you_mean, hyperparameters
 from ..parts import register
 from ..samplers import PRIOR
-from .entries import Dataset, Function, SamplerRecipe, Variant, own_prior
+from .entries import Dataset, Function, SamplerRecipe, Variant, no_sampler
 from .loading import (
     FAILED,
     Guard,
@@ -36,13 +36,9 @@ from .loading import (
 )
 from .mix import KINDS, NAMED, Mix
 from .selection import (
-    Choice,
     Chosen,
-    DataChoice,
     SelectionError,
     choose,
-    choose_datasets,
-    choose_variants,
 )
 
 if TYPE_CHECKING:
@@ -73,19 +69,19 @@ class Registry:
     # metric -> SHA-256 of the file that brings it
     metric_sources: dict[str, str] = field(default_factory=dict)
 
-    def choose_variants(self, text: str) -> list[Choice]:
+    def choose_variants(self, text: str) -> list[Chosen[Variant]]:
         """The variants that the text names, such as "beta[beta=1,4],vae,not:*gan": see `selection`.
 
         Raises: SelectionError.
         """
-        return choose_variants(text, self.variants)
+        return choose(text, self.variants, "variant")
 
-    def choose_datasets(self, text: str) -> list[DataChoice]:
+    def choose_datasets(self, text: str) -> list[Chosen[Dataset]]:
         """The data sets that the text names, such as "digits,gaussian[dimensions=4]".
 
         Raises: SelectionError.
         """
-        return choose_datasets(text, self.datasets)
+        return choose(text, self.datasets, "data set")
 
     def choose_samplers(self, text: str) -> list[Chosen[SamplerRecipe]]:
         """The samplers that the text names, such as "prior,mixture[components=5]".
@@ -95,7 +91,7 @@ class Registry:
         return choose(text, self.samplers, "sampler")
 
 
-def load(plugins_dir: Path | str | None = None, strict: bool | None = None) -> Registry:
+def load_registry(plugins_dir: Path | str | None = None, strict: bool | None = None) -> Registry:
     """The registry, made once for each state of the folder; `strict` is VAEZOO_STRICT_PLUGINS=1
     unless given.
 
@@ -268,7 +264,8 @@ class _Loading:
 
         def other(text: str, files: "Files | None") -> "Data":
             """The data of another source, for a source that is made of it."""
-            return choose_datasets(text, datasets)[0].load(files)
+            chosen = choose(text, datasets, "data set")[0]
+            return chosen.entry.load(files, **chosen.values)
 
         for name, (function, plugin) in sorted(self.found["dataset"].items()):
             datasets[name] = _dataset(name, function, plugin, other)
@@ -297,7 +294,7 @@ def _samplers(
         name: SamplerRecipe(name, part.build, hashes["sampler", name])
         for name, part in parts.items()
     }
-    return {**brought, PRIOR: SamplerRecipe(PRIOR, own_prior)}
+    return {**brought, PRIOR: SamplerRecipe(PRIOR, no_sampler)}
 
 
 def _plugin_of_mix() -> Plugin:
@@ -371,6 +368,6 @@ _KEYS: dict[str, Callable[[Any], tuple[str, str]]] = {
 }
 
 __all__ = [
-    "Choice", "DataChoice", "Dataset", "Plugin", "PluginError", "Problem", "Registry",
-    "SelectionError", "Variant", "load",
+    "Chosen", "Dataset", "Plugin", "PluginError", "Problem", "Registry",
+    "SelectionError", "Variant", "load_registry",
 ]  # fmt: skip

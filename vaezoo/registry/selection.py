@@ -6,29 +6,19 @@ hyperparameters; several values of one key are a sweep, several sweeps their Car
 comma inside brackets or quotes divides nothing.
 """
 
-import ast
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from itertools import product
-from types import NoneType
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, get_args
+from typing import Any, Generic, Protocol, TypeVar
 
-from ..hyperparameters import Hyperparameter, HyperparameterError, did_you_mean
-from .entries import Dataset, Variant
-from .loading import Plugin
-
-if TYPE_CHECKING:
-    from ..data.data import Data
-    from ..data.files import Files
+from ..hyperparameters import BRACKETS, QUOTES, HyperparameterError, did_you_mean
 
 NOT = "not:"
 ALL = "all"
-OPEN = "(["
-CLOSE = ")]"
-QUOTES = "'\""
+OPEN, CLOSE = BRACKETS
 
 
 class SelectionError(ValueError):
@@ -44,9 +34,7 @@ class Entry(Protocol):
     def tags(self) -> frozenset[str]: ...
     @property
     def in_all(self) -> bool: ...
-    @property
-    def arguments(self) -> dict[str, Hyperparameter]: ...
-    def resolve(self, given: Mapping[str, Any]) -> dict[str, Any]: ...
+    def resolve_text(self, given: Mapping[str, str]) -> dict[str, Any]: ...
 
 
 E = TypeVar("E", bound=Entry)
@@ -63,59 +51,20 @@ class Item:
 
 @dataclass(frozen=True)
 class Chosen(Generic[E]):
-    """One entry with its arguments."""
+    """A variant or a sampler with its hyperparameters, a data set with its options."""
 
     entry: E
     values: Mapping[str, Any]  # all of them, resolved
     label: str  # names only what was given
 
 
-@dataclass(frozen=True)
-class Choice:
-    """A variant with its hyperparameters: a row of a table."""
-
-    variant: Variant
-    hyperparameters: Mapping[str, Any]
-    label: str
-
-    @property
-    def plugin(self) -> Plugin:
-        """Who brings it, with the hash of every file it is made from."""
-        return self.variant.plugin_for(self.hyperparameters)
-
-
-@dataclass(frozen=True)
-class DataChoice:
-    """A data set with its options."""
-
-    dataset: Dataset
-    options: Mapping[str, Any]
-    label: str
-
-    def load(self, files: "Files | None" = None) -> "Data":
-        """The data."""
-        return self.dataset.load(files, **self.options)
-
-
-def choose_variants(text: str, variants: Mapping[str, Variant]) -> list[Choice]:
-    """The variants that the text names, in its order, each once.
-
-    Raises: SelectionError.
-    """
-    return [Choice(c.entry, c.values, c.label) for c in choose(text, variants, "variant")]
-
-
-def choose_datasets(text: str, datasets: Mapping[str, Dataset]) -> list[DataChoice]:
-    """The data sets that the text names, in its order, each once.
-
-    Raises: SelectionError.
-    """
-    return [DataChoice(c.entry, c.values, c.label) for c in choose(text, datasets, "data set")]
-
-
 def choose(text: str, entries: Mapping[str, E], what: str) -> list[Chosen[E]]:
-    """The entries that the text names; `what` is the word for one of them in messages."""
-    items = read(text, what)
+    """The entries that the text names, in its order, each once; `what` is the word for one of them
+    in messages.
+
+    Raises: SelectionError.
+    """
+    items = read_selection(text, what)
     wanted = [item for item in items if not item.excludes] or [Item(ALL)]
     unwanted = {
         entry.name for item in items if item.excludes for entry in matching(item, entries, what)
@@ -152,7 +101,7 @@ def matching(item: Item, entries: Mapping[str, E], what: str) -> list[E]:
 def _nothing(pattern: str, unusable: list[str], entries: Mapping[str, E], what: str) -> str:
     if unusable:
         return (
-            f"{pattern!r} means only {', '.join(unusable)}, which must be given arguments: "
+            f"{pattern!r} means only {', '.join(unusable)}, which needs a value: "
             f"write {unusable[0]}[key=value]"
         )
     tags = sorted({tag for entry in entries.values() for tag in entry.tags})
@@ -176,31 +125,16 @@ def _expanded(item: Item, entries: list[E]) -> Iterator[Chosen[E]]:
 
 
 def resolved(entry: E, given: Mapping[str, str]) -> Chosen[E]:
-    """An entry with the text of its arguments turned into values, and its label.
+    """An entry with the texts of its brackets turned into values, and its label.
 
     Raises: SelectionError.
     """
-    known = entry.arguments
     try:
-        values = entry.resolve({key: _value(text, known.get(key)) for key, text in given.items()})
+        values = entry.resolve_text(given)
     except HyperparameterError as error:
         raise SelectionError(str(error)) from None
     shown = ",".join(f"{key}={_text(values.get(key, text))}" for key, text in given.items())
     return Chosen(entry, values, f"{entry.name}[{shown}]" if shown else entry.name)
-
-
-def _value(text: str, known: Hyperparameter | None) -> Any:
-    """The text as a value that pydantic can convert: none where the argument may be None, and
-    literal tuples.
-    """
-    if known and text.lower() == "none" and NoneType in get_args(known.annotation):
-        return None
-    if text[:1] in OPEN and text:
-        try:
-            return ast.literal_eval(text)
-        except (ValueError, SyntaxError):
-            return text
-    return text[1:-1] if len(text) > 1 and text[0] in QUOTES and text[-1] == text[0] else text
 
 
 def _text(value: Any) -> str:
@@ -221,7 +155,7 @@ def _identity(chosen: Chosen[Any]) -> str:
     return chosen.entry.name + json.dumps(chosen.values, sort_keys=True, default=str)
 
 
-def read(text: str, what: str) -> list[Item]:
+def read_selection(text: str, what: str) -> list[Item]:
     """The items of a selection.
 
     Raises: SelectionError for an empty item, a bracket or a quote that is not closed, and what is

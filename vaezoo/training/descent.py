@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..core import Model, Terms
-from ..stepwise import Carry, carried
+from ..stepwise import CarriedState, carried
 from .budget import Budget
 
 
@@ -45,7 +45,7 @@ class Stepper:
         """
         if not self.truncate or x.shape[1] <= self.truncate:
             return self._descend(self.model(x, c, progress))
-        carry = Carry()
+        carry = CarriedState()
         total = Terms()
         for piece in x.split(self.truncate, 1):
             with carried(carry):

@@ -35,10 +35,10 @@ def report(
         for suffix, write in WRITERS.items():
             store.write(f"{table.name}.{suffix}", write(table))
     if figures:
-        from ...registry.registry import load
+        from ...registry.registry import load_registry
         from .drawing import draw_all
 
-        draw_all(read_rows(out, quiet=True), store, load(plugins_dir).figures.values())
+        draw_all(read_rows(out, quiet=True), store, load_registry(plugins_dir).figures.values())
     return tables
 
 

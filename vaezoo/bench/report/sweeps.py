@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ...registry.selection import read
+from ...registry.selection import read_selection
 from ..trial import canonical
 from .rows import Row
 
@@ -81,7 +81,9 @@ def _numbers(row: Row) -> Json:
 
 def _options(label: str) -> Json:
     """What stands in the brackets of a label, numbers as such."""
-    return {key: _number(value) for key, (value,) in read(label, "name")[0].sweeps.items()}
+    return {
+        key: _number(value) for key, (value,) in read_selection(label, "name")[0].sweeps.items()
+    }
 
 
 def _number(text: str) -> float | str:
@@ -93,7 +95,7 @@ def _number(text: str) -> float | str:
 
 def _without(label: str, *keys: str) -> str:
     """The label, these keys not in its brackets."""
-    item = read(label, "name")[0]
+    item = read_selection(label, "name")[0]
     left = ",".join(f"{key}={value}" for key, (value,) in item.sweeps.items() if key not in keys)
     return f"{item.pattern}[{left}]" if left else item.pattern
 

@@ -18,4 +18,4 @@ from . import worker  # noqa: F401
 with contextlib.suppress(Exception):  # what is wrong with a plugin is reported where it is used
     from ...registry import registry
 
-    registry.load()
+    registry.load_registry()

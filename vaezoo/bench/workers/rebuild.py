@@ -7,7 +7,7 @@ from ...core import Model, Spec
 from ...data.data import Data
 from ...data.files import Files
 from ...hooks import Metric
-from ...registry.registry import Registry, load
+from ...registry.registry import Registry, load_registry
 from ...seeds import seeded
 from ..trial import Json
 
@@ -19,7 +19,7 @@ def registry_of(source: Json) -> Registry:
 
 @cache
 def _loaded(plugins_dir: str | None) -> Registry:
-    return load(plugins_dir)
+    return load_registry(plugins_dir)
 
 
 def load_data(source: Json, name: str, options: Json) -> Data:

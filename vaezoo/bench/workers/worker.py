@@ -21,7 +21,7 @@ from safetensors.torch import load_file
 from ...core import Model, Unsupported
 from ...data.data import Data
 from ...evaluation.context import one_line
-from ...samplers import PRIOR, own_prior
+from ...samplers import PRIOR, prior_in_words
 from ...training.budget import Budget, Diverged, EpochLog
 from ...training.training import fit
 from ..records import Record
@@ -119,7 +119,7 @@ def _trained(source: Json, trial: Json, folder: Path) -> Json:
         "evaluation_seconds": dict(measured.seconds),
         "measures": dict(trial["measures"]),
         "samplers": samplers,
-        "prior": own_prior(model),
+        "prior": prior_in_words(model),
         "best_epoch": history.best_epoch,
         "epochs": len(history.rows),
     } | described

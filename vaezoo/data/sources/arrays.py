@@ -18,7 +18,7 @@ from ...hooks import hookimpl, tags
 from ...likelihoods import head
 from ..data import SPLITS, Card, Data, named
 from ..files import BadData
-from ..reading import Raw, read
+from ..reading import Raw, read_columns
 from ..splits import duplicates, shuffled
 
 Kind = Literal["auto", "vector", "image", "sequence"]
@@ -42,7 +42,7 @@ def arrays(
 
     Raises: MissingData, BadData.
     """
-    raw = read(Path(path).expanduser())
+    raw = read_columns(Path(path).expanduser())
     x, labels, words = _values(raw, path, kind, gaps)
     split_hash = ""
     if len(x) < 3:

@@ -8,7 +8,7 @@ import torch
 from ...core import Spec
 from ...hooks import hookimpl, tags
 from ..data import Card, Data, named
-from ..splits import Few, binarised_once, duplicates, few, shuffled
+from ..splits import Few, binarised_once, duplicates, shuffled, stratified_subset
 
 CARD = Card(
     title="Optical recognition of handwritten digits, 8×8",
@@ -32,7 +32,7 @@ def digits(rows: Few = 0) -> Data:
     grey = torch.from_numpy(pixels).float()
     labels = torch.from_numpy(labels).long()
     split = shuffled(len(grey), 297, 300, "digits", labels=labels)
-    split = replace(split, train=split.train[few(labels[split.train], rows)])
+    split = replace(split, train=split.train[stratified_subset(labels[split.train], rows)])
     x = split.of(binarised_once(grey / 16, "digits").reshape(-1, 1, 8, 8))
     return Data(
         name=named(digits, rows=rows),

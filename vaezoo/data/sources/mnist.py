@@ -14,7 +14,7 @@ from ...hooks import hookimpl, tags
 from ..data import Card, Data, named
 from ..files import CorruptData, File, Files
 from ..formats import idx
-from ..splits import Few, binarised_once, duplicates, few
+from ..splits import Few, binarised_once, duplicates, stratified_subset
 
 _MIRRORS = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
@@ -80,7 +80,9 @@ class Grey:
     duplicates: int
 
 
-def read(files: Files, wanted: tuple[File, ...], validation: int = 10_000, rows: int = 0) -> Grey:
+def read_mnist(
+    files: Files, wanted: tuple[File, ...], validation: int = 10_000, rows: int = 0
+) -> Grey:
     """The four IDX files as grey images, `validation` training images split off at the end, `rows`
     of the others kept.
 
@@ -93,7 +95,7 @@ def read(files: Files, wanted: tuple[File, ...], validation: int = 10_000, rows:
     _must_agree(images, labels, wanted[0].name)
     _must_agree(test_images, test_labels, wanted[2].name)
     cut = len(images) - validation
-    kept = few(labels[:cut], rows)
+    kept = stratified_subset(labels[:cut], rows)
     x = {"train": images[:cut][kept], "validation": images[cut:], "test": test_images}
     y = {"train": labels[:cut][kept], "validation": labels[cut:], "test": test_labels}
     return Grey(
@@ -172,7 +174,7 @@ def mnist(files: Files, rows: Few = 0) -> Data:
     """
     return _dynamic(
         named(mnist, rows=rows),
-        read(files, MNIST, rows=rows),
+        read_mnist(files, MNIST, rows=rows),
         Card("MNIST, dynamic binarisation", *_MNIST_CARD, _DYNAMIC),
     )
 
@@ -180,7 +182,7 @@ def mnist(files: Files, rows: Few = 0) -> Data:
 @tags("image", "binary", "labelled", "files")
 def mnist_static(files: Files, rows: Few = 0) -> Data:
     """MNIST, 1×28×28, every image binarised once from a fixed seed (not Larochelle's file)."""
-    grey = read(files, MNIST, rows=rows)
+    grey = read_mnist(files, MNIST, rows=rows)
     x = {split: binarised_once(value, "mnist_static", split) for split, value in grey.x.items()}
     words = (
         f"{_SPLIT}; every image binarised once from a fixed seed; "
@@ -201,7 +203,7 @@ def mnist_grey(files: Files, rows: Few = 0) -> Data:
 
     Normal, or continuous Bernoulli or discretised logistic if the spec says so.
     """
-    grey = read(files, MNIST, rows=rows)
+    grey = read_mnist(files, MNIST, rows=rows)
     words = (
         f"{_SPLIT}; not dequantised: "
         "a density (normal) on 256 levels has no upper limit, the logistic is a mass"
@@ -220,7 +222,7 @@ def fashion(files: Files, rows: Few = 0) -> Data:
     """Fashion-MNIST, 1×28×28, dynamically binarised like `mnist`."""
     return _dynamic(
         named(fashion, rows=rows),
-        read(files, FASHION, rows=rows),
+        read_mnist(files, FASHION, rows=rows),
         Card("Fashion-MNIST, dynamic binarisation", *_FASHION_CARD, _DYNAMIC),
     )
 

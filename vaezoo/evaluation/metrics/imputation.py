@@ -15,8 +15,8 @@ from ...core import Model, Unsupported
 from ...data.data import Data
 from ...distributions import to_length
 from ...hooks import Column, Metric, Table, hookimpl
+from ..batches import batches
 from ..context import Evaluation
-from ..pieces import pieces
 
 DRAWS = 100
 ROWS = 1000
@@ -31,7 +31,7 @@ def impute(
     weigh the same.
     """
     size = max(1, entries // (k * max(1, x[0].numel())))
-    return torch.cat([_filled(model, *piece, k) for piece in pieces(x, c, size)])
+    return torch.cat([_filled(model, *piece, k) for piece in batches(x, c, size)])
 
 
 def _filled(model: Model, x: Tensor, c: Tensor | None, k: int) -> Tensor:

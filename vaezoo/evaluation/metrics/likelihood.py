@@ -17,8 +17,8 @@ from ...data.data import Data
 from ...hooks import Column, Metric, Table, hookimpl
 from ...networks import step_mask
 from ..baselines import independent_log_p
+from ..batches import balanced, trimmed
 from ..context import Evaluation
-from ..pieces import balanced, cut
 
 DRAWS = 100  # K unless another is asked for, the same for every data set
 PER_STEP = ("elbo_per_step", "elbo_mean_per_step", "nll_per_step", "nll_mean_per_step")
@@ -64,7 +64,7 @@ def estimate_all(model: Model, x: Tensor, c: Tensor | None, k: int, entries: int
     parts = []
     for rows, draws in balanced(x, k, entries):
         given = None if c is None else c[rows]
-        parts.append(estimate(model, cut(x[rows]), given, k, draws))
+        parts.append(estimate(model, trimmed(x[rows]), given, k, draws))
         order.append(rows)
 
     back = torch.cat(order).argsort()  # to the order of x
@@ -127,7 +127,7 @@ def _reconstruction_only(evaluation: Evaluation) -> dict[str, float]:
     draws = 4  # a posterior without a density may still be random
     total = sum(
         float(evaluation.model.infer(x, c, draws).log_px.double().sum())
-        for x, c in evaluation.pieces(draws)
+        for x, c in evaluation.batches(draws)
     )
     return {"reconstruction_nll": -total / (draws * len(evaluation.x))}
 

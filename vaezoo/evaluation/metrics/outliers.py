@@ -21,8 +21,8 @@ from ...data.sources.sprites import FACTORS, render
 from ...hooks import Column, Metric, Table, hookimpl
 from ...likelihoods import head
 from ..baselines import CONTROLS
+from ..batches import batches
 from ..context import Evaluation
-from ..pieces import pieces
 
 ROWS = 200
 DRAWS = 32  # rows of each kind, and draws of q(z|x) a row
@@ -51,7 +51,7 @@ def auroc(inside: Tensor, outside: Tensor) -> float:
 def scores(model: Model, x: Tensor, c: Tensor | None, k: int, entries: int) -> Scores:
     """Both scores of every row, from k draws."""
     size = max(1, entries // (k * max(1, x[0].numel())))
-    log_w = torch.cat([model.infer(*piece, k).log_w for piece in pieces(x, c, size)], 1)
+    log_w = torch.cat([model.infer(*piece, k).log_w for piece in batches(x, c, size)], 1)
     log_sum = log_w.logsumexp(0)
     return Scores(log_sum - math.log(k), (2 * log_sum - (2 * log_w).logsumexp(0)).exp() / k)
 

@@ -14,8 +14,8 @@ from ...hooks import Column, Metric, Table, hookimpl
 from ...networks import step_mask
 from ...stepwise import Stepwise
 from .. import judges
+from ..batches import batches
 from ..context import Evaluation
-from ..pieces import pieces
 from ..prediction import predictions
 from .likelihood import per_step
 
@@ -78,7 +78,8 @@ def filtered(evaluation: Evaluation) -> Mapping[str, float]:
     order = step_mask(x).sum(1).argsort(stable=True)
     with evaluation.noise("filter"):
         parts = [
-            loss.filter(evaluation.model, piece)[0] for piece, _ in pieces(x[order], None, FILTERED)
+            loss.filter(evaluation.model, piece)[0]
+            for piece, _ in batches(x[order], None, FILTERED)
         ]
     nll = -torch.cat(parts)
     return {"filter_nll": float(nll.double().mean())} | per_step("filter_nll", nll, x[order])

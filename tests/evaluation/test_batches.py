@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from vaezoo.core import Spec
+from vaezoo.evaluation.batches import balanced
 from vaezoo.evaluation.metrics.likelihood import estimate_all
-from vaezoo.evaluation.pieces import balanced
 from vaezoo.registry import registry
 from vaezoo.seeds import seeded
 
@@ -47,7 +47,7 @@ def test_images_are_all_of_one_size():
 def test_estimates_come_back_in_the_order_of_the_rows_whatever_the_pieces():
     with seeded("weights"):  # its estimate has no noise, so that pieces can be compared
         model = (
-            registry.load()
+            registry.load_registry()
             .variants["rnn"](Spec((9, 3), has_gaps=True, latent=2, hidden=8, network="rnn"))
             .double()
         )

@@ -8,12 +8,12 @@ from torch import Tensor
 from ..networks import step_mask
 
 
-def pieces(x: Tensor, c: Tensor | None, size: int) -> Iterator[tuple[Tensor, Tensor | None]]:
+def batches(x: Tensor, c: Tensor | None, size: int) -> Iterator[tuple[Tensor, Tensor | None]]:
     """x (N, …) and c (≥ N, …) in pieces of `size` rows; padded sequences end at their piece's
     longest.
     """
     for i in range(0, len(x), size):
-        yield cut(x[i : i + size]), None if c is None else c[i : i + size][: len(x) - i]
+        yield trimmed(x[i : i + size]), None if c is None else c[i : i + size][: len(x) - i]
 
 
 def balanced(x: Tensor, k: int, entries: int) -> Iterator[tuple[Tensor, int]]:
@@ -44,7 +44,7 @@ def _sizes(x: Tensor) -> Tensor:
     return step_mask(x).sum(1).clamp_min(1).cpu() * x.shape[2]
 
 
-def cut(x: Tensor) -> Tensor:
+def trimmed(x: Tensor) -> Tensor:
     """Sequences (B, T, C) without the steps at the end that are padding in every row; anything else
     as it is.
     """
