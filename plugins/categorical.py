@@ -9,10 +9,9 @@ Both variants are in this one file, since a trial is known by the hash of its pl
 """
 
 import math
-from typing import Any
 
 import torch
-from torch import Tensor, distributions as D
+from torch import Tensor
 from torch.distributions import Distribution
 
 from vaezoo.core import (
@@ -28,80 +27,11 @@ from vaezoo.core import (
     Unsupported,
     require_parts,
 )
-from vaezoo.distributions import Drawable, draw, one_hot
+from vaezoo.distributions import Classes, EqualClasses, RelaxedClasses, draw
 from vaezoo.hooks import Part, Parts, Variants, hookimpl, tags
 from vaezoo.hyperparameters import Count, NonNegative, Positive
 from vaezoo.losses import require_density
 from vaezoo.networks import Gaussian, Read, StandardNormal, Write
-
-
-class Classes(Drawable):
-    """Π_g Categorical(softmax(logits_g)), over one-hot z (*, G, M)."""
-
-    support = D.constraints.one_hot
-
-    def __init__(self, logits: Tensor) -> None:
-        super().__init__(logits.shape[:-2], logits.shape[-2:])
-        self.log_p = logits.log_softmax(-1)
-
-    @property
-    def mean(self) -> Tensor:
-        return self.log_p.exp()
-
-    def centre(self) -> Tensor:
-        """The most probable classes, one-hot."""
-        return self._one_hot(self.log_p)
-
-    def log_prob(self, value: Tensor) -> Tensor:
-        return (value * self.log_p).sum((-2, -1))
-
-    def sample(self, sample_shape: Any = ()) -> Tensor:
-        return self._one_hot(self._disturbed(torch.Size(sample_shape)))
-
-    def _one_hot(self, scores: Tensor) -> Tensor:
-        """(*, G, M), 1 at the largest score of each variable."""
-        return one_hot(scores.argmax(-1), scores.shape[-1]).to(scores.dtype)
-
-    def draw(self, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-        z = self.sample(shape)
-        return z, self.log_prob(z)
-
-    def _disturbed(self, shape: tuple[int, ...]) -> Tensor:
-        """log p plus Gumbel noise: its largest entry is a draw (Jang et al. 2017)."""
-        log_p = self.log_p.expand(*shape, *self.log_p.shape)
-        tiny = torch.finfo(log_p.dtype).tiny
-        exponential = -torch.rand_like(log_p).clamp_min(tiny).log()  # > 0, for rand is below 1
-        return log_p - exponential.clamp_min(tiny).log()
-
-
-class Relaxed(Classes):
-    """The same classes, drawn as softmax((log p + Gumbel)/τ) (Jang et al. 2017).
-
-    log q(z) is Σ z log p, which is log p of the class where z is one-hot: not the density on the
-    simplex. With log p(z) = -G log M the two give the KL of the classes in the mean as τ -> 0.
-    """
-
-    def __init__(self, logits: Tensor, temperature: Tensor) -> None:
-        super().__init__(logits)
-        self.temperature = temperature
-
-    def draw(self, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-        z = (self._disturbed(torch.Size(shape)) / self.temperature).softmax(-1)
-        return z, self.log_prob(z)
-
-
-class Equal(Classes):
-    """All M^G codes equally probable."""
-
-    def log_prob(self, value: Tensor) -> Tensor:
-        groups, classes = self.event_shape
-        return value.new_full(value.shape[:-2], -groups * math.log(classes))
-
-
-@D.register_kl(Classes, Equal)
-def _kl_to_equal(q: Classes, p: Equal) -> Tensor:
-    """Σ_g (log M - H(q_g))."""
-    return (q.log_p.exp() * (q.log_p + math.log(q.log_p.shape[-1]))).sum((-2, -1))
 
 
 class Categorical(Encoder):
@@ -125,7 +55,7 @@ class Categorical(Encoder):
 
     def forward(self, x: Tensor, c: Tensor | None = None) -> Distribution:
         logits = self.net(x, c).unflatten(-1, (self.groups, self.classes))  # (B, G, M)
-        return Relaxed(logits, self.temperature) if self.training else Classes(logits)
+        return RelaxedClasses(logits, self.temperature) if self.training else Classes(logits)
 
 
 class UniformClasses(Prior):
@@ -144,7 +74,7 @@ class UniformClasses(Prior):
         self.register_buffer("logits", torch.zeros(encoder.groups, encoder.classes))
 
     def forward(self, c: Tensor | None = None) -> Distribution:
-        return Equal(self.logits)
+        return EqualClasses(self.logits)
 
 
 def codes(spec: Spec, encoder: Encoder) -> Write:

@@ -9,9 +9,6 @@ import torch
 from torch.func import vmap
 from vaezoo_plugins.categorical import (
     Categorical,
-    Classes,
-    Equal,
-    Relaxed,
     UniformClasses,
     gumbel,
     joint,
@@ -19,7 +16,7 @@ from vaezoo_plugins.categorical import (
 
 from tests.conftest import IMAGE, VECTOR, rows_of
 from vaezoo.core import VAE, Unsupported
-from vaezoo.distributions import at_centre, draw, kl
+from vaezoo.distributions import Classes, EqualClasses, RelaxedClasses, at_centre, draw, kl
 from vaezoo.losses import ELBO
 from vaezoo.networks import Gaussian, StandardNormal, Write
 
@@ -48,7 +45,7 @@ def test_probabilities_of_all_codes_sum_to_one():
 
 @pytest.mark.certifies("gumbel", "joint", claim="the KL of the classes is the sum over all codes")
 def test_divergence_is_the_sum_over_all_codes():
-    q, p = Classes(torch.randn(5, 3, 4).double()), Equal(torch.zeros(3, 4).double())
+    q, p = Classes(torch.randn(5, 3, 4).double()), EqualClasses(torch.zeros(3, 4).double())
     z = all_codes(3, 4)[:, None].expand(-1, 5, -1, -1)
     expected = (q.log_prob(z).exp() * (q.log_prob(z) - p.log_prob(z))).sum(0)
     torch.testing.assert_close(kl(q, p), expected, rtol=1e-10, atol=1e-10)
@@ -61,7 +58,7 @@ def test_classes_of_draws_have_their_probabilities(relaxed):
     """
     torch.manual_seed(0)
     logits, n = torch.randn(2, 3).double(), 40_000
-    q = Relaxed(logits, torch.tensor(0.7).double()) if relaxed else Classes(logits)
+    q = RelaxedClasses(logits, torch.tensor(0.7).double()) if relaxed else Classes(logits)
     z, log_q = draw(q, (n,))
     p = logits.softmax(-1)
     share = (z == z.max(-1, keepdim=True).values).double().mean(0)
@@ -138,7 +135,7 @@ def test_relaxed_gradient_approaches_the_exact_one_as_the_temperature_falls():
     value, errors = torch.tensor([1.0, -2.0, 0.5]).double(), []
     for temperature in (2.0, 0.1):
         logits = torch.tensor([[0.3, -0.4, 0.8]]).double().requires_grad_()
-        z, _ = Relaxed(logits, torch.tensor(temperature).double()).draw((100_000,))
+        z, _ = RelaxedClasses(logits, torch.tensor(temperature).double()).draw((100_000,))
         (gradient,) = torch.autograd.grad((z * value).sum(-1).mean(), logits)
         p = logits.detach().softmax(-1)
         errors.append((gradient - p * (value - (p * value).sum())).abs().max().item())

@@ -13,11 +13,11 @@ from scipy.integrate import quad
 from scipy.special import ive
 from torch.func import vmap
 from vaezoo_plugins import sphere
-from vaezoo_plugins.sphere import PowerSpherical, Uniform, VonMisesFisher, log_area
 
 from tests.conftest import IMAGE, VECTOR, rows_of
 from vaezoo.core import VAE, Unsupported
-from vaezoo.distributions import draw, kl
+from vaezoo.distributions import PowerSpherical, UniformOnSphere, VonMisesFisher, draw, kl
+from vaezoo.distributions.spheres import log_area
 from vaezoo.losses import ELBO
 from vaezoo.networks import StandardNormal, Write
 
@@ -132,7 +132,7 @@ def test_fisher_draws_have_uniform_distribution_values(d):
 @DIMENSIONS
 @pytest.mark.parametrize("kappa", [0.5, 6.0, 80.0])
 def test_divergence_from_uniform_is_that_of_quadrature(kind, d, kappa):
-    q, p = made(kind, d, kappa), Uniform(torch.zeros(d).double())
+    q, p = made(kind, d, kappa), UniformOnSphere(torch.zeros(d).double())
     log_f = (
         (lambda w: kappa * (w - 1))
         if kind is VonMisesFisher

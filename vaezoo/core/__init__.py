@@ -9,18 +9,18 @@ to 1 over the training. What training changes is a parameter or a buffer, never 
 many seeds may share one object.
 """
 
-import math
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from .distributions import Point, draw, kl
+from ..distributions import Point, draw
+from .spec import Spec, Unsupported
+from .trace import Latent, Trace
 
 __all__ = [
     "VAE",
@@ -40,67 +40,6 @@ __all__ = [
 ]
 
 Terms = dict[str, Tensor]  # scalars; "loss" is the one that is minimised
-
-
-class Unsupported(ValueError):
-    """A variant cannot be built for this data, or a loss for this model. The runner records the
-    reason and goes on.
-    """
-
-
-@dataclass(frozen=True)
-class Spec:
-    """What a variant may know of its data and its size before it sees either."""
-
-    # of one x: (D,) a vector, (C, H, W) an image, (T, C) a sequence of at most T steps
-    shape: tuple[int, ...]
-    # a likelihood and its options, such as "student_t[df=5]": see `parts`
-    likelihood: str = "bernoulli"
-    n_train: int = 1  # rows of the training split
-    classes: int = 0  # labels that the data carries; 0 for none
-    condition: int = 0  # width of the c that the networks read; 0 for none, see `conditioned`
-    has_gaps: bool = False  # whether x may hold NaN: padding, missing entries
-    # whether training rows are drawn anew in every minibatch, see `data.Data`
-    is_dynamic: bool = False
-    levels: int = 256  # values a grey pixel can take, for the discrete likelihoods
-    latent: int = 8  # dimensions of z
-    hidden: int = 128  # width of the hidden layers
-    network: str = "mlp"  # the shared pair of networks: mlp, conv or rnn
-
-    @property
-    def is_sequence(self) -> bool:
-        return len(self.shape) == 2
-
-    @property
-    def is_image(self) -> bool:
-        return len(self.shape) == 3
-
-    @property
-    def size(self) -> int:
-        """Numbers in one x."""
-        return math.prod(self.shape)
-
-    @property
-    def as_steps(self) -> tuple[int, int]:
-        """(T, C) of x read as a sequence: an image is its rows in time.
-
-        Raises: Unsupported for a vector, which has no order.
-        """
-        if self.is_image:
-            channels, height, width = self.shape
-            return height, channels * width
-        if not self.is_sequence:
-            raise Unsupported(f"needs a sequence or an image; this data has shape {self.shape}")
-        return self.shape[0], self.shape[1]
-
-    def conditioned(self) -> "Spec":
-        """The spec whose networks read the label.
-
-        Raises: Unsupported where the data has no labels.
-        """
-        if not self.classes:
-            raise Unsupported("needs labels as a condition; this data has none")
-        return replace(self, condition=self.classes)
 
 
 class Encoder(nn.Module):
@@ -161,70 +100,6 @@ class Loss(nn.Module):
         """Called when a variant is built. Raises: Unsupported where this loss is not right for the
         model.
         """
-
-
-@dataclass(frozen=True)
-class Latent:
-    """One latent variable of one trace, with the two distributions it is judged by."""
-
-    z: Tensor  # (K, B, *event)
-    log_q: Tensor  # (K, B)
-    q: Distribution
-    p: Distribution
-    stepwise: bool = False  # q and p were read along the drawn path, one step after the other
-    # p was read from a draw that was itself read from z: KL(q ‖ p) then holds one draw fixed that
-    # varies with z, so the closed form is another number than E_q [log q - log p]
-    p_follows_z: bool = False
-
-    @cached_property
-    def log_p(self) -> Tensor:
-        """log p(z), (K, B)."""
-        return self.p.log_prob(self.z)
-
-    @cached_property
-    def _closed_kl(self) -> Tensor | None:
-        return None if self.p_follows_z else kl(self.q, self.p)
-
-    @property
-    def kl_is_exact(self) -> bool:
-        """Whether `kl` is the closed form (of a stepwise latent: in closed form at each step, given
-        the drawn path).
-        """
-        return self._closed_kl is not None
-
-    @property
-    def kl(self) -> Tensor:
-        """KL(q ‖ p), (K, B) or (B,): the closed form if there is one, else log q(z) - log p(z)."""
-        return self.log_q - self.log_p if self._closed_kl is None else self._closed_kl
-
-
-@dataclass(frozen=True)
-class Trace:
-    """What one passage of x through a model gives. Every loss, metric and estimator reads it."""
-
-    x: Tensor  # (B, *shape)
-    px: Distribution  # p(x|z), (K, B)
-    latents: tuple[Latent, ...]  # the deepest first
-
-    @property
-    def z(self) -> Tensor:
-        """The draws of the first latent, (K, B, *event)."""
-        return self.latents[0].z
-
-    @cached_property
-    def log_px(self) -> Tensor:
-        """log p(x|z), (K, B)."""
-        return self.px.log_prob(self.x)
-
-    @cached_property
-    def kl(self) -> Tensor:
-        """Σ KL(q ‖ p) over the latents, (K, B) or (B,)."""
-        return sum((latent.kl for latent in self.latents[1:]), self.latents[0].kl)
-
-    @cached_property
-    def log_w(self) -> Tensor:
-        """log p(x, z) - log q(z|x), (K, B): the log importance weights."""
-        return self.log_px + sum(latent.log_p - latent.log_q for latent in self.latents)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,65 @@
+"""What a variant may know of its data, and the error where that is not enough."""
+
+import math
+from dataclasses import dataclass, replace
+
+
+class Unsupported(ValueError):
+    """A variant cannot be built for this data, or a loss for this model. The runner records the
+    reason and goes on.
+    """
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What a variant may know of its data and its size before it sees either."""
+
+    # of one x: (D,) a vector, (C, H, W) an image, (T, C) a sequence of at most T steps
+    shape: tuple[int, ...]
+    # a likelihood and its options, such as "student_t[df=5]": see `parts`
+    likelihood: str = "bernoulli"
+    n_train: int = 1  # rows of the training split
+    classes: int = 0  # labels that the data carries; 0 for none
+    condition: int = 0  # width of the c that the networks read; 0 for none, see `conditioned`
+    has_gaps: bool = False  # whether x may hold NaN: padding, missing entries
+    # whether training rows are drawn anew in every minibatch, see `data.Data`
+    is_dynamic: bool = False
+    levels: int = 256  # values a grey pixel can take, for the discrete likelihoods
+    latent: int = 8  # dimensions of z
+    hidden: int = 128  # width of the hidden layers
+    network: str = "mlp"  # the shared pair of networks: mlp, conv or rnn
+
+    @property
+    def is_sequence(self) -> bool:
+        return len(self.shape) == 2
+
+    @property
+    def is_image(self) -> bool:
+        return len(self.shape) == 3
+
+    @property
+    def size(self) -> int:
+        """Numbers in one x."""
+        return math.prod(self.shape)
+
+    @property
+    def as_steps(self) -> tuple[int, int]:
+        """(T, C) of x read as a sequence: an image is its rows in time.
+
+        Raises: Unsupported for a vector, which has no order.
+        """
+        if self.is_image:
+            channels, height, width = self.shape
+            return height, channels * width
+        if not self.is_sequence:
+            raise Unsupported(f"needs a sequence or an image; this data has shape {self.shape}")
+        return self.shape[0], self.shape[1]
+
+    def conditioned(self) -> "Spec":
+        """The spec whose networks read the label.
+
+        Raises: Unsupported where the data has no labels.
+        """
+        if not self.classes:
+            raise Unsupported("needs labels as a condition; this data has none")
+        return replace(self, condition=self.classes)
