@@ -11,7 +11,7 @@ import pytest
 
 from vaezoo.author.check import check
 from vaezoo.evaluation import evaluate
-from vaezoo.registry.loading import RENAMED
+from vaezoo.registry.guard import RENAMED
 from vaezoo.registry.registry import Registry, load_registry
 
 ROOT = Path(__file__).parent.parent

@@ -18,7 +18,7 @@ from vaezoo.hyperparameters import HyperparameterError
 from vaezoo.losses import ELBO
 from vaezoo.networks import Gaussian, StandardNormal, Write
 from vaezoo.registry import registry
-from vaezoo.registry.loading import PluginError
+from vaezoo.registry.guard import PluginError
 from vaezoo.registry.mix import Mix
 
 SPEC = Spec((1, 8, 8), latent=3, hidden=8)

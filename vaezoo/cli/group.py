@@ -72,7 +72,7 @@ def _known_errors() -> tuple[tuple[type[Exception], ...], tuple[type[Exception],
     from ..core import Unsupported
     from ..data.files import BadData, CorruptData, MissingData
     from ..hyperparameters import HyperparameterError
-    from ..registry.loading import PluginError
+    from ..registry.guard import PluginError
     from ..registry.selection import SelectionError
     from ..training.budget import Diverged
     from ..training.checkpoint import CheckpointError

@@ -23,7 +23,7 @@ from torch import Tensor
 from ..core import Model, Recipe, Spec, Unsupported
 from ..hyperparameters import HyperparameterError, did_you_mean
 from ..parts import find
-from ..registry.loading import own_version
+from ..registry.guard import own_version
 from ..registry.registry import Registry, load_registry as load_registry
 
 FORMAT = 1  # raised when older versions could not read the file any more

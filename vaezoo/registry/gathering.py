@@ -1,0 +1,192 @@
+"""One passage over all sources of plugins: what they bring, by kind and name."""
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pluggy
+
+from ..hooks import PROJECT, Executor, Figure, Hooks, Metric, Part
+from ..hyperparameters import did_you_mean, hyperparameters
+from ..parts import register
+from .guard import FAILED, Guard, Source, timeout_from_environment
+from .loading import Plugin, modules_of, plugin_of, sources
+from .mix import KINDS, NAMED
+
+HOOKS = tuple(name for name in vars(Hooks) if name.startswith(PROJECT))
+PART_KINDS = (*KINDS, *NAMED, "sampler")
+RESERVED = ("all", "not", "mix")
+
+Found = dict[str, tuple[Any, Plugin]]  # name -> a thing of one kind, and the plugin that brings it
+
+
+class Gathering:
+    """What was found, with the plugin that brings it; what went wrong is with the guard."""
+
+    def __init__(self, plugins_dir: Path | None) -> None:
+        self.guard = Guard(timeout_from_environment())
+        self.manager = pluggy.PluginManager(PROJECT)
+        self.manager.add_hookspecs(Hooks)
+        self.found: dict[str, Found] = {
+            kind: {} for kind in ("variant", "dataset", "metric", "figure", "executor", *PART_KINDS)
+        }
+        self.plugins: list[Plugin] = []
+        for source in sources(plugins_dir, self.guard):
+            self.take(source)
+
+    def take(self, source: Source) -> None:
+        """Import one source and note what it brings; walk it where it is a package without hooks of
+        its own.
+        """
+        module = self.guard.run(source, source.find, "import")
+        if module is FAILED:
+            return
+        hooks = [
+            name
+            for name in dir(module)
+            if self.manager.parse_hookimpl_opts(module, name) is not None
+        ]
+        if not hooks and isinstance(module, ModuleType) and hasattr(module, "__path__"):
+            for inner in modules_of(module, source.distribution, source.version):
+                self.take(inner)
+        elif self._is_well_formed(source, module, hooks):
+            self._gather(source, module, hooks)
+
+    def _is_well_formed(self, source: Source, module: ModuleType, hooks: list[str]) -> bool:
+        unmarked = [name for name in HOOKS if name in vars(module) and name not in hooks]
+        unknown = [name for name in hooks if name not in HOOKS]
+        if unmarked:
+            self.guard.report(source, f"{unmarked[0]} is not marked with @hookimpl")
+        elif unknown:
+            near = did_you_mean(unknown[0], HOOKS)
+            self.guard.report(
+                source,
+                f"no hook is called {unknown[0]!r}{near or '; there are ' + ', '.join(HOOKS)}",
+            )
+        elif not hooks and source.must_bring:
+            self.guard.report(
+                source, f"brings nothing: it has none of the hooks {', '.join(HOOKS)}"
+            )
+        return not unmarked and not unknown and bool(hooks)
+
+    def _gather(self, source: Source, module: ModuleType, hooks: list[str]) -> None:
+        try:
+            self.manager.register(module, module.__name__)
+        except (pluggy.PluginValidationError, ValueError) as error:
+            self.manager.unregister(name=module.__name__)
+            self.guard.report(source, str(error).replace(f"Plugin {module.__name__!r}", "its hook"))
+            return
+        plugin = plugin_of(module, source)
+        self.plugins.append(plugin)
+        for hook in hooks:
+            self._keep_list(
+                source, plugin, hook, self.guard.run(source, getattr(module, hook), f"{hook}()")
+            )
+
+    def _keep_list(self, source: Source, plugin: Plugin, hook: str, brought: Any) -> None:
+        if brought is FAILED:
+            return
+        if not isinstance(brought, list | tuple):
+            self.guard.report(source, f"{hook}() must return a list, not {type(brought).__name__}")
+            return
+        for thing in brought:
+            try:
+                kind, name = _KEYS[hook](thing)
+            except (TypeError, ValueError, NameError, AttributeError) as error:
+                self.guard.report(source, f"{hook}(): {error}")
+                continue
+            self._keep(source, plugin, kind, name, thing)
+
+    def _keep(self, source: Source, plugin: Plugin, kind: str, name: str, thing: Any) -> None:
+        there = self.found[kind].get(name)
+        clash = self._clash(thing) if kind == "metric" and there is None else ""
+        if clash:
+            return self.guard.report(source, f"the metric {name!r} is left out: {clash}")
+        if there is None and not (kind == "variant" and name in RESERVED):
+            self.found[kind][name] = thing, plugin
+            if kind in NAMED:  # a spec names these in text
+                register(kind, name, thing.build)
+        elif there is None:
+            self.guard.report(source, f"no variant can be called {name!r}: the word is reserved")
+        else:
+            self.guard.report(
+                source,
+                f"the {kind} {name!r} is already brought by {there[1].file}; this one is left out",
+            )
+
+    def _clash(self, metric: Metric) -> str:
+        """The column of this metric that another one brings, and by whom; "" for none."""
+        names = {column.name for column in metric.columns}
+        for other, plugin in self.found["metric"].values():
+            shared = sorted(names & {column.name for column in other.columns})
+            if shared:
+                return (
+                    f"the column {shared[0]!r} is brought by "
+                    f"the metric {other.name!r} of {plugin.file}"
+                )
+        return ""
+
+
+def _variant_key(thing: Any) -> tuple[str, str]:
+    if not inspect.isfunction(thing):
+        raise TypeError(
+            f"a variant is a function (spec, **hyperparameters) -> Model, not {thing!r}"
+        )
+    _name_of(thing)
+    if next(iter(inspect.signature(thing).parameters), None) != "spec":
+        raise TypeError(f"the first argument of the variant {thing.__name__!r} must be called spec")
+    hyperparameters(thing)  # raises where an annotation cannot be read
+    return "variant", thing.__name__
+
+
+def _dataset_key(thing: Any) -> tuple[str, str]:
+    if not inspect.isfunction(thing):
+        raise TypeError(f"a data set is a function (**options) -> Data, not {thing!r}")
+    hyperparameters(thing)
+    return "dataset", _name_of(thing)
+
+
+def _name_of(function: Callable[..., Any]) -> str:
+    if not function.__name__.isidentifier():
+        raise TypeError(
+            f"{function.__name__!r} is no name for the command line: write a function with def"
+        )
+    return function.__name__
+
+
+def _metric_key(thing: Any) -> tuple[str, str]:
+    if not isinstance(thing, Metric):
+        raise TypeError(f"a metric is a Metric, not {thing!r}")
+    return "metric", thing.name
+
+
+def _executor_key(thing: Any) -> tuple[str, str]:
+    if not isinstance(thing, Executor):
+        raise TypeError(f"an executor is an Executor of vaezoo.hooks, not {thing!r}")
+    return "executor", thing.name
+
+
+def _figure_key(thing: Any) -> tuple[str, str]:
+    if not isinstance(thing, Figure):
+        raise TypeError(f"a figure is a Figure of vaezoo.hooks, not {thing!r}")
+    return "figure", thing.name
+
+
+def _part_key(thing: Any) -> tuple[str, str]:
+    if not isinstance(thing, Part):
+        raise TypeError(f"a part is a Part, not {thing!r}")
+    kind = thing.kind
+    hyperparameters(thing.build)
+    return kind, thing.name
+
+
+_KEYS: dict[str, Callable[[Any], tuple[str, str]]] = {
+    "vaezoo_variants": _variant_key,
+    "vaezoo_parts": _part_key,
+    "vaezoo_datasets": _dataset_key,
+    "vaezoo_metrics": _metric_key,
+    "vaezoo_executors": _executor_key,
+    "vaezoo_figures": _figure_key,
+}
