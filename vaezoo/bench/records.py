@@ -103,6 +103,7 @@ class Record:
     measures: Mapping[str, str] | None = None  # metric -> SHA-256 of its file; None: not said
     best_epoch: int = 0
     total_seconds: float = 0.0
+    torch: str = ""  # its version; "" where training did not begin
     columns: tuple[Json, ...] = ()  # the fields of `Column` that it says
     tables: tuple[Json, ...] = ()
     stored: Json = field(default_factory=dict)
@@ -122,6 +123,9 @@ class Record:
             ingredients=Ingredients.from_json(stored.get("ingredients")),
             reason=_of(str, stored.get("reason", ""), "reason"),
             controls=_controls_name(stored.get("controls", "")),
+            torch=_of(
+                str, _mapping(stored.get("machine", {}), "machine").get("torch", ""), "torch"
+            ),
             columns=_described(Column, stored.get("columns", []), "columns"),
             tables=_described(Table, stored.get("tables", []), "tables"),
             stored=stored,
@@ -182,6 +186,8 @@ class RunRecord:
 
     trials: tuple[str, ...] = ()
     first_started: str = ""
+    # setting -> the values of every request with a list of them
+    sweeps: Mapping[str, list[Any]] = field(default_factory=dict)
 
     @classmethod
     def from_json(cls, facts: Any) -> "RunRecord":
@@ -189,7 +195,21 @@ class RunRecord:
         keys = _of(list, stored.get("trials", []), "trials")
         times = _mapping(stored.get("timestamps", {}), "timestamps")
         first = _of(str, times.get("first_started", ""), "timestamps.first_started")
-        return cls(tuple(_of(str, key, "trials") for key in keys), first)
+        before = _mapping(stored.get("sweeps", {}), "sweeps")
+        request = _mapping(stored.get("request", {}), "request")
+        sweeps = joined_sweeps(before, _mapping(request.get("set", {}), "request.set"))
+        return cls(tuple(_of(str, key, "trials") for key in keys), first, sweeps)
+
+
+def joined_sweeps(before: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """Setting -> every value that it had in a list, in sweeps before and in this request."""
+    found: dict[str, list[Any]] = {}
+    for settings in (before, asked):
+        for name, values in settings.items():
+            if isinstance(values, list):
+                known = found.setdefault(name, [])
+                known += [value for value in values if value not in known]
+    return found
 
 
 @dataclass(frozen=True)

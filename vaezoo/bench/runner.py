@@ -26,7 +26,7 @@ from ..hooks import Executor
 from ..hyperparameters import did_you_mean
 from .plan import Plan, PlanError
 from .progress import Progress
-from .records import Damaged, RunRecord
+from .records import Damaged, RunRecord, joined_sweeps
 from .store import Json, Store, StoreError, explained, to_json
 from .trial import PROTOCOL, Trial
 from .workers import worker
@@ -339,6 +339,7 @@ def _run_record(plan: Plan, store: Store, command: str) -> Json:
         "protocol": PROTOCOL,
         "command": command or " ".join(["vaezoo", *sys.argv[1:]]),
         "request": plan.request,
+        "sweeps": joined_sweeps(before.sweeps, plan.request["set"]),
         "columns": columns,
         "trials": [trial.key for trial in plan.trials],
         "versions": {

@@ -10,7 +10,7 @@ table may differ in spread by a factor of fifty, and a row that really is noisy 
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -63,6 +63,15 @@ def best_rows(samples: Mapping[str, Sample], better: str, resolution: float = 0.
     bold = distances(means, variances / most) <= limit
     visible = limit * math.sqrt(2 * float(np.median(variances)) / most)
     return Best(frozenset(np.array(names)[bold].tolist()), SIMULATED, visible)
+
+
+def together(each: Sequence[Best]) -> Best:
+    """What is bold in a column whose rows are compared in groups; the largest of the gaps."""
+    simulated = [one for one in each if one.rule == SIMULATED]
+    if not simulated:
+        return Best(frozenset(), NONE)
+    rows = frozenset().union(*(one.rows for one in simulated))
+    return Best(rows, SIMULATED, max(one.visible for one in simulated))
 
 
 def distances(means: Array, variances: Array) -> Array:

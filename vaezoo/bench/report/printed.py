@@ -111,10 +111,9 @@ def _cells(
         others = [DASH] * (len(columns) + len(costs) - 1)
         return [row.name, *sampler, "0", status, *others]
 
-    marks = notes.mark(f"{row.status}: {row.reason}") if len(row.done) < len(row.trials) else ""
-    if table.apart(row):
-        what = f"{_words(table.about.apart)} {table.apart(row)}"
-        marks += notes.mark(f"{what}: not compared with the other rows")
+    lost = f"{row.status}: {row.reason}" if len(row.done) < len(row.trials) else ""
+    marks = notes.mark("; ".join(filter(None, [lost, table.few(row)])))
+    marks += notes.mark(table.apart(row))
     numbers = [_cell(row, column, notes) for column in columns]
     paid = [_plain(row.interval(name).mean, int(name != "parameters")) for name in costs]
     return [f"{row.name}{marks}", *sampler, str(len(row.done)), *numbers, *paid]
@@ -169,6 +168,10 @@ def _caption(table: ResultTable, dataset: str, columns: Sequence[Column]) -> str
     if rules == [NONE]:
         parts.append(RULES[NONE][0].upper() + RULES[NONE][1:])
 
+    levels = list(dict.fromkeys(row.standing.level for row in rows if row.done))
+    if len(levels) > 1:
+        swept = dict.fromkeys(one.partition("=")[0] for one in ", ".join(levels).split(", "))
+        parts.append(f"Rows are compared with those of the same {' and '.join(map(_words, swept))}")
     if any(row.sampler != PRIOR for row in rows):
         parts.append(FITTED)
     if dataset in table.settings:

@@ -73,7 +73,7 @@ def _read(out: Path | str, quiet: bool = False) -> tuple[list[Row], int]:
             aside[name] = str(why)
             return kind()
 
-    order = fitting(RunRecord, "run.json").trials
+    run = fitting(RunRecord, "run.json")
     names = sorted({record.controls for record in records})
     controls = {name: fitting(ControlRecord, name).rows for name in names}
     if not quiet:
@@ -85,7 +85,6 @@ def _read(out: Path | str, quiet: bool = False) -> tuple[list[Row], int]:
             f"there are no trials in {out}{set_aside}; "
             f"a run of `vaezoo bench --out {out}` makes some"
         )
-    rows = [
-        replace(row, controls=controls[row.trials[0].controls]) for row in rows_of(records, order)
-    ]
-    return rows, len(aside)
+    rows = rows_of(records, run.trials, run.sweeps)
+    known = [replace(row, controls=controls[row.trials[0].controls]) for row in rows]
+    return known, len(aside)

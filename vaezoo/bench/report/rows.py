@@ -15,6 +15,7 @@ from typing import Any
 from ...samplers import PRIOR
 from ..records import Record
 from ..trial import canonical
+from .alike import ALIKE, Standing, Swept, standings
 from .statistics import Interval, Sample, interval
 
 Json = dict[str, Any]
@@ -33,6 +34,7 @@ class Row:
     sampler: str = PRIOR
     # of its data: control row -> column -> number
     controls: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    standing: Standing = ALIKE  # which rows of its data set it may be compared with
 
     @property
     def name(self) -> str:
@@ -119,8 +121,13 @@ def _sampled(trial: Record, label: str) -> Record:
     return replace(trial, metrics={**found.metrics, **costs}, reasons=found.reasons)
 
 
-def rows_of(records: Sequence[Record], planned: Sequence[str] = ()) -> list[Row]:
-    """The rows, by data set, then in the order of the plan, then by name."""
+def rows_of(
+    records: Sequence[Record], planned: Sequence[str] = (), swept: Swept | None = None
+) -> list[Row]:
+    """The rows, by data set, then in the order of the plan, then by name; `swept` are the settings
+    of which several values were asked for.
+    """
+    swept = swept or {}
     order = {key: i for i, key in enumerate(planned)}
     groups: dict[str, list[Record]] = {}
     for record in sorted(records, key=lambda r: (order.get(r.key, len(order)), r.variant, r.key)):
@@ -130,11 +137,23 @@ def rows_of(records: Sequence[Record], planned: Sequence[str] = ()) -> list[Row]
     for trials in rows:
         by_name.setdefault((trials[0].variant, trials[0].dataset), []).append(trials)
     named = [
-        Row(*name, _apart(trials, others), trials)
+        Row(*name, _apart(trials, others, swept), trials)
         for name, others in by_name.items()
         for trials in others
     ]
-    return sorted(named, key=lambda row: row.dataset)  # stable: within a data set the plan's order
+    return _with_standing(named, swept)
+
+
+def _with_standing(rows: Sequence[Row], swept: Swept) -> list[Row]:
+    """The rows by data set, each with whom it may be compared."""
+    by_data: dict[str, list[Row]] = {}
+    for row in sorted(rows, key=lambda row: row.dataset):  # stable: the plan's order stays
+        by_data.setdefault(row.dataset, []).append(row)
+    found = []
+    for group in by_data.values():
+        each = standings([row.done for row in group], swept)
+        found += [replace(row, standing=one) for row, one in zip(group, each, strict=True)]
+    return found
 
 
 def _identity(record: Record) -> str:
@@ -154,15 +173,17 @@ def _one_per_seed(group: Sequence[Record]) -> tuple[Record, ...]:
     return tuple(by_seed[seed] for seed in sorted(by_seed))
 
 
-def _apart(trials: tuple[Record, ...], others: Sequence[tuple[Record, ...]]) -> str:
-    """The settings in which rows of one name differ, as this row has them."""
-    if len(others) == 1:
-        return ""
+def _apart(trials: tuple[Record, ...], others: Sequence[tuple[Record, ...]], swept: Swept) -> str:
+    """The settings in which rows of one name differ, and those that are swept, as this row has
+    them.
+    """
     mine = _flat(trials[0])
     all_flat = [_flat(group[0]) for group in others]
-    names = sorted({name for flat in all_flat for name in flat})
-    differ = [name for name in names if len({canonical(flat.get(name)) for flat in all_flat}) > 1]
-    return ", ".join(f"{name}={_short(mine.get(name))}" for name in differ)
+    differ = {name for name in swept if name in mine}
+    for name in set().union(*all_flat):
+        if len({canonical(flat.get(name)) for flat in all_flat}) > 1:
+            differ.add(name)
+    return ", ".join(f"{name}={_short(mine.get(name))}" for name in sorted(differ))
 
 
 def _flat(record: Record) -> Json:

@@ -15,10 +15,10 @@ from functools import cached_property
 from typing import Any
 
 from ...hooks import Column, Table
-from .best import Best, best_rows
+from .best import Best, best_rows, together
 from .catalogue import catalogue_of
 from .rows import COST, Row
-from .statistics import Interval
+from .statistics import Interval, Sample
 
 PARTS = ("mean", "ci95", "std")  # of a number over seeds, each a column of the CSV
 Controls = Mapping[str, Mapping[str, float]]  # row -> column -> number
@@ -57,17 +57,34 @@ class ResultTable:
         """(data set, column) -> the rows to print bold."""
         found = {}
         for dataset in self.datasets:
-            rows = [row for row in self.of(dataset) if not self.apart(row)]
             for column in self.columns:
-                samples = {row.name: row.sample(column.name) for row in rows}
-                found[dataset, column.name] = best_rows(
-                    samples, column.better, 10.0**-column.digits
-                )
+                found[dataset, column.name] = self._best(dataset, column)
         return found
 
+    def _best(self, dataset: str, column: Column) -> Best:
+        """The best of each level of what is swept, together."""
+        levels: dict[str, dict[str, Sample]] = {}
+        for row in self.of(dataset):
+            if not self.apart(row):
+                samples = levels.setdefault(row.standing.level, {})
+                samples[row.name] = row.sample(column.name)
+        each = [best_rows(one, column.better, 10.0**-column.digits) for one in levels.values()]
+        return together(each)
+
     def apart(self, row: Row) -> str:
-        """Why the row does not compete, such as "given the label"; "" where it does."""
-        return str(row.setting(self.about.apart)) if self.about.apart else ""
+        """Why the row is not compared with the others; "" where it is."""
+        reasons = [row.standing.why_not]
+        if self.about.apart and (given := row.setting(self.about.apart)):
+            reasons.append(f"{self.about.apart.replace('_', ' ')} {given}")
+        reason = "; ".join(filter(None, reasons))
+        return f"{reason}: not compared with the other rows" if reason else ""
+
+    def few(self, row: Row) -> str:
+        """Why the row is not compared although its seeds say the same as others': there are fewer
+        of them. "" where there are not.
+        """
+        most = max(len(other.done) for other in self.of(row.dataset))
+        return f"fewer seeds than the table's {most}: not compared" if len(row.done) < most else ""
 
     def controls_of(self, dataset: str) -> dict[str, Mapping[str, float]]:
         """The control rows that have a number in this table."""
@@ -138,7 +155,8 @@ def _csv_row(table: ResultTable, row: Row) -> list[Any]:
     intervals = [row.interval(column.name) for column in table.columns]
     numbers = [text for interval in intervals for text in _csv_cells(interval)]
     costs = [_number(row.interval(name).mean) for name in COST]
-    reasons = [row.reason, *(row.why_missing(column.name) for column in table.columns)]
+    reasons = [row.reason, table.apart(row), table.few(row)]
+    reasons += [row.why_missing(column.name) for column in table.columns]
     return [*head, *numbers, *costs, "; ".join(dict.fromkeys(filter(None, reasons)))]
 
 
