@@ -226,7 +226,7 @@ def test_a_crash_is_exit_code_3_and_debug_shows_where(monkeypatch: pytest.Monkey
     def crash(*_: object) -> None:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr("vaezoo.cli.browse.registry_of", crash)
+    monkeypatch.setattr("vaezoo.cli.listing.registry_of", crash)
     result = call("list", "variants")
     assert (result.exit_code, result.stderr) == (
         3,
@@ -239,7 +239,7 @@ def test_an_interrupt_is_exit_code_130(monkeypatch: pytest.MonkeyPatch):
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("vaezoo.cli.browse.registry_of", interrupt)
+    monkeypatch.setattr("vaezoo.cli.listing.registry_of", interrupt)
     assert call("list", "variants").exit_code == 130
 
 

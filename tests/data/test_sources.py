@@ -122,9 +122,10 @@ def test_a_data_set_is_the_same_every_time_whatever_was_drawn_before(data):
 
 def test_a_card_is_json_and_says_where_the_data_comes_from(data):
     card = json.loads(json.dumps(card_of(data)))
-    assert card["rows"] == {split: len(data.split(split)) for split in SPLITS}
-    assert card["sha256"] == data.hashes
-    assert all(card[key] for key in ("name", "title", "source", "licence", "processing", "shape"))
+    assert card["sizes"] == {split: list(data.split(split).shape) for split in SPLITS}
+    assert card["SHA-256"] == data.hashes
+    words = ("data set", "title", "source", "licence", "processing", "shape")
+    assert all(card[key] for key in words)
 
 
 @pytest.mark.parametrize("build", built_in(), ids=lambda f: f.__name__)

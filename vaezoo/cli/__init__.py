@@ -5,10 +5,12 @@ SIGINT and SIGTERM.
 """
 
 from .bench import bench, compare, rank, report
-from .browse import data, list_, show
+from .browse import data, show
 from .develop import check, matrix, new
 from .group import vaezoo
-from .models import encode, impute, reconstruct, sample, train
+from .listing import list_
+from .models import encode, impute, reconstruct, sample
+from .train import train
 
 for verb in (
     bench,

@@ -3,17 +3,20 @@
 import json
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 if TYPE_CHECKING:
+    from ..data.data import Data
     from ..data.files import Files
     from ..registry.registry import Registry
 
+T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
+Row = dict[str, Any]  # what is printed: a line of a table, or the facts of one thing
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
 FILE = click.Path(dir_okay=False, path_type=Path)
@@ -101,20 +104,27 @@ def _plain(value: Any) -> Any:
     return sorted(value) if isinstance(value, set | frozenset) else str(value)
 
 
-def print_table(rows: Sequence[dict[str, Any]], wants_json: bool) -> None:
+def print_table(rows: Sequence[Row], wants_json: bool) -> None:
     """Rows as columns of text, cut to the width of a terminal; or as JSON."""
     if wants_json:
         return print_json(list(rows))
     if not rows:
         return click.echo("none")
-    table = [list(rows[0]), *([_cell(value) for value in row.values()] for row in rows)]
-    widths = [max(len(line[i]) for line in table) for i in range(len(table[0]))]
     limit = width_of_terminal()
-    for line in table:
-        text = "  ".join(
-            cell.ljust(width) for cell, width in zip(line, widths, strict=True)
-        ).rstrip()
+    for text in _in_columns([list(rows[0]), *map(_cells, rows)]):
         click.echo(text if len(text) <= limit else text[: limit - 1] + "…")
+
+
+def _in_columns(table: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Each row as a line, its cells padded to the width of their columns."""
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for row in table:
+        padded = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        yield "  ".join(padded).rstrip()
+
+
+def _cells(row: Row) -> list[str]:
+    return [_cell(value) for value in row.values()]
 
 
 def width_of_terminal() -> int:
@@ -125,12 +135,27 @@ def width_of_terminal() -> int:
 def _cell(value: Any) -> str:
     if isinstance(value, dict):
         return " ".join(f"{key}={_cell(inner)}" for key, inner in value.items())
-    return (
-        " ".join(map(str, _plain(value) if isinstance(value, frozenset) else value))
-        if _is_many(value)
-        else str(value)
-    )
+    if isinstance(value, frozenset):
+        value = sorted(value)
+    return " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
-def _is_many(value: Any) -> bool:
-    return isinstance(value, list | tuple | frozenset)
+def first_line(doc: str) -> str:
+    """The first line of a docstring."""
+    return doc.strip().partition("\n")[0]
+
+
+def the_only(choices: list[T], text: str, what: str) -> T:
+    """What a text names where one thing must be named.
+
+    Raises: click.UsageError where it names none or many.
+    """
+    if len(choices) != 1:
+        raise click.UsageError(f"{text!r} names {len(choices)} {what}s; name one")
+    return choices[0]
+
+
+def dataset_of(registry: "Registry", name: str, data_dirs: Sequence[Path], offline: bool) -> "Data":
+    """The data that a name such as "digits[rows=50]" means, loaded."""
+    chosen = the_only(registry.choose_datasets(name), name, "data set")
+    return chosen.entry.load(files_of(data_dirs, offline), **chosen.values)

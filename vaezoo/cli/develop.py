@@ -36,14 +36,11 @@ def check(what: str, fast: bool, wants_json: bool, plugins_dir: Path | None) -> 
         if not wants_json:
             _print_findings(choice.label, found[choice.label])
     broken = sum(not f.passed for findings in found.values() for f in findings)
+    verdict = f", {broken} broken rules" if broken else " keep the contract"
     if wants_json:
-        print_json({label: [vars(f) for f in findings] for label, findings in found.items()})
+        print_json({label: list(map(vars, findings)) for label, findings in found.items()})
     else:
-        click.echo(
-            f"{len(found)} variants, {broken} broken rules"
-            if broken
-            else f"{len(found)} variants keep the contract"
-        )
+        click.echo(f"{len(found)} variants{verdict}")
     if broken:
         raise click.exceptions.Exit(1)
 

@@ -1,84 +1,20 @@
-"""One model: `train`, `sample`, `encode`, `reconstruct`, `impute`."""
+"""One trained model: `sample`, `encode`, `reconstruct`, `impute`."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from .common import (
-    FILE,
-    as_json,
-    common,
-    files_of,
-    print_json,
-    reads_data,
-    registry_of,
-    sets,
-)
-from .output import Epochs, pairs, write
+from .common import FILE, common, dataset_of, reads_data, registry_of
+from .output import pairs, write
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from ..core import Model
-    from ..data.data import Data
-    from ..registry.registry import Registry
 
 SPLIT = click.Choice(["train", "validation", "test"])
 CHECKPOINT = click.Path(path_type=Path)
-
-
-@click.command()
-@click.argument("variant")
-@click.option("-d", "--data", "dataset", required=True, help="The data set, such as digits.")
-@click.option(
-    "-o", "--out", type=FILE, required=True, help="The checkpoint to write, NAME.safetensors."
-)
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
-@click.option(
-    "--epochs", type=click.IntRange(min=1), help="Instead of the number that the data set asks for."
-)
-@sets
-@click.option(
-    "--device", default="auto", show_default=True, help="cpu, cuda, or whichever there is."
-)
-@reads_data
-@as_json
-@common
-def train(
-    variant: str, dataset: str, out: Path, wants_json: bool, plugins_dir: Path | None, **asked: Any
-) -> None:
-    """Train one VARIANT, such as vae or 'beta[beta=2]', and write a checkpoint."""
-    from dataclasses import asdict, replace
-
-    from ..seeds import seeded
-    from ..training.checkpoint import must_be_writable, save
-    from ..training.settings import chosen_device, split_settings
-    from ..training.training import fit
-
-    must_be_writable(out)
-    registry = registry_of(plugins_dir)
-    choice = _one(registry.choose_variants(variant), variant, "variant")
-    budget, size = split_settings(
-        asked["settings"] | ({"epochs": asked["epochs"]} if asked["epochs"] else {})
-    )
-    device = chosen_device(asked["device"])
-    data = _loaded(registry, dataset, asked["data_dirs"], asked["offline"])
-    data = replace(data, spec=replace(data.spec, **size))
-    data.must_fit()
-    with seeded("weights", asked["seed"]):
-        model = choice.entry(data.spec, **choice.values)
-    with Epochs() as report:
-        history = fit(model, data, seed=asked["seed"], report=report, device=device, **budget)
-    save(model, out)
-    best = history.rows[history.best_epoch - 1] if history.best_epoch else {}
-    if wants_json:
-        return print_json({"checkpoint": str(out), "best": best, "history": asdict(history)})
-    click.echo(
-        f"{choice.label} on {data.name}: "
-        f"validation loss {best.get('validation_loss', float('nan')):.2f} nats "
-        f"at epoch {history.best_epoch} of {len(history.rows)}, {history.seconds:.0f} s; {out}"
-    )
 
 
 @click.command()
@@ -224,17 +160,6 @@ def impute(
     click.echo(f"{int(x.isnan().sum() - filled.isnan().sum())} of {x.numel()} entries were filled")
 
 
-def _one(choices: list[Any], text: str, what: str) -> Any:
-    if len(choices) != 1:
-        raise click.UsageError(f"{text!r} names {len(choices)} {what}s; name one")
-    return choices[0]
-
-
-def _loaded(registry: "Registry", name: str, data_dirs: tuple[Path, ...], offline: bool) -> "Data":
-    chosen = _one(registry.choose_datasets(name), name, "data set")
-    return chosen.entry.load(files_of(data_dirs, offline), **chosen.values)
-
-
 def _model(
     checkpoint: Path, plugins_dir: Path | None, out: Path, kinds: tuple[str, ...] = (".npz", ".png")
 ) -> "Model":
@@ -297,6 +222,6 @@ def _rows(
         )
     if Path(source).suffix in (".npy", ".npz"):
         return rows_from(source, _spec(model)), None, None
-    data = _loaded(registry_of(plugins_dir), source, data_dirs, offline)
+    data = dataset_of(registry_of(plugins_dir), source, data_dirs, offline)
     x = fitting(data.split(split), _spec(model), source)
     return x, data.condition(split), data.labels.get(split)

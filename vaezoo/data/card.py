@@ -1,29 +1,33 @@
 """The card of a data set: all that a reader of a table must know of the data, ready for JSON."""
 
 from .data import SPLITS, Data
-from .splits import duplicates
 
 
 def card_of(data: Data) -> dict[str, object]:
-    """Name, shape, rows and hash of each split, licence, source, processing, duplicates; lists,
+    """Sizes, values, source, licence, processing and hashes by their names in plain words; lists,
     strings and numbers only.
     """
-    counted = data.duplicates if data.duplicates is not None else duplicates(data.train, data.test)
-    return {
-        "name": data.name,
-        "title": data.card.title,
-        "shape": list(data.spec.shape),
-        "likelihood": data.spec.likelihood,
-        "is_dynamic": data.spec.is_dynamic,
-        "has_gaps": data.spec.has_gaps,
-        "rows": {split: len(data.split(split)) for split in SPLITS},
-        "classes": data.spec.classes,
-        "sha256": dict(data.hashes),
-        "split_sha256": data.split_hash,
-        "duplicates_train_test": counted,
-        "log_density_known": data.exact is not None,
-        "source": data.card.source,
-        "licence": data.card.licence,
-        "processing": data.card.processing,
-        "notes": list(data.card.notes),
+    spec = data.spec
+    card = data.card
+    facts = {
+        "data set": data.name,
+        "title": card.title,
+        "shape": list(spec.shape),
+        "likelihood": spec.likelihood,
+        "classes": spec.classes,
+        "sizes": {split: list(data.split(split).shape) for split in SPLITS},
     }
+    values = {
+        "binarised anew in every minibatch": spec.is_dynamic,
+        "has gaps": spec.has_gaps,
+        "log p(x) is known": data.exact is not None,
+        "test rows that are in train too": data.duplicates,
+    }
+    origin = {
+        "source": card.source,
+        "licence": card.licence,
+        "processing": card.processing,
+        "notes": list(card.notes),
+    }
+    hashes = {"SHA-256": dict(data.hashes), "SHA-256 of the split": data.split_hash}
+    return facts | origin | values | hashes

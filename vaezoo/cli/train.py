@@ -1,0 +1,92 @@
+"""`train`: one variant on one data set, and a checkpoint."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .common import (
+    FILE,
+    Row,
+    as_json,
+    common,
+    dataset_of,
+    print_json,
+    reads_data,
+    registry_of,
+    sets,
+    the_only,
+)
+from .output import Epochs
+
+if TYPE_CHECKING:
+    from ..core import Model
+    from ..data.data import Data
+    from ..registry.entries import Variant
+    from ..registry.selection import Chosen
+    from ..training.budget import History
+
+
+@click.command()
+@click.argument("variant")
+@click.option("-d", "--data", "dataset", required=True, help="The data set, such as digits.")
+@click.option(
+    "-o", "--out", type=FILE, required=True, help="The checkpoint to write, NAME.safetensors."
+)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option(
+    "--epochs", type=click.IntRange(min=1), help="Instead of the number that the data set asks for."
+)
+@sets
+@click.option(
+    "--device", default="auto", show_default=True, help="cpu, cuda, or whichever there is."
+)
+@reads_data
+@as_json
+@common
+def train(
+    variant: str, dataset: str, out: Path, wants_json: bool, plugins_dir: Path | None, **asked: Any
+) -> None:
+    """Train one VARIANT, such as vae or 'beta[beta=2]', and write a checkpoint."""
+    from dataclasses import asdict, replace
+
+    from ..training.checkpoint import must_be_writable, save
+    from ..training.settings import chosen_device, split_settings
+
+    must_be_writable(out)
+    registry = registry_of(plugins_dir)
+    choice = the_only(registry.choose_variants(variant), variant, "variant")
+    epochs = {"epochs": asked["epochs"]} if asked["epochs"] else {}
+    budget, size = split_settings(asked["settings"] | epochs)
+    device = chosen_device(asked["device"])
+    data = dataset_of(registry, dataset, asked["data_dirs"], asked["offline"])
+    data = replace(data, spec=replace(data.spec, **size))
+
+    model, history = _trained(choice, data, asked["seed"], device, budget)
+    save(model, out)
+    best = _best(history)
+    if wants_json:
+        return print_json({"checkpoint": str(out), "best": best, "history": asdict(history)})
+    loss = best.get("validation_loss", float("nan"))
+    click.echo(
+        f"{choice.label} on {data.name}: validation loss {loss:.2f} nats at epoch "
+        f"{history.best_epoch} of {len(history.rows)}, {history.seconds:.0f} s; {out}"
+    )
+
+
+def _trained(
+    choice: "Chosen[Variant]", data: "Data", seed: int, device: str, budget: Row
+) -> "tuple[Model, History]":
+    from ..seeds import seeded
+    from ..training.training import fit
+
+    data.must_fit()
+    with seeded("weights", seed):
+        model = choice.entry(data.spec, **choice.values)
+    with Epochs() as report:
+        return model, fit(model, data, seed=seed, report=report, device=device, **budget)
+
+
+def _best(history: "History") -> Row:
+    """The epoch whose weights were kept; empty where none was."""
+    return history.rows[history.best_epoch - 1] if history.best_epoch else {}
