@@ -133,12 +133,20 @@ DEFAULTS: dict[str, Any] = {
 
 
 def _plan(asked: dict[str, Any]) -> "tuple[Plan, float | None]":
-    """What to do and the time limit of a trial: what is asked for, else what the suite says, else
-    the defaults.
-    """
+    """What to do, and the time limit of a trial in seconds."""
     from ..bench.plan import make_plan
     from ..bench.workers.processes import Places
 
+    wanted, timeout = _wanted(asked)
+    plugins_dir = asked["plugins_dir"]
+    folder = str(plugins_dir.resolve()) if plugins_dir else None
+    places = Places(folder, tuple(str(d.resolve()) for d in asked["data_dirs"]), asked["offline"])
+    machine = {"device": asked["device"], "threads": asked["threads"]}
+    return make_plan(registry_of(plugins_dir), **wanted, source=places, **machine), timeout
+
+
+def _wanted(asked: dict[str, Any]) -> tuple[dict[str, Any], float | None]:
+    """What is asked for, else what the suite says, else the defaults; and the time limit."""
     wanted: dict[str, Any] = dict(DEFAULTS)
     timeout = asked["timeout"]
     if asked["suite"]:
@@ -152,12 +160,7 @@ def _plan(asked: dict[str, Any]) -> "tuple[Plan, float | None]":
         wanted["metrics"] = tuple(asked["metrics"].split(","))
     epochs = {"epochs": asked["epochs"]} if asked["epochs"] else {}
     wanted["sets"] = wanted["sets"] | asked["settings"] | epochs
-
-    plugins_dir = asked["plugins_dir"]
-    folder = str(plugins_dir.resolve()) if plugins_dir else None
-    places = Places(folder, tuple(str(d.resolve()) for d in asked["data_dirs"]), asked["offline"])
-    machine = {"device": asked["device"], "threads": asked["threads"]}
-    return make_plan(registry_of(plugins_dir), **wanted, source=places, **machine), timeout
+    return wanted, timeout
 
 
 def _planned(trial: Any) -> dict[str, Any]:
