@@ -96,6 +96,23 @@ class Evaluation:
         c = self.data.condition(split)
         return None if c is None else c.to(self.device)
 
+    def labels_for(self, n: int, *names: object) -> Tensor | None:
+        """(n, classes): labels for n samples, those of training rows drawn with replacement; None
+        for unlabelled data. Who reads them draws from Σ_c p(c) p(x|c), and knows no test row's.
+        """
+        c = self._condition("train")
+        if c is None:
+            return None
+        rows = torch.randint(len(c), (n,), generator=self.generator("labels", *names))
+        return c[rows.to(c.device)]
+
+    def say_given_label(self, setting: str) -> None:
+        """Says "given the label" under this name where inference reads the label: rows that do are
+        not compared with others.
+        """
+        if self.is_conditional:
+            self.settings[setting] = "given the label"
+
     @property
     def entries(self) -> int:
         """Numbers of x that one piece of work may hold."""
@@ -185,8 +202,7 @@ class Evaluation:
         """(n_samples, *shape) on the CPU: draws of p(x) for discrete data, means of p(x|z) for
         continuous data.
 
-        Labels and lengths are those of the split, row by row, so that samples and data have the
-        same frequencies of both.
+        Labels are drawn from the training split. Lengths are those of the split, row by row.
         """
         mean = not head(self.data.spec).is_discrete
         self.settings |= {
@@ -194,10 +210,11 @@ class Evaluation:
             "samples_are": "means of p(x|z)" if mean else "draws",
         }
         size = max(1, self.entries // self.data.spec.size)
+        labels = self.labels_for(self.n_samples, "samples")
         with self.noise("samples"):
             parts = [
                 self.draw(len(x), c, mean).cpu()
-                for x, c in batches(self.x[: self.n_samples], self.c, size)
+                for x, c in batches(self.x[: self.n_samples], labels, size)
             ]
         return self._as_long(torch.cat(parts))
 

@@ -154,6 +154,8 @@ def disentanglement(evaluation: Evaluation) -> Mapping[str, float]:
     """MIG, SAP, modularity, DCI and the FactorVAE score of the codes against the true factors."""
     if not evaluation.data.factors:
         raise Unsupported("the data has no known factors")
+    if evaluation.is_conditional:
+        raise Unsupported("the codes are made with the label")
     z = evaluation.codes("train").flat.double().numpy()
     factors = evaluation.data.factors["train"][: len(z)].numpy()
     evaluation.settings |= {

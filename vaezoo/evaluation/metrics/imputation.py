@@ -60,6 +60,7 @@ def imputation(evaluation: Evaluation) -> Mapping[str, float]:
     reason = why_not(evaluation.data, evaluation.split)
     if reason:
         raise Unsupported(reason)
+    evaluation.say_given_label("imputation_is")
     x = evaluation.x[:ROWS]
     truth = evaluation.data.truth[evaluation.split][:ROWS].to(evaluation.device)
     return {"imputation_rmse": error(impute(evaluation.model, x, evaluation.c), x, truth)}
@@ -92,4 +93,12 @@ def controls(data: Data, split: str = "test") -> dict[str, dict[str, float]]:
 @hookimpl
 def vaezoo_metrics() -> list[Metric]:
     columns = (Column("imputation_rmse", "", "lower", digits=4, panel=True, panel_controls=True),)
-    return [Metric("imputation", columns, imputation, Table("imputation"), controls=controls)]
+    return [
+        Metric(
+            "imputation",
+            columns,
+            imputation,
+            Table("imputation", apart="imputation_is"),
+            controls=controls,
+        )
+    ]

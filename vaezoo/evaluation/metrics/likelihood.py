@@ -106,8 +106,7 @@ def likelihood(evaluation: Evaluation) -> Mapping[str, float]:
 
     k = draws_for(evaluation)
     evaluation.settings["importance_samples"] = k
-    if evaluation.is_conditional:
-        evaluation.settings["likelihood_is"] = "given the label"
+    evaluation.say_given_label("likelihood_is")
     result = estimate_all(evaluation.model, evaluation.x, evaluation.c, k, evaluation.entries)
     answer = {
         "elbo": float(result.elbo.double().mean()),

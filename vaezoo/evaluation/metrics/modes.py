@@ -36,12 +36,12 @@ def modes(evaluation: Evaluation) -> Mapping[str, float]:
 
 
 def _drawn(evaluation: Evaluation, n: int, most: int = 1000) -> Tensor:
-    """n draws of x on the CPU, conditions from the split where there are any."""
-    c = evaluation.c
+    """n draws of x on the CPU."""
+    labels = evaluation.labels_for(n, "modes")
     parts = []
     for start in range(0, n, most):
         rows = min(most, n - start)
-        given = None if c is None else c[torch.randint(len(c), (rows,))]
+        given = None if labels is None else labels[start : start + rows]
         parts.append(evaluation.draw(rows, given).cpu())
     return torch.cat(parts)
 

@@ -122,6 +122,8 @@ def outliers(evaluation: Evaluation) -> Mapping[str, float]:
     """
     if evaluation.no_density:
         raise Unsupported(evaluation.no_density)
+    if evaluation.is_conditional:
+        raise Unsupported("it is told the label of each row; outliers have none")
     x = evaluation.x[:ROWS]
     data = evaluation.data
     others = outliers_for(data, x.cpu(), evaluation.seed, evaluation.generator("outliers"))

@@ -57,6 +57,7 @@ def psnr(mse: float) -> float:
 
 def reconstruction(evaluation: Evaluation) -> Mapping[str, float]:
     """Squared error, peak signal-to-noise ratio and structural similarity of reconstructions."""
+    evaluation.say_given_label("reconstruction_is")
     image = evaluation.data.spec.is_image
     size = window_for(evaluation.data.spec.shape) if image else 0
     errors = 0.0
@@ -86,5 +87,5 @@ def vaezoo_metrics() -> list[Metric]:
         Column("psnr", "dB", "higher", lead=2),
         Column("ssim", "", "higher", digits=3, lead=3),
     )
-    table = Table("reconstruction", order=2, always=True)
+    table = Table("reconstruction", order=2, always=True, apart="reconstruction_is")
     return [Metric("reconstruction", columns, reconstruction, table)]

@@ -40,6 +40,7 @@ def prediction(evaluation: Evaluation) -> Mapping[str, float]:
     sequences do not count.
     """
     _must_be_sequence(evaluation)
+    evaluation.say_given_label("prediction_is")
     lengths = step_mask(evaluation.x).sum(1)
     start = max(1, int(lengths.median()) // 2)
     stop = min(start + AHEAD, int(lengths.max()))
@@ -95,8 +96,8 @@ def scores(evaluation: Evaluation) -> Mapping[str, float]:
     with evaluation.noise("judges"):
         real = evaluation.data.train[:MOST].to(evaluation.device)
         real_test = evaluation.x[:MOST].to(evaluation.device)
-        fake = _generated(evaluation, real)
-        fake_test = _generated(evaluation, real_test)
+        fake = _generated(evaluation, real, "train")
+        fake_test = _generated(evaluation, real_test, "test")
 
         real = judges.windows(real)
         fake = judges.windows(fake)
@@ -110,11 +111,9 @@ def scores(evaluation: Evaluation) -> Mapping[str, float]:
         return answer
 
 
-def _generated(evaluation: Evaluation, real: Tensor) -> Tensor:
+def _generated(evaluation: Evaluation, real: Tensor, name: str) -> Tensor:
     """Draws of x, with the lengths of the real rows."""
-    c = None
-    if evaluation.c is not None:
-        c = evaluation.c[torch.randint(len(evaluation.c), (len(real),))]
+    c = evaluation.labels_for(len(real), "judges", name)
     fake = to_length(evaluation.draw(len(real), c), real.shape[1])
     there = step_mask(real)[..., None]
     if not fake.isfinite().logical_or(~there).all():
@@ -139,7 +138,7 @@ def vaezoo_metrics() -> list[Metric]:
         Column("predictive_score", "", "lower", "sequence", digits=4),
     )
 
-    table = Table("sequence")
+    table = Table("sequence", apart="prediction_is")
     return [
         Metric("prediction", of_steps, prediction, table),
         Metric("filter", of_paths, filtered, table),
