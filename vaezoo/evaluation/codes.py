@@ -1,6 +1,6 @@
 """The centres of q(z|x), for active units, probes and scores of disentanglement."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -20,21 +20,43 @@ class Codes:
     # steps
     flat: Tensor
     units: Tensor  # (M, D): the same with M = N, save that each step of a stepwise latent is a row
+    # (D,), float64: Var over x of E_q z; of a stepwise latent at equal t, in the mean over t
+    variance: Tensor
     is_discrete: bool  # some latent takes values that have no mean
 
 
 def codes_of(model: Model, rows: Iterator[tuple[Tensor, Tensor | None]]) -> Codes:
     """The codes of all rows, piece by piece."""
     flat = []
-    units = []
+    by_latent = list[list[tuple[Tensor, Tensor]]]()
     discrete = False
     for x, c in rows:
         with at_centre():
             trace = model.infer(x, c)
-        flat.append(torch.cat([_pooled(trace, i) for i in range(len(trace.latents))], -1).cpu())
-        units.append(_by_step(trace).cpu())
+        latents = range(len(trace.latents))
+        flat.append(torch.cat([_pooled(trace, i) for i in latents], -1).cpu())
+        by_latent.append([_by_step(trace, i) for i in latents])
         discrete = discrete or any(_is_discrete(latent.q) for latent in trace.latents)
-    return Codes(torch.cat(flat), torch.cat(units), discrete)
+
+    whole = torch.cat(flat)
+    found = [_joined(pieces) for pieces in zip(*by_latent, strict=True)]
+    variance = torch.cat([variance_at_steps(*one) for one in found])
+    same = all(torch.equal(steps, found[0][1]) for _, steps in found)
+    units = torch.cat([z for z, _ in found], -1) if same else whole
+    return Codes(whole, units, variance, discrete)
+
+
+def variance_at_steps(z: Tensor, steps: Tensor) -> Tensor:
+    """(D,), float64: the variance of rows z (M, D) about the mean of their own step, steps (M,)."""
+    z = z.double()
+    rows = steps.bincount().clamp_min(1)[:, None]
+    means = z.new_zeros(len(rows), z.shape[1]).index_add(0, steps, z) / rows
+    return (z - means[steps]).square().mean(0)
+
+
+def _joined(pieces: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    values, steps = zip(*pieces, strict=True)
+    return torch.cat(values), torch.cat(steps)
 
 
 def _steps(trace: Trace, i: int) -> tuple[Tensor, Tensor]:
@@ -50,20 +72,27 @@ def _steps(trace: Trace, i: int) -> tuple[Tensor, Tensor]:
     return z, seen.to(z.device)
 
 
+def _has_steps(trace: Trace, i: int) -> bool:
+    return trace.latents[i].stepwise and trace.latents[i].z.ndim > 3
+
+
 def _pooled(trace: Trace, i: int) -> Tensor:
     """(B, D)."""
-    if not (trace.latents[i].stepwise and trace.latents[i].z.ndim > 3):
+    if not _has_steps(trace, i):
         return trace.latents[i].z[0].flatten(1).float()
     z, seen = _steps(trace, i)
     return torch.where(seen[..., None], z, 0.0).sum(1) / seen.sum(1, keepdim=True).clamp_min(1)
 
 
-def _by_step(trace: Trace) -> Tensor:
-    """(M, D): a row of x, or, where every latent is stepwise, a step of it."""
-    if not all(latent.stepwise and latent.z.ndim > 3 for latent in trace.latents):
-        return torch.cat([_pooled(trace, i) for i in range(len(trace.latents))], -1)
-    parts = [_steps(trace, i) for i in range(len(trace.latents))]
-    return torch.cat([z for z, _ in parts], -1)[parts[0][1]]
+def _by_step(trace: Trace, i: int) -> tuple[Tensor, Tensor]:
+    """A latent's rows (M, D), each step of each x, and which step it is (M,); 0 where there are
+    none.
+    """
+    if not _has_steps(trace, i):
+        z = _pooled(trace, i).cpu()
+        return z, torch.zeros(len(z), dtype=torch.long)
+    z, seen = _steps(trace, i)
+    return z[seen].cpu(), seen.nonzero()[:, 1].cpu()
 
 
 def _is_discrete(q: Distribution) -> bool:
