@@ -1,9 +1,9 @@
 """What a model of sequences says of x_t given x_<t, and where it goes when it goes on from its own
 draws.
 
-K draws, B rows, T steps, C channels. A `Stepwise` model is advanced by a particle filter whose
-particles are drawn from p(z_t|s_t), never from q, because some q see the future. Any other model
-infers its latent anew from the steps before t.
+K draws, B rows, T steps, C channels. A `Stepwise` model is advanced by a particle filter. Half of
+its particles are drawn from p(z_t|s_t), half from a q that is shown x_1 … x_t and nothing later.
+Any other model infers its latent anew from the steps before t.
 """
 
 import math
@@ -38,17 +38,37 @@ def predictions(
     draws.
 
     The first is one step ahead of real data (teacher forcing), the second goes on from the model's
-    own draws. Raises: Unsupported for a model with latents step by step that cannot be advanced,
-    and, where no step of the data can be withheld from a model by NaN, for one that sees x_t when
-    it is to say what x_t will be.
+    own draws. Raises: Unsupported as `draws_of_means` does.
+    """
+    forced, free = draws_of_means(model, x, c, start, stop, k, has_gaps)
+    return forced.mean(0), free.mean(0)
+
+
+def draws_of_means(
+    model: Model, x: Tensor, c: Tensor | None, start: int, stop: int, k: int, has_gaps: bool = True
+) -> tuple[Tensor, Tensor]:
+    """k draws of the mean of p(x_t|x_<t, z) and of p(x_t|x_<start, z), (K, B, stop - start, C)
+    each, whose means are `predictions`.
+
+    Raises: Unsupported for a model with latents step by step that cannot be advanced, and, where no
+    step of the data can be withheld from a model by NaN, for one that sees x_t when it is to say
+    what x_t will be.
     """
     if isinstance(model, Stepwise):
         forced, paths = _filtered(model, x[:, :stop], start, stop, k)
     else:
         blank = _must_predict(model, x, c, start, has_gaps)
-        forced = [_at(model, x, c, t, k, blank)[0].mean(0) for t in range(start, stop)]
+        forced = [_at(model, x, c, t, k, blank)[0] for t in range(start, stop)]
         paths = _free(model, x, c, start, stop, k, blank)
-    return torch.stack(forced, 1), paths.means.mean(0)
+    return torch.stack(forced, 2), paths.means
+
+
+def squared_error(draws: Tensor, x: Tensor) -> Tensor:
+    """(x - E x̂)² of the mean prediction E x̂, without the noise of its K draws (K, …): the mean's
+    own variance, s²/K, is taken off, so that K does not move the error. No bias where draws are
+    independent.
+    """
+    return (x - draws.mean(0)).square() - draws.var(0) / len(draws)
 
 
 def forecast(
@@ -134,29 +154,41 @@ def _paths(draws: Tensor, means: Tensor, k: int) -> Paths:
 def _filtered(
     model: Stepwise, x: Tensor, start: int, stop: int, k: int
 ) -> tuple[list[Tensor], Paths]:
-    """E[x_t|x_<t] for t = start … T-1, (B, C) each, and k ways on from x_<start to `stop`."""
+    """The mean of p(x_t|x_<t, z) for t = start … T-1, (K, B, C) each, and k ways on from x_<start
+    to `stop`.
+    """
     x, full, _ = as_steps(x, model.spec)
     seen = model.inputs(full)
     state = model.start(k, len(x), seen)
     forced = list[Tensor]()
     for t in range(start):
-        _, state = _filter(model, state, seen[:, t], x[:, t])
+        _, state = _filter(model, state, seen, x[:, : t + 1])
     paths = _onward(model, state, stop - start)
     for t in range(start, x.shape[1]):
-        mean, state = _filter(model, state, seen[:, t], x[:, t])
-        forced.append(mean)
+        means, state = _filter(model, state, seen, x[:, : t + 1])
+        forced.append(means)
     return forced, paths
 
 
 def _filter(model: Stepwise, state: Tensor, seen: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
-    """E[x_t|x_<t] (B, C), and the states (K, B, S) after x_t (B, C), of equal weight because they
-    are resampled.
+    """The means of p(x_t|x_<t, z) (K, B, C), and the states (K, B, S) after x_1 … x_t (B, t, C), of
+    equal weight because they are resampled.
     """
     p = model.p(state)
     z = p.loc + p.scale * torch.randn_like(p.loc)
-    px = model.emission(state, z)
-    log_w = px.log_prob(x) - math.log(len(state))
-    return px.mean.mean(0), resampled(model.advance(state, seen, z), log_w - log_w.logsumexp(0))
+    means = model.emission(state, z).mean
+
+    # the weights are of both proposals together (Veach & Guibas 1995, the balance heuristic):
+    # p keeps them bounded, a q that knows x_t makes them even
+    q = model.q(state, model.sight(x).features[:, -1])
+    from_p = (len(z) + 1) // 2
+    z = torch.cat([z[:from_p], (q.loc + q.scale * torch.randn_like(q.loc))[from_p:]])
+    log_shares = z.new_tensor([from_p, len(z) - from_p]).log()
+    log_p = p.log_prob(z)
+    log_proposal = torch.logaddexp(log_shares[0] + log_p, log_shares[1] + q.log_prob(z))
+    log_w = model.emission(state, z).log_prob(x[:, -1]) + log_p - log_proposal
+    after = model.advance(state, seen[:, x.shape[1] - 1], z)
+    return means, resampled(after, log_w - log_w.logsumexp(0))
 
 
 def _onward(model: Stepwise, state: Tensor, steps: int) -> Paths:

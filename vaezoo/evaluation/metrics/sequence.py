@@ -16,10 +16,12 @@ from ...stepwise import Stepwise
 from .. import judges
 from ..batches import batches
 from ..context import Evaluation
-from ..prediction import predictions
+from ..prediction import draws_of_means, squared_error
 from .likelihood import per_step
 
-PARTICLES = 16
+PARTICLES = 16  # of the filter that estimates the likelihood
+PREDICTING = 128  # particles of the filter that predicts
+DRAWS = 4  # of q, of a model that needs no filter to predict
 ROWS = 64
 AHEAD = 8
 FILTERED = 128  # sequences that are filtered at a time
@@ -34,7 +36,7 @@ def _must_be_sequence(evaluation: Evaluation) -> None:
 
 def prediction(evaluation: Evaluation) -> Mapping[str, float]:
     """Root mean squared error of the mean prediction, from real steps and from the model's own,
-    over the same steps.
+    over the same steps, without the noise of the draws of which the mean is taken.
 
     The window of `AHEAD` steps begins in the middle of the sequence of median length; shorter
     sequences do not count.
@@ -51,18 +53,20 @@ def prediction(evaluation: Evaluation) -> Mapping[str, float]:
     evaluation.settings |= {
         "predicted_steps": f"{start + 1} to {stop}",
         "predicted_rows": len(rows),
+        "predicted_by": f"{PREDICTING} particles, or {DRAWS} draws where no filter is needed",
     }
     with evaluation.noise("prediction"):
-        draws = PARTICLES if isinstance(evaluation.model, Stepwise) else PARTICLES // 4
-        guesses = predictions(
+        draws = PREDICTING if isinstance(evaluation.model, Stepwise) else DRAWS
+        guesses = draws_of_means(
             evaluation.model, x, c, start, stop, draws, evaluation.data.spec.has_gaps
         )
     forced, free = (_error(x[:, start:], guess) for guess in guesses)
     return {"one_step_error": forced, "free_running_error": free, "exposure_gap": free - forced}
 
 
-def _error(x: Tensor, guess: Tensor) -> float:
-    return float((x - guess)[~x.isnan()].double().square().mean().sqrt())
+def _error(x: Tensor, draws: Tensor) -> float:
+    found = squared_error(draws.double(), x.double())[~x.isnan()]
+    return float(found.mean().clamp_min(0).sqrt())
 
 
 def filtered(evaluation: Evaluation) -> Mapping[str, float]:
