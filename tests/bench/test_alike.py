@@ -123,3 +123,28 @@ def test_a_row_with_fewer_seeds_says_why():
     assert f"[1] 1 diverged, 2 done: loss was not finite; {few}" in text
     assert "| vamp [3] | 1 | -20.00 |" in text
     assert f"[3] {few}" in text
+
+
+def ended(variant, epochs, best):
+    """A row of two seeds of which the first trained so many epochs and was best then."""
+    rows = made(variant, 25.0, {"epochs": 30, "patience": 5}, seeds=2)
+    return [
+        replace(one, epochs=e, best_epoch=b) for one, e, b in zip(rows, epochs, best, strict=True)
+    ]
+
+
+def test_a_row_says_in_how_many_seeds_training_ended_by_the_limit():
+    found = elbo(ended("vae", (30, 30), (26, 25)), ended("iwae", (12, 30), (7, 30)))
+    lines = {
+        row.split("|")[1].strip(): row for row in as_markdown(found).splitlines() if "|" in row
+    }
+    assert lines["variant"].endswith("| at limit |")
+    assert lines["vae"].endswith("| 1/2 |"), "best at 25 of 30: five epochs without a better one"
+    assert lines["iwae"].endswith("| 1/2 |")
+    assert "before the validation loss had stopped falling" in as_markdown(found)
+    head, first, *_ = (line.split(",") for line in as_csv(found).splitlines())
+    assert first[head.index("at_limit")] == "1"
+
+
+def test_trials_that_do_not_say_how_long_they_trained_have_no_limit():
+    assert "at limit" not in as_markdown(elbo(made("vae", 25.0)))

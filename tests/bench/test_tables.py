@@ -58,6 +58,15 @@ def test_a_number_that_is_missing_has_its_reason():
     assert "[1] no density" in text
 
 
+def test_a_mean_over_some_of_the_seeds_says_over_how_many_and_why():
+    trials = [trial("vae", s, 23.0 + s) for s in range(3)]
+    del trials[1]["metrics"]["nll"]
+    trials[1]["reasons"] = {"nll": "its weights overflowed"}
+    text = as_markdown(table(*trials))
+    assert "| 24.00 ± 12.71 [" in text
+    assert "over 2 of 3 seeds: its weights overflowed" in text
+
+
 def test_every_form_holds_the_same_mean():
     made = table(*[trial("vae", s, 23.5 + s) for s in range(2)])
     assert ",24.0," in as_csv(made) or ",24," in as_csv(made)

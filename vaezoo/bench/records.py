@@ -102,6 +102,7 @@ class Record:
     prior: str = PRIOR
     measures: Mapping[str, str] | None = None  # metric -> SHA-256 of its file; None: not said
     best_epoch: int = 0
+    epochs: int = 0  # that were trained; 0 where the file does not say
     total_seconds: float = 0.0
     torch: str = ""  # its version; "" where training did not begin
     columns: tuple[Json, ...] = ()  # the fields of `Column` that it says
@@ -158,6 +159,7 @@ class Record:
             prior=_label(stored.get("prior", PRIOR), "prior"),
             measures=_texts(stored["measures"], "measures") if "measures" in stored else None,
             best_epoch=_of(int, stored.get("best_epoch"), "best_epoch"),
+            epochs=_of(int, stored.get("epochs", 0), "epochs"),
             total_seconds=_number(stored.get("total_seconds", 0.0), "total_seconds"),
         )
 
@@ -178,6 +180,16 @@ class Record:
     @property
     def is_done(self) -> bool:
         return self.status == "done"
+
+    @property
+    def is_cut_short(self) -> bool | None:
+        """Whether training ended by the limit of epochs, and not because the validation loss had
+        stopped falling; None where the file does not say.
+        """
+        patience = self.ingredients.budget.get("patience")
+        if not self.epochs or not isinstance(patience, int):
+            return None
+        return self.epochs - self.best_epoch < patience
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,16 @@ from ...samplers import PRIOR
 from .best import NONE, RULES
 from .rows import COST, Row
 from .statistics import Interval
-from .tables import ResultTable
+from .tables import LIMIT, ResultTable
 from .typeset import Grid, escaped, grid_markdown, grid_tex, grid_text
 
-COST_HEADS = {"parameters": "parameters", "train_seconds": "train s"}
+COST_HEADS = {"parameters": "parameters", "train_seconds": "train s", LIMIT: "at limit"}
 ARROWS = {"lower": "↓", "higher": "↑", "": ""}
 DASH = "–"
+CUT_SHORT = (
+    "At limit: seeds whose training ended by the limit of epochs, before the validation loss had "
+    "stopped falling"
+)
 FITTED = (
     "Row + sampler: the same trained model, its codes drawn from a density fitted to the codes "
     "of the training split"
@@ -51,6 +55,7 @@ def _grid(table: ResultTable, dataset: str) -> Grid:
     rows = table.of(dataset)
     shown = [c for c in table.columns if c.lead or _has_numbers(rows, c.name)]
     costs = [name for name in COST if _has_numbers(rows, name)]
+    costs += [LIMIT] if any(row.cut_short is not None for row in rows) else []
     lead = ["variant", *(["sampler"] if table.has_samplers else []), "n"]
     headings = [_heading(column, table.about.says) for column in shown]
 
@@ -115,8 +120,14 @@ def _cells(
     marks = notes.mark("; ".join(filter(None, [lost, table.few(row)])))
     marks += notes.mark(table.apart(row))
     numbers = [_cell(row, column, notes) for column in columns]
-    paid = [_plain(row.interval(name).mean, int(name != "parameters")) for name in costs]
+    paid = [_cost(row, name) for name in costs]
     return [f"{row.name}{marks}", *sampler, str(len(row.done)), *numbers, *paid]
+
+
+def _cost(row: Row, name: str) -> str:
+    if name != LIMIT:
+        return _plain(row.interval(name).mean, int(name != "parameters"))
+    return DASH if row.cut_short is None else f"{row.cut_short}/{len(row.done)}"
 
 
 def _cell(row: Row, column: Column, notes: "_Notes") -> str:
@@ -125,7 +136,8 @@ def _cell(row: Row, column: Column, notes: "_Notes") -> str:
         return f"{DASH}{notes.mark(row.why_missing(column.name))}"
     text = _with_interval(found, column.digits)
     if found.n < len(row.done):
-        text += notes.mark(f"over {found.n} of {len(row.done)} seeds")
+        why = row.why_missing(column.name)
+        text += notes.mark(f"over {found.n} of {len(row.done)} seeds{': ' * bool(why)}{why}")
     return text
 
 
@@ -172,6 +184,8 @@ def _caption(table: ResultTable, dataset: str, columns: Sequence[Column]) -> str
     if len(levels) > 1:
         swept = dict.fromkeys(one.partition("=")[0] for one in ", ".join(levels).split(", "))
         parts.append(f"Rows are compared with those of the same {' and '.join(map(_words, swept))}")
+    if any(row.cut_short for row in rows):
+        parts.append(CUT_SHORT)
     if any(row.sampler != PRIOR for row in rows):
         parts.append(FITTED)
     if dataset in table.settings:

@@ -77,6 +77,14 @@ class Row:
         return [trial.seed for trial in self.done]
 
     @property
+    def cut_short(self) -> int | None:
+        """In how many seeds training ended by the limit of epochs; None where a seed does not
+        say.
+        """
+        known = [trial.is_cut_short for trial in self.done]
+        return None if None in known or not known else sum(map(bool, known))
+
+    @property
     def is_own_prior(self) -> bool:
         """Whether the codes of its samples come from the model's own prior."""
         return self.sampler == PRIOR

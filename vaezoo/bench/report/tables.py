@@ -20,6 +20,7 @@ from .catalogue import catalogue_of
 from .rows import COST, Row
 from .statistics import Interval, Sample
 
+LIMIT = "at_limit"  # seeds whose training ended by the limit of epochs
 PARTS = ("mean", "ci95", "std")  # of a number over seeds, each a column of the CSV
 Controls = Mapping[str, Mapping[str, float]]  # row -> column -> number
 
@@ -137,7 +138,7 @@ def as_csv(table: ResultTable) -> str:
     if table.has_samplers:
         head.append("sampler")
     numbers = [f"{column.name}_{part}" for column in table.columns for part in PARTS]
-    writer.writerow([*head, *numbers, *COST, "reason"])
+    writer.writerow([*head, *numbers, *COST, LIMIT, "reason"])
     for dataset in table.datasets:
         for row in table.of(dataset):
             writer.writerow(_csv_row(table, row))
@@ -154,7 +155,7 @@ def _csv_row(table: ResultTable, row: Row) -> list[Any]:
 
     intervals = [row.interval(column.name) for column in table.columns]
     numbers = [text for interval in intervals for text in _csv_cells(interval)]
-    costs = [_number(row.interval(name).mean) for name in COST]
+    costs = [*(_number(row.interval(name).mean) for name in COST), _number(row.cut_short)]
     reasons = [row.reason, table.apart(row), table.few(row)]
     reasons += [row.why_missing(column.name) for column in table.columns]
     return [*head, *numbers, *costs, "; ".join(dict.fromkeys(filter(None, reasons)))]
@@ -175,7 +176,7 @@ def _csv_control(
     numbers: list[str] = []
     for column in table.columns:
         numbers += [_number(values.get(column.name)), "", ""]
-    return [*head, *numbers, *("" for _ in COST), ""]
+    return [*head, *numbers, *("" for _ in (*COST, LIMIT, "reason"))]
 
 
 def _number(value: float | None) -> str:
