@@ -51,6 +51,7 @@ class NegativeBinomialHead(Likelihood):
     support = constraints.nonnegative_integer
     values = "the counts 0, 1, 2, …"
     is_discrete = True
+    lr = 10.0
 
     def __init__(self, spec: Spec) -> None:
         super().__init__(spec)
@@ -83,6 +84,7 @@ class StudentTHead(Likelihood):
 
     support = constraints.real
     values = "the real numbers"
+    lr = 10.0
 
     def __init__(self, spec: Spec, df: Positive = 4.0) -> None:
         super().__init__(spec)
@@ -92,17 +94,26 @@ class StudentTHead(Likelihood):
     def each(self, raw: Tensor) -> Distribution:
         return StudentT(self.df, raw, self.log_scale.exp().expand_as(raw), validate_args=False)
 
+    @torch.no_grad()
+    def start_at(self, residuals: Tensor) -> None:
+        deviation = residuals.square().mean().sqrt()
+        self.log_scale.copy_((self._shrink * deviation).clamp_min(1e-6).log())
+
     def raw_at(self, mean: Tensor) -> Tensor:
         return mean
 
     def independent(self, train: Tensor) -> Distribution:
-        """By moments: the variance of t is s² df/(df - 2).
+        """By moments."""
+        mean, deviation = moments(train)
+        return StudentT(self.df, mean, self._shrink * deviation, validate_args=False)
+
+    @property
+    def _shrink(self) -> float:
+        """s over the deviation: the variance of t is s² df/(df - 2).
 
         For df ≤ 2 it has none, and s is the deviation.
         """
-        mean, deviation = moments(train)
-        shrink = ((self.df - 2) / self.df) ** 0.5 if self.df > 2 else 1.0
-        return StudentT(self.df, mean, deviation * shrink, validate_args=False)
+        return ((self.df - 2) / self.df) ** 0.5 if self.df > 2 else 1.0
 
 
 @hookimpl

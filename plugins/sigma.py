@@ -137,8 +137,8 @@ def gamma(spec: Spec, start: Positive = 1.0) -> VAE:
 
     (1/2γ) ‖x - x̂‖² + (n/2) log 2π γ + KL, minimised over γ with all else
 
-    Where the data has a Normal likelihood already, the plain VAE learns its scale too, from a lower
-    start.
+    Where the data has a Normal likelihood already, the plain VAE learns its scale too, from the
+    errors of the first batch.
 
     Paper: Dai & Wipf 2019, "Diagnosing and Enhancing VAE Models", arXiv:1903.05789, §2 and §4 (a
     trainable γ, which tends to 0 where the data fill a manifold).

@@ -7,6 +7,7 @@ else: which values it speaks of, whether it is a probability, what one would say
 every entry on its own.
 """
 
+import math
 from abc import abstractmethod
 from typing import Any
 
@@ -49,6 +50,9 @@ class Likelihood(nn.Module):
     support: Constraint  # the values that x may take: `constraints.boolean`, `Grid(256)` …
     values = ""  # the same in words
     is_discrete = False  # a probability mass, so that bits per dimension mean something
+    # Learning-rate factor of the head's own numbers. Adam moves a number by the learning rate, and
+    # the logarithm of a scale has farther to go than a weight.
+    lr = 1.0
 
     def __init__(self, spec: Spec) -> None:
         super().__init__()
@@ -78,6 +82,12 @@ class Likelihood(nn.Module):
         Raises: Unsupported where the head does not say; only bias=mean asks.
         """
         raise Unsupported(f"{type(self).__name__} does not say which raw numbers give a mean")
+
+    @torch.no_grad()
+    def start_at(self, residuals: Tensor) -> None:
+        """Called once before training with x - E p(x|z) of a first batch (n,): a head that learns a
+        scale starts at theirs. Most have nothing to do.
+        """
 
     def holds(self, x: Tensor) -> Tensor:
         """Which entries of x are values that it speaks of; a gap is no value and holds."""
@@ -125,12 +135,13 @@ class NormalHead(Likelihood):
     """N(raw, σ²) with one learned σ for all entries.
 
     A unit variance on [0, 1] pixels would leave R so flat that KL crushes the codes; σ is a
-    parameter for that reason (Rybkin et al. 2021, arXiv:2006.13202, §3). It starts at 1/e, between
-    the scale of pixels and of standardised data.
+    parameter for that reason (Rybkin et al. 2021, arXiv:2006.13202, §3). Training starts it at the
+    errors of the first batch, for data in units of their own are too far from any constant.
     """
 
     support = constraints.real
     values = "the real numbers"
+    lr = 10.0
 
     def __init__(self, spec: Spec) -> None:
         super().__init__(spec)
@@ -138,6 +149,11 @@ class NormalHead(Likelihood):
 
     def each(self, raw: Tensor) -> Distribution:
         return Normal(raw, self.log_scale.exp().expand_as(raw), validate_args=False)
+
+    @torch.no_grad()
+    def start_at(self, residuals: Tensor) -> None:
+        """σ² becomes the mean square of the residuals, at which log p(x|z) is largest."""
+        self.log_scale.copy_(residuals.square().mean().sqrt().clamp_min(1e-6).log())
 
     def raw_at(self, mean: Tensor) -> Tensor:
         return mean
@@ -199,12 +215,20 @@ class LogisticHead(OnLevels):
     (Kingma et al. 2016).
     """
 
+    lr = 10.0
+
     def __init__(self, spec: Spec) -> None:
         super().__init__(spec)
         self.log_scale = nn.Parameter(torch.tensor(-2.0))
 
     def each(self, raw: Tensor) -> Distribution:
         return DiscretisedLogistic(raw + 0.5, self.log_scale.exp(), self.support.levels)
+
+    @torch.no_grad()
+    def start_at(self, residuals: Tensor) -> None:
+        """The variance of a logistic is (π s)²/3."""
+        deviation = residuals.square().mean().sqrt()
+        self.log_scale.copy_((math.sqrt(3) / math.pi * deviation).clamp_min(1e-6).log())
 
     def raw_at(self, mean: Tensor) -> Tensor:
         return mean - 0.5

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..core import Model, Terms
+from ..likelihoods import Likelihood
 from ..stepwise import CarriedState, carried
 from .budget import Budget
 
@@ -21,11 +22,18 @@ class Stepper:
     """
 
     def __init__(self, model: Model, budget: Budget) -> None:
+        of_heads = {
+            parameter: part.lr
+            for part in model.modules()
+            if isinstance(part, Likelihood)
+            for parameter in part.parameters()
+        }
         by_factor: dict[float, list[nn.Parameter]] = {}
         for name, parameter in model.named_parameters():
             if not parameter.requires_grad:  # fitted after training, or moved by other means
                 continue
-            by_factor.setdefault(model.lr.get(name.split(".")[0], 1.0), []).append(parameter)
+            factor = model.lr.get(name.split(".")[0], 1.0) * of_heads.get(parameter, 1.0)
+            by_factor.setdefault(factor, []).append(parameter)
         self.model = model
         self.truncate = budget.truncate
         self.clip = budget.clip

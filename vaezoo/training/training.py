@@ -17,12 +17,12 @@ import torch
 
 from ..core import Model, Terms, Unsupported
 from ..data.data import Data
-from ..networks import start_at_mean
 from ..seeds import seeded
 from ..stepwise import Stepwise
 from .budget import Budget, Diverged, EpochLog, History
 from .descent import Stepper
 from .minibatches import Minibatches
+from .start import start
 
 Report = Callable[[int, int, EpochLog], None]  # epoch, epochs, its row
 
@@ -44,11 +44,11 @@ def fit(
     """
     data.must_be_sound("train", "validation")
     data.must_fit(model)
-    start_at_mean(model, data.train)
     budget = budget or Budget(**{**data.budget, **changes})
     _must_truncate(model, data, budget.truncate)
     model.to(device)
     rows = Minibatches(data, budget.batch, seed, device, budget.pool)
+    start(model, rows.x["train"], rows.conditions["train"], rows.batch, seed)
     stepper = Stepper(model, budget)
     try:
         with seeded("noise", data.identity, seed):
