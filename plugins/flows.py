@@ -170,9 +170,10 @@ class Autoregressive(Encoder):
         self.latent = d
         self.net = Read(spec, 2 * d + width)
 
-        # hidden unit i reads z_1 … z_{degree i + 1}; output d reads the units of a smaller degree
-        degree = torch.arange(width) % max(d - 1, 1)
-        order = torch.arange(d)
+        # Hidden unit i reads h and the first degree_i numbers of z; output d reads the units of a
+        # degree below d. Units of degree 0 read h alone: without them the first output knows no x.
+        degree = torch.arange(width) * d // width
+        order = torch.arange(1, d + 1)
         self.register_buffer("mask_in", (degree[:, None] >= order).float())
         self.register_buffer("mask_out", (order[:, None] > degree).float().repeat(2, 1))
         self.steps = nn.ModuleList(_three_layers(d, width) for _ in range(depth))
@@ -214,11 +215,15 @@ class Autoregressive(Encoder):
         return z, log_gate.sum(-1)
 
     def _masked(self, layers: Any, z: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
-        """m and log σ, (K, B, D) each, of one step. σ starts near 1, as the paper's §4 advises."""
+        """m and log σ, (K, B, D) each, of one step.
+
+        σ starts near 1, as the paper's §4 advises. It is 0.001 at least: a smaller one leaves
+        nothing of z that the sum with m could hold.
+        """
         read_z, read_h, out = layers
         a = F.silu(F.linear(z, read_z.weight * self.mask_in, read_z.bias) + read_h(h))
         m, s = F.linear(a, out.weight * self.mask_out, out.bias).chunk(2, -1)
-        return m, F.logsigmoid(s + 2)
+        return m, torch.log(0.001 + 0.999 * torch.sigmoid(s + 2))
 
 
 def _three_layers(latent: int, width: int) -> nn.ModuleList:

@@ -13,7 +13,7 @@ from vaezoo.networks import Gaussian, StandardNormal, Write, frozen_but_head
 class GECO(Loss):
     """KL + λ C, where C = Σ (x - E p(x|z))² - κ² over the entries of x.
 
-    After every step log λ rises by ν C̄ / (n κ²).
+    After every step log λ rises by ν C̄ / (n κ²): a step uses the λ that the steps before it left.
 
     C̄ is the constraint's running mean over steps: the gradient of C is the minibatch's, its value
     C̄. The scale of the likelihood, which neither term reads, is trained by log p(x|z). Early
@@ -26,7 +26,7 @@ class GECO(Loss):
     started: Tensor
 
     def __init__(
-        self, tolerance: Positive = 0.3, speed: Positive = 0.05, smooth: Fraction = 0.9
+        self, tolerance: Positive = 0.3, speed: Positive = 0.005, smooth: Fraction = 0.99
     ) -> None:
         super().__init__()
         self.tolerance = tolerance
@@ -46,6 +46,7 @@ class GECO(Loss):
         target = entries * self.tolerance**2
         constraint = error - target
         missed = constraint / target  # 0 where the target is met exactly
+        weight = self.log_lambda.exp()
         if self.training:
             self.update(missed.detach())
 
@@ -54,7 +55,6 @@ class GECO(Loss):
             distortion = -vae.decoder(trace.z.detach(), c).log_prob(x).mean()
 
         rate = trace.kl.mean()
-        weight = self.log_lambda.exp()
         return {
             "loss": rate + weight * constraint + distortion - distortion.detach(),
             "monitor": rate + 1000 * (missed - 0.05).clamp_min(0),
@@ -74,7 +74,7 @@ class GECO(Loss):
 
 @tags("schedule")
 def geco(
-    spec: Spec, tolerance: Positive = 0.3, speed: Positive = 0.05, smooth: Fraction = 0.9
+    spec: Spec, tolerance: Positive = 0.3, speed: Positive = 0.005, smooth: Fraction = 0.99
 ) -> VAE:
     """Asks for a quality of reconstruction, and finds the least rate that gives it.
 
@@ -84,7 +84,8 @@ def geco(
 
     Paper: Rezende & Viola 2018, "Taming VAEs", arXiv:1810.00597, algorithm 1 with the
     reconstruction constraint of its table 1. λ moves by the constraint relative to its target, so
-    that `speed` means the same for all data.
+    that `speed` means the same for all data. The paper leaves the speed open. A mean over a hundred
+    steps answers late, so that a speed of 0.05 lets λ overshoot thirtyfold on digits.
     """
     return VAE(Gaussian(spec), Write(spec), StandardNormal(spec), GECO(tolerance, speed, smooth))
 

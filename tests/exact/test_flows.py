@@ -93,6 +93,26 @@ def test_householder_gives_the_gaussian_with_the_turned_covariance():
     torch.testing.assert_close(log_q, exact.log_prob(z), rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.certifies("iaf", claim="m and σ of dimension d read h(x) and z_1 … z_{d-1}, d = 1 too")
+@pytest.mark.parametrize(("latent", "hidden"), [(1, 4), (5, 16), (5, 7), (9, 5)])
+def test_every_dimension_of_an_iaf_reads_the_context_and_those_before_it_alone(latent, hidden):
+    torch.manual_seed(5)
+    encoder = flows.iaf(Spec((6,), "normal", latent=latent, hidden=hidden)).double().encoder
+    z = torch.randn(latent).double()
+    h = torch.randn(hidden).double()
+    for layers in encoder.steps:
+        for part in (0, 1):  # m and log σ
+
+            def out(z, h, layers=layers, part=part):
+                return encoder._masked(layers, z, h)[part]
+
+            by_z, by_h = torch.autograd.functional.jacobian(out, (z, h))
+            assert torch.equal(by_z, by_z.tril(-1))
+            if hidden >= latent:
+                assert (by_z + torch.ones(latent, latent).triu() != 0).all()
+            assert (by_h != 0).any(1).all()
+
+
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_planar_and_kin_can_bend_without_folding(variant):
     """In one dimension the map must be monotone, or log |det| would not give a density."""

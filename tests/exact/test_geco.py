@@ -46,6 +46,26 @@ def test_lambda_rises_while_the_target_is_missed_and_falls_where_it_is_more_than
         assert loss.log_lambda.item() == pytest.approx(log_lambda, abs=1e-6)
 
 
+@pytest.mark.certifies("geco", claim="a step uses the λ that the steps before it left")
+def test_lambda_moves_after_it_was_used():
+    """Algorithm 1 updates λ in its last line; its α is 0.99."""
+    torch.manual_seed(0)
+    model = geco(SPEC, tolerance=0.3, speed=0.1).double().train()
+    x = torch.rand(5, 6).round().double()
+    assert model.loss.smooth == 0.99
+    used = 1.0
+    for _ in range(3):
+        torch.manual_seed(1)
+        terms = model(x)
+        torch.manual_seed(1)
+        trace = model.infer(x)
+        constraint = (x - trace.px.mean[0]).square().sum(1).mean() - 6 * 0.09
+        assert terms["lambda"].item() == pytest.approx(used, rel=1e-12)
+        torch.testing.assert_close(terms["loss"], trace.kl.mean() + used * constraint)
+        used = model.loss.log_lambda.exp().item()
+        assert used > 1
+
+
 def test_lambda_rests_in_evaluation():
     model = geco(SPEC).eval()
     model(torch.ones(4, 6))
