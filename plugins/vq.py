@@ -132,6 +132,7 @@ class Quantiser(Encoder):
     """The nearest codebook vector to each of G slices of e(x); training moves the codebook."""
 
     no_density = WHY
+    is_one_code = True
     space = SPACE
 
     def __init__(self, spec: Spec, book: Codebook) -> None:
@@ -183,6 +184,7 @@ class Scalar(Encoder):
     """
 
     no_density = WHY
+    is_one_code = True
     space = SPACE
 
     def __init__(self, spec: Spec, levels: int) -> None:

@@ -58,6 +58,15 @@ def test_a_number_that_is_missing_has_its_reason():
     assert "[1] no density" in text
 
 
+def test_a_number_of_another_kind_says_which():
+    trials = [trial("vq", s, 23.0 + s) for s in range(2)]
+    for one in trials:
+        one["reasons"]["elbo"] = "the bound of one code"
+    text = as_markdown(table(*trials))
+    assert "| -23.50 ± 6.35 [1] |" in text
+    assert "[1] the bound of one code" in text
+
+
 def test_a_mean_over_some_of_the_seeds_says_over_how_many_and_why():
     trials = [trial("vae", s, 23.0 + s) for s in range(3)]
     del trials[1]["metrics"]["nll"]

@@ -2,11 +2,13 @@
 
 import math
 from dataclasses import replace
+from itertools import product
 
 import pytest
 import torch
 from torch import Tensor
 
+from vaezoo import variants
 from vaezoo.core import VAE, Encoder, Spec
 from vaezoo.distributions import normal
 from vaezoo.evaluation import (
@@ -18,6 +20,7 @@ from vaezoo.evaluation import (
 from vaezoo.evaluation.metrics.likelihood import estimate, estimate_all
 from vaezoo.losses import ELBO
 from vaezoo.networks import Gaussian, StandardNormal, Write
+from vaezoo.registry import load_registry
 
 from .conftest import digits, gaussian_vae
 
@@ -169,3 +172,36 @@ def test_sequences_have_three_normalisations(cache):
     assert answer.reasons["psnr"] == "not an image"
     assert answer.settings["extractor"] == "random network"
     assert math.isfinite(answer["fid"])
+
+
+@pytest.mark.parametrize("name", ["vq", "fsq"])
+def test_the_bound_of_one_code_is_its_term_of_the_sum_over_all_codes(name):
+    """log p(x) = log Σ_z p(x|z) π(z), all codes written out, is no smaller than the term at z(x),
+    which is what the table prints as elbo, and as elbo alone.
+    """
+    data = digits(labelled=False, n_test=50)
+    data = replace(data, spec=replace(data.spec, latent=4))
+    torch.manual_seed(0)
+    options = {"vq": {"size": 5, "width": 2}, "fsq": {"levels": 3}}[name]
+    model = variants()[name](data.spec, **options).eval()
+    with torch.no_grad():
+        model.decoder.into.weight *= 5
+    model.fit_prior(data.train)
+    found = evaluate(model, data, metrics=[load_registry().metrics["likelihood"]])
+
+    prior = model.prior()
+    values = list(prior.values)
+    codes = torch.stack(
+        [torch.stack(one) for one in product(values, repeat=len(prior.log_frequency))]
+    )
+    with torch.no_grad():
+        joint = model.decoder(codes[:, None]).log_prob(data.test) + prior.log_prob(codes)[:, None]
+        mine = prior.index(model.encoder(data.test).rounded)  # (50, slots)
+        own = (prior.index(codes)[:, None] == mine).all(-1)  # (codes, 50)
+    assert (own.sum(0) == 1).all()
+    assert found["elbo"] == pytest.approx(joint[own.nonzero(as_tuple=True)].mean().item(), abs=1e-4)
+    assert found["elbo"] < joint.logsumexp(0).mean().item()
+    assert found["elbo"] == pytest.approx(-found["kl"] - found["reconstruction_nll"], abs=1e-4)
+    assert not {"nll", "bits_per_dim"} & set(found)
+    assert "one code" in found.reasons["elbo"]
+    assert found.reasons["nll"] == found.reasons["elbo"]

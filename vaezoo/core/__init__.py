@@ -47,6 +47,9 @@ class Encoder(nn.Module):
 
     part_kind = "encoder"
     no_density = ""  # why q(z|x) has no density, in a few words; empty where it has one
+    # Whether q(z|x) is one code of countably many, with probability 1. Then log p(x|z) + log p(z)
+    # of it is a bound on log p(x), though there is no density and more draws are the same draw.
+    is_one_code = False
     # where its codes live: "real", "sphere", "ball", "simplex" …; the prior must live there too
     space = "real"
     width = 0  # numbers in one code, for the decoder to agree with; 0 where it does not say
@@ -135,6 +138,11 @@ class Model(nn.Module):
         """Why the tables print "–" for its bound; empty where it has one."""
         return self._no_density or self.loss.no_density
 
+    @property
+    def is_one_code(self) -> bool:
+        """Whether its codes are those of an encoder that says so, see `Encoder.is_one_code`."""
+        return False
+
     @abstractmethod
     def infer(self, x: Tensor, c: Tensor | None = None, k: int = 1) -> Trace:
         """k draws of the posterior of x, and all that is needed to judge them."""
@@ -192,6 +200,10 @@ class VAE(Model):
         self.prior = prior
         _must_agree(encoder, decoder, prior)
         loss.check(self)
+
+    @property
+    def is_one_code(self) -> bool:
+        return self.encoder.is_one_code
 
     def infer(self, x: Tensor, c: Tensor | None = None, k: int = 1) -> Trace:
         q = self.encoder(x, c)

@@ -67,7 +67,7 @@ class Evaluation:
     settings: dict[str, Setting] = field(default_factory=dict)
 
     def say(self, column: str, reason: str) -> None:
-        """`column` is left out, and why."""
+        """`column` is left out, and why; of one that has a number, what kind of number it is."""
         self.reasons[column] = reason
 
     @contextmanager

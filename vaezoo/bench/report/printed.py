@@ -135,10 +135,10 @@ def _cell(row: Row, column: Column, notes: "_Notes") -> str:
     if not found.n:
         return f"{DASH}{notes.mark(row.why_missing(column.name))}"
     text = _with_interval(found, column.digits)
+    why = row.why_missing(column.name)
     if found.n < len(row.done):
-        why = row.why_missing(column.name)
-        text += notes.mark(f"over {found.n} of {len(row.done)} seeds{': ' * bool(why)}{why}")
-    return text
+        why = f"over {found.n} of {len(row.done)} seeds{': ' * bool(why)}{why}"
+    return text + notes.mark(why)
 
 
 def _with_interval(found: Interval, digits: int) -> str:

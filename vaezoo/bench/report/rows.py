@@ -60,7 +60,7 @@ class Row:
         return "; ".join(dict.fromkeys(reason for reason in reasons if reason))
 
     def why_missing(self, column: str) -> str:
-        """Why a column has no number, by the metrics themselves."""
+        """Why a column has no number, by the metrics themselves; of a number, what kind it is."""
         reasons = [trial.reasons.get(column, "") for trial in self.done]
         return next((reason for reason in reasons if reason), "")
 
