@@ -23,13 +23,17 @@ class Capacity(ELBO):
 
 
 @tags("disentanglement")
-def beta(spec: Spec, beta: NonNegative = 4.0) -> VAE:
+def beta(spec: Spec, beta: NonNegative = 1.5) -> VAE:
     """Weighs the rate by β.
 
     R + β KL
 
     Paper: Higgins et al. 2017, "β-VAE: Learning Basic Visual Concepts with a Constrained
-    Variational Framework", ICLR (openreview Sy2fzU9gl), eq. 4.
+    Variational Framework", ICLR (openreview Sy2fzU9gl), eq. 4. The paper has β = 4 for sprites of
+    64×64 and up to 250 for photographs. On sprites of 32×32, β = 4 keeps six tenths of the plain
+    VAE's rate, 7.2 of 11.9 nats. On 8×8 digits and on the JSB chorales it keeps nothing, for there
+    a nat of rate saves less than four nats of R. β = 1.5 keeps six tenths on both, 2.3 of 3.9 and
+    0.9 of 1.4 nats, and is the default. Take beta=4 for images of the paper's kind.
     """
     return VAE(Gaussian(spec), Write(spec), StandardNormal(spec), ELBO(beta))
 

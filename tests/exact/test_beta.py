@@ -9,10 +9,12 @@ import torch
 from torch import nn
 from vaezoo_plugins.beta import annealed, beta
 
+from vaezoo import dataset
 from vaezoo.core import VAE, Decoder, Encoder, Spec
 from vaezoo.distributions import normal
 from vaezoo.losses import ELBO
 from vaezoo.networks import StandardNormal
+from vaezoo.training import fit
 
 from . import _quadrature as quadrature
 
@@ -132,3 +134,13 @@ def test_the_rate_is_pulled_to_the_capacity_from_both_sides():
         torch.testing.assert_close(
             quadrature.gradient(model, terms["loss"], model.encoder), expected
         )
+
+
+def test_the_default_of_beta_collapses_on_no_digits():
+    """A rate of 0 was the default's at β = 4. What is left at β > 1 is the point of the variant."""
+    data = dataset("digits")
+    torch.manual_seed(0)
+    model = beta(data.spec)
+    assert model.loss.beta > 1
+    history = fit(model, data, epochs=70)
+    assert history.rows[-1]["validation_rate"] > 1
