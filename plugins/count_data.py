@@ -4,6 +4,8 @@ vaezoo bench --variants vae --datasets 'arrays[path=counts.npy,likelihood=poisso
 vaezoo bench --variants vae --datasets gaussian --set 'likelihood=student_t[df=5]'
 """
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, NegativeBinomial, Poisson, StudentT, constraints
@@ -21,6 +23,59 @@ def softplus_inverse(y: Tensor) -> Tensor:
     return y + torch.log(-torch.expm1(-y))
 
 
+class Counts(Poisson):
+    """A Poisson whose log p is computed in float64: x log λ - log x! cancels, and in float32 a nat is
+    lost at counts of 10⁶.
+    """
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        rate = self.rate.double()
+        x = value.double()
+        return (torch.xlogy(x, rate) - rate - torch.lgamma(x + 1)).to(self.rate)
+
+
+class SpreadCounts(NegativeBinomial):
+    """Counts of mean m and variance m + m²/r, log p in float64 as above.
+
+    r counts as 10⁸ where it is larger: the law is then a Poisson, and log Γ(r + x) - log Γ(r) is lost
+    in rounding.
+    """
+
+    def __init__(self, mean: Tensor, r: Tensor) -> None:
+        self.m = mean
+        self.r = r.expand_as(mean).clamp_max(1e8)
+        logits = mean.log() - self.r.log()
+        super().__init__(self.r, logits=logits, validate_args=False)
+
+    @property
+    def mean(self) -> Tensor:
+        return self.m
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        x = value.double()
+        m = self.m.double()
+        r = self.r.double()
+        ways = torch.lgamma(r + x) - torch.lgamma(r) - torch.lgamma(x + 1)
+        # r log r/(r+m) + x log m/(r+m)
+        chances = torch.xlogy(x, m / (r + m)) - r * torch.log1p(m / r)
+        return (ways + chances).to(self.m)
+
+
+class Tailed(StudentT):
+    """A Student's t whose normaliser is computed in float64: it is a difference of two log Γ of df."""
+
+    def __init__(self, df: float, loc: Tensor, scale: Tensor) -> None:
+        super().__init__(df, loc, scale, validate_args=False)
+        self.number = df
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        half = (self.number + 1) / 2
+        log_norm = math.lgamma(half) - math.lgamma(self.number / 2)
+        log_norm = log_norm - 0.5 * math.log(self.number * math.pi)
+        y = (value - self.loc) / self.scale
+        return log_norm - self.scale.log() - half * torch.log1p(y.square() / self.number)
+
+
 class PoissonHead(Likelihood):
     """Poisson(softplus(raw))."""
 
@@ -29,7 +84,7 @@ class PoissonHead(Likelihood):
     is_discrete = True
 
     def each(self, raw: Tensor) -> Distribution:
-        return Poisson(F.softplus(raw) + LEAST, validate_args=False)
+        return Counts(F.softplus(raw) + LEAST, validate_args=False)
 
     def raw_at(self, mean: Tensor) -> Tensor:
         return softplus_inverse(mean.clamp_min(1e-3))
@@ -38,7 +93,7 @@ class PoissonHead(Likelihood):
         """The rate of maximum likelihood is the mean; half a made-up row of one keeps it off 0."""
         seen = ~train.isnan()
         total = torch.where(seen, train, 0.0).sum(0) + 0.5
-        return Poisson(total / (seen.sum(0) + 0.5), validate_args=False)
+        return Counts(total / (seen.sum(0) + 0.5), validate_args=False)
 
 
 class NegativeBinomialHead(Likelihood):
@@ -58,7 +113,7 @@ class NegativeBinomialHead(Likelihood):
         self.log_r = nn.Parameter(torch.zeros(()))
 
     def each(self, raw: Tensor) -> Distribution:
-        return _of_mean(F.softplus(raw) + LEAST, self.log_r.exp())
+        return SpreadCounts(F.softplus(raw) + LEAST, self.log_r.exp())
 
     def raw_at(self, mean: Tensor) -> Tensor:
         return softplus_inverse(mean.clamp_min(1e-3))
@@ -68,11 +123,7 @@ class NegativeBinomialHead(Likelihood):
         mean, deviation = moments(train)
         mean = mean.clamp_min(1e-3)
         r = mean.square() / (deviation.square() - mean).clamp_min(1e-3)
-        return _of_mean(mean, r)
-
-
-def _of_mean(mean: Tensor, r: Tensor) -> NegativeBinomial:
-    return NegativeBinomial(r.expand_as(mean), logits=mean.log() - r.log(), validate_args=False)
+        return SpreadCounts(mean, r)
 
 
 class StudentTHead(Likelihood):
@@ -92,7 +143,7 @@ class StudentTHead(Likelihood):
         self.log_scale = nn.Parameter(torch.tensor(-1.0))
 
     def each(self, raw: Tensor) -> Distribution:
-        return StudentT(self.df, raw, self.log_scale.exp().expand_as(raw), validate_args=False)
+        return Tailed(self.df, raw, self.log_scale.exp().expand_as(raw))
 
     @torch.no_grad()
     def start_at(self, residuals: Tensor) -> None:
@@ -105,7 +156,7 @@ class StudentTHead(Likelihood):
     def independent(self, train: Tensor) -> Distribution:
         """By moments."""
         mean, deviation = moments(train)
-        return StudentT(self.df, mean, self._shrink * deviation, validate_args=False)
+        return Tailed(self.df, mean, self._shrink * deviation)
 
     @property
     def _shrink(self) -> float:

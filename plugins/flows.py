@@ -72,8 +72,11 @@ class Planar(Bent):
     def step(self, z: Tensor, raw: Tensor) -> tuple[Tensor, Tensor]:
         u, w, b = raw.split([self.latent, self.latent, 1], -1)
         wu = (w * u).sum(-1, keepdim=True)
+        ww = w.square().sum(-1, keepdim=True)
         positive = F.softplus(wu).clamp_min(1e-30)
-        u = u + (positive - 1 - wu) * w / w.square().sum(-1, keepdim=True).clamp_min(1e-12)
+        u = u + (positive - 1 - wu) * w / ww.clamp_min(1e-12)
+        # 1 + wᵀû, of the û that is used where w is nearly 0
+        positive = torch.lerp(1 + wu, positive, (ww / 1e-12).clamp_max(1.0))
         a = torch.tanh((w * z).sum(-1, keepdim=True) + b)
         slope = a.square() + positive * (1 - a.square())
         return z + u * a, slope.log().squeeze(-1)
@@ -82,10 +85,9 @@ class Planar(Bent):
 class Sylvester(Bent):
     """z + Q R tanh(R̃ Qᵀz + b), Q orthogonal, R and R̃ upper triangular.
 
-    Van den Berg et al. 2018, arXiv:1803.05649, §3.
-
-    Q is a product of Householder reflections, the paper's H-SNF with as many columns as dimensions.
-    The diagonals are tanh of raw numbers, so that r r̃ > -1 and the map can be inverted.
+    Van den Berg et al. 2018, arXiv:1803.05649, §3. Q is a product of Householder reflections, the
+    paper's H-SNF with as many columns as dimensions. The diagonals are tanh of raw numbers, so that
+    r r̃ > -1 and the map can be inverted.
     """
 
     def __init__(self, spec: Spec, depth: Count = 2, reflections: Count = 4) -> None:
@@ -123,9 +125,7 @@ def log_cosh(x: Tensor) -> Tensor:
 
 
 class Householder(Bent):
-    """H_K … H_1 z with H = I - 2vvᵀ/‖v‖², which preserves volume.
-
-    Tomczak & Welling 2016, arXiv:1611.09630.
+    """H_K … H_1 z with H = I - 2vvᵀ/‖v‖² (Tomczak & Welling 2016, arXiv:1611.09630), of volume 1.
 
     q(z|x) is a Gaussian with a full covariance. In the paper v_k is a linear map of v_{k-1}; here
     all come from x at once.
@@ -141,10 +141,14 @@ class Householder(Bent):
 
 
 def reflect(z: Tensor, mirrors: tuple[Tensor, ...]) -> Tensor:
-    """z (K, B, D) mirrored at the planes with normals `mirrors` (B, D), the first mirror first."""
+    """z (K, B, D) mirrored at the planes with normals `mirrors` (B, D), the first mirror first.
+
+    Normals of any length, whose squares may vanish or overflow; 0 mirrors nothing.
+    """
     for v in mirrors:
+        v = F.normalize(v, p=math.inf, dim=-1, eps=1e-38)
         along = 2 * (z * v).sum(-1, keepdim=True)
-        z = z - along / v.square().sum(-1, keepdim=True).clamp_min(1e-12) * v
+        z = z - along / v.square().sum(-1, keepdim=True).clamp_min(1.0) * v  # 1 at least, or 0
     return z
 
 
@@ -176,7 +180,11 @@ class Autoregressive(Encoder):
         order = torch.arange(1, d + 1)
         self.register_buffer("mask_in", (degree[:, None] >= order).float())
         self.register_buffer("mask_out", (order[:, None] > degree).float().repeat(2, 1))
-        self.steps = nn.ModuleList(_three_layers(d, width) for _ in range(depth))
+        self.steps = nn.ModuleList()
+        for _ in range(depth):  # of each masked network: it reads z, it reads h(x), it writes m, s
+            read_z = nn.Linear(d, width)
+            read_h = nn.Linear(width, width, bias=False)
+            self.steps.append(nn.ModuleList([read_z, read_h, nn.Linear(width, 2 * d)]))
 
     def forward(self, x: Tensor, c: Tensor | None = None) -> Distribution:
         raw = self.net(x, c)
@@ -224,13 +232,6 @@ class Autoregressive(Encoder):
         a = F.silu(F.linear(z, read_z.weight * self.mask_in, read_z.bias) + read_h(h))
         m, s = F.linear(a, out.weight * self.mask_out, out.bias).chunk(2, -1)
         return m, torch.log(0.001 + 0.999 * torch.sigmoid(s + 2))
-
-
-def _three_layers(latent: int, width: int) -> nn.ModuleList:
-    """What a masked network is made of: it reads z, it reads h(x), it writes m and s."""
-    read_z = nn.Linear(latent, width)
-    read_h = nn.Linear(width, width, bias=False)
-    return nn.ModuleList([read_z, read_h, nn.Linear(width, 2 * latent)])
 
 
 @tags("posterior", "flow")

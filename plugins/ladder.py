@@ -15,7 +15,11 @@ from vaezoo.networks import Read, StandardNormal, Write, mlp, split_normal
 
 
 def product(a: Distribution, b: Distribution) -> Distribution:
-    """The normalised product of two diagonal Gaussians: precisions add, and weigh the means."""
+    """The normalised product of two diagonal Gaussians: precisions add, and weigh the means.
+
+    In float32 a mean of 50 is known to 4e-6. Beside a scale of 0.001 that leaves 5e-4 of the KL
+    between the product and either factor unknown.
+    """
     wa = a.variance.reciprocal()
     wb = b.variance.reciprocal()
     return normal((a.mean * wa + b.mean * wb) / (wa + wb), (wa + wb).rsqrt())

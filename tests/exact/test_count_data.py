@@ -3,7 +3,14 @@
 import pytest
 import scipy.stats
 import torch
-from vaezoo_plugins.count_data import NegativeBinomialHead, PoissonHead, StudentTHead
+from vaezoo_plugins.count_data import (
+    Counts,
+    NegativeBinomialHead,
+    PoissonHead,
+    SpreadCounts,
+    StudentTHead,
+    Tailed,
+)
 
 from vaezoo.core import Spec
 from vaezoo.likelihoods import Likelihood
@@ -95,3 +102,34 @@ def test_raw_numbers_of_a_mean_give_it_back(head):
 def test_counts_hold_counts_alone():
     x = torch.tensor([0.0, 3.0, -1.0, 0.5, torch.nan])
     assert PoissonHead(SPEC).holds(x).tolist() == [True, True, False, False, True]
+
+
+@DTYPES
+@pytest.mark.parametrize("size", [1e3, 1e6])
+def test_large_counts_lose_nothing_to_rounding(size, dtype):
+    """log x! is 13 million at a count of a million, of which float32 knows one nat."""
+    count = torch.tensor([size, 1.01 * size], dtype=dtype).round()
+    mean = torch.tensor(size, dtype=dtype)
+    found = Counts(mean).log_prob(count).double()
+    exact = scipy.stats.poisson(size).logpmf(count.numpy().astype(float))
+    torch.testing.assert_close(found, torch.as_tensor(exact), rtol=1e-6, atol=1e-6)
+    for r in (0.5, 1e5, 1e7):
+        found = SpreadCounts(mean, torch.tensor(r, dtype=dtype)).log_prob(count).double()
+        exact = scipy.stats.nbinom(r, r / (r + size)).logpmf(count.numpy().astype(float))
+        torch.testing.assert_close(found, torch.as_tensor(exact), rtol=1e-6, atol=1e-6)
+
+
+@DTYPES
+def test_a_student_of_many_degrees_of_freedom_is_a_normal(dtype):
+    zero = torch.zeros((), dtype=dtype)
+    x = torch.tensor([-2.0, 0.0, 1.5], dtype=dtype)
+    found = Tailed(1e7, zero, zero + 1).log_prob(x)
+    exact = torch.distributions.Normal(zero, zero + 1).log_prob(x)
+    torch.testing.assert_close(found, exact, rtol=0, atol=2e-6)
+
+
+def test_a_negative_binomial_of_huge_r_is_a_poisson():
+    mean = torch.tensor(30.0)
+    count = torch.arange(60.0)[:, None]
+    found = SpreadCounts(mean, torch.tensor(50.0).exp()).log_prob(count)
+    torch.testing.assert_close(found, Counts(mean).log_prob(count), rtol=1e-5, atol=1e-5)

@@ -54,6 +54,23 @@ def test_log_determinant_is_that_of_autograds_jacobian(variant, latent):
             torch.testing.assert_close(log_det[0, b], expected, rtol=1e-10, atol=1e-10)
 
 
+@pytest.mark.parametrize("part", [flows.Planar, flows.Sylvester, flows.Householder])
+@pytest.mark.parametrize("size", [1e-200, 1e-35, 1e-8, 3e-7, 1e-6, 1e150])
+def test_raw_numbers_near_nothing_and_huge_ones_keep_the_determinant(part, size):
+    """A mirror's normal has no length that matters; a direction w near 0 bends nothing."""
+    torch.manual_seed(6)
+    encoder = part(replace(SPECS[1], latent=3)).double()
+    raw = size * torch.randn(2, encoder.numbers).double()
+    if size > 1 and part is not flows.Householder:
+        return  # the step itself overflows
+    z = torch.randn(1, 2, 3).double()
+    _, log_det = encoder.step(z, raw)
+    jacobian = torch.autograd.functional.jacobian(lambda z: encoder.step(z, raw)[0], z)
+    for b in range(2):
+        expected = torch.linalg.slogdet(jacobian[0, b, :, 0, b]).logabsdet
+        torch.testing.assert_close(log_det[0, b], expected, rtol=1e-8, atol=1e-8)
+
+
 @pytest.mark.certifies(
     "planar",
     "sylvester",

@@ -47,11 +47,13 @@ class ContinuousBernoulli(Distribution):
 
     @property
     def mean(self) -> Tensor:
-        """1/(1 - e^-l) - 1/l."""
+        """1/(1 - e^-l) - 1/l; far from 0, by its distance from the end with the mass."""
         logits = self.logits
         far = torch.where(self._small, torch.ones_like(logits), logits)
+        size = far.abs()
         near = 0.5 + logits / 12 - logits**3 / 720 + logits**5 / 30240
-        return torch.where(self._small, near, -1 / torch.expm1(-far) - 1 / far)
+        distance = 1 / size + (-size).exp() / torch.expm1(-size)
+        return torch.where(self._small, near, torch.where(far > 0, 1 - distance, distance))
 
     def log_prob(self, value: Tensor) -> Tensor:
         """l x - log((e^l - 1)/l); far from 0, by the distance of x from the end with the mass."""
@@ -124,8 +126,10 @@ class DiscretisedLogistic(Distribution):
         half = 0.5 / (self.levels - 1)
         upper = (value + half - self.loc) / self.scale
         lower = (value - half - self.loc) / self.scale
-        # log(σ(u) - σ(l)) = log σ(u) + log σ(-l) + log(1 - e^{l-u}), exact and without cancellation
-        inside = F.logsigmoid(upper) + F.logsigmoid(-lower) + torch.log(-torch.expm1(lower - upper))
+        # log(σ(u) - σ(l)) = log σ(u) + log σ(-l) + log(1 - e^{l-u}), exact and without cancellation:
+        # u - l is taken from the cell's width, for u and l may be far larger
+        width = 2 * half / self.scale
+        inside = F.logsigmoid(upper) + F.logsigmoid(-lower) + torch.log(-torch.expm1(-width))
         outer_low = F.logsigmoid(upper)
         outer_high = F.logsigmoid(-lower)
         log_p = torch.where(
