@@ -16,7 +16,8 @@ from vaezoo.hooks import Part, Parts, hookimpl
 from vaezoo.hyperparameters import Positive
 from vaezoo.likelihoods import Likelihood, moments
 
-LEAST = 1e-6  # of a rate: a count above 0 has a probability everywhere
+# Of a rate, so that it is above 0; small beside softplus(-50), so that a rate can come back.
+LEAST = 1e-30
 
 
 def softplus_inverse(y: Tensor) -> Tensor:

@@ -67,6 +67,14 @@ def exp_map(m: Tensor, v: Tensor, k: float) -> Tensor:
     return inside(add(m, step, k), k)
 
 
+def held(v: Tensor, size: Tensor, limit: float) -> Tensor:
+    """v, of this size, made shorter than the limit: hardly changed where it is small beside it.
+
+    A hard limit would have no gradient beyond, and what has gone there could not come back.
+    """
+    return v / (1 + (size / limit).square()).sqrt()
+
+
 def gap(a: Tensor, b: Tensor, k: float) -> Tensor:
     """1 - κ‖-a ⊕ b‖², without the cancellation of a difference from 1."""
     inner = (1 - k * dot(a, a)) * (1 - k * dot(b, b))
@@ -140,11 +148,11 @@ class Wrapped(Encoder):
         m, raw_scale = self.net(x, c).chunk(2, -1)
         s = math.sqrt(self.curvature)
         m = m.double()
-        m = m * (FAR / s / length(m)).clamp_max(1.0)  # its length is the distance from 0
+        m = held(m, length(m), FAR / s)  # its length is the distance from 0
         loc = exp_map(torch.zeros_like(m), m / 2, self.curvature)  # λ_0 = 2
         scale = F.softplus(raw_scale) + 1e-3
         widest = FAR / s / (math.sqrt(m.shape[-1]) + 5)  # ‖v‖/σ is below √D + 5
-        return WrappedNormal(loc, scale.clamp_max(widest), self.curvature)
+        return WrappedNormal(loc, held(scale, scale, widest), self.curvature)
 
 
 class WrappedPrior(Prior):

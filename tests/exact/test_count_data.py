@@ -38,7 +38,7 @@ def test_counts_sum_to_one_and_have_their_mean(head, dtype):
 @DTYPES
 def test_the_poisson_is_scipys(dtype):
     q = distribution(PoissonHead(SPEC), dtype)
-    rate = torch.nn.functional.softplus(torch.tensor(RAW).double()).numpy() + 1e-6
+    rate = torch.nn.functional.softplus(torch.tensor(RAW).double()).numpy()
     for count in (0, 1, 7, 40):
         expected = torch.as_tensor(scipy.stats.poisson(rate).logpmf(count))
         found = q.log_prob(torch.tensor(float(count), dtype=dtype)).double()
@@ -52,7 +52,7 @@ def test_the_negative_binomial_is_scipys(dtype):
         head.log_r.fill_(0.7)
     q = distribution(head, dtype)
     r = float(torch.tensor(0.7).double().exp())
-    mean = torch.nn.functional.softplus(torch.tensor(RAW).double()).numpy() + 1e-6
+    mean = torch.nn.functional.softplus(torch.tensor(RAW).double()).numpy()
     for count in (0, 1, 7, 40):
         expected = torch.as_tensor(scipy.stats.nbinom(r, r / (r + mean)).logpmf(count))
         found = q.log_prob(torch.tensor(float(count), dtype=dtype)).double().detach()
@@ -133,3 +133,12 @@ def test_a_negative_binomial_of_huge_r_is_a_poisson():
     count = torch.arange(60.0)[:, None]
     found = SpreadCounts(mean, torch.tensor(50.0).exp()).log_prob(count)
     torch.testing.assert_close(found, Counts(mean).log_prob(count), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("build", [PoissonHead, NegativeBinomialHead])
+def test_a_rate_that_has_fallen_to_nothing_can_come_back(build):
+    """∂ log p(x)/∂raw is x where raw is far below 0: the rate is e^raw there."""
+    raw = torch.tensor([-50.0, -30.0, -14.0], requires_grad=True)
+    log_p = build(SPEC).each(raw).log_prob(torch.tensor(7.0))
+    (gradient,) = torch.autograd.grad(log_p.sum(), raw)
+    torch.testing.assert_close(gradient, torch.full((3,), 7.0), rtol=1e-4, atol=0)

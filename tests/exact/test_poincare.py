@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 from vaezoo_plugins.poincare import (
+    FAR,
     Gyroplanes,
     Wrapped,
     WrappedNormal,
@@ -19,7 +20,7 @@ from vaezoo_plugins.poincare import (
 )
 
 from tests.conftest import IMAGE, VECTOR, rows_of
-from vaezoo.core import VAE, Unsupported
+from vaezoo.core import VAE, Spec, Unsupported
 from vaezoo.distributions import draw
 from vaezoo.losses import ELBO
 from vaezoo.networks import StandardNormal, Write
@@ -196,3 +197,22 @@ def test_on_wide_data_the_bound_stays_a_bound():
     assert (trace.kl.mean(0) > 0).all()
     assert iwae.mean() > elbo.mean()
     assert iwae.mean() < -5 * (math.log(10) + 1.42) + 3
+
+
+@pytest.mark.certifies("poincare", claim="a mean and a scale that have gone far can come back")
+@pytest.mark.parametrize("latent", [2, 8, 128])
+@pytest.mark.parametrize("size", [1.0, 20.0, 1000.0])
+def test_the_limits_of_a_posterior_have_a_gradient_that_points_back(latent, size):
+    torch.manual_seed(0)
+    encoder = Wrapped(Spec((6,), "normal", latent=latent, hidden=8))
+    encoder.net.forward = lambda x, c=None: x
+    raw = torch.cat([torch.ones(1, latent), torch.ones(1, latent)], -1) * size
+    raw.requires_grad_()
+    q = encoder(raw)
+    assert q.scale.max() < FAR / (latent**0.5 + 5)
+    assert distance(torch.zeros(latent).double(), q.loc, 1.0).item() < FAR
+    origin = torch.zeros(1, latent).double()
+    by_loc = torch.autograd.grad(distance(origin, q.loc, 1.0).sum(), raw, retain_graph=True)[0]
+    by_scale = torch.autograd.grad(q.scale.sum(), raw)[0]
+    assert (by_loc[:, :latent] > 0).all()
+    assert (by_scale[:, latent:] > 0).all()
