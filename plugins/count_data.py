@@ -25,8 +25,9 @@ def softplus_inverse(y: Tensor) -> Tensor:
 
 
 class Counts(Poisson):
-    """A Poisson whose log p is computed in float64: x log λ - log x! cancels, and in float32 a nat is
-    lost at counts of 10⁶.
+    """A Poisson whose log p is computed in float64.
+
+    x log λ - log x! cancels, and float32 loses a nat of it at counts of 10⁶.
     """
 
     def log_prob(self, value: Tensor) -> Tensor:
@@ -38,8 +39,8 @@ class Counts(Poisson):
 class SpreadCounts(NegativeBinomial):
     """Counts of mean m and variance m + m²/r, log p in float64 as above.
 
-    r counts as 10⁸ where it is larger: the law is then a Poisson, and log Γ(r + x) - log Γ(r) is lost
-    in rounding.
+    r counts as 10⁸ where it is larger: the law is then a Poisson, and log Γ(r + x) - log Γ(r) is
+    lost in rounding.
     """
 
     def __init__(self, mean: Tensor, r: Tensor) -> None:
@@ -63,7 +64,7 @@ class SpreadCounts(NegativeBinomial):
 
 
 class Tailed(StudentT):
-    """A Student's t whose normaliser is computed in float64: it is a difference of two log Γ of df."""
+    """A Student's t whose normaliser, a difference of two log Γ of df, is computed in float64."""
 
     def __init__(self, df: float, loc: Tensor, scale: Tensor) -> None:
         super().__init__(df, loc, scale, validate_args=False)
