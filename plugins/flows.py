@@ -212,7 +212,8 @@ class Autoregressive(Encoder):
     def _undone(self, layers: Any, y: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
         """The z whose step is y, and the step's log |det|.
 
-        One dimension is found after the other, since each reads those before it.
+        One dimension is found after the other, since each reads those before it. So what y was
+        rounded by grows by 1/σ in each, and where many σ are far below 1 no precision is enough.
         """
         z = torch.zeros_like(y)
         for d in range(self.latent):

@@ -126,8 +126,8 @@ class DiscretisedLogistic(Distribution):
         half = 0.5 / (self.levels - 1)
         upper = (value + half - self.loc) / self.scale
         lower = (value - half - self.loc) / self.scale
-        # log(σ(u) - σ(l)) = log σ(u) + log σ(-l) + log(1 - e^{l-u}), exact and without cancellation:
-        # u - l is taken from the cell's width, for u and l may be far larger
+        # log(σ(u) - σ(l)) = log σ(u) + log σ(-l) + log(1 - e^{l-u}), exact; nothing cancels where
+        # u - l is the cell's width by its own formula, for u and l may be far larger
         width = 2 * half / self.scale
         inside = F.logsigmoid(upper) + F.logsigmoid(-lower) + torch.log(-torch.expm1(-width))
         outer_low = F.logsigmoid(upper)
