@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from vaezoo.core import Spec, Unsupported
+from vaezoo.hyperparameters import resolve
 from vaezoo.registry import registry
 from vaezoo.samplers import PRIOR, Sampler, decode, draw_codes, prior_in_words
 
@@ -21,7 +22,7 @@ N = 4000
 def fitted(name: str, z: Tensor, **values: object) -> Sampler:
     torch.manual_seed(0)
     recipe = KNOWN.samplers[name]
-    sampler = recipe(IMAGE, recipe.resolve(values))
+    sampler = recipe(IMAGE, resolve(recipe.build, values, name))
     assert sampler is not None
     sampler.fit(z, 0)
     return sampler
