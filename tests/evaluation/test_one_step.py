@@ -77,7 +77,7 @@ def test_the_errors_are_those_of_the_kalman_filter(narrow: float, moved: float):
         found = prediction(Evaluation(Chain(data.spec, narrow, moved), data))
     truth = x[:, start : start + 8].double()
     exact = [float((truth - m).square().mean().sqrt()) for m in (ahead, torch.stack(onward, 1))]
-    assert found["one_step_error"] == pytest.approx(exact[0], rel=0.01)
+    assert found["one_step_error"] == pytest.approx(exact[0], rel=0.006)
     assert found["free_running_error"] == pytest.approx(exact[1], rel=0.02)
 
 

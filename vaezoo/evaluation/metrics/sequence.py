@@ -20,7 +20,7 @@ from ..prediction import draws_of_means, squared_error
 from .likelihood import per_step
 
 PARTICLES = 16  # of the filter that estimates the likelihood
-PREDICTING = 128  # particles of the filter that predicts
+PREDICTING = 256  # particles of the filter that predicts
 DRAWS = 4  # of q, of a model that needs no filter to predict
 ROWS = 64
 AHEAD = 8
