@@ -22,15 +22,16 @@ class Codes:
     units: Tensor  # (M, D): the same with M = N, save that each step of a stepwise latent is a row
     # (D,), float64: Var over x of E_q z; of a stepwise latent at equal t, in the mean over t
     variance: Tensor
+    rows: Tensor  # (N,): which rows of the split
     is_discrete: bool  # some latent takes values that have no mean
 
 
-def codes_of(model: Model, rows: Iterator[tuple[Tensor, Tensor | None]]) -> Codes:
-    """The codes of all rows, piece by piece."""
+def codes_of(model: Model, pieces: Iterator[tuple[Tensor, Tensor | None]], rows: Tensor) -> Codes:
+    """The codes of all pieces together, which are these rows (N,) of a split."""
     flat = []
     by_latent = list[list[tuple[Tensor, Tensor]]]()
     discrete = False
-    for x, c in rows:
+    for x, c in pieces:
         with at_centre():
             trace = model.infer(x, c)
         latents = range(len(trace.latents))
@@ -39,11 +40,11 @@ def codes_of(model: Model, rows: Iterator[tuple[Tensor, Tensor | None]]) -> Code
         discrete = discrete or any(_is_discrete(latent.q) for latent in trace.latents)
 
     whole = torch.cat(flat)
-    found = [_joined(pieces) for pieces in zip(*by_latent, strict=True)]
+    found = [_joined(parts) for parts in zip(*by_latent, strict=True)]
     variance = torch.cat([variance_at_steps(*one) for one in found])
     same = all(torch.equal(steps, found[0][1]) for _, steps in found)
     units = torch.cat([z for z, _ in found], -1) if same else whole
-    return Codes(whole, units, variance, discrete)
+    return Codes(whole, units, variance, rows, discrete)
 
 
 def variance_at_steps(z: Tensor, steps: Tensor) -> Tensor:

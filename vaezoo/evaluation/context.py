@@ -26,8 +26,10 @@ from ..seeds import generator_for, seeded
 from .batches import batches
 from .codes import Codes, codes_of
 from .conditioning import infers_by_label
+from .failures import one_line
 from .features import Extractor, extractor_for
-from .masses import is_mass
+from .masses import is_mass, unlike
+from .subset import Part, some_rows
 
 ENTRIES = {"cpu": 2**18, "cuda": 2**23}  # numbers of x that one piece of work holds, draws included
 
@@ -147,21 +149,19 @@ class Evaluation:
 
     @property
     def other_measure(self) -> str:
-        """Why log p(x|z) cannot be compared with that of other rows: a density where they have a
-        mass, or the reverse.
-        """
-        expected = head(self.data.spec).is_discrete
-        if self.is_mass is None or self.is_mass == expected:
-            return ""
-        have, want = (
-            ("a probability mass", "a density")
-            if self.is_mass
-            else ("a density", "a probability mass")
-        )
-        return f"its p(x|z) is {have}, the other rows' is {want}"
+        """Why log p(x|z) cannot be compared with that of other rows; empty where it can."""
+        return unlike(self.is_mass, head(self.data.spec).is_discrete)
+
+    def part(self, most: int, split: str | None = None, among: Tensor | None = None) -> Part:
+        """At most `most` rows of a split, of those `among` where given: drawn, see `some_rows`."""
+        name = split or self.split
+        rows = some_rows(self.data, name, most, among)
+        c = self._condition(name)
+        x = self.data.split(name)[rows].to(self.device)
+        return Part(rows, x, None if c is None else c[rows.to(c.device)])
 
     def codes(self, split: str | None = None, limit: int = 10_000) -> Codes:
-        """The centres of q(z|x) for the first `limit` rows of a split."""
+        """The centres of q(z|x) of a part of a split, `limit` rows at most."""
         name = split or self.split
         if (name, limit) not in self._codes:
             self._codes[name, limit] = self._codes_of(name, limit)
@@ -172,18 +172,12 @@ class Evaluation:
         return {}
 
     def _codes_of(self, split: str, limit: int) -> Codes:
-        x = (
-            self.data.binarised(self.data.split(split)[:limit], self.generator("pixels"))
-            if split == "train"
-            else None
-        )
-        x = self.data.split(split)[:limit] if x is None else x
-        c = self._condition(split)
+        rows, x, c = self.part(limit, split)
+        if split == "train":
+            x = self.data.binarised(x.cpu(), self.generator("pixels")).to(self.device)
         size = max(1, self.entries // self.data.spec.size)
         with self.noise("codes", split):
-            return codes_of(
-                self.model, batches(x.to(self.device), None if c is None else c[:limit], size)
-            )
+            return codes_of(self.model, batches(x, c, size), rows)
 
     def reconstructions(self) -> Iterator[tuple[Tensor, Tensor]]:
         """x and the mean of p(x|z) at the centre of q(z|x), both (B, *shape), in pieces."""
@@ -193,16 +187,21 @@ class Evaluation:
                 yield x, to_length(mean, x.shape[1]) if self.data.spec.is_sequence else mean
 
     @cached_property
+    def beside_samples(self) -> Part:
+        """The rows that samples are compared with: the split, and 10,000 rows at most."""
+        return self.part(10_000)
+
+    @property
     def n_samples(self) -> int:
-        """Draws that the sample metrics see: as many as the split has rows, and 10,000 at most."""
-        return min(len(self.x), 10_000)
+        """Draws that the sample metrics see: as many as they are compared with."""
+        return len(self.beside_samples.rows)
 
     @cached_property
     def samples(self) -> Tensor:
         """(n_samples, *shape) on the CPU: draws of p(x) for discrete data, means of p(x|z) for
         continuous data.
 
-        Labels are drawn from the training split. Lengths are those of the split, row by row.
+        Labels are drawn from the training split. Lengths are those of the real rows.
         """
         mean = not head(self.data.spec).is_discrete
         self.settings |= {
@@ -214,7 +213,7 @@ class Evaluation:
         with self.noise("samples"):
             parts = [
                 self.draw(len(x), c, mean).cpu()
-                for x, c in batches(self.x[: self.n_samples], labels, size)
+                for x, c in batches(self.beside_samples.x, labels, size)
             ]
         return self._as_long(torch.cat(parts))
 
@@ -243,7 +242,7 @@ class Evaluation:
         """Sequences with the padding of the split's own rows."""
         if not (self.data.spec.is_sequence and self.data.spec.has_gaps):
             return samples
-        real = self.x[: self.n_samples].cpu()
+        real = self.beside_samples.x.cpu()
         return torch.where(real.isnan(), torch.nan, to_length(samples, real.shape[1]))
 
     @cached_property
@@ -297,13 +296,3 @@ def _measure_one(evaluation: Evaluation, metric: Metric) -> Mapping[str, float]:
     for column in metric.columns:
         evaluation.reasons.setdefault(column.name, reason)
     return {}
-
-
-def one_line(error: BaseException) -> str:
-    """Type, message and the deepest line that is not torch's, such as "ValueError: no
-    (idea.py:12)".
-    """
-    frames = traceback.extract_tb(error.__traceback__)
-    ours = [frame for frame in frames if "site-packages" not in frame.filename] or frames
-    where = f" ({Path(ours[-1].filename).name}:{ours[-1].lineno})" if ours else ""
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}{where}"

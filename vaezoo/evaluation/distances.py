@@ -37,11 +37,10 @@ def kernel_distance(x: Tensor, y: Tensor) -> tuple[float, float]:
 
     Bińkowski et al. 2018, arXiv:1801.01401, with the pairs i = j left out of the cross term too, so
     that it is one U-statistic of h(i, j) = k(x_i, x_j) + k(y_i, y_j) - k(x_i, y_j) - k(x_j, y_i).
-    Both sets are cut to one size.
+    Of the larger set as many rows, evenly spread over it, are taken as the other has.
     """
     n = min(len(x), len(y))
-    x = x[:n]
-    y = y[:n]
+    x, y = (each[torch.arange(n) * len(each) // n] for each in (x, y))
     rows = torch.cat([_h_rows(x, y, start) for start in range(0, n, ROWS)])  # Σ_{j≠i} h(i, j)
     total = rows.sum()
     estimate = total / (n * (n - 1))

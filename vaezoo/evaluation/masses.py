@@ -13,3 +13,13 @@ def is_mass(px: Distribution) -> bool | None:
     except NotImplementedError:
         return None
     return None if support is None else bool(support.is_discrete)
+
+
+def unlike(is_mass: bool | None, expected: bool) -> str:
+    """Why log p(x|z) cannot be compared with that of other rows, of which a mass is expected or
+    not: one is a density, the other a mass; empty where it can.
+    """
+    if is_mass is None or is_mass == expected:
+        return ""
+    have, want = ("a probability mass", "a density")[:: 1 if is_mass else -1]
+    return f"its p(x|z) is {have}, the other rows' is {want}"

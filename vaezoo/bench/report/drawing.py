@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ...core import Unsupported
-from ...evaluation.context import one_line
+from ...evaluation.failures import one_line
 from ...hooks import Figure
 from ..store import Store
 from .catalogue import catalogue_of

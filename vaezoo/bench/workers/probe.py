@@ -14,7 +14,7 @@ import torch
 
 from ...core import Unsupported
 from ...data.data import Data
-from ...evaluation.context import one_line
+from ...evaluation.failures import one_line
 from ..trial import Json
 from .processes import Places, pool_of, result_of
 from .rebuild import build_model, data_of, load_data, registry_of

@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 
 from ...core import Model, Unsupported
 from ...data.data import Data
-from ...evaluation.context import one_line
+from ...evaluation.failures import one_line
 from ...samplers import PRIOR, prior_in_words
 from ...training.budget import Budget, Diverged, EpochLog
 from ...training.training import fit

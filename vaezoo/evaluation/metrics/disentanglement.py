@@ -156,8 +156,9 @@ def disentanglement(evaluation: Evaluation) -> Mapping[str, float]:
         raise Unsupported("the data has no known factors")
     if evaluation.is_conditional:
         raise Unsupported("the codes are made with the label")
-    z = evaluation.codes("train").flat.double().numpy()
-    factors = evaluation.data.factors["train"][: len(z)].numpy()
+    codes = evaluation.codes("train")
+    z = codes.flat.double().numpy()
+    factors = evaluation.data.factors["train"][codes.rows].numpy()
     evaluation.settings |= {
         "bins": BINS,
         "codes": len(z),

@@ -17,6 +17,7 @@ from ...distributions import to_length
 from ...hooks import Column, Metric, Table, hookimpl
 from ..batches import batches
 from ..context import Evaluation
+from ..subset import some_rows
 
 DRAWS = 100
 ROWS = 1000
@@ -51,19 +52,20 @@ def why_not(data: Data, split: str) -> str:
     """Why imputation cannot be judged; empty where it can."""
     if not data.truth:
         return "nothing is missing whose truth is known"
-    judged = data.split(split)[:ROWS].isnan() & ~data.truth[split][:ROWS].isnan()
+    rows = some_rows(data, split, ROWS)
+    judged = data.split(split)[rows].isnan() & ~data.truth[split][rows].isnan()
     return "" if judged.any() else "nothing is missing"
 
 
 def imputation(evaluation: Evaluation) -> Mapping[str, float]:
-    """The error of imputed entries, root mean square, on the first 1,000 rows."""
+    """The error of imputed entries, root mean square, on 1,000 rows at most."""
     reason = why_not(evaluation.data, evaluation.split)
     if reason:
         raise Unsupported(reason)
     evaluation.say_given_label("imputation_is")
-    x = evaluation.x[:ROWS]
-    truth = evaluation.data.truth[evaluation.split][:ROWS].to(evaluation.device)
-    return {"imputation_rmse": error(impute(evaluation.model, x, evaluation.c), x, truth)}
+    rows, x, c = evaluation.part(ROWS)
+    truth = evaluation.data.truth[evaluation.split][rows].to(evaluation.device)
+    return {"imputation_rmse": error(impute(evaluation.model, x, c), x, truth)}
 
 
 def controls(data: Data, split: str = "test") -> dict[str, dict[str, float]]:
@@ -74,9 +76,10 @@ def controls(data: Data, split: str = "test") -> dict[str, dict[str, float]]:
         return {}
     from sklearn.impute import KNNImputer, SimpleImputer
 
-    train = data.train[: 2 * ROWS].flatten(1)
-    x = data.split(split)[:ROWS].flatten(1)
-    truth = data.truth[split][:ROWS].flatten(1)
+    train = data.train[some_rows(data, "train", 2 * ROWS)].flatten(1)
+    judged = some_rows(data, split, ROWS)
+    x = data.split(split)[judged].flatten(1)
+    truth = data.truth[split][judged].flatten(1)
     imputers = {
         "means of the entries": SimpleImputer(keep_empty_features=True),
         f"{NEIGHBOURS} nearest neighbours": KNNImputer(

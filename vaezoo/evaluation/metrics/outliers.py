@@ -124,7 +124,7 @@ def outliers(evaluation: Evaluation) -> Mapping[str, float]:
         raise Unsupported(evaluation.no_density)
     if evaluation.is_conditional:
         raise Unsupported("it is told the label of each row; outliers have none")
-    x = evaluation.x[:ROWS]
+    x = evaluation.part(ROWS).x
     data = evaluation.data
     others = outliers_for(data, x.cpu(), evaluation.seed, evaluation.generator("outliers"))
     _say_what_is_left_out(evaluation, others)
@@ -149,15 +149,13 @@ def _say_what_is_left_out(evaluation: Evaluation, others: Mapping[str, Tensor]) 
 
 def _all(evaluation: Evaluation, every: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
     """Score -> kind of rows -> (B,)."""
+    c = evaluation.part(ROWS).c
     known = {
-        name: scores(evaluation.model, x, evaluation.c, DRAWS, evaluation.entries)
-        for name, x in every.items()
+        name: scores(evaluation.model, x, c, DRAWS, evaluation.entries) for name, x in every.items()
     }
 
     # what log p(x) usually is: its mean over the validation split
-    validation = evaluation.data.validation[:ROWS].to(evaluation.device)
-    c = evaluation.data.condition("validation")
-    c = None if c is None else c.to(evaluation.device)
+    _, validation, c = evaluation.part(ROWS, "validation")
     usual = scores(evaluation.model, validation, c, DRAWS, evaluation.entries).log_px.mean()
     return {
         "log_px": {name: s.log_px for name, s in known.items()},
@@ -175,11 +173,8 @@ def _by_weights(
         for kind in set(every) - {"inside"}:
             evaluation.say(f"auroc_waic_{kind}", str(why))
         return {}
-    return {
-        "waic": {
-            name: waic(members, x, evaluation.c, evaluation.entries) for name, x in every.items()
-        }
-    }
+    c = evaluation.part(ROWS).c
+    return {"waic": {name: waic(members, x, c, evaluation.entries) for name, x in every.items()}}
 
 
 @hookimpl

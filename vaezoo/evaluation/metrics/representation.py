@@ -28,13 +28,10 @@ def aggregate(evaluation: Evaluation) -> Mapping[str, float]:
     reason = _no_aggregate(evaluation)
     if reason:
         raise Unsupported(reason)
-    n = min(ROWS, len(evaluation.x))
-    trace = evaluation.model.infer(
-        evaluation.x[:n], None if evaluation.c is None else evaluation.c[:n]
-    )
-    latent = trace.latents[0]
+    rows, x, c = evaluation.part(ROWS)
+    latent = evaluation.model.infer(x, c).latents[0]
     log_aggregate = mixture_log_prob(latent.q, latent.z[0])
-    evaluation.settings["aggregate_rows"] = n
+    evaluation.settings["aggregate_rows"] = len(rows)
     return {
         "mutual_information": float((latent.log_q[0] - log_aggregate).double().mean()),
         "kl_aggregate": float((log_aggregate - latent.log_p[0]).double().mean()),
@@ -89,18 +86,18 @@ def probes(evaluation: Evaluation) -> Mapping[str, float]:
         raise Unsupported("the data has no labels")
     if evaluation.is_conditional:
         raise Unsupported("the codes are made with the label")
-    fitted = evaluation.codes("train").flat
-    tested = evaluation.codes().flat
-    y = evaluation.data.labels["train"][: len(fitted)].cpu().numpy()
-    y_test = evaluation.data.labels[evaluation.split][: len(tested)].cpu().numpy()
+    fitted = evaluation.codes("train")
+    tested = evaluation.codes()
+    y = evaluation.data.labels["train"][fitted.rows].numpy()
+    y_test = evaluation.data.labels[evaluation.split][tested.rows].numpy()
     judges = {
         "linear_probe": LogisticRegression(max_iter=200),
         "knn": KNeighborsClassifier(NEIGHBOURS),
     }
     scores = {}
     for name, judge in judges.items():
-        classifier = make_pipeline(StandardScaler(), judge).fit(fitted.numpy(), y)
-        scores[name] = float(classifier.score(tested.numpy(), y_test))
+        classifier = make_pipeline(StandardScaler(), judge).fit(fitted.flat.numpy(), y)
+        scores[name] = float(classifier.score(tested.flat.numpy(), y_test))
     return scores
 
 

@@ -19,6 +19,7 @@ from ..baselines import CONTROLS
 from ..context import Evaluation
 from ..distances import NEIGHBOURS, frechet, kernel_distance, neighbourhoods
 from ..features import Extractor, extractor_for
+from ..subset import some_rows
 
 SMALLEST = NEIGHBOURS + 3  # rows below which neighbourhoods and the standard error mean nothing
 
@@ -48,7 +49,10 @@ def samples(evaluation: Evaluation) -> Mapping[str, float]:
         "features": extractor.real(evaluation.split).shape[1],
         "neighbours": NEIGHBOURS,
     }
-    return _scores(extractor, evaluation.random_extractor, evaluation.split, evaluation.samples)
+    rows = evaluation.beside_samples.rows
+    return _scores(
+        extractor, evaluation.random_extractor, evaluation.split, rows, evaluation.samples
+    )
 
 
 def _cannot(evaluation: Evaluation) -> str:
@@ -56,14 +60,17 @@ def _cannot(evaluation: Evaluation) -> str:
         return f"{evaluation.n_samples} rows are too few to compare"
     if evaluation.data.spec.has_gaps and not evaluation.data.spec.is_sequence:
         return "the data has missing entries"
-    if (evaluation.samples.isnan() & ~evaluation.x[: evaluation.n_samples].cpu().isnan()).any():
+    if (evaluation.samples.isnan() & ~evaluation.beside_samples.x.cpu().isnan()).any():
         return "the model's samples are not finite"
     return ""
 
 
-def _scores(extractor: Extractor, random: Extractor, split: str, fake: Tensor) -> dict[str, float]:
-    scores = sample_scores(extractor.real(split)[: len(fake)], extractor(fake))
-    return scores | {"fid_random": frechet(random.real(split)[: len(fake)], random(fake))}
+def _scores(
+    extractor: Extractor, random: Extractor, split: str, rows: Tensor, fake: Tensor
+) -> dict[str, float]:
+    """The scores of made-up x against these rows of the split."""
+    scores = sample_scores(extractor.real(split)[rows], extractor(fake))
+    return scores | {"fid_random": frechet(random.real(split)[rows], random(fake))}
 
 
 def controls(
@@ -81,7 +88,8 @@ def controls(
     rows = {}
     for name, make in CONTROLS.items():
         fakes = [_as_long(make(data, n, draw), data, split) for draw in draws]
-        rows[name] = _mean([_scores(extractor, random, split, fake) for fake in fakes])
+        beside = some_rows(data, split, len(fakes[0]))
+        rows[name] = _mean([_scores(extractor, random, split, beside, fake) for fake in fakes])
     return rows
 
 
@@ -97,7 +105,8 @@ def _as_long(x: Tensor, data: Data, split: str) -> Tensor:
     """Made-up sequences with the padding of the split's own rows; real rows keep theirs."""
     if not data.spec.has_gaps or x.isnan().any():
         return x
-    return torch.where(data.split(split)[: len(x)].isnan(), torch.nan, x)
+    real = data.split(split)[some_rows(data, split, len(x))]
+    return torch.where(real.isnan(), torch.nan, x)
 
 
 @hookimpl

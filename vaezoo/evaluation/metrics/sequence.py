@@ -48,8 +48,8 @@ def prediction(evaluation: Evaluation) -> Mapping[str, float]:
     stop = min(start + AHEAD, int(lengths.max()))
     if start >= stop:
         raise Unsupported(ONE_STEP)
-    rows = (lengths >= stop).nonzero().squeeze(1)[:ROWS]
-    x, c = evaluation.x[rows, :stop], None if evaluation.c is None else evaluation.c[rows]
+    rows, x, c = evaluation.part(ROWS, among=(lengths >= stop).nonzero().squeeze(1))
+    x = x[:, :stop]
     evaluation.settings |= {
         "predicted_steps": f"{start + 1} to {stop}",
         "predicted_rows": len(rows),
@@ -98,8 +98,8 @@ def scores(evaluation: Evaluation) -> Mapping[str, float]:
     """
     _must_be_sequence(evaluation)
     with evaluation.noise("judges"):
-        real = evaluation.data.train[:MOST].to(evaluation.device)
-        real_test = evaluation.x[:MOST].to(evaluation.device)
+        real = evaluation.part(MOST, "train").x
+        real_test = evaluation.part(MOST).x
         fake = _generated(evaluation, real, "train")
         fake_test = _generated(evaluation, real_test, "test")
 
