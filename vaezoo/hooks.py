@@ -170,12 +170,18 @@ class Column:
     panel_controls: bool = False  # whether that panel shows its control rows
     one_extractor: bool = False  # comparable only where the setting `EXTRACTOR` is the same
     of: str = ""  # what the metric measures
+    # the range of what it measures, ends included: a number beyond it is refused. None: no end, or
+    # an estimate that chance alone takes past it
+    low: float | None = None
+    high: float | None = None
 
     def __post_init__(self) -> None:
         if self.better not in ("lower", "higher", ""):
             raise ValueError(
                 f"column {self.name!r}: better is 'lower', 'higher' or '', not {self.better!r}"
             )
+        if self.low is not None and self.high is not None and self.low >= self.high:
+            raise ValueError(f"column {self.name!r}: low={self.low:g} is not below {self.high:g}")
 
 
 @dataclass(frozen=True)

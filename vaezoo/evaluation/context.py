@@ -5,9 +5,10 @@ Noise is seeded by name, so that a metric that is added changes no other. Nothin
 buffer of the model.
 """
 
+import math
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -28,6 +29,7 @@ from .codes import Codes, codes_of
 from .conditioning import infers_by_label
 from .failures import one_line
 from .features import Extractor, extractor_for
+from .guards import outside
 from .masses import is_mass, unlike
 from .subset import Part, some_rows
 
@@ -44,6 +46,7 @@ class Measured(dict[str, float]):
     """The answer of `evaluate`: column -> number. What is left out has its reason in `reasons`."""
 
     reasons: dict[str, str]
+    refused: dict[str, str]  # column -> what was seen that cannot be; among the reasons too
     settings: dict[str, Setting]
     seconds: dict[str, float]
 
@@ -65,12 +68,21 @@ class Evaluation:
     # where extractors and features of real data are kept; None: the user's cache folder
     cache: Path | None = None
     reasons: dict[str, str] = field(default_factory=dict)  # column -> why it is left out
+    # column -> what was seen that cannot be, see `guards`
+    refused: dict[str, str] = field(default_factory=dict)
     # what a table's header must say, such as K
     settings: dict[str, Setting] = field(default_factory=dict)
 
     def say(self, column: str, reason: str) -> None:
         """`column` is left out, and why; of one that has a number, what kind of number it is."""
         self.reasons[column] = reason
+
+    def refuse(self, columns: Iterable[str], seen: str) -> None:
+        """What was `seen` cannot be, so that numbers of these columns are left out and their row is
+        marked. "" is nothing impossible.
+        """
+        for column in columns if seen else ():
+            self.refused.setdefault(column, seen)
 
     @contextmanager
     def noise(self, *names: object) -> Iterator[None]:
@@ -146,6 +158,16 @@ class Evaluation:
         """Whether the model's p(x|z) is a probability mass; None where it cannot be told."""
         with self.noise("mass"):
             return is_mass(self.model.infer(self.x[:2], None if self.c is None else self.c[:2]).px)
+
+    @cached_property
+    def exact_log_p(self) -> Tensor | None:
+        """log p(x) of the split's rows, (N,), which no model's can exceed in their mean; None where
+        it is not known, where the model was fitted to these rows, or where its p(x) is given the
+        label.
+        """
+        if self.data.exact is None or self.split == "train" or self.is_conditional:
+            return None
+        return self.data.exact(self.data.split(self.split))
 
     @property
     def other_measure(self) -> str:
@@ -272,12 +294,18 @@ def measure(
     try:
         for i, metric in enumerate(metrics):
             start = time.perf_counter()
-            answer.update(_measure_one(evaluation, metric))
+            found = _measure_one(evaluation, metric)
+            answer.update(found)
+            _must_be_in_range(evaluation, metric, found)
             seconds[metric.name] = time.perf_counter() - start
             if progress:
                 progress(metric.name, i + 1, len(metrics))
     finally:
         evaluation.model.train(training)
+    answer.refused = {name: why for name, why in evaluation.refused.items() if name in answer}
+    for column, seen in answer.refused.items():
+        del answer[column]
+        evaluation.say(column, f"refused: {seen}")
     answer.reasons = evaluation.reasons
     answer.settings = evaluation.settings
     answer.seconds = seconds
@@ -296,3 +324,13 @@ def _measure_one(evaluation: Evaluation, metric: Metric) -> Mapping[str, float]:
     for column in metric.columns:
         evaluation.reasons.setdefault(column.name, reason)
     return {}
+
+
+def _must_be_in_range(evaluation: Evaluation, metric: Metric, found: Mapping[str, float]) -> None:
+    """Refuses what a column itself says cannot be; what is no number gets that as its reason."""
+    for column in metric.columns:
+        value = found.get(column.name, 0.0)
+        if not math.isfinite(value):
+            evaluation.reasons.setdefault(column.name, f"it came out as {value:g}")
+        if column.name in found:
+            evaluation.refuse([column.name], outside(column, value))

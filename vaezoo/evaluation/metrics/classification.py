@@ -21,5 +21,5 @@ def accuracy(evaluation: Evaluation) -> Mapping[str, float]:
 
 @hookimpl
 def vaezoo_metrics() -> list[Metric]:
-    columns = (Column("accuracy", "", "higher", digits=3, panel=True),)
+    columns = (Column("accuracy", "", "higher", digits=3, panel=True, low=0, high=1),)
     return [Metric("accuracy", columns, accuracy, Table("labels"))]

@@ -13,4 +13,4 @@ def cost(evaluation: Evaluation) -> Mapping[str, float]:
 
 @hookimpl
 def vaezoo_metrics() -> list[Metric]:
-    return [Metric("cost", (Column("parameters", "", "", digits=0),), cost)]
+    return [Metric("cost", (Column("parameters", "", "", digits=0, low=0),), cost)]

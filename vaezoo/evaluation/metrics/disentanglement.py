@@ -185,5 +185,5 @@ NAMES = (
 
 @hookimpl
 def vaezoo_metrics() -> list[Metric]:
-    columns = tuple(Column(name, "", "higher", digits=3) for name in NAMES)
+    columns = tuple(Column(name, "", "higher", digits=3, low=0, high=1) for name in NAMES)
     return [Metric("disentanglement", columns, disentanglement, Table("disentanglement"))]

@@ -95,7 +95,9 @@ def controls(data: Data, split: str = "test") -> dict[str, dict[str, float]]:
 
 @hookimpl
 def vaezoo_metrics() -> list[Metric]:
-    columns = (Column("imputation_rmse", "", "lower", digits=4, panel=True, panel_controls=True),)
+    columns = (
+        Column("imputation_rmse", "", "lower", digits=4, panel=True, panel_controls=True, low=0),
+    )
     return [
         Metric(
             "imputation",

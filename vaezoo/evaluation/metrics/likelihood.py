@@ -5,9 +5,10 @@ elbo = -(reconstruction_nll + kl). All columns come from the same draws of q(z|x
 """
 
 import math
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, reduce
 
 import torch
 from torch import Tensor
@@ -19,6 +20,14 @@ from ...networks import step_mask
 from ..baselines import independent_log_p
 from ..batches import balanced, trimmed
 from ..context import Evaluation
+from ..guards import (
+    Witness,
+    bound_too_high,
+    elbo_off_its_draws,
+    kl_below_zero,
+    mass_above_one,
+    without_numbers,
+)
 
 DRAWS = 100  # K unless another is asked for, the same for every data set
 ONE_CODE = (
@@ -27,6 +36,7 @@ ONE_CODE = (
 )
 UPPER = ("nll", "bits")  # columns that say -log p(x), by their first word
 PER_STEP = ("elbo_per_step", "elbo_mean_per_step", "nll_per_step", "nll_mean_per_step")
+OF_CODES = ("elbo", "nll", "kl", *PER_STEP, "bits_per_dim")  # what log q and log p(z) enter
 
 
 @dataclass(frozen=True)
@@ -36,6 +46,7 @@ class Estimate:
     log_px: Tensor  # the mean of log p(x|z)
     kl: Tensor  # in closed form where there is one, else the draws' mean
     log_likelihood: Tensor  # log 1/K Σ_k p(x,z_k)/q(z_k|x)
+    witness: Witness  # by which `guards` tells what cannot be
 
     @property
     def elbo(self) -> Tensor:
@@ -49,6 +60,7 @@ def estimate(model: Model, x: Tensor, c: Tensor | None, k: int, chunk: int) -> E
     log_px = x.new_zeros(len(x))
     kl = x.new_zeros(len(x))
     log_sum = x.new_full((len(x),), -math.inf)
+    seen = []
 
     # a closed KL is (B,), a sampled one (K, B)
     for start in range(0, k, chunk):
@@ -57,7 +69,8 @@ def estimate(model: Model, x: Tensor, c: Tensor | None, k: int, chunk: int) -> E
         log_sum = torch.logaddexp(log_sum, trace.log_w.logsumexp(0))
         log_px = log_px + trace.log_px.sum(0)
         kl = kl + (trace.kl.sum(0) if trace.kl.ndim == 2 else draws * trace.kl)
-    return Estimate(log_px / k, kl / k, log_sum - math.log(k))
+        seen.append(Witness.of(trace))
+    return Estimate(log_px / k, kl / k, log_sum - math.log(k), reduce(operator.add, seen))
 
 
 @torch.no_grad()
@@ -76,7 +89,8 @@ def estimate_all(model: Model, x: Tensor, c: Tensor | None, k: int, entries: int
     log_px = torch.cat([part.log_px for part in parts])
     kl = torch.cat([part.kl for part in parts])
     log_likelihood = torch.cat([part.log_likelihood for part in parts])
-    return Estimate(log_px[back], kl[back], log_likelihood[back])
+    witness = Witness.joined([part.witness for part in parts], back)
+    return Estimate(log_px[back], kl[back], log_likelihood[back], witness)
 
 
 def importance_log_likelihood(
@@ -120,6 +134,7 @@ def likelihood(evaluation: Evaluation) -> Mapping[str, float]:
 
 def _columns(evaluation: Evaluation, result: Estimate) -> dict[str, float]:
     """All columns that the draws' estimate gives."""
+    _refuse_the_impossible(evaluation, result)
     answer = {
         "elbo": float(result.elbo.double().mean()),
         "nll": -float(result.log_likelihood.double().mean()),
@@ -127,6 +142,28 @@ def _columns(evaluation: Evaluation, result: Estimate) -> dict[str, float]:
         "reconstruction_nll": -float(result.log_px.double().mean()),
     }
     return answer | _per_step(evaluation, result) | _bits(evaluation, result.log_likelihood)
+
+
+def _refuse_the_impossible(evaluation: Evaluation, result: Estimate) -> None:
+    """Where p(x|z) is broken all columns are refused, else those that log q and log p(z) enter."""
+    seen = result.witness
+    bound = result.log_likelihood
+    everything = (*OF_CODES, "reconstruction_nll")
+    of_mass = mass_above_one(seen) if evaluation.is_mass else ""
+
+    evaluation.refuse(everything, without_numbers("log p(x|z)", result.log_px))
+    evaluation.refuse(everything, of_mass)
+    evaluation.refuse(OF_CODES, without_numbers("KL", result.kl))
+    evaluation.refuse(OF_CODES, kl_below_zero(seen))
+    evaluation.refuse(OF_CODES, elbo_off_its_draws(result.elbo, result.kl, bound, seen))
+    too_high = bound_too_high(
+        "the importance-weighted bound",
+        bound,
+        seen.mean_size,
+        evaluation.is_mass,
+        evaluation.exact_log_p,
+    )
+    evaluation.refuse(OF_CODES, too_high)
 
 
 def _of_one_code(evaluation: Evaluation) -> dict[str, float]:
@@ -250,7 +287,7 @@ def vaezoo_metrics() -> list[Metric]:
     )
 
     table = Table("elbo", "Likelihood", order=1, always=True, apart="likelihood_is")
-    units = (Column("active_units", "", "", "elbo", digits=1, lead=5, panel=True),)
+    units = (Column("active_units", "", "", "elbo", digits=1, lead=5, panel=True, low=0),)
     return [
         Metric("likelihood", columns, likelihood, table, controls=controls),
         Metric("active_units", units, active_units),

@@ -57,8 +57,8 @@ def divergence(counts: Tensor) -> float:
 @hookimpl
 def vaezoo_metrics() -> list[Metric]:
     columns = (
-        Column("modes_found", "", "higher", digits=1, panel=True),
-        Column("mode_kl", "nats", "lower", digits=3, panel=True),
-        Column("high_quality", "", "higher", digits=3),
+        Column("modes_found", "", "higher", digits=1, panel=True, low=0),
+        Column("mode_kl", "nats", "lower", digits=3, panel=True, low=0),
+        Column("high_quality", "", "higher", digits=3, low=0, high=1),
     )
     return [Metric("modes", columns, modes, Table("modes"), of="samples")]

@@ -83,9 +83,9 @@ def reconstruction(evaluation: Evaluation) -> Mapping[str, float]:
 @hookimpl
 def vaezoo_metrics() -> list[Metric]:
     columns = (
-        Column("mse", "", "lower", digits=4, lead=1, panel=True),
+        Column("mse", "", "lower", digits=4, lead=1, panel=True, low=0),
         Column("psnr", "dB", "higher", lead=2),
-        Column("ssim", "", "higher", digits=3, lead=3),
+        Column("ssim", "", "higher", digits=3, lead=3, low=-1, high=1),
     )
     table = Table("reconstruction", order=2, always=True, apart="reconstruction_is")
     return [Metric("reconstruction", columns, reconstruction, table)]

@@ -16,6 +16,7 @@ from ...core import Latent, Unsupported
 from ...distributions import Drawable
 from ...hooks import Column, Metric, Table, hookimpl
 from ..context import Evaluation
+from ..guards import divergence_below_zero, information_outside
 
 ROWS = 2000  # rows of which every pair is looked at
 NEIGHBOURS = 5
@@ -32,9 +33,15 @@ def aggregate(evaluation: Evaluation) -> Mapping[str, float]:
     latent = evaluation.model.infer(x, c).latents[0]
     log_aggregate = mixture_log_prob(latent.q, latent.z[0])
     evaluation.settings["aggregate_rows"] = len(rows)
+
+    information = latent.log_q[0] - log_aggregate
+    divergence = log_aggregate - latent.log_p[0]
+    size = latent.log_q[0].abs() + log_aggregate.abs() + latent.log_p[0].abs()
+    evaluation.refuse(["mutual_information"], information_outside(information, size))
+    evaluation.refuse(["kl_aggregate"], divergence_below_zero("KL(q(z) ‖ p(z))", divergence, size))
     return {
-        "mutual_information": float((latent.log_q[0] - log_aggregate).double().mean()),
-        "kl_aggregate": float((log_aggregate - latent.log_p[0]).double().mean()),
+        "mutual_information": float(information.double().mean()),
+        "kl_aggregate": float(divergence.double().mean()),
     }
 
 
@@ -108,8 +115,8 @@ def vaezoo_metrics() -> list[Metric]:
         Column("kl_aggregate", "nats", "lower"),
     )
     of_labels = (
-        Column("linear_probe", "", "higher", digits=3),
-        Column("knn", "", "higher", digits=3),
+        Column("linear_probe", "", "higher", digits=3, low=0, high=1),
+        Column("knn", "", "higher", digits=3, low=0, high=1),
     )
     table = Table("representation")
     return [

@@ -114,14 +114,14 @@ def vaezoo_metrics() -> list[Metric]:
 
     score = partial(Column, unit="", one_extractor=True)
     columns = (
-        score("fid", better="lower", digits=3, lead=1, panel=True),
-        score("fid_random", better="lower", digits=3),
+        score("fid", better="lower", digits=3, lead=1, panel=True, low=0),
+        score("fid_random", better="lower", digits=3, low=0),
         score("kid", better="lower", digits=4, lead=2),
-        score("kid_se", better="", digits=4),
-        score("precision", better="higher", digits=3, lead=3),
-        score("recall", better="higher", digits=3, lead=4),
-        score("density", better="higher", digits=3, lead=5),
-        score("coverage", better="higher", digits=3, lead=6),
+        score("kid_se", better="", digits=4, low=0),
+        score("precision", better="higher", digits=3, lead=3, low=0, high=1),
+        score("recall", better="higher", digits=3, lead=4, low=0, high=1),
+        score("density", better="higher", digits=3, lead=5, low=0),
+        score("coverage", better="higher", digits=3, lead=6, low=0, high=1),
     )
     table = Table("fid", "Samples (Fréchet distance and kin)", order=3, always=True)
     return [Metric("samples", columns, samples, table, of="samples", controls=controls)]

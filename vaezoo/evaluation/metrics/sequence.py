@@ -16,6 +16,7 @@ from ...stepwise import Stepwise
 from .. import judges
 from ..batches import batches
 from ..context import Evaluation
+from ..guards import bound_too_high
 from ..prediction import draws_of_means, squared_error
 from .likelihood import per_step
 
@@ -25,6 +26,7 @@ DRAWS = 4  # of q, of a model that needs no filter to predict
 ROWS = 64
 AHEAD = 8
 FILTERED = 128  # sequences that are filtered at a time
+OF_FILTER = ("filter_nll", "filter_nll_per_step", "filter_nll_mean_per_step")
 ONE_STEP = "sequences of one step: there is no next one to predict"
 MOST = 512  # sequences of each kind that a judge is trained on
 
@@ -87,6 +89,10 @@ def filtered(evaluation: Evaluation) -> Mapping[str, float]:
             for piece, _ in batches(x[order], None, FILTERED)
         ]
     nll = -torch.cat(parts)
+    exact = evaluation.exact_log_p
+    exact = None if exact is None else exact[order]
+    name = "the particle filter's estimate of log p(x)"
+    evaluation.refuse(OF_FILTER, bound_too_high(name, -nll, nll, evaluation.is_mass, exact))
     return {"filter_nll": float(nll.double().mean())} | per_step("filter_nll", nll, x[order])
 
 
@@ -128,18 +134,19 @@ def _generated(evaluation: Evaluation, real: Tensor, name: str) -> Tensor:
 @hookimpl
 def vaezoo_metrics() -> list[Metric]:
     of_steps = (
-        Column("one_step_error", "", "lower", digits=4),
-        Column("free_running_error", "", "lower", digits=4),
+        Column("one_step_error", "", "lower", digits=4, low=0),
+        Column("free_running_error", "", "lower", digits=4, low=0),
         Column("exposure_gap", "", "", digits=4),
     )
     of_paths = (
-        Column("filter_nll", "nats", "lower", digits=2),
-        Column("filter_nll_per_step", "nats per step", "lower", digits=3),
-        Column("filter_nll_mean_per_step", "nats per step", "lower", digits=3),
+        Column(OF_FILTER[0], "nats", "lower", digits=2),
+        *(Column(name, "nats per step", "lower", digits=3) for name in OF_FILTER[1:]),
     )
     of_draws = (
-        Column("discriminative_score", "", "lower", "sequence", digits=3, panel=True),
-        Column("predictive_score", "", "lower", "sequence", digits=4),
+        Column(
+            "discriminative_score", "", "lower", "sequence", digits=3, panel=True, low=0, high=0.5
+        ),
+        Column("predictive_score", "", "lower", "sequence", digits=4, low=0),
     )
 
     table = Table("sequence", apart="prediction_is")
