@@ -20,6 +20,7 @@ Json = dict[str, Any]
 T = TypeVar("T")
 STATUSES = ("done", "skipped", "diverged", "failed", "timeout", "oom")
 DIGITS = 20  # decimals that a column may ask for, at most
+TYPES: Mapping[str, Any] = {"int": int, "bool": bool, "float | None": int | float | None}
 
 
 class Damaged(ValueError):
@@ -32,6 +33,7 @@ class SamplerRecord:
 
     metrics: Mapping[str, float]
     reasons: Mapping[str, str]
+    refused: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,8 @@ class Record:
     controls: str = ""  # the file with the control rows of its data
     metrics: Mapping[str, float] = field(default_factory=dict)
     reasons: Mapping[str, str] = field(default_factory=dict)  # column -> why it has no number
+    # column -> what was seen that cannot be, so that it has no number
+    refused: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)  # of the evaluation
     samplers: Mapping[str, SamplerRecord] = field(default_factory=dict)
     prior: str = PRIOR
@@ -142,8 +146,11 @@ class Record:
         samplers = {}
         for label, one in by_label.items():
             facts = _mapping(one, "samplers")
-            reasons = _texts(facts.get("reasons", {}), "samplers.reasons")
-            samplers[label] = SamplerRecord(_numbers(facts.get("metrics"), "samplers"), reasons)
+            samplers[label] = SamplerRecord(
+                metrics=_numbers(facts.get("metrics"), "samplers"),
+                reasons=_texts(facts.get("reasons", {}), "samplers.reasons"),
+                refused=_texts(facts.get("refused", {}), "samplers.refused"),
+            )
         missing = set(self.ingredients.samplers) - {PRIOR, *samplers}
         if missing:
             raise Damaged(f"it has no numbers of the sampler {min(missing)}")
@@ -154,6 +161,7 @@ class Record:
             self,
             metrics=_numbers(stored.get("metrics"), "metrics"),
             reasons=_texts(stored.get("reasons", {}), "reasons"),
+            refused=_texts(stored.get("refused", {}), "refused"),
             settings=settings,
             samplers=samplers,
             prior=_label(stored.get("prior", PRIOR), "prior"),
@@ -190,6 +198,11 @@ class Record:
         if not self.epochs or not isinstance(patience, int):
             return None
         return self.epochs - self.best_epoch < patience
+
+    @property
+    def has_refused(self) -> bool:
+        """Whether a number of it, or of a further sampler, cannot be."""
+        return bool(self.refused) or any(one.refused for one in self.samplers.values())
 
 
 @dataclass(frozen=True)
@@ -264,7 +277,7 @@ def _finite(text: str) -> float:
 def _of(kind: type[T], value: Any, where: str) -> T:
     if isinstance(value, kind) and (kind is bool or not isinstance(value, bool)):
         return value
-    raise Damaged(f"{where} is {_brief(value)}, no {kind.__name__}")
+    raise Damaged(f"{where} is {_brief(value)}, no {getattr(kind, '__name__', kind)}")
 
 
 def _mapping(value: Any, where: str) -> Json:
@@ -317,7 +330,7 @@ def _texts(value: Any, where: str) -> dict[str, str]:
 def _described(kind: type[Column] | type[Table], value: Any, where: str) -> tuple[Json, ...]:
     """The descriptions of columns or tables, every field of its type."""
     found = []
-    types = {one.name: {"int": int, "bool": bool}.get(str(one.type), str) for one in fields(kind)}
+    types = {one.name: TYPES.get(str(one.type), str) for one in fields(kind)}
     for one in _of(list, value, where):
         facts = _mapping(one, where)
         for name, item in facts.items():
@@ -325,12 +338,20 @@ def _described(kind: type[Column] | type[Table], value: Any, where: str) -> tupl
         _file_name(facts.get("name"), f"{where}.name")
         if facts.get("table"):
             _file_name(facts["table"], f"{where}.table")
-        if facts.get("better", "") not in ("lower", "higher", "") or (
-            not 0 <= facts.get("digits", 0) <= DIGITS
-        ):
+        if not _can_be(facts):
             raise Damaged(f"{where} describe {facts['name']} as no column can be")
         found.append(facts)
     return tuple(found)
+
+
+def _can_be(column: Json) -> bool:
+    """Whether a column can have this direction, these decimals and this range."""
+    low, high = column.get("low"), column.get("high")
+    return (
+        column.get("better", "") in ("lower", "higher", "")
+        and 0 <= column.get("digits", 0) <= DIGITS
+        and (low is None or high is None or low < high)
+    )
 
 
 def _brief(value: Any) -> str:

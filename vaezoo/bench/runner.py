@@ -50,24 +50,28 @@ class Summary:
     trained: int = 0  # in this run
     reused: int = 0  # finished in an earlier one
     unmeasured: int = 0  # finished ones whose new metrics could not be measured
+    refused: int = 0  # finished ones with numbers that cannot be
     stopped_by: int = 0  # signal
     # one sentence each, what kept the run from going on
     errors: list[str] = field(default_factory=list)
 
     @property
     def exit_code(self) -> int:
-        """0 all well, 1 some trial did not end `done`, 130 or 143 after a signal."""
+        """0 all well, 1 some trial did not end `done` or has a number that cannot be, 130 or 143
+        after a signal.
+        """
         if self.stopped_by:
             return 128 + self.stopped_by
         return int(
-            bool(self.errors or self.unmeasured)
+            bool(self.errors or self.unmeasured or self.refused)
             or any(n for status, n in self.counts.items() if status not in ("done", "skipped"))
         )
 
     def __str__(self) -> str:
         parts = [f"{n} {status}" for status, n in sorted(self.counts.items()) if n]
         done = ", ".join(parts) or "nothing done"
-        return f"{done}; {self.trained} run now, {self.reused} found finished"
+        ends = f"{done}; {self.trained} run now, {self.reused} found finished"
+        return ends + (f"; {self.refused} with numbers that cannot be" if self.refused else "")
 
 
 def run(
@@ -164,11 +168,9 @@ class _Runner:
             self.fail(explained(error, self.store.out))
         finally:
             self.progress.close()
-            statuses = [
-                record.status if (record := self.store.read(trial.key)) else "not run"
-                for trial in self.plan.trials
-            ]
-            self.summary.counts = Counter(statuses)
+            records = [self.store.read(trial.key) for trial in self.plan.trials]
+            self.summary.counts = Counter(one.status if one else "not run" for one in records)
+            self.summary.refused = sum(bool(one and one.has_refused) for one in records)
             self.summary.stopped_by = self.stop
 
     def lacks(self, trial: Trial) -> bool:

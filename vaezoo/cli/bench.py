@@ -173,23 +173,28 @@ def _planned(trial: Any) -> dict[str, Any]:
     }
 
 
-def print_tables(out: Path, wants_json: bool) -> None:
+def print_tables(out: Path, wants_json: bool) -> bool:
     """The tables that every run has: fitted to a terminal, whole as Markdown where stdout is a
-    file or a pipe.
+    file or a pipe. Then whether any row has a number that cannot be, which stderr names.
     """
     from ..bench.report.printed import as_markdown, as_text
-    from ..bench.report.report import ReportError, read_tables
+    from ..bench.report.report import ReportError, read_tables, refusals
 
     try:
-        shown = [table for table in read_tables(out, quiet=True) if table.about.always]
+        tables = read_tables(out, quiet=True)
     except ReportError:  # stopped before any trial ended
-        shown = []
+        tables = []
+    shown = [table for table in tables if table.about.always]
     if wants_json:
-        return print_json({table.name: table_of(out, table.name) for table in shown})
-    for table in shown:
+        print_json({table.name: table_of(out, table.name) for table in shown})
+    for table in shown if not wants_json else ():
         is_fitted = sys.stdout.isatty()
         text = as_text(table, width_of_terminal()) if is_fitted else as_markdown(table)
         click.echo(text.rstrip() + "\n")
+    refused = refusals(tables)
+    for sentence in refused:
+        click.echo(f"vaezoo: {sentence}", err=True)
+    return bool(refused)
 
 
 def table_of(out: Path, name: str) -> list[dict[str, str]]:
@@ -210,13 +215,19 @@ def _must_hold_trials(folder: Path) -> None:
 @click.option("--figures/--no-figures", default=True, help="Draw figures.  [default: figures]")
 @as_json
 @common
-def report(folder: Path, figures: bool, wants_json: bool, plugins_dir: Path | None) -> None:
-    """Rebuild tables and figures from the trials in DIR."""
+@click.pass_context
+def report(
+    ctx: click.Context, folder: Path, figures: bool, wants_json: bool, plugins_dir: Path | None
+) -> None:
+    """Rebuild tables and figures from the trials in DIR.
+
+    Exit code 1 where a number cannot be.
+    """
     _must_hold_trials(folder)
     from ..bench.report.report import report as rebuild
 
     rebuild(folder, figures=figures, plugins_dir=plugins_dir)
-    print_tables(folder, wants_json)
+    ctx.exit(int(print_tables(folder, wants_json)))
 
 
 @click.command()

@@ -76,8 +76,10 @@ class Witness:
 
 
 def rounding(size: Tensor) -> Tensor:
-    """What rounding may have added to numbers whose terms are of this size."""
-    return ULPS * torch.finfo(size.dtype).eps * (1 + size.abs())
+    """What rounding may have added to numbers whose terms are of this size, in single precision
+    whatever their type: a part of the model may have come by it.
+    """
+    return ULPS * torch.finfo(torch.float32).eps * (1 + size.abs())
 
 
 def outside(column: Column, value: float) -> str:

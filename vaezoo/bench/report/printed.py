@@ -13,12 +13,13 @@ from ...samplers import PRIOR
 from .best import NONE, RULES
 from .rows import COST, Row
 from .statistics import Interval
-from .tables import LIMIT, ResultTable
+from .tables import LIMIT, ResultTable, says_of
 from .typeset import Grid, escaped, grid_markdown, grid_tex, grid_text
 
 COST_HEADS = {"parameters": "parameters", "train_seconds": "train s", LIMIT: "at limit"}
 ARROWS = {"lower": "↓", "higher": "↑", "": ""}
 DASH = "–"
+REFUSED = "†"
 CUT_SHORT = (
     "At limit: seeds whose training ended by the limit of epochs, before the validation loss had "
     "stopped falling"
@@ -53,8 +54,8 @@ def grids(table: ResultTable) -> list[Grid]:
 
 def _grid(table: ResultTable, dataset: str) -> Grid:
     rows = table.of(dataset)
-    shown = [c for c in table.columns if c.lead or _has_numbers(rows, c.name)]
-    costs = [name for name in COST if _has_numbers(rows, name)]
+    shown = [c for c in table.columns if c.lead or says_of(rows, c.name)]
+    costs = [name for name in COST if says_of(rows, name)]
     costs += [LIMIT] if any(row.cut_short is not None for row in rows) else []
     lead = ["variant", *(["sampler"] if table.has_samplers else []), "n"]
     headings = [_heading(column, table.about.says) for column in shown]
@@ -81,10 +82,6 @@ def _known(
     """The numbers of a control row, which costs no training."""
     numbers = [_plain(values.get(column.name), column.digits) for column in columns]
     return numbers + [""] * len(costs)
-
-
-def _has_numbers(rows: Sequence[Row], column: str) -> bool:
-    return any(row.sample(column) for row in rows)
 
 
 def _bold(
@@ -117,7 +114,8 @@ def _cells(
         return [row.name, *sampler, "0", status, *others]
 
     lost = f"{row.status}: {row.reason}" if len(row.done) < len(row.trials) else ""
-    marks = notes.mark("; ".join(filter(None, [lost, table.few(row)])))
+    marks = f" {REFUSED}" if any(column.name in row.refused for column in columns) else ""
+    marks += notes.mark("; ".join(filter(None, [lost, table.few(row)])))
     marks += notes.mark(table.apart(row))
     numbers = [_cell(row, column, notes) for column in columns]
     paid = [_cost(row, name) for name in costs]
@@ -188,6 +186,8 @@ def _caption(table: ResultTable, dataset: str, columns: Sequence[Column]) -> str
         parts.append(CUT_SHORT)
     if any(row.sampler != PRIOR for row in rows):
         parts.append(FITTED)
+    if any(column.name in row.refused for row in rows for column in columns):
+        parts.append(f"{REFUSED}: numbers that cannot be are left out, and a footnote says why")
     if dataset in table.settings:
         parts.append(f"Evaluation: {_brief(table.settings[dataset])}")
     if table.set_aside:

@@ -3,6 +3,7 @@ and nothing else.
 """
 
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -51,6 +52,18 @@ def read_tables(out: Path | str, *, quiet: bool = False) -> list[ResultTable]:
     rows, aside = _read(out, quiet)
     tables = tables_of(rows, {row.dataset: row.controls for row in rows})
     return [replace(table, set_aside=aside) for table in tables]
+
+
+def refusals(tables: Sequence[ResultTable]) -> list[str]:
+    """A sentence for each number of these tables that cannot be and so is left out."""
+    found: dict[str, list[str]] = {}
+    for table in tables:
+        for row in table.rows:
+            for column in table.columns:
+                if column.name in row.refused:
+                    where = f"{row.name} on {row.dataset} {row.refused[column.name]}"
+                    found.setdefault(where, []).append(column.name)
+    return [f"{where}; left out: {', '.join(columns)}" for where, columns in found.items()]
 
 
 def read_rows(out: Path | str, *, quiet: bool = False) -> list[Row]:

@@ -59,8 +59,21 @@ class Row:
         reasons = [trial.reason for trial in self.trials if not trial.is_done]
         return "; ".join(dict.fromkeys(reason for reason in reasons if reason))
 
+    @cached_property
+    def refused(self) -> dict[str, str]:
+        """Column -> what some seed saw that cannot be. The other seeds have no number either: what
+        broke the one may have bent them.
+        """
+        found: dict[str, str] = {}
+        for trial in self.done:
+            for column, seen in trial.refused.items():
+                found.setdefault(column, f"refused in seed {trial.seed}: {seen}")
+        return found
+
     def why_missing(self, column: str) -> str:
         """Why a column has no number, by the metrics themselves; of a number, what kind it is."""
+        if column in self.refused:
+            return self.refused[column]
         reasons = [trial.reasons.get(column, "") for trial in self.done]
         return next((reason for reason in reasons if reason), "")
 
@@ -110,7 +123,9 @@ class Row:
         return replace(self, variant=f"{self.variant} + {label}", trials=trials, sampler=label)
 
     def sample(self, column: str) -> Sample:
-        """seed -> value, the seeds that have a number."""
+        """seed -> value, the seeds that have a number; none where one was refused."""
+        if column in self.refused:
+            return {}
         found = {trial.seed: trial.metrics.get(column) for trial in self.done}
         return {
             seed: value
@@ -126,7 +141,8 @@ def _sampled(trial: Record, label: str) -> Record:
     """The trial with what it measured of one sampler, and what its training cost."""
     found = trial.samplers[label]
     costs = {name: trial.metrics[name] for name in COST if name in trial.metrics}
-    return replace(trial, metrics={**found.metrics, **costs}, reasons=found.reasons)
+    metrics = {**found.metrics, **costs}
+    return replace(trial, metrics=metrics, reasons=found.reasons, refused=found.refused)
 
 
 def rows_of(

@@ -108,9 +108,14 @@ def tables_of(rows: Sequence[Row], controls: Mapping[str, Any] | None = None) ->
             names = {column.name for column in columns}
             shown = [one for row in rows for one in row.by_sampler() if _belongs(one, names)]
             table = ResultTable(about, columns, tuple(shown), controls or {}, settings)
-        if about.always or any(row.sample(c.name) for row in table.rows for c in columns):
+        if about.always or any(says_of(table.rows, column.name) for column in columns):
             made.append(table)
     return made
+
+
+def says_of(rows: Sequence[Row], column: str) -> bool:
+    """Whether a row has a number in this column, or one that was refused."""
+    return any(row.sample(column) or column in row.refused for row in rows)
 
 
 def _belongs(row: Row, columns: set[str]) -> bool:

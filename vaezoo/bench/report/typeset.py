@@ -10,6 +10,7 @@ TEX = {
     "α": r"$\alpha$", "β": r"$\beta$", "<": r"$<$", ">": r"$>$", "‖": r"$\|$",
     "≤": r"$\leq$", "≥": r"$\geq$",
     "²": r"$^2$", "σ": r"$\sigma$", "×": r"$\times$", "−": "$-$", "Σ": r"$\Sigma$",
+    "†": r"$\dagger$",
 }  # fmt: skip
 
 PROSE = 120  # columns that a line of text may have

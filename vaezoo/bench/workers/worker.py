@@ -28,6 +28,8 @@ from ..records import Record
 from ..store import MANIFEST, PID, PROGRESS, WEIGHTS, Json, Store, is_full, to_json
 from .rebuild import build_model, data_of, metrics_of, registry_of
 
+BY_COLUMN = ("metrics", "reasons", "refused")  # what trial.json says of each column
+BY_METRIC = ("evaluation_seconds", "measures")
 OUT_OF_MEMORY = (
     "out of memory",
     "can't allocate memory",
@@ -115,6 +117,7 @@ def _trained(source: Json, trial: Json, folder: Path) -> Json:
         "status": "done",
         "metrics": {"train_seconds": history.seconds, "parameters": _size(model)} | dict(measured),
         "reasons": dict(measured.reasons),
+        "refused": dict(measured.refused),
         "settings": dict(measured.settings),
         "evaluation_seconds": dict(measured.seconds),
         "measures": dict(trial["measures"]),
@@ -145,6 +148,7 @@ def _measured_again(source: Json, trial: Json, folder: Path, there: Record) -> J
     after = {
         "metrics": dict(measured),
         "reasons": dict(measured.reasons),
+        "refused": dict(measured.refused),
         "settings": dict(measured.settings),
         "evaluation_seconds": dict(measured.seconds),
         "samplers": _measured_by_sampler(source, asked, model, data),
@@ -157,19 +161,19 @@ def _merged(before: Json, after: Json) -> Json:
     """What a trial says once some of its metrics were measured again."""
     anew = {column["name"] for column in after["columns"]}
 
-    def kept(name: str) -> Json:
-        return {column: value for column, value in before[name].items() if column not in anew}
+    def joined(old: Json, new: Json, name: str) -> Json:
+        kept = {column: value for column, value in old.get(name, {}).items() if column not in anew}
+        return kept | new[name]
 
     samplers = dict(before["samplers"])
     for label, found in after["samplers"].items():
-        old = samplers.get(label, {"metrics": {}, "reasons": {}})
-        samplers[label] = {name: old[name] | found[name] for name in ("metrics", "reasons")}
+        old = samplers.get(label, {})
+        samplers[label] = {name: joined(old, found, name) for name in BY_COLUMN}
     columns = [column for column in before["columns"] if column["name"] not in anew]
     tables = {one["name"]: one for one in before.get("tables", []) + after["tables"]}
-    joined = ("settings", "evaluation_seconds", "measures")
-    return {name: before[name] | after[name] for name in joined} | {
-        "metrics": kept("metrics") | after["metrics"],
-        "reasons": kept("reasons") | after["reasons"],
+    whole = {name: before[name] | after[name] for name in ("settings", *BY_METRIC)}
+    return whole | {
+        **{name: joined(before, after, name) for name in BY_COLUMN},
         "columns": columns + after["columns"],
         "tables": list(tables.values()),
         "samplers": samplers,
@@ -214,6 +218,7 @@ def _measured_by_sampler(source: Json, trial: Json, model: Model, data: Data) ->
         found[chosen["label"]] = {
             "metrics": dict(measured),
             "reasons": measured.reasons,
+            "refused": measured.refused,
             "seconds": measured.seconds,
         }
     return found

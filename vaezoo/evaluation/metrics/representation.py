@@ -31,7 +31,7 @@ def aggregate(evaluation: Evaluation) -> Mapping[str, float]:
         raise Unsupported(reason)
     rows, x, c = evaluation.part(ROWS)
     latent = evaluation.model.infer(x, c).latents[0]
-    log_aggregate = mixture_log_prob(latent.q, latent.z[0])
+    log_aggregate = mixture_log_prob(latent.q, latent.z[0], latent.log_q[0])
     evaluation.settings["aggregate_rows"] = len(rows)
 
     information = latent.log_q[0] - log_aggregate
@@ -69,14 +69,20 @@ def _is_blind(latent: Latent) -> bool:
     )
 
 
-def mixture_log_prob(q: Distribution, z: Tensor) -> Tensor:
-    """log 1/N Σ_j q_j(z_i) of points z (M, *event), (M,), where q is a batch of N, or of (1, N)."""
+def mixture_log_prob(q: Distribution, z: Tensor, own: Tensor | None = None) -> Tensor:
+    """log 1/N Σ_j q_j(z_i) of points z (M, *event), (M,), where q is a batch of N, or of (1, N).
+
+    `own` (N,) is log q_i(z_i) where that is known from the draw of z_i, which rounding spares.
+    """
     n = q.batch_shape[-1]
     piece = max(1, 2**21 // (n * z[0].numel()))
     parts = []
-    for points in z.split(piece):
-        pairs = points[:, None].expand(-1, n, *points.shape[1:])
-        parts.append(q.log_prob(pairs).logsumexp(1) - math.log(n))
+    for start in range(0, len(z), piece):
+        points = z[start : start + piece]
+        log_q = q.log_prob(points[:, None].expand(-1, n, *points.shape[1:]))
+        if own is not None:
+            log_q.diagonal(start).copy_(own[start : start + piece])
+        parts.append(log_q.logsumexp(1) - math.log(n))
     return torch.cat(parts)
 
 
