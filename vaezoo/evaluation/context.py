@@ -108,7 +108,7 @@ class Evaluation:
 
     def _condition(self, split: str) -> Tensor | None:
         c = self.data.condition(split)
-        return None if c is None else c.to(self.device)
+        return None if c is None else c.to(self.x)
 
     def labels_for(self, n: int, *names: object) -> Tensor | None:
         """(n, classes): labels for n samples, those of training rows drawn with replacement; None
