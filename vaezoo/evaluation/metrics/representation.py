@@ -81,7 +81,7 @@ def mixture_log_prob(q: Distribution, z: Tensor, own: Tensor | None = None) -> T
         points = z[start : start + piece]
         log_q = q.log_prob(points[:, None].expand(-1, n, *points.shape[1:]))
         if own is not None:
-            log_q.diagonal(start).copy_(own[start : start + piece])
+            log_q = torch.diagonal_scatter(log_q, own[start : start + piece], start)
         parts.append(log_q.logsumexp(1) - math.log(n))
     return torch.cat(parts)
 
