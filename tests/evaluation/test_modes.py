@@ -96,7 +96,6 @@ def test_stacked_digits_have_a_thousand_modes_and_a_collapsed_model_finds_one():
     assert found(data.train[:1], data) == {
         "modes_found": 1,
         "mode_kl": pytest.approx(math.log(1000)),
-        "high_quality": 1,
     }
 
 

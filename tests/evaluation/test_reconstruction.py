@@ -1,6 +1,8 @@
 """Errors of reconstructions against torchmetrics on the same images."""
 
 import math
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,7 +13,8 @@ from torchmetrics.functional.image import (
 
 from vaezoo.distributions import at_centre
 from vaezoo.evaluation import evaluate
-from vaezoo.evaluation.metrics.reconstruction import psnr, ssim, window_for
+from vaezoo.evaluation.context import Evaluation
+from vaezoo.evaluation.metrics.reconstruction import psnr, reconstruction, ssim, window_for
 
 
 @pytest.mark.parametrize(
@@ -77,3 +80,28 @@ def test_errors_are_those_of_the_mean_at_the_posteriors_centre(data, model, cach
         float(peak_signal_noise_ratio(mean, data.test, data_range=1.0)), rel=1e-5
     )
     assert "ssim_window" not in answer.settings  # said only where it is not 11
+
+
+def test_pixels_of_another_range_have_the_ratio_and_similarity_of_the_same_pictures(data, model):
+    """A picture in other units, reconstructed as well, is as good: 3 x - 7 of the model's own x̂."""
+
+    class Scaled(type(model)):
+        def infer(self, x, c=None, k=1):
+            trace = super().infer((x + 7) / 3, c, k)
+            mean = 3 * trace.px.mean - 7
+            return SimpleNamespace(px=SimpleNamespace(mean=mean))
+
+    parts = {name: 3 * data.split(name) - 7 for name in ("train", "validation", "test")}
+    spec = replace(data.spec, likelihood="normal")
+    scaled = Scaled(model.encoder, model.decoder, model.prior, model.loss)
+    ours = Evaluation(model, data)
+    theirs = Evaluation(scaled, replace(data, spec=spec, **parts))
+    theirs.is_conditional = False
+    with torch.no_grad():
+        plain = reconstruction(ours)
+        other = reconstruction(theirs)
+    assert other["mse"] == pytest.approx(9 * plain["mse"], rel=1e-5)
+    assert other["psnr"] == pytest.approx(plain["psnr"], rel=1e-5)
+    assert other["ssim"] == pytest.approx(plain["ssim"], rel=1e-5)
+    assert theirs.settings["pixels"] == "-7 to -4"
+    assert "pixels" not in ours.settings

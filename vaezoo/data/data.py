@@ -47,6 +47,7 @@ class Modes:
     draws: int  # of a model, by which the modes that it reaches are counted
     # x (N, *shape) -> (N,) int64 in 0 … count-1, or -1 for what is near no mode
     of: Callable[[Tensor], Tensor]
+    is_strict: bool = True  # whether `of` ever says -1
 
 
 @dataclass(frozen=True)

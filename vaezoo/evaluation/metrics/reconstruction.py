@@ -50,15 +50,26 @@ def window_for(shape: tuple[int, ...]) -> int:
     return min(WINDOW, 2 * min(shape[-2:]) - 1)
 
 
-def psnr(mse: float) -> float:
-    """Decibels, for a data range of 1."""
-    return -10 * math.log10(mse) if mse > 0 else math.inf
+def psnr(mse: float, extent: float = 1.0) -> float:
+    """Decibels, for values that extend over so much."""
+    return 20 * math.log10(extent) - 10 * math.log10(mse) if mse > 0 else math.inf
+
+
+def range_of(train: Tensor) -> tuple[float, float]:
+    """Between which values pixels lie: 0 and 1 where all do, else the smallest and the largest of
+    the training split.
+    """
+    seen = train[~train.isnan()]
+    low, high = float(seen.min()), float(seen.max())
+    return (0.0, 1.0) if low >= 0 and high <= 1 else (low, high)
 
 
 def reconstruction(evaluation: Evaluation) -> Mapping[str, float]:
     """Squared error, peak signal-to-noise ratio and structural similarity of reconstructions."""
     evaluation.say_given_label("reconstruction_is")
     image = evaluation.data.spec.is_image
+    low, high = range_of(evaluation.data.train)
+    extent = high - low or 1.0
     size = window_for(evaluation.data.spec.shape) if image else 0
     errors = 0.0
     count = 0
@@ -68,16 +79,25 @@ def reconstruction(evaluation: Evaluation) -> Mapping[str, float]:
         x = torch.where(seen, x, mean).double()
         errors += float((x - mean).square().sum())
         count += int(seen.sum())
-        similarity += float(ssim(x, mean.double(), size).sum()) if image else 0.0
+        if image:
+            similarity += float(
+                ssim(*((each.double() - low) / extent for each in (x, mean)), size).sum()
+            )
 
     answer = {"mse": errors / count}
     if not image:
         evaluation.say("psnr", "not an image")
         evaluation.say("ssim", "not an image")
         return answer
+    if high == low:
+        evaluation.say("psnr", "all pixels are equal")
+        evaluation.say("ssim", "all pixels are equal")
+        return answer
+    if (low, high) != (0.0, 1.0):
+        evaluation.settings["pixels"] = f"{low:g} to {high:g}"
     if size != WINDOW:
         evaluation.settings["ssim_window"] = size
-    return answer | {"psnr": psnr(answer["mse"]), "ssim": similarity / len(evaluation.x)}
+    return answer | {"psnr": psnr(answer["mse"], extent), "ssim": similarity / len(evaluation.x)}
 
 
 @hookimpl
