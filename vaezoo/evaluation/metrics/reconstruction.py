@@ -80,9 +80,8 @@ def reconstruction(evaluation: Evaluation) -> Mapping[str, float]:
         errors += float((x - mean).square().sum())
         count += int(seen.sum())
         if image:
-            similarity += float(
-                ssim(*((each.double() - low) / extent for each in (x, mean)), size).sum()
-            )
+            scaled = (x - low) / extent, (mean.double() - low) / extent
+            similarity += float(ssim(*scaled, size=size).sum())
 
     answer = {"mse": errors / count}
     if not image:
