@@ -25,6 +25,7 @@ SPECS = {
 
 
 FAST = ("image", "vector", "sequence")
+SCALES = (1.0, 30.0, 1000.0)  # of real rows that a model is trained on
 
 
 class Broken(AssertionError):
@@ -43,6 +44,7 @@ class Case:
     variant: Variant
     kind: str
     hyperparameters: dict[str, Any]
+    scales: tuple[float, ...] = SCALES  # of the rows that a model is trained on
 
     @property
     def spec(self) -> Spec:

@@ -17,6 +17,7 @@ from ..distributions import at_centre
 from ..seeds import seeded
 from .case import Broken, Case
 from .learning import learns, trains_every_parameter
+from .trained import refuses_nothing_once_trained
 from .watch import written
 
 Rule = Callable[[Case], None]
@@ -259,8 +260,8 @@ def is_silent(case: Case) -> None:
 
 RULES: tuple[Rule, ...] = (
     builds, names_its_paper, takes_any_batch, learns, trains_every_parameter, has_a_sound_bound,
-    repeats_itself, evaluates_without_a_trace, samples_the_data, ignores_padding, saves_and_loads,
-    stacks, is_silent,
+    refuses_nothing_once_trained, repeats_itself, evaluates_without_a_trace, samples_the_data,
+    ignores_padding, saves_and_loads, stacks, is_silent,
 )  # fmt: skip
 
 
