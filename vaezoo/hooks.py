@@ -201,6 +201,7 @@ class Metric:
     table: Table | None = None  # of columns that name no other one
     of: str = ""  # "samples": measured for every sampler; "": once
     controls: Callable[[Data], Mapping[str, Mapping[str, float]]] | None = None
+    asked: bool = False  # too costly to be measured unless `--metrics` names it
 
     def __post_init__(self) -> None:
         if self.of not in ("", "samples"):

@@ -7,7 +7,7 @@ from vaezoo.core import Spec
 from vaezoo.data.data import Card, Data
 from vaezoo.evaluation.codes import variance_at_steps
 from vaezoo.evaluation.context import Evaluation
-from vaezoo.evaluation.metrics.likelihood import active_units
+from vaezoo.evaluation.metrics.units import active_units
 from vaezoo.stepwise import Normals, Stepwise
 
 SPEC = Spec((12, 2), "normal", latent=2, hidden=4, has_gaps=True)

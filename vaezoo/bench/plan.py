@@ -115,7 +115,7 @@ def make_plan(
         "threads": threads,
         "metrics": tuple(metrics),
         "measures": {
-            name: registry.metric_sources[name] for name in (metrics or sorted(registry.metrics))
+            name: registry.metric_sources[name] for name in (metrics or registry.usual_metrics)
         },
         "importance_samples": importance_samples,
         "samplers": _samplers(registry, samplers),
@@ -158,7 +158,7 @@ def _must_be_known(registry: Registry, metrics: Sequence[str]) -> None:
 
 
 def _columns(registry: Registry, metrics: Sequence[str]) -> tuple[Json, ...]:
-    chosen = [registry.metrics[name] for name in (metrics or sorted(registry.metrics))]
+    chosen = [registry.metrics[name] for name in (metrics or registry.usual_metrics)]
     return tuple(asdict(column) for metric in chosen for column in metric.columns)
 
 

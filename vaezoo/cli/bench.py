@@ -45,7 +45,9 @@ OUT = Path("runs/bench")
     help="The folder of trials, tables and figures.",
 )
 @sets
-@click.option("--metrics", help="Only these metrics, with commas. [default: all]")
+@click.option(
+    "--metrics", help="Only these metrics, with commas. [default: all but the costly ones]"
+)
 @click.option(
     "--sampler",
     "samplers",

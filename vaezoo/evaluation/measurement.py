@@ -25,10 +25,15 @@ def known_metrics() -> list[Metric]:
     return list(load_registry().metrics.values())
 
 
+def usual_metrics() -> list[Metric]:
+    """Those of them that are measured where none is named, by name."""
+    return [metric for metric in known_metrics() if not metric.asked]
+
+
 def builtin_metrics() -> list[Metric]:
-    """The metrics that come with the package, by name."""
+    """The usual metrics that come with the package, by name."""
     ours = likelihood.__package__
-    return [metric for metric in known_metrics() if metric.measure.__module__.startswith(ours)]
+    return [metric for metric in usual_metrics() if metric.measure.__module__.startswith(ours)]
 
 
 def measured_by_sampler(chosen: Iterable[Metric], known: Iterable[Metric]) -> list[Metric]:
@@ -74,11 +79,11 @@ def evaluate(
     """Column -> number, of one split; `.reasons` says why a column is left out, `.settings` what a
     table's header must say.
 
-    `metrics` are all that are known unless given; `progress` is called with a metric's name, its
+    `metrics` are the usual ones unless given; `progress` is called with a metric's name, its
     number and their count.
     """
     evaluation = Evaluation(model, data, seed, split, device, importance_samples, sampler, cache)
-    return measure(evaluation, known_metrics() if metrics is None else metrics, progress)
+    return measure(evaluation, usual_metrics() if metrics is None else metrics, progress)
 
 
 __all__ = [
@@ -94,4 +99,5 @@ __all__ = [
     "known_metrics",
     "measured_by_sampler",
     "quadrature_log_likelihood",
+    "usual_metrics",
 ]

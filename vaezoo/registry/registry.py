@@ -48,6 +48,11 @@ class Registry:
     # metric -> SHA-256 of the file that brings it
     metric_sources: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def usual_metrics(self) -> list[str]:
+        """The names of the metrics that are measured where none is named: those not `asked` for."""
+        return sorted(name for name, metric in self.metrics.items() if not metric.asked)
+
     def choose_variants(self, text: str) -> list[Chosen[Variant]]:
         """The variants that the text names, such as "beta[beta=1,4],vae,not:*gan": see `selection`.
 

@@ -55,6 +55,6 @@ def build_model(source: Json, trial: Json) -> Model:
 
 
 def metrics_of(source: Json, trial: Json) -> list[Metric]:
-    """The metrics that the trial asks for; all of them where it names none."""
-    known = registry_of(source).metrics
-    return [known[name] for name in (trial["metrics"] or sorted(known))]
+    """The metrics that the trial asks for; the usual ones where it names none."""
+    registry = registry_of(source)
+    return [registry.metrics[name] for name in (trial["metrics"] or registry.usual_metrics)]

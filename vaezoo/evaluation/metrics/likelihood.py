@@ -13,7 +13,7 @@ from functools import partial, reduce
 import torch
 from torch import Tensor
 
-from ...core import Model, Unsupported
+from ...core import Model
 from ...data.data import Data
 from ...hooks import Column, Metric, Table, hookimpl
 from ...networks import step_mask
@@ -34,9 +34,10 @@ ONE_CODE = (
     "the bound log p(x|z) + log p(z) of the one code z that the encoder gives; "
     "more draws bring it no nearer to log p(x)"
 )
-UPPER = ("nll", "bits")  # columns that say -log p(x), by their first word
+UPPER = ("nll", "bits", "effective")  # columns of -log p(x) and its draws, by their first word
 PER_STEP = ("elbo_per_step", "elbo_mean_per_step", "nll_per_step", "nll_mean_per_step")
-OF_CODES = ("elbo", "nll", "kl", *PER_STEP, "bits_per_dim")  # what log q and log p(z) enter
+# what log q and log p(z) enter
+OF_CODES = ("elbo", "nll", "kl", "effective_draws", *PER_STEP, "bits_per_dim")
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class Estimate:
     log_px: Tensor  # the mean of log p(x|z)
     kl: Tensor  # in closed form where there is one, else the draws' mean
     log_likelihood: Tensor  # log 1/K Σ_k p(x,z_k)/q(z_k|x)
+    effective: Tensor  # (Σ w)²/Σ w²: how many of the K draws count
     witness: Witness  # by which `guards` tells what cannot be
 
     @property
@@ -60,6 +62,7 @@ def estimate(model: Model, x: Tensor, c: Tensor | None, k: int, chunk: int) -> E
     log_px = x.new_zeros(len(x))
     kl = x.new_zeros(len(x))
     log_sum = x.new_full((len(x),), -math.inf)
+    log_squares = log_sum
     seen = []
 
     # a closed KL is (B,), a sampled one (K, B)
@@ -67,10 +70,13 @@ def estimate(model: Model, x: Tensor, c: Tensor | None, k: int, chunk: int) -> E
         draws = min(chunk, k - start)
         trace = model.infer(x, c, draws)
         log_sum = torch.logaddexp(log_sum, trace.log_w.logsumexp(0))
+        log_squares = torch.logaddexp(log_squares, (2 * trace.log_w).logsumexp(0))
         log_px = log_px + trace.log_px.sum(0)
         kl = kl + (trace.kl.sum(0) if trace.kl.ndim == 2 else draws * trace.kl)
         seen.append(Witness.of(trace))
-    return Estimate(log_px / k, kl / k, log_sum - math.log(k), reduce(operator.add, seen))
+    effective = (2 * log_sum - log_squares).exp()
+    witness = reduce(operator.add, seen)
+    return Estimate(log_px / k, kl / k, log_sum - math.log(k), effective, witness)
 
 
 @torch.no_grad()
@@ -89,8 +95,9 @@ def estimate_all(model: Model, x: Tensor, c: Tensor | None, k: int, entries: int
     log_px = torch.cat([part.log_px for part in parts])
     kl = torch.cat([part.kl for part in parts])
     log_likelihood = torch.cat([part.log_likelihood for part in parts])
+    effective = torch.cat([part.effective for part in parts])
     witness = Witness.joined([part.witness for part in parts], back)
-    return Estimate(log_px[back], kl[back], log_likelihood[back], witness)
+    return Estimate(log_px[back], kl[back], log_likelihood[back], effective[back], witness)
 
 
 def importance_log_likelihood(
@@ -121,7 +128,7 @@ def likelihood(evaluation: Evaluation) -> Mapping[str, float]:
     if evaluation.model.is_one_code and not evaluation.other_measure:
         return _of_one_code(evaluation)
     if evaluation.no_density:
-        for column in ("elbo", "nll", "kl"):
+        for column in ("elbo", "nll", "kl", "effective_draws"):
             evaluation.say(column, evaluation.no_density)
         return _reconstruction_only(evaluation)
 
@@ -140,6 +147,7 @@ def _columns(evaluation: Evaluation, result: Estimate) -> dict[str, float]:
         "nll": -float(result.log_likelihood.double().mean()),
         "kl": float(result.kl.double().mean()),
         "reconstruction_nll": -float(result.log_px.double().mean()),
+        "effective_draws": float(result.effective.double().mean()),
     }
     return answer | _per_step(evaluation, result) | _bits(evaluation, result.log_likelihood)
 
@@ -245,16 +253,6 @@ def _known(log_p: Tensor, columns: Sequence[str], data: Data, split: str) -> dic
     return row
 
 
-def active_units(evaluation: Evaluation) -> Mapping[str, float]:
-    """How many units the model uses: those with Var_x E_q[z_j] > 0.01 (Burda et al. 2016,
-    arXiv:1509.00519); of a stepwise latent the variance over x at equal t, in the mean over t.
-    """
-    codes = evaluation.codes()
-    if codes.is_discrete:
-        raise Unsupported("a discrete latent has no mean")
-    return {"active_units": float((codes.variance > 0.01).sum())}
-
-
 @torch.no_grad()
 def quadrature_log_likelihood(
     log_joint: Callable[[Tensor], Tensor], dimensions: int, points: int = 401, radius: float = 8.0
@@ -283,12 +281,9 @@ def vaezoo_metrics() -> list[Metric]:
         nats_per_step("elbo_mean_per_step", better="higher"),
         nats_per_step("nll_per_step", better="lower", panel=True),
         nats_per_step("nll_mean_per_step", better="lower"),
+        Column("effective_draws", "", "", digits=1),
         Column("bits_per_dim", "bits/dim", "lower", digits=3),
     )
 
     table = Table("elbo", "Likelihood", order=1, always=True, apart="likelihood_is")
-    units = (Column("active_units", "", "", "elbo", digits=1, lead=5, panel=True, low=0),)
-    return [
-        Metric("likelihood", columns, likelihood, table, controls=controls),
-        Metric("active_units", units, active_units),
-    ]
+    return [Metric("likelihood", columns, likelihood, table, controls=controls)]

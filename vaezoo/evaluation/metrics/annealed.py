@@ -1,0 +1,45 @@
+"""log p(x) without an encoder, by annealed importance sampling, and how far it can be off."""
+
+import math
+from collections.abc import Mapping
+
+from ...core import Unsupported
+from ...hooks import Column, Metric, Table, hookimpl
+from ..annealing import ais_log_likelihood, bdmc_gap
+from ..context import Evaluation
+
+ROWS = 64
+CHAINS = 16
+TEMPERATURES = 200
+
+
+def annealed(evaluation: Evaluation) -> Mapping[str, float]:
+    """-log p(x) of 64 rows by annealed importance sampling, and on as many rows that the model
+    drew the gap between its two bounds of log p(x), with the gap's standard error (Grosse et al.
+    2015).
+    """
+    if evaluation.no_density:
+        raise Unsupported(evaluation.no_density)
+    if evaluation.is_conditional:
+        raise Unsupported("it is told the label")
+    _, x, c = evaluation.part(ROWS)
+    evaluation.settings |= {"ais_rows": len(x), "ais_chains": CHAINS, "ais_steps": TEMPERATURES}
+    found = ais_log_likelihood(evaluation.model, x, c, CHAINS, TEMPERATURES).double()
+    lower, upper = bdmc_gap(evaluation.model, len(x), CHAINS, TEMPERATURES)
+    gap = (upper - lower).double()
+    return {
+        "ais_nll": -float(found.mean()),
+        "ais_gap": float(gap.mean()),
+        "ais_gap_se": float(gap.std()) / math.sqrt(len(gap)),
+    }
+
+
+@hookimpl
+def vaezoo_metrics() -> list[Metric]:
+    columns = (
+        Column("ais_nll", "nats", "lower"),
+        Column("ais_gap", "nats", "lower", digits=3),
+        Column("ais_gap_se", "nats", "", digits=3, low=0),
+    )
+    table = Table("ais", "Annealed importance sampling")
+    return [Metric("annealed", columns, annealed, table, asked=True)]
