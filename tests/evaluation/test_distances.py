@@ -11,7 +11,13 @@ from torchmetrics.image.fid import _compute_fid
 from torchmetrics.image.kid import poly_mmd
 
 from vaezoo.evaluation import distances
-from vaezoo.evaluation.distances import frechet, kernel_distance, neighbourhoods
+from vaezoo.evaluation.distances import (
+    copied,
+    frechet,
+    frechet_of_infinitely_many,
+    kernel_distance,
+    neighbourhoods,
+)
 
 
 def features(n: int, d: int, seed: int, shift: float = 0.0) -> Tensor:
@@ -101,3 +107,28 @@ def test_neighbourhoods_are_those_of_brute_force():
 def test_far_samples_have_neither_precision_nor_coverage():
     x = features(50, 4, 0)
     assert neighbourhoods(x, x + 100) == {"precision": 0, "recall": 0, "density": 0, "coverage": 0}
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.3])
+def test_the_distance_at_infinitely_many_rows_has_no_bias(shift):
+    """Two sets of N(0, I) and N(shift, I) in 16 dimensions: the true distance is 16 shift²."""
+    d, n, runs = 16, 300, 40
+    g = torch.Generator().manual_seed(7)
+    plain = []
+    found = []
+    for _ in range(runs):
+        x, y = torch.randn(2, n, d, generator=g, dtype=torch.float64)
+        plain.append(frechet(x, y + shift))
+        found.append(frechet_of_infinitely_many(x, y + shift, g))
+    error = np.std(found) / math.sqrt(runs)
+    assert abs(np.mean(found) - d * shift**2) < 4 * error + 0.01
+    assert np.mean(plain) - d * shift**2 > 0.2  # what the extrapolation takes off
+
+
+def test_copies_of_training_rows_are_caught_and_fresh_rows_are_not():
+    rows = torch.randn(1200, 8, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
+    train, test, fresh = rows.split(400)
+    assert copied(train[:100], test, train) == 1
+    assert abs(copied(fresh, test, train) - 0.5) < 4 * math.sqrt(1 / 12 * (2 / 400))
+    assert copied(100 + fresh, test, train) == 0
+    assert copied(test, test, train) == 0.5

@@ -124,6 +124,10 @@ def test_control_rows_are_in_the_order_that_they_must_be(data, cache):
     }
     fid = {name: row["fid"] for name, row in rows.items()}
     assert fid["test vs train (floor)"] < fid["independent pixels"] < fid["Gaussian noise"]
+    assert (
+        rows["copy of the training set"]["copied"] > 0.95 > 0.6 > rows["Gaussian noise"]["copied"]
+    )
+    assert abs(rows["test vs train (floor)"]["fid_above_floor"]) < 0.1 < fid["independent pixels"]
     rates = (data.train.sum(0) + 1) / (len(data.train) + 2)
     expected = -torch.distributions.Bernoulli(rates).log_prob(data.test).sum((1, 2, 3)).mean()
     assert rows["independent pixels"]["nll"] == pytest.approx(float(expected), rel=1e-5)

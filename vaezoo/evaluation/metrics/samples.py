@@ -15,12 +15,22 @@ from torch import Tensor
 from ...core import Unsupported
 from ...data.data import Data
 from ...hooks import EXTRACTOR, Column, Metric, Table, hookimpl
+from ...seeds import generator_for
 from ..baselines import CONTROLS
 from ..context import Evaluation
-from ..distances import NEIGHBOURS, frechet, kernel_distance, neighbourhoods
+from ..distances import (
+    NEIGHBOURS,
+    copied,
+    frechet,
+    frechet_of_infinitely_many,
+    kernel_distance,
+    neighbourhoods,
+)
 from ..features import Extractor, extractor_for
 from ..subset import some_rows
 
+FLOORS = 5  # draws of training rows, of whose distances the floor is the mean
+NEAREST = 10_000  # training rows among which the nearest is looked for
 SMALLEST = NEIGHBOURS + 3  # rows below which neighbourhoods and the standard error mean nothing
 
 
@@ -50,6 +60,8 @@ def samples(evaluation: Evaluation) -> Mapping[str, float]:
         "neighbours": NEIGHBOURS,
     }
     rows = evaluation.beside_samples.rows
+    if len(rows) < 4 * extractor.real(evaluation.split).shape[1]:
+        evaluation.say("fid_infinite", "too few rows for a line in 1/n")
     return _scores(
         extractor, evaluation.random_extractor, evaluation.split, rows, evaluation.samples
     )
@@ -69,8 +81,30 @@ def _scores(
     extractor: Extractor, random: Extractor, split: str, rows: Tensor, fake: Tensor
 ) -> dict[str, float]:
     """The scores of made-up x against these rows of the split."""
-    scores = sample_scores(extractor.real(split)[rows], extractor(fake))
+    real = extractor.real(split)[rows]
+    found = extractor(fake)
+    scores = sample_scores(real, found) | _beyond_the_floor(extractor, real, found)
     return scores | {"fid_random": frechet(random.real(split)[rows], random(fake))}
+
+
+def _beyond_the_floor(extractor: Extractor, real: Tensor, fake: Tensor) -> dict[str, float]:
+    """The Fréchet distance less that of as many training rows, and at infinitely many rows; and the
+    share of samples that are nearer to a training row than test rows are.
+    """
+    data = extractor.data
+    train = extractor.real("train")
+    g = generator_for("floor", data.identity)
+    floor = 0.0
+    for _ in range(FLOORS):
+        others = train[torch.randperm(len(train), generator=g)[: len(fake)]]
+        floor += frechet(real, others) / FLOORS
+    answer = {
+        "fid_above_floor": frechet(real, fake) - floor,
+        "copied": copied(fake, real, train[some_rows(data, "train", NEAREST)]),
+    }
+    if min(len(real), len(fake)) < 4 * real.shape[1]:
+        return answer
+    return answer | {"fid_infinite": frechet_of_infinitely_many(real, fake, g)}
 
 
 def controls(
@@ -116,6 +150,9 @@ def vaezoo_metrics() -> list[Metric]:
     columns = (
         score("fid", better="lower", digits=3, lead=1, panel=True, low=0),
         score("fid_random", better="lower", digits=3, low=0),
+        score("fid_above_floor", better="", digits=3),
+        score("fid_infinite", better="", digits=3),
+        score("copied", better="", digits=3, low=0, high=1),
         score("kid", better="lower", digits=4, lead=2),
         score("kid_se", better="", digits=4, low=0),
         score("precision", better="higher", digits=3, lead=3, low=0, high=1),
