@@ -10,8 +10,9 @@ import torch
 
 from vaezoo.core import VAE, Encoder
 from vaezoo.distributions import normal
-from vaezoo.evaluation.context import Evaluation, measure
+from vaezoo.evaluation.context import Evaluation
 from vaezoo.evaluation.measurement import known_metrics, usual_metrics
+from vaezoo.evaluation.measuring import measure
 from vaezoo.evaluation.metrics.annealed import annealed
 from vaezoo.evaluation.metrics.likelihood import estimate
 from vaezoo.evaluation.metrics.units import kl_of_units

@@ -28,7 +28,7 @@ from vaezoo.networks import Gaussian, StandardNormal, Write
 from .conftest import digits, gaussian_vae
 
 LIKELIHOOD = [metric for metric in vaezoo_metrics() if metric.name == "likelihood"]
-BOUNDS = {"elbo", "nll", "kl", "bits_per_dim"}
+BOUNDS = {"elbo", "nll", "kl", "bits_per_dim", "effective_draws"}
 
 
 class Shifted(Drawable):

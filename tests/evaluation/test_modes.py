@@ -13,7 +13,8 @@ from vaezoo.data.data import Data
 from vaezoo.data.sources.digits import digits
 from vaezoo.data.sources.ring import ring
 from vaezoo.data.sources.stacked_digits import numbers, stacked_digits
-from vaezoo.evaluation.context import Evaluation, measure
+from vaezoo.evaluation.context import Evaluation
+from vaezoo.evaluation.measuring import measure
 from vaezoo.evaluation.metrics.modes import divergence, vaezoo_metrics
 from vaezoo.losses import ELBO
 from vaezoo.networks import Gaussian, StandardNormal, Write

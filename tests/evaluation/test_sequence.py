@@ -11,7 +11,8 @@ from torch import Tensor
 from vaezoo.core import Spec, Unsupported
 from vaezoo.data.data import Card, Data
 from vaezoo.evaluation import judges
-from vaezoo.evaluation.context import Evaluation, measure
+from vaezoo.evaluation.context import Evaluation
+from vaezoo.evaluation.measuring import measure
 from vaezoo.evaluation.metrics.likelihood import per_step
 from vaezoo.evaluation.metrics.sequence import filtered, vaezoo_metrics
 from vaezoo.evaluation.prediction import predictions

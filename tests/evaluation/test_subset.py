@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from vaezoo.data.data import Data
-from vaezoo.evaluation.context import Evaluation, measure
+from vaezoo.evaluation.context import Evaluation
+from vaezoo.evaluation.measuring import measure
 from vaezoo.evaluation.metrics import imputation, outliers, representation, sequence
 from vaezoo.evaluation.subset import some_rows
 

@@ -12,7 +12,8 @@ from torch import Tensor
 from torch.distributions import Normal
 
 from ..data.data import SPLITS, Card, Data
-from ..evaluation.context import Evaluation, Measured, measure
+from ..evaluation.context import Evaluation
+from ..evaluation.measuring import Measured, measure
 from ..evaluation.metrics import likelihood, representation
 from ..hooks import Metric
 from ..likelihoods import head

@@ -5,10 +5,7 @@ Noise is seeded by name, so that a metric that is added changes no other. Nothin
 buffer of the model.
 """
 
-import math
-import time
-import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,19 +14,16 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..core import Model, Unsupported
+from ..core import Model
 from ..data.data import Data
 from ..distributions import at_centre, to_length
-from ..hooks import Metric
 from ..likelihoods import head
 from ..samplers import Sampler, decode, draw_codes
 from ..seeds import generator_for, seeded
 from .batches import batches
 from .codes import Codes, codes_of
 from .conditioning import infers_by_label
-from .failures import one_line
 from .features import Extractor, extractor_for
-from .guards import outside
 from .masses import is_mass, unlike
 from .subset import Part, some_rows
 
@@ -40,15 +34,6 @@ STEPS = 8
 
 Rows = tuple[Tensor, Tensor | None]  # x and its condition
 Setting = int | float | str
-
-
-class Measured(dict[str, float]):
-    """The answer of `evaluate`: column -> number. What is left out has its reason in `reasons`."""
-
-    reasons: dict[str, str]
-    refused: dict[str, str]  # column -> what was seen that cannot be; among the reasons too
-    settings: dict[str, Setting]
-    seconds: dict[str, float]
 
 
 @dataclass(eq=False)
@@ -276,61 +261,3 @@ class Evaluation:
     def random_extractor(self) -> Extractor:
         """The same network as it is before training."""
         return extractor_for(self.data, self.cache, trained=False)
-
-
-def measure(
-    evaluation: Evaluation,
-    metrics: Sequence[Metric],
-    progress: Callable[[str, int, int], None] | None = None,
-) -> Measured:
-    """Every column of these metrics. What a model cannot do, and what fails, is left out with the
-    reason.
-    """
-    evaluation.data.must_fit(evaluation.model)
-    answer = Measured()
-    seconds = {}
-    training = evaluation.model.training
-    evaluation.model = evaluation.model.to(evaluation.device).eval()
-    try:
-        for i, metric in enumerate(metrics):
-            start = time.perf_counter()
-            found = _measure_one(evaluation, metric)
-            answer.update(found)
-            _must_be_in_range(evaluation, metric, found)
-            seconds[metric.name] = time.perf_counter() - start
-            if progress:
-                progress(metric.name, i + 1, len(metrics))
-    finally:
-        evaluation.model.train(training)
-    answer.refused = {name: why for name, why in evaluation.refused.items() if name in answer}
-    for column, seen in answer.refused.items():
-        del answer[column]
-        evaluation.say(column, f"refused: {seen}")
-    answer.reasons = evaluation.reasons
-    answer.settings = evaluation.settings
-    answer.seconds = seconds
-    return answer
-
-
-def _measure_one(evaluation: Evaluation, metric: Metric) -> Mapping[str, float]:
-    try:
-        with torch.no_grad(), evaluation.noise("metric", metric.name):
-            return {column: float(value) for column, value in metric.measure(evaluation).items()}
-    except Unsupported as why:
-        reason = str(why)
-    except Exception as error:  # a metric that fails costs its own columns, not the trained model
-        traceback.print_exc()
-        reason = f"{metric.name} failed: {one_line(error)}"
-    for column in metric.columns:
-        evaluation.reasons.setdefault(column.name, reason)
-    return {}
-
-
-def _must_be_in_range(evaluation: Evaluation, metric: Metric, found: Mapping[str, float]) -> None:
-    """Refuses what a column itself says cannot be; what is no number gets that as its reason."""
-    for column in metric.columns:
-        value = found.get(column.name, 0.0)
-        if not math.isfinite(value):
-            evaluation.reasons.setdefault(column.name, f"it came out as {value:g}")
-        if column.name in found:
-            evaluation.refuse([column.name], outside(column, value))

@@ -15,7 +15,8 @@ from ..hooks import Metric
 from ..registry.registry import load_registry
 from ..samplers import Sampler
 from .annealing import ais_log_likelihood, bdmc_gap
-from .context import Evaluation, Measured, measure
+from .context import Evaluation
+from .measuring import Measured, measure
 from .metrics import likelihood
 from .metrics.likelihood import elbo_of, importance_log_likelihood, quadrature_log_likelihood
 

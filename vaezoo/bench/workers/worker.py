@@ -184,7 +184,8 @@ def _measured(
     source: Json, trial: Json, model: Model, data: Data, folder: Path
 ) -> tuple[Any, Json]:
     """What the metrics say, and what they say of themselves."""
-    from ...evaluation.context import Evaluation, measure
+    from ...evaluation.context import Evaluation
+    from ...evaluation.measuring import measure
     from ..report.catalogue import described
 
     metrics = metrics_of(source, trial)
@@ -203,8 +204,9 @@ def _measured_by_sampler(source: Json, trial: Json, model: Model, data: Data) ->
     """Label of a sampler -> what the metrics of samples say when its draws are decoded by the same
     trained model.
     """
-    from ...evaluation.context import Evaluation, measure
+    from ...evaluation.context import Evaluation
     from ...evaluation.measurement import measured_by_sampler
+    from ...evaluation.measuring import measure
 
     known = registry_of(source).samplers
     found = {}

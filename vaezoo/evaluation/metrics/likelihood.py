@@ -281,7 +281,7 @@ def vaezoo_metrics() -> list[Metric]:
         nats_per_step("elbo_mean_per_step", better="higher"),
         nats_per_step("nll_per_step", better="lower", panel=True),
         nats_per_step("nll_mean_per_step", better="lower"),
-        Column("effective_draws", "", "", digits=1),
+        Column("effective_draws", "", "", digits=1, low=0),
         Column("bits_per_dim", "bits/dim", "lower", digits=3),
     )
 

@@ -1,0 +1,93 @@
+"""Metrics applied to one evaluation: what cannot be had, what fails and what cannot be is left out
+with the reason.
+"""
+
+import math
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+
+from ..core import Unsupported
+from ..hooks import Metric
+from .context import Evaluation, Setting
+from .failures import one_line
+from .guards import outside
+
+Report = Callable[[str, int, int], None]  # a metric's name, its number and their count
+
+
+class Measured(dict[str, float]):
+    """The answer of `evaluate`: column -> number. What is left out has its reason in `reasons`."""
+
+    reasons: dict[str, str]
+    refused: dict[str, str]  # column -> what was seen that cannot be; among the reasons too
+    settings: dict[str, Setting]
+    seconds: dict[str, float]
+
+
+def measure(
+    evaluation: Evaluation, metrics: Sequence[Metric], progress: Report | None = None
+) -> Measured:
+    """Every column of these metrics. What a model cannot do, what fails and what cannot be is left
+    out with the reason.
+    """
+    evaluation.data.must_fit(evaluation.model)
+    found: dict[str, float] = {}
+    seconds = {}
+    training = evaluation.model.training
+    evaluation.model = evaluation.model.to(evaluation.device).eval()
+    try:
+        for i, metric in enumerate(metrics):
+            start = time.perf_counter()
+            found |= _in_range(evaluation, metric, _measure_one(evaluation, metric))
+            seconds[metric.name] = time.perf_counter() - start
+            if progress:
+                progress(metric.name, i + 1, len(metrics))
+    finally:
+        evaluation.model.train(training)
+    return _possible(evaluation, found, seconds)
+
+
+def _possible(
+    evaluation: Evaluation, found: Mapping[str, float], seconds: dict[str, float]
+) -> Measured:
+    """What was found without what was refused."""
+    refused = {column: seen for column, seen in evaluation.refused.items() if column in found}
+    for column, seen in refused.items():
+        evaluation.say(column, f"refused: {seen}")
+    answer = Measured({name: value for name, value in found.items() if name not in refused})
+    answer.reasons = evaluation.reasons
+    answer.refused = refused
+    answer.settings = evaluation.settings
+    answer.seconds = seconds
+    return answer
+
+
+def _measure_one(evaluation: Evaluation, metric: Metric) -> dict[str, float]:
+    try:
+        with torch.no_grad(), evaluation.noise("metric", metric.name):
+            return {column: float(value) for column, value in metric.measure(evaluation).items()}
+    except Unsupported as why:
+        reason = str(why)
+    except Exception as error:  # a metric that fails costs its own columns, not the trained model
+        traceback.print_exc()
+        reason = f"{metric.name} failed: {one_line(error)}"
+    for column in metric.columns:
+        evaluation.reasons.setdefault(column.name, reason)
+    return {}
+
+
+def _in_range(evaluation: Evaluation, metric: Metric, found: dict[str, float]) -> dict[str, float]:
+    """What was found, once what its own column says cannot be is refused; of what is no number the
+    reason is that.
+    """
+    for column in metric.columns:
+        if column.name not in found:
+            continue
+        value = found[column.name]
+        evaluation.refuse([column.name], outside(column, value))
+        if not math.isfinite(value):
+            evaluation.reasons.setdefault(column.name, f"it came out as {value:g}")
+    return found
