@@ -183,7 +183,7 @@ def divergence_below_zero(name: str, ratio: Tensor, size: Tensor) -> str:
         return ""
     return (
         f"{name} is {ratio.mean():.4g} nats in the mean of {len(ratio)} rows, "
-        "and no divergence is below 0"
+        "and no such mean is below 0"
     )
 
 

@@ -7,6 +7,7 @@ from ...core import Unsupported
 from ...hooks import Column, Metric, Table, hookimpl
 from ..annealing import ais_log_likelihood, bdmc_gap
 from ..context import Evaluation
+from ..guards import bound_too_high, divergence_below_zero
 
 ROWS = 64
 CHAINS = 16
@@ -22,11 +23,18 @@ def annealed(evaluation: Evaluation) -> Mapping[str, float]:
         raise Unsupported(evaluation.no_density)
     if evaluation.is_conditional:
         raise Unsupported("it is told the label")
-    _, x, c = evaluation.part(ROWS)
+    rows, x, c = evaluation.part(ROWS)
     evaluation.settings |= {"ais_rows": len(x), "ais_chains": CHAINS, "ais_steps": TEMPERATURES}
     found = ais_log_likelihood(evaluation.model, x, c, CHAINS, TEMPERATURES).double()
     lower, upper = bdmc_gap(evaluation.model, len(x), CHAINS, TEMPERATURES)
     gap = (upper - lower).double()
+
+    exact = evaluation.exact_log_p
+    exact = None if exact is None else exact[rows]
+    name = "the annealed estimate of log p(x)"
+    evaluation.refuse(["ais_nll"], bound_too_high(name, found, found, evaluation.is_mass, exact))
+    too_low = divergence_below_zero("the gap between the bounds of log p(x)", gap, lower)
+    evaluation.refuse(["ais_gap"], too_low)
     return {
         "ais_nll": -float(found.mean()),
         "ais_gap": float(gap.mean()),
