@@ -13,6 +13,7 @@ from vaezoo.core import Spec
 from vaezoo.data.kalman import kalman_filter
 from vaezoo.data.sources.lgssm import state_space
 from vaezoo.evaluation.context import Evaluation
+from vaezoo.evaluation.metrics.forecasts import covered, crps, forecasts
 from vaezoo.evaluation.metrics.sequence import prediction
 from vaezoo.evaluation.prediction import squared_error
 from vaezoo.stepwise import Normals, Stepwise
@@ -89,3 +90,48 @@ def test_the_number_of_draws_does_not_move_the_error():
         draws = 1 + 2 * torch.randn(k, n, generator=g, dtype=torch.float64)
         errors = squared_error(draws, torch.full((n,), 3.0).double())
         assert abs(errors.mean() - 4) < 4 * errors.std() / math.sqrt(n)
+
+
+def test_a_right_forecast_has_the_coverage_and_the_crps_of_the_gaussians_that_it_is():
+    data = dataset("lgssm[rows=320]")
+    x = data.test
+    known = kalman_filter(CHAIN, x)
+    start = 12
+    mean = known.mean[:, start - 1]
+    covariance = known.covariance[:, start - 1]
+    scores = []
+    for t in range(start, start + 8):
+        mean = mean @ CHAIN.transition.T
+        covariance = CHAIN.transition @ covariance @ CHAIN.transition.T + CHAIN.transition_noise
+        of_x = CHAIN.observation @ covariance @ CHAIN.observation.T + CHAIN.observation_noise
+        scale = of_x.diagonal(dim1=1, dim2=2).sqrt()
+        scores.append(gaussian_crps(x[:, t].double(), mean @ CHAIN.observation.T, scale))
+    exact = float(torch.stack(scores).mean())
+
+    with torch.no_grad():
+        found = forecasts(Evaluation(Chain(data.spec, 1.0, 0.0), data))
+    assert found["crps"] == pytest.approx(exact, rel=0.02)
+    assert abs(found["forecast_coverage"] - 0.9) < 4 * math.sqrt(0.09 / (64 * 2))  # 2 free states
+
+
+def gaussian_crps(x: Tensor, loc: Tensor, scale: Tensor) -> Tensor:
+    """Gneiting & Raftery 2007, eq. 22's closed form for N(loc, scale²)."""
+    standard = torch.distributions.Normal(0.0, 1.0)
+    z = (x - loc) / scale
+    return scale * (
+        z * (2 * standard.cdf(z) - 1) + 2 * standard.log_prob(z).exp() - 1 / math.sqrt(math.pi)
+    )
+
+
+@pytest.mark.parametrize("k", [2, 19])
+def test_crps_of_few_draws_has_no_bias_and_19_draws_hold_nine_in_ten(k: int):
+    n = 40_000
+    g = torch.Generator().manual_seed(k)
+    draws = 2 * torch.randn(k, n, generator=g, dtype=torch.float64)
+    x = 2 * torch.randn(n, generator=g, dtype=torch.float64) + 1
+    exact = gaussian_crps(x, torch.zeros(n).double(), torch.full((n,), 2.0).double())
+    difference = crps(draws, x) - exact
+    assert abs(difference.mean()) < 4 * difference.std() / math.sqrt(n)
+    if k == 19:
+        share = covered(draws, x - 1).double().mean()
+        assert abs(share - 0.9) < 4 * math.sqrt(0.09 / n)

@@ -3,6 +3,7 @@ TimeGAN's two scores.
 """
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -36,6 +37,29 @@ def _must_be_sequence(evaluation: Evaluation) -> None:
         raise Unsupported("not a sequence")
 
 
+class Window(NamedTuple):
+    """The rows of which a few steps are predicted."""
+
+    rows: Tensor
+    x: Tensor  # (B, stop, C), up to the last step
+    c: Tensor | None
+    start: int  # the first step that is predicted
+
+
+def window_of(evaluation: Evaluation) -> Window:
+    """At most `AHEAD` steps from the middle of the sequence of median length, of `ROWS` sequences
+    that are long enough.
+    """
+    _must_be_sequence(evaluation)
+    lengths = step_mask(evaluation.x).sum(1)
+    start = max(1, int(lengths.median()) // 2)
+    stop = min(start + AHEAD, int(lengths.max()))
+    if start >= stop:
+        raise Unsupported(ONE_STEP)
+    rows, x, c = evaluation.part(ROWS, among=(lengths >= stop).nonzero().squeeze(1))
+    return Window(rows, x[:, :stop], c, start)
+
+
 def prediction(evaluation: Evaluation) -> Mapping[str, float]:
     """Root mean squared error of the mean prediction, from real steps and from the model's own,
     over the same steps, without the noise of the draws of which the mean is taken.
@@ -43,15 +67,9 @@ def prediction(evaluation: Evaluation) -> Mapping[str, float]:
     The window of `AHEAD` steps begins in the middle of the sequence of median length; shorter
     sequences do not count.
     """
-    _must_be_sequence(evaluation)
+    rows, x, c, start = window_of(evaluation)
+    stop = x.shape[1]
     evaluation.say_given_label("prediction_is")
-    lengths = step_mask(evaluation.x).sum(1)
-    start = max(1, int(lengths.median()) // 2)
-    stop = min(start + AHEAD, int(lengths.max()))
-    if start >= stop:
-        raise Unsupported(ONE_STEP)
-    rows, x, c = evaluation.part(ROWS, among=(lengths >= stop).nonzero().squeeze(1))
-    x = x[:, :stop]
     evaluation.settings |= {
         "predicted_steps": f"{start + 1} to {stop}",
         "predicted_rows": len(rows),
