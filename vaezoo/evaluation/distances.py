@@ -5,6 +5,7 @@ All are computed in pieces: memory does not grow with N × M.
 """
 
 from collections.abc import Mapping
+from statistics import linear_regression
 
 import torch
 from torch import Tensor
@@ -43,9 +44,7 @@ def frechet_of_infinitely_many(
             )
             inverse.append(1 / m)
             found.append(frechet(one, other))
-    at = torch.tensor(inverse, dtype=torch.float64)
-    line = torch.stack([torch.ones_like(at), at], 1)
-    return float(torch.linalg.lstsq(line, torch.tensor(found, dtype=torch.float64)[:, None])[0][0])
+    return linear_regression(inverse, found).intercept
 
 
 def nearest(x: Tensor, among: Tensor) -> Tensor:
