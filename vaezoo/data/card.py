@@ -17,6 +17,7 @@ def card_of(data: Data) -> dict[str, object]:
         "classes": spec.classes,
         "sizes": {split: list(data.split(split).shape) for split in SPLITS},
     }
+
     values = {
         "binarised anew in every minibatch": spec.is_dynamic,
         "has gaps": spec.has_gaps,

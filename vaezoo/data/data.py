@@ -5,6 +5,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import TypedDict
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +18,19 @@ from ..parts import names
 from .files import BadData
 
 SPLITS = ("train", "validation", "test")
+
+
+class BySplit(TypedDict):
+    """The x of the three splits, each (N, *shape)."""
+
+    train: Tensor
+    validation: Tensor
+    test: Tensor
+
+
+def by_split(x: Mapping[str, Tensor]) -> BySplit:
+    """The splits as three arguments of `Data`: `Data(**by_split(x), …)`."""
+    return BySplit(train=x["train"], validation=x["validation"], test=x["test"])
 
 
 def named(build: Callable[..., "Data"], **options: object) -> str:
@@ -106,11 +120,7 @@ class Data:
         for name in splits:
             x = self.split(name)
             who = f"{self.name} ({name})"
-            sequence = (
-                self.spec.is_sequence and x.ndim == 3 and 0 < x.shape[1] <= self.spec.shape[0]
-            )
-            wanted = (x.shape[1], self.spec.shape[1]) if sequence else self.spec.shape
-            if not len(x) or tuple(x.shape[1:]) != wanted:
+            if not len(x) or not self._fits_shape(x):
                 raise BadData(
                     f"{who} has shape {tuple(x.shape)}; "
                     f"its spec says (N, {', '.join(map(str, self.spec.shape))})"
@@ -129,6 +139,14 @@ class Data:
                     f"{who}: row {int(empty.int().argmax())} is all NaN, an x of length 0; "
                     "leave it out"
                 )
+
+    def _fits_shape(self, x: Tensor) -> bool:
+        """Whether x is (N, *shape); sequences may be padded to fewer steps."""
+        shape = tuple(x.shape[1:])
+        if self.spec.is_sequence and len(shape) == 2:
+            steps, channels = self.spec.shape
+            return 0 < shape[0] <= steps and shape[1] == channels
+        return shape == self.spec.shape
 
     def condition(self, name: str) -> Tensor | None:
         """The labels of a split as one-hot rows (N, classes), or None for unlabelled data."""

@@ -57,8 +57,10 @@ class Filtered:
 def kalman_filter(model: LinearGaussian, x: Tensor) -> Filtered:
     """What is known of each state from x (N, T, C) up to it."""
     x = x.to(model.mean)
-    mean, covariance = model.mean.expand(len(x), -1), model.covariance.expand(len(x), -1, -1)
+    mean = model.mean.expand(len(x), -1)  # (N, S)
+    covariance = model.covariance.expand(len(x), -1, -1)  # (N, S, S)
     steps = []
+
     for t in range(x.shape[1]):
         if t:
             mean = mean @ model.transition.T

@@ -62,6 +62,8 @@ def _npz(path: Path) -> dict[str, Raw]:
         return {"train": Raw(arrays["arr_0"])}
     if arrays and all(name.startswith("arr_") for name in arrays):
         return {"train": from_list([arrays[f"arr_{i}"] for i in range(len(arrays))], str(path))}
+
+    # named arrays: x and its labels, or splits and theirs
     known = {"x", "labels", *SPLITS, *(f"{split}_labels" for split in SPLITS)}
     if not {"x", "train"} & set(arrays) or set(arrays) - known:
         raise BadData(
@@ -192,10 +194,9 @@ def _long(table: "pd.DataFrame", values: list[Any], who: str) -> Raw:
     if twice.any():
         first: Mapping[Any, Any] = table[twice].iloc[0].to_dict()
         raise BadData(f"{who}: id {first['id']} has the time {first['time']} twice")
-    groups = [
-        rows
-        for _, rows in table.sort_values(["id", "time"], kind="stable").groupby("id", sort=True)
-    ]
+
+    table = table.sort_values(["id", "time"], kind="stable")
+    groups = [rows for _, rows in table.groupby("id", sort=True)]
     raw = from_list([_numbers(rows[values]) for rows in groups], who)
     raw = replace(raw, ids=tuple(rows["id"].iloc[0] for rows in groups))
     if "label" not in table:

@@ -28,15 +28,20 @@ class SplitIndices:
     def __iter__(self) -> Iterator[Tensor]:
         return iter((self.train, self.validation, self.test))
 
+    def split(self, name: str) -> Tensor:
+        """One of train, validation and test."""
+        return {"train": self.train, "validation": self.validation, "test": self.test}[name]
+
     def of(self, values: Tensor) -> dict[str, Tensor]:
         """The rows of `values` by split."""
-        return {name: values[rows] for name, rows in zip(SPLITS, self, strict=True)}
+        return {name: values[self.split(name)] for name in SPLITS}
 
     @property
     def sha256(self) -> str:
         """SHA-256 of the indices of the three splits, as little-endian int64."""
         h = hashlib.sha256()
-        for name, rows in zip(SPLITS, self, strict=True):
+        for name in SPLITS:
+            rows = self.split(name)
             h.update(f"{name}:{len(rows)}:".encode() + rows.numpy().astype("<i8").tobytes())
         return h.hexdigest()
 

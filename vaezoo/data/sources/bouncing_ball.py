@@ -11,8 +11,8 @@ from ...core import Spec
 from ...hooks import hookimpl, tags
 from ...hyperparameters import Count
 from ...seeds import generator_for
-from ..data import SPLITS, Card, Data, named
-from .gaussian import GENERATED
+from ..data import Card, Data, by_split, named
+from ..generated import GENERATED, LICENCE, sizes, sizes_in_words
 
 RADIUS = 0.2  # of a box that is 1 wide
 
@@ -26,27 +26,30 @@ def bouncing_ball(
     `variable` gives each a length of its own, half the steps or more.
     """
     name = named(bouncing_ball, steps=steps, side=side, variable=variable, rows=rows)
-    others = max(rows // 5, 1)
-    x = {s: _draw(rows if s == "train" else others, steps, side, variable, name, s) for s in SPLITS}
+    x = {s: _draw(n, steps, side, variable, name, s) for s, n in sizes(rows).items()}
     lengths = (
         f"{(steps + 1) // 2} to {steps} steps, padded with NaN" if variable else f"{steps} steps"
     )
     return Data(
         name=name,
         spec=Spec(
-            (steps, side * side), "bernoulli", rows, has_gaps=variable,
-            latent=8, hidden=64, network="rnn",
+            (steps, side * side),
+            "bernoulli",
+            rows,
+            has_gaps=variable,
+            latent=8,
+            hidden=64,
+            network="rnn",
         ),
-        train=x["train"],
-        validation=x["validation"],
-        test=x["test"],
+        **by_split(x),
         card=Card(
-            "Bouncing ball", GENERATED + ", after M. Fraccaro et al. 2017, arXiv:1710.05741",
-            "MIT, as vaezoo",
-            f"{side}×{side} binary frames, row by row; {lengths}; {rows}/{others}/{others} rows",
+            "Bouncing ball",
+            GENERATED + ", after M. Fraccaro et al. 2017, arXiv:1710.05741",
+            LICENCE,
+            f"{side}×{side} binary frames, row by row; {lengths}; {sizes_in_words(rows)}",
         ),
         budget={"epochs": 100, "learning_rate": 2e-3, "patience": 15},
-    )  # fmt: skip
+    )
 
 
 def _draw(rows: int, steps: int, side: int, variable: bool, *names: object) -> Tensor:

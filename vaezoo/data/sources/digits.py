@@ -7,7 +7,7 @@ import torch
 
 from ...core import Spec
 from ...hooks import hookimpl, tags
-from ..data import Card, Data, named
+from ..data import Card, Data, by_split, named
 from ..splits import Few, binarised_once, duplicates, shuffled, stratified_subset
 
 CARD = Card(
@@ -44,9 +44,7 @@ def digits(rows: Few = 0) -> Data:
         budget={"epochs": 120, "learning_rate": 4e-3, "patience": 25},
         split_hash=split.sha256,
         duplicates=duplicates(grey[split.train], grey[split.test]),
-        train=x["train"],
-        validation=x["validation"],
-        test=x["test"],
+        **by_split(x),
     )
 
 

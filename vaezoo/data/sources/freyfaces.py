@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ...core import Spec
 from ...hooks import hookimpl, tags
-from ..data import Card, Data
+from ..data import Card, Data, by_split
 from ..files import CorruptData, File, Files
 from ..formats import npy
 from ..splits import duplicates, shuffled
@@ -29,11 +29,10 @@ def freyfaces(files: Files) -> Data:
     return Data(
         name="freyfaces",
         spec=Spec((1, 28, 20), "normal", len(rows.train), latent=8, hidden=128, network="conv"),
-        train=x["train"],
-        validation=x["validation"],
-        test=x["test"],
+        **by_split(x),
         card=Card(
-            "Frey faces", "B. Frey, S. Roweis; as in github.com/jmtomczak/vae_vampprior",
+            "Frey faces",
+            "B. Frey, S. Roweis; as in github.com/jmtomczak/vae_vampprior",
             "not stated by its makers",
             "value/255, not dequantised; 80/10/10 % by a fixed seed",
             (
@@ -44,7 +43,7 @@ def freyfaces(files: Files) -> Data:
         budget={"epochs": 150, "patience": 20},
         split_hash=rows.sha256,
         duplicates=duplicates(x["train"], x["test"]),
-    )  # fmt: skip
+    )
 
 
 def faces(content: bytes, who: str) -> Tensor:

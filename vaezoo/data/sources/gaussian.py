@@ -11,9 +11,8 @@ from ...core import Spec
 from ...hooks import hookimpl, tags
 from ...hyperparameters import Count, Positive
 from ...seeds import generator_for
-from ..data import SPLITS, Card, Data, named
-
-GENERATED = "generated here from a fixed seed"
+from ..data import Card, Data, by_split, named
+from ..generated import GENERATED, LICENCE, sizes, sizes_in_words
 
 
 @tags("vector", "real", "generated", "exact")
@@ -31,27 +30,30 @@ def gaussian(
             f"gaussian needs a rank of at most its {dimensions} dimensions; got {rank}"
         )
     name = named(gaussian, dimensions=dimensions, rank=rank, noise=noise, rows=rows)
-    w = torch.randn(
-        dimensions, rank, generator=generator_for("gaussian", dimensions, rank), dtype=torch.float64
-    )
     mean = torch.linspace(-1, 1, dimensions, dtype=torch.float64)
+    w = _weights(dimensions, rank)
     covariance = w @ w.T + noise**2 * torch.eye(dimensions, dtype=torch.float64)
-    others = max(rows // 5, 1)
-    x = {s: _draw(mean, w, noise, rows if s == "train" else others, name, s) for s in SPLITS}
+
+    x = {s: _draw(mean, w, noise, n, name, s) for s, n in sizes(rows).items()}
     return Data(
         name=name,
         spec=Spec((dimensions,), "normal", rows, latent=rank, hidden=64, network="mlp"),
         card=Card(
-            "Dense Gaussian", GENERATED, "MIT, as vaezoo",
-            f"covariance of rank {rank} plus {noise}² I; not standardised; "
-            f"{rows}/{others}/{others} rows",
+            "Dense Gaussian",
+            GENERATED,
+            LICENCE,
+            f"covariance of rank {rank} plus {noise}² I; not standardised; {sizes_in_words(rows)}",
         ),
         budget={"epochs": 100, "learning_rate": 2e-3},
         exact=partial(log_density, mean=mean, factor=torch.linalg.cholesky(covariance)),
-        train=x["train"],
-        validation=x["validation"],
-        test=x["test"],
-    )  # fmt: skip
+        **by_split(x),
+    )
+
+
+def _weights(dimensions: int, rank: int) -> Tensor:
+    """W (dimensions, rank), float64."""
+    g = generator_for("gaussian", dimensions, rank)
+    return torch.randn(dimensions, rank, generator=g, dtype=torch.float64)
 
 
 def _draw(mean: Tensor, w: Tensor, noise: float, rows: int, *names: object) -> Tensor:

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from ...hooks import hookimpl, tags
 from ...hyperparameters import Fraction
 from ...seeds import generator_for
-from ..data import SPLITS, Data, named
+from ..data import SPLITS, Data, by_split, named
 from ..files import BadData
 
 Mechanism = Literal["mcar", "mnar"]
@@ -58,9 +58,7 @@ def holes(
         card=card,
         exact=None,
         truth={split: source.split(split) for split in SPLITS},
-        train=x["train"],
-        validation=x["validation"],
-        test=x["test"],
+        **by_split(x),
     )
 
 
@@ -69,20 +67,18 @@ def _cut(source: Data, split: str, missing: float, mechanism: str, name: str) ->
     nothing is no x.
     """
     x = source.split(split)
-    chance = (
-        torch.full_like(x, missing)
-        if mechanism == "mcar" or not missing
-        else _by_value(x, source.train, missing)
-    )
+    if mechanism == "mcar" or not missing:
+        chance = torch.full_like(x, missing)
+    else:
+        chance = _by_value(x, source.train, missing)
     draws = torch.rand(x.shape, generator=generator_for("holes", name, split))
     gone = draws < chance
-    last = (
-        F.one_hot(draws.masked_fill(x.isnan(), -1).flatten(1).argmax(1), x[0].numel())
-        .bool()
-        .view_as(x)
-    )
+
+    # of a row that would lose all, the entry with the largest draw stays
+    last = draws.masked_fill(x.isnan(), -1).flatten(1).argmax(1)  # (N,)
+    is_last = F.one_hot(last, x[0].numel()).bool().view_as(x)
     emptied = (gone | x.isnan()).flatten(1).all(1).view(-1, *[1] * (x.ndim - 1))
-    return torch.where(gone & ~(emptied & last), torch.nan, x)
+    return torch.where(gone & ~(emptied & is_last), torch.nan, x)
 
 
 def _by_value(x: Tensor, train: Tensor, missing: float) -> Tensor:

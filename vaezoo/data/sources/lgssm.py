@@ -14,9 +14,9 @@ from ...core import Spec
 from ...hooks import hookimpl, tags
 from ...hyperparameters import Count
 from ...seeds import generator_for
-from ..data import SPLITS, Card, Data, named
+from ..data import Card, Data, by_split, named
+from ..generated import GENERATED, LICENCE, sizes, sizes_in_words
 from ..kalman import LinearGaussian, log_likelihood
-from .gaussian import GENERATED
 
 Missing = Annotated[float, Field(ge=0, lt=1)]
 
@@ -55,26 +55,30 @@ def lgssm(
     """
     name = named(lgssm, steps=steps, channels=channels, states=states, rows=rows, missing=missing)
     model = state_space(states, channels)
-    others = max(rows // 5, 1)
-    x = {s: _draw(model, rows if s == "train" else others, steps, missing, name, s) for s in SPLITS}
+    x = {s: _draw(model, n, steps, missing, name, s) for s, n in sizes(rows).items()}
     return Data(
         name=name,
         spec=Spec(
-            (steps, channels), "normal", rows, has_gaps=missing > 0,
-            latent=max(states, 2), hidden=64, network="rnn",
+            (steps, channels),
+            "normal",
+            rows,
+            has_gaps=missing > 0,
+            latent=max(states, 2),
+            hidden=64,
+            network="rnn",
         ),
         card=Card(
-            "Linear-Gaussian state space", GENERATED, "MIT, as vaezoo",
+            "Linear-Gaussian state space",
+            GENERATED,
+            LICENCE,
             f"{states} states of variance 1, damped 0.95 a step, noise variance 0.05; "
-            f"not standardised; {rows}/{others}/{others} rows; "
+            f"not standardised; {sizes_in_words(rows)}; "
             f"{missing:.0%} of the entries missing at random",
         ),
         budget={"epochs": 100, "learning_rate": 2e-3, "patience": 15},
         exact=partial(log_likelihood, model=model),
-        train=x["train"],
-        validation=x["validation"],
-        test=x["test"],
-    )  # fmt: skip
+        **by_split(x),
+    )
 
 
 def _draw(model: LinearGaussian, rows: int, steps: int, missing: float, *names: object) -> Tensor:

@@ -4,14 +4,14 @@ The validation split is the last 10,000 of the 60,000 training images, as is usu
 counted in grey.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from torch import Tensor
 
 from ...core import Spec
 from ...hooks import hookimpl, tags
-from ..data import Card, Data, named
+from ..data import Card, Data, by_split, named
 from ..files import CorruptData, File, Files
 from ..formats import idx
 from ..splits import Few, binarised_once, duplicates, stratified_subset
@@ -32,9 +32,15 @@ _HASHES = (
     "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
     "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
 )
+
+
+def _at(mirrors: Sequence[str], part: str) -> tuple[str, ...]:
+    return tuple(mirror + part for mirror in mirrors)
+
+
 MNIST = tuple(
-    File(f"mnist/{p}", h, tuple(m + p for m in _MIRRORS))
-    for p, h in zip(_PARTS, _HASHES, strict=True)
+    File(f"mnist/{part}", digest, _at(_MIRRORS, part))
+    for part, digest in zip(_PARTS, _HASHES, strict=True)
 )
 
 # The published hashes of Fashion-MNIST are of the compressed files (tensorflow-datasets,
@@ -50,8 +56,8 @@ _FASHION_MIRRORS = (
     "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
 )
 FASHION = tuple(
-    File(f"fashion/{p}", h, tuple(m + p for m in _FASHION_MIRRORS), is_packed_hash=True)
-    for p, h in zip(_PARTS, _FASHION, strict=True)
+    File(f"fashion/{part}", digest, _at(_FASHION_MIRRORS, part), is_packed_hash=True)
+    for part, digest in zip(_PARTS, _FASHION, strict=True)
 )
 
 _MNIST_CARD = (
@@ -138,15 +144,12 @@ def _data(
         labels=grey.labels,
         budget={"epochs": 50, "patience": 10},
         duplicates=grey.duplicates,
-        train=x["train"],
-        validation=x["validation"],
-        test=x["test"],
+        **by_split(x),
     )
 
 
 # Nats. Burda et al. 2016, arXiv:1509.00519, table 1: one layer of 50 units, 3,280 epochs, 5,000
-# importance samples;
-# Davidson et al. 2018, arXiv:1804.00891: vMF, 10 dimensions.
+# importance samples; Davidson et al. 2018, arXiv:1804.00891: vMF, 10 dimensions.
 PUBLISHED = {
     "published: VAE, Burda 2016": {"nll": 86.76, "active_units": 19},
     "published: IWAE k=5, Burda 2016": {"nll": 85.54, "active_units": 22},

@@ -16,8 +16,8 @@ from ...core import Spec
 from ...hooks import hookimpl, tags
 from ...hyperparameters import Count, Positive, Real
 from ...seeds import generator_for
-from ..data import SPLITS, Card, Data, named
-from .gaussian import GENERATED
+from ..data import Card, Data, by_split, named
+from ..generated import GENERATED, LICENCE, sizes, sizes_in_words
 
 RADIAL = 0.3
 TANGENTIAL = 0.1
@@ -28,25 +28,22 @@ CENTRE = 1.0  # an arm before it is turned: N((CENTRE, 0), diag(RADIAL, TANGENTI
 def pinwheel(arms: Count = 5, twist: Real = 1.0, scale: Positive = 1.0, rows: Count = 4000) -> Data:
     """Points of a pinwheel, (2,), labelled by arm; log p(x) is exact."""
     name = named(pinwheel, arms=arms, twist=twist, scale=scale, rows=rows)
-    others = max(rows // 5, 1)
-    drawn = {
-        s: _draw(rows if s == "train" else others, arms, twist, scale, name, s) for s in SPLITS
-    }
+    drawn = {s: _draw(n, arms, twist, scale, name, s) for s, n in sizes(rows).items()}
+
     return Data(
         name=name,
         spec=Spec((2,), "normal", rows, classes=arms, latent=2, hidden=64, network="mlp"),
-        train=drawn["train"][0],
-        validation=drawn["validation"][0],
-        test=drawn["test"][0],
+        **by_split({s: points for s, (points, _) in drawn.items()}),
         card=Card(
-            "Pinwheel", GENERATED + ", after M. Johnson et al. 2016, arXiv:1603.06277",
-            "MIT, as vaezoo",
-            f"{arms} arms, not standardised; {rows}/{others}/{others} rows",
+            "Pinwheel",
+            GENERATED + ", after M. Johnson et al. 2016, arXiv:1603.06277",
+            LICENCE,
+            f"{arms} arms, not standardised; {sizes_in_words(rows)}",
         ),
         labels={s: arm for s, (_, arm) in drawn.items()},
         budget={"epochs": 150, "learning_rate": 2e-3},
         exact=partial(log_density, arms=arms, twist=twist, scale=scale),
-    )  # fmt: skip
+    )
 
 
 def _draw(
@@ -55,12 +52,11 @@ def _draw(
     """Points (rows, 2), float32, and their arms (rows,)."""
     g = generator_for("pinwheel", *names)
     arm = torch.randint(arms, (rows,), generator=g)
-    straight = (
-        torch.randn(rows, 2, generator=g, dtype=torch.float64)
-        * torch.tensor([RADIAL, TANGENTIAL]).double()
-    )
+    deviations = torch.tensor([RADIAL, TANGENTIAL]).double()
+    straight = torch.randn(rows, 2, generator=g, dtype=torch.float64) * deviations
     straight[:, 0] += CENTRE
-    return (scale * _turned(straight, _angle(straight, arm, arms, twist))).float(), arm
+    turned = _turned(straight, _angle(straight, arm, arms, twist))
+    return (scale * turned).float(), arm
 
 
 def _angle(x: Tensor, arm: Tensor, arms: int, twist: float) -> Tensor:

@@ -7,7 +7,7 @@ epoch of a plain VAE takes 3 s on jsb, a minute on piano_midi, three on nottingh
 numbers are nats per step over all steps.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import chain
 from typing import Annotated
 
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ...core import Spec
 from ...hooks import hookimpl, tags
-from ..data import SPLITS, Card, Data
+from ..data import SPLITS, Card, Data, by_split
 from ..files import CorruptData, File, Files
 from ..formats import mat
 from ..splits import duplicates, padded
@@ -37,8 +37,8 @@ FILES = {
     for name, h in _HASHES.items()
 }
 # Nats per step over all steps, as the papers print them. Fraccaro et al. 2016, arXiv:1605.07571:
-# SRNN by its bound, STORN by
-# importance sampling; Krishnan et al. 2017, arXiv:1609.09869, "DKS": both.
+# SRNN by its bound, STORN by importance sampling; Krishnan et al. 2017, arXiv:1609.09869, "DKS":
+# both.
 _FRACCARO = {  # SRNN, STORN
     "JSB_Chorales": (4.74, 6.91),
     "Nottingham": (2.94, 2.85),
@@ -73,9 +73,11 @@ def sequences(content: bytes, who: str) -> dict[str, list[Tensor]]:
         raise CorruptData(
             f"{who} has no variable {' or '.join(missing)}; it has {', '.join(sorted(variables))}"
         )
-    return {
-        split: [_roll(roll, who) for roll in variables[key].ravel()] for split, key in KEYS.items()
-    }
+    return {split: _rolls(variables[key].ravel(), who) for split, key in KEYS.items()}
+
+
+def _rolls(rolls: Iterable[object], who: str) -> list[Tensor]:
+    return [_roll(roll, who) for roll in rolls]
 
 
 def _roll(roll: object, who: str) -> Tensor:
@@ -101,36 +103,35 @@ def music(name: str, file: File, files: Files, steps: int, batch: int, epochs: i
 
     Raises: MissingData, CorruptData.
     """
-    rolls = {
-        split: _pieces(found, steps)
-        for split, found in sequences(files.read_all([file])[0], file.name).items()
-    }
+    (content,) = files.read_all([file])
+    whole = sequences(content, file.name)
+    rolls = {split: _pieces(found, steps) for split, found in whole.items()}
     longest = max(len(roll) for roll in chain.from_iterable(rolls.values()))
     x = {split: padded(found, longest) for split, found in rolls.items()}
+    title = file.name.split("/")[1].removesuffix(".mat")
+    return Data(
+        name=f"{name}[steps={steps}]" if steps else name,
+        spec=_spec(longest, len(x["train"])),
+        card=_card(title, steps, longest),
+        budget={"epochs": epochs, "batch": batch, "learning_rate": 2e-3, "patience": 15, "pool": 8},
+        published={} if steps else PUBLISHED.get(title, {}),
+        duplicates=duplicates(rolls["train"], rolls["test"]),
+        **by_split(x),
+    )
+
+
+def _card(title: str, steps: int, longest: int) -> Card:
     cut = (
         f"cut into pieces of at most {steps} steps, which loses what went before a piece"
         if steps
         else "whole sequences"
     )
-    title = file.name.split("/")[1].removesuffix(".mat")
-    return Data(
-        name=f"{name}[steps={steps}]" if steps else name,
-        spec=_spec(longest, len(x["train"])),
-        card=Card(
-            title=f"{title}, piano rolls",
-            source=_SOURCE,
-            licence="not stated by its makers",
-            processing=f"splits as shipped; {cut}; padded with NaN to {longest} steps",
-            notes=(
-                "count a model in nats per step over all steps to set it beside published numbers",
-            ),
-        ),
-        budget={"epochs": epochs, "batch": batch, "learning_rate": 2e-3, "patience": 15, "pool": 8},
-        published={} if steps else PUBLISHED.get(title, {}),
-        duplicates=duplicates(rolls["train"], rolls["test"]),
-        train=x["train"],
-        validation=x["validation"],
-        test=x["test"],
+    return Card(
+        title=f"{title}, piano rolls",
+        source=_SOURCE,
+        licence="not stated by its makers",
+        processing=f"splits as shipped; {cut}; padded with NaN to {longest} steps",
+        notes=("count a model in nats per step over all steps to set it beside published numbers",),
     )
 
 

@@ -10,8 +10,8 @@ from ...core import Spec
 from ...hooks import hookimpl, tags
 from ...hyperparameters import Count, Positive
 from ...seeds import generator_for
-from ..data import SPLITS, Card, Data, Modes, named
-from .gaussian import GENERATED
+from ..data import Card, Data, Modes, by_split, named
+from ..generated import GENERATED, LICENCE, sizes, sizes_in_words
 
 NEAR = 3.0  # deviations within which a point belongs to its mode (Metz et al. 2017)
 
@@ -21,24 +21,24 @@ def ring(modes: Count = 8, deviation: Positive = 0.05, rows: Count = 4000) -> Da
     """Points of the plane from normals of equal weight, evenly on a circle of radius 1."""
     name = named(ring, modes=modes, deviation=deviation, rows=rows)
     centres = _centres(modes)
-    others = max(rows // 5, 1)
-    x = {s: _draw(centres, deviation, rows if s == "train" else others, name, s) for s in SPLITS}
+    x = {s: _draw(centres, deviation, n, name, s) for s, n in sizes(rows).items()}
+
     return Data(
         name=name,
         spec=Spec((2,), "normal", rows, latent=2, hidden=128, network="mlp"),
         card=Card(
-            "Ring of normals", GENERATED, "MIT, as vaezoo",
+            "Ring of normals",
+            GENERATED,
+            LICENCE,
             f"{modes} normals of deviation {deviation:g} and equal weight on a circle of radius 1; "
-            f"{rows}/{others}/{others} rows; after Metz et al. 2017, arXiv:1611.02163, "
+            f"{sizes_in_words(rows)}; after Metz et al. 2017, arXiv:1611.02163, "
             "whose radius is 2 and deviation 0.02",
         ),
         budget={"epochs": 200, "learning_rate": 2e-3, "patience": 40},
         exact=lambda x: _log_density(x, centres, deviation),
         modes=Modes(modes, 2500, lambda x: _nearest(x, centres, deviation)),
-        train=x["train"],
-        validation=x["validation"],
-        test=x["test"],
-    )  # fmt: skip
+        **by_split(x),
+    )
 
 
 def _centres(n: int) -> Tensor:

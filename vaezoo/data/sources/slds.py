@@ -12,8 +12,8 @@ from ...core import Spec
 from ...hooks import hookimpl, tags
 from ...hyperparameters import Count, Fraction
 from ...seeds import generator_for
-from ..data import SPLITS, Card, Data, named
-from .gaussian import GENERATED
+from ..data import Card, Data, by_split, named
+from ..generated import GENERATED, LICENCE, sizes, sizes_in_words
 
 NOISE = 0.2  # standard deviation of an observation
 
@@ -31,44 +31,52 @@ def slds(
     A planar rotation whose speed and centre depend on the mode.
     """
     name = named(slds, steps=steps, channels=channels, modes=modes, stay=stay, rows=rows)
-    others = max(rows // 5, 1)
     h = torch.randn(2, channels, generator=generator_for("slds", channels), dtype=torch.float64)
-    x = {s: _draw(h, rows if s == "train" else others, steps, modes, stay, name, s) for s in SPLITS}
+    x = {s: _draw(h, n, steps, modes, stay, name, s) for s, n in sizes(rows).items()}
+
     return Data(
         name=name,
         spec=Spec((steps, channels), "normal", rows, latent=4, hidden=64, network="rnn"),
-        train=x["train"],
-        validation=x["validation"],
-        test=x["test"],
+        **by_split(x),
         card=Card(
-            "Switching linear dynamical system", GENERATED, "MIT, as vaezoo",
+            "Switching linear dynamical system",
+            GENERATED,
+            LICENCE,
             f"{modes} modes, each kept with probability {stay}; not standardised; "
-            f"{rows}/{others}/{others} rows",
+            f"{sizes_in_words(rows)}",
         ),
         budget={"epochs": 100, "learning_rate": 2e-3, "patience": 15},
-    )  # fmt: skip
+    )
 
 
 def _draw(h: Tensor, rows: int, steps: int, modes: int, stay: float, *names: object) -> Tensor:
     """(rows, steps, C), float32."""
     g = generator_for("slds", *names)
     mode = _chain(rows, steps, modes, stay, g)
-    kinds = torch.arange(modes, dtype=torch.float64)
-    angle = 2 * math.pi * kinds / modes
-    speed = 0.2 + 0.4 * kinds
-    centres = torch.stack([angle.cos(), angle.sin()], -1)
-    turn = torch.stack([speed.cos(), -speed.sin(), speed.sin(), speed.cos()], -1).reshape(
-        modes, 2, 2
-    )
     z = torch.randn(rows, 2, generator=g, dtype=torch.float64)
+    centres, turns = _dynamics(modes)
     states = []
     for t in range(steps):
         centre = centres[mode[:, t]]
-        z = centre + 0.95 * (turn[mode[:, t]] @ (z - centre)[..., None]).squeeze(-1)
+        turned = (turns[mode[:, t]] @ (z - centre)[..., None]).squeeze(-1)  # (rows, 2)
+        z = centre + 0.95 * turned
         z = z + 0.05 * torch.randn(rows, 2, generator=g, dtype=torch.float64)
         states.append(z)
-    x = torch.stack(states, 1) @ h
+
+    x = torch.stack(states, 1) @ h  # (rows, steps, C)
     return (x + NOISE * torch.randn(x.shape, generator=g, dtype=torch.float64)).float()
+
+
+def _dynamics(modes: int) -> tuple[Tensor, Tensor]:
+    """The centre (M, 2) and the rotation of a step (M, 2, 2) of each mode, float64."""
+    kinds = torch.arange(modes, dtype=torch.float64)
+    angle = 2 * math.pi * kinds / modes
+    centres = torch.stack([angle.cos(), angle.sin()], -1)
+    speed = 0.2 + 0.4 * kinds
+    cosine = speed.cos()
+    sine = speed.sin()
+    turns = torch.stack([cosine, -sine, sine, cosine], -1).reshape(modes, 2, 2)
+    return centres, turns
 
 
 def _chain(rows: int, steps: int, modes: int, stay: float, g: torch.Generator) -> Tensor:

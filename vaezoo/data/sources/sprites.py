@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ...core import Spec
 from ...hooks import hookimpl, tags
-from ..data import Card, Data
+from ..data import Card, Data, by_split
 from ..splits import duplicates, shuffled
 
 # square, ellipse, heart; angles of less than 90°
@@ -37,12 +37,15 @@ def sprites() -> Data:
     return Data(
         name="sprites",
         spec=Spec(
-            (1, SIDE, SIDE), "bernoulli", len(rows.train), classes=3,
-            latent=8, hidden=256, network="conv",
+            (1, SIDE, SIDE),
+            "bernoulli",
+            len(rows.train),
+            classes=3,
+            latent=8,
+            hidden=256,
+            network="conv",
         ),
-        train=x["train"],
-        validation=x["validation"],
-        test=x["test"],
+        **by_split(x),
         card=Card(
             "Sprites",
             "rendered here, after L. Matthey et al. 2017, "
@@ -57,14 +60,16 @@ def sprites() -> Data:
         budget={"epochs": 60, "patience": 10},
         split_hash=rows.sha256,
         duplicates=duplicates(x["train"], x["test"]),
-    )  # fmt: skip
+    )
 
 
 def render(factors: Tensor) -> Tensor:
     """Factor values (N, 5) -> images (N, 1, 32, 32) of 0 and 1: a pixel is 1 where its centre is
     inside the shape.
     """
-    shape, scale, angle, x, y = factors.double().T[..., None, None]
+    shape, scale, angle, x, y = factors.double().T[..., None, None]  # each (N, 1, 1)
+
+    # the place of each pixel's centre in the shape's own coordinates, u and v (N, 32, 32)
     pixel = (torch.arange(SIDE, dtype=torch.float64) + 0.5) / SIDE * 2 - 1
     size = 0.24 + 0.06 * scale
     dx = pixel[None, None, :] - _place(x, "x")
@@ -72,10 +77,10 @@ def render(factors: Tensor) -> Tensor:
     turn = math.pi / 2 * angle / FACTORS["angle"]
     u = (turn.cos() * dx + turn.sin() * dy) / size
     v = (turn.cos() * dy - turn.sin() * dx) / size
-    inside = torch.where(
-        shape == 0, _square(u, v), torch.where(shape == 1, _ellipse(u, v), _heart(u, v))
-    )
-    return inside.float()[:, None]
+
+    curved = torch.where(shape == 1, _ellipse(u, v), _heart(u, v))
+    inside = torch.where(shape == 0, _square(u, v), curved)
+    return inside.float()[:, None]  # (N, 1, 32, 32)
 
 
 def _place(value: Tensor, factor: str) -> Tensor:

@@ -12,7 +12,7 @@ from ...core import Spec
 from ...hooks import hookimpl, tags
 from ...hyperparameters import Count
 from ...seeds import generator_for, seeded
-from ..data import SPLITS, Card, Data, Modes, named
+from ..data import Card, Data, Modes, by_split, named
 from .digits import CARD, digits
 
 OTHERS = 1000  # rows of validation and of test
@@ -26,22 +26,23 @@ def stacked_digits(rows: Count = 10_000) -> Data:
     """
     name = named(stacked_digits, rows=rows)
     single = digits()
-    x = {s: _stacked(single.split(s), rows if s == "train" else OTHERS, name, s) for s in SPLITS}
+    sizes = {"train": rows, "validation": OTHERS, "test": OTHERS}
+    x = {s: _stacked(single.split(s), n, name, s) for s, n in sizes.items()}
     return Data(
         name=name,
         spec=Spec((3, 8, 8), "bernoulli", rows, latent=16, hidden=256, network="mlp"),
         card=Card(
-            "Stacked digits", CARD.source, CARD.licence,
+            "Stacked digits",
+            CARD.source,
+            CARD.licence,
             "three digits drawn with replacement, from the same split of `digits`; "
             f"{rows}/{OTHERS}/{OTHERS} rows; modes as a linear classifier sees them, "
             "right on 86 % of single digits; after Metz et al. 2017, arXiv:1611.02163",
         ),
         budget={"epochs": 60, "learning_rate": 2e-3, "patience": 15},
         modes=Modes(1000, 10_000, lambda x: numbers(x), is_strict=False),
-        train=x["train"],
-        validation=x["validation"],
-        test=x["test"],
-    )  # fmt: skip
+        **by_split(x),
+    )
 
 
 def _stacked(single: Tensor, rows: int, *names: object) -> Tensor:
