@@ -14,10 +14,9 @@ from vaezoo.hyperparameters import Positive
 from vaezoo.likelihoods import head
 from vaezoo.losses import require_density
 from vaezoo.networks import Gaussian, StandardNormal, Write, frozen_but_head
+from vaezoo.similarity import SIGMA, WINDOW, gaussian_window, similarities
 
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # Wang, Simoncelli & Bovik 2003, §4
-C1 = 0.01**2
-C2 = 0.03**2  # for values in [0, 1], of the same paper
 
 
 class Judged(Loss):
@@ -94,37 +93,12 @@ def log_cosh(t: Tensor) -> Tensor:
 
 
 def window(size: int) -> Tensor:
-    """(n, n), double precision: a Gaussian window of 11 pixels with σ = 1.5.
+    """(n,): a Gaussian window of 11 pixels with σ = 1.5.
 
     It is narrower, in proportion, for images of a smaller `size`.
     """
-    n = min(11, size - (1 - size % 2))
-    i = torch.arange(n, dtype=torch.float64) - (n - 1) / 2
-    g = torch.exp(-0.5 * (i / (1.5 * n / 11)) ** 2)
-    return torch.outer(g, g) / g.sum() ** 2
-
-
-def similarities(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """(B, C, H, W) twice -> SSIM, and its factor of contrast and structure: (B,) each.
-
-    Both are means over windows and channels.
-    """
-    channels = x.shape[1]
-    g = window(min(x.shape[2:])).to(x).expand(channels, 1, -1, -1)  # one a channel
-
-    def blur(a: Tensor) -> Tensor:
-        return F.conv2d(a, g, groups=channels)
-
-    # means, variances and covariance inside every window
-    mx = blur(x)
-    my = blur(y)
-    vx = blur(x * x) - mx * mx
-    vy = blur(y * y) - my * my
-    vxy = blur(x * y) - mx * my
-
-    structure = (2 * vxy + C2) / (vx + vy + C2)
-    ssim = (2 * mx * my + C1) / (mx * mx + my * my + C1) * structure
-    return ssim.flatten(1).mean(1), structure.flatten(1).mean(1)  # (B, C, H, W) -> (B,)
+    n = min(WINDOW, size - (1 - size % 2))
+    return gaussian_window(n, SIGMA * n / WINDOW)
 
 
 def n_scales(side: int) -> int:
@@ -147,7 +121,7 @@ def ms_ssim(x: Tensor, y: Tensor) -> Tensor:
     weights = torch.tensor(SCALE_WEIGHTS[:scales]).to(x)
     product = x.new_ones(len(x))
     for s, weight in enumerate(weights / weights.sum()):
-        ssim, structure = similarities(x, y)
+        ssim, structure = similarities(x, y, window(min(x.shape[2:])))
         factor = ssim if s == scales - 1 else structure
         if scales > 1:  # no power of a negative number
             factor = factor.clamp_min(1e-4) ** weight

@@ -24,6 +24,7 @@ ROWS = (
         "losses",
         "stepwise",
         "fivo",
+        "similarity",
     ),
     ("data",),
     ("registry",),
@@ -36,7 +37,7 @@ ROWS = (
 # What lies flat may be imported by a stranger, and what three folders hand on.
 PUBLIC = {
     "core", "distributions", "networks", "likelihoods", "parts", "steps", "bodies",
-    "convolutions", "recurrent", "losses", "stepwise", "fivo",
+    "convolutions", "recurrent", "losses", "stepwise", "fivo", "similarity",
     "samplers", "fitted", "hooks", "hyperparameters", "seeds", "testing", "data",
 }  # fmt: skip
 

@@ -10,19 +10,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ...hooks import Column, Metric, Table, hookimpl
+from ...similarity import WINDOW, gaussian_window, similarities
 from ..context import Evaluation
-
-WINDOW = 11
-SIGMA = 1.5  # Wang et al. 2004, §III-C
-C1 = 0.01**2
-C2 = 0.03**2  # for a data range of 1
-
-
-def gaussian_window(size: int, sigma: float = SIGMA) -> Tensor:
-    """(size,), sums to 1: the window is its outer product with itself."""
-    offset = torch.arange(size, dtype=torch.float64) - (size - 1) / 2
-    line = (-offset.square() / (2 * sigma**2)).exp()
-    return line / line.sum()
 
 
 def ssim(x: Tensor, y: Tensor, size: int = WINDOW) -> Tensor:
@@ -31,18 +20,9 @@ def ssim(x: Tensor, y: Tensor, size: int = WINDOW) -> Tensor:
     One window a pixel, the image mirrored at its edges, as torchmetrics has it; Wang et al. keep to
     windows inside.
     """
-    channels = x.shape[1]
     margin = size // 2
     x, y = (F.pad(image, (margin,) * 4, mode="reflect") for image in (x, y))
-    line = gaussian_window(size).to(x).expand(channels, 1, 1, size)
-    stacked = torch.cat([x, y, x * x, y * y, x * y])
-    means = F.conv2d(F.conv2d(stacked, line, groups=channels), line.mT, groups=channels)
-    mx, my, xx, yy, xy = means.chunk(5)
-    vx = xx - mx * mx
-    vy = yy - my * my
-    covariance = xy - mx * my
-    top = (2 * mx * my + C1) * (2 * covariance + C2)
-    return (top / ((mx * mx + my * my + C1) * (vx + vy + C2))).flatten(1).mean(1)
+    return similarities(x, y, gaussian_window(size))[0]
 
 
 def window_for(shape: tuple[int, ...]) -> int:
