@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from .author.case import FAST, SCALES, SPECS, Case
+from .author.case import FAST, HARDEST, SCALES, SPECS, Case
 from .author.rules import (
     RULES,
     Rule,
@@ -30,7 +30,6 @@ from .registry.registry import load_registry
 __all__ = ["contract"]
 
 SLOW = (learns, has_a_sound_bound)  # most of the processor time of all rules
-HARDEST = SCALES[-1:]  # of the scales of rows that a model is trained on
 
 
 def contract(

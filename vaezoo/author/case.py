@@ -26,6 +26,7 @@ SPECS = {
 
 FAST = ("image", "vector", "sequence")
 SCALES = (1.0, 30.0, 1000.0)  # of real rows that a model is trained on
+HARDEST = SCALES[-1:]
 
 
 class Broken(AssertionError):

@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("what", metavar="NAMES|FILE")
-@click.option("--fast", is_flag=True, help="Only on the three quickest kinds of data.")
+@click.option(
+    "--fast",
+    is_flag=True,
+    help="Only the three quickest kinds of data and, of rows to train on, the largest scale.",
+)
 @as_json
 @common
 def check(what: str, fast: bool, wants_json: bool, plugins_dir: Path | None) -> None:
