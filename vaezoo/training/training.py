@@ -10,10 +10,11 @@ the order does not depend on how much noise a variant draws.
 import copy
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from ..core import Model, Terms, Unsupported
 from ..data.data import Data
@@ -83,6 +84,7 @@ def _epochs(
     best = {}
     best_loss = math.inf
     start = time.perf_counter()
+
     for epoch in range(1, budget.epochs + 1):
         model.train()
         row = _train_epoch(model, rows, stepper, budget, epoch)
@@ -97,6 +99,7 @@ def _epochs(
         report(epoch, budget.epochs, row)
         if epoch - history.best_epoch >= budget.patience:
             break
+
     if not best:  # no epoch had a validation loss that is a number
         raise Diverged("validation_loss", len(history.rows) * rows.batches, len(history.rows))
     model.load_state_dict(best)
@@ -114,7 +117,7 @@ def _train_epoch(
     table = _read_back(steps)
     for i, row in enumerate(table):
         _must_be_finite(row, (epoch - 1) * len(batches) + i + 1, epoch)
-    means = {f"train_{name}": sum(row[name] for row in table) / len(table) for name in table[0]}
+    means = {f"train_{name}": _mean_of(name, table, [1] * len(table)) for name in table[0]}
     return {"epoch": epoch, **means}
 
 
@@ -128,20 +131,24 @@ def _validate(model: Model, rows: Minibatches, seed: int) -> EpochLog:
         batches = list(rows.in_order("validation"))
         table = _read_back([model(x, c, 1.0) for x, c in batches])
     weights = [len(x) for x, _ in batches]
-    return {
-        f"validation_{name}": sum(w * row[name] for w, row in zip(weights, table, strict=True))
-        / sum(weights)
-        for name in table[0]
-    }
+    return {f"validation_{name}": _mean_of(name, table, weights) for name in table[0]}
+
+
+def _mean_of(name: str, table: Sequence[Mapping[str, float]], weights: Sequence[int]) -> float:
+    """One term over all minibatches."""
+    total = sum(weight * row[name] for weight, row in zip(weights, table, strict=True))
+    return total / sum(weights)
 
 
 def _read_back(steps: list[Terms]) -> list[dict[str, float]]:
     """The terms of many steps as Python floats, with one transfer."""
     names = list(steps[0])
-    values = torch.stack(
-        [torch.stack([terms[name].reshape(()) for name in names]) for terms in steps]
-    ).tolist()
+    values = torch.stack([_in_order(terms, names) for terms in steps]).tolist()
     return [dict(zip(names, row, strict=True)) for row in values]
+
+
+def _in_order(terms: Terms, names: Sequence[str]) -> Tensor:
+    return torch.stack([terms[name].reshape(()) for name in names])
 
 
 def _must_be_finite(terms: Mapping[str, float], step: int, epoch: int) -> None:
