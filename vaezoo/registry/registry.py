@@ -13,7 +13,6 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..core import Model
 from ..hooks import Executor, Figure, Metric, Part
 from ..hyperparameters import hyperparameters
 from ..samplers import PRIOR
@@ -98,27 +97,20 @@ def _loaded(folder: Path | None, state: tuple[tuple[str, int], ...]) -> Registry
     gathering = Gathering(folder)
     found = gathering.found
     parts = {kind: _things(found[kind]) for kind in PART_KINDS}
-    hashes = {
-        (kind, name): plugin.source_hash
-        for kind in PART_KINDS
-        for name, (_, plugin) in found[kind].items()
-    }
-    variants = {name: _variant(name, *entry) for name, entry in found["variant"].items()}
-    of_parts = mix.Mix(parts, hashes, dict(variants))
-    variants["mix"] = Variant("mix", of_parts, _plugin_of_mix(), in_all=False)
+    hashes = {kind: _hashes(found[kind]) for kind in PART_KINDS}
 
     return Registry(
-        variants=dict(sorted(variants.items())),
+        variants=_variants(found["variant"], parts, hashes),
         datasets=_datasets(found["dataset"]),
         metrics=_things(found["metric"]),
         figures=_things(found["figure"]),
         executors=_things(found["executor"]),
         parts=parts,
-        samplers=_samplers(parts["sampler"], hashes),
+        samplers=_samplers(parts["sampler"], hashes["sampler"]),
         plugins=tuple(gathering.plugins),
         problems=tuple(gathering.guard.problems),
         plugins_dir=folder,
-        metric_sources={name: plugin.source_hash for name, (_, plugin) in found["metric"].items()},
+        metric_sources=_hashes(found["metric"]),
     )
 
 
@@ -136,8 +128,23 @@ def _things(found: Found) -> dict[str, Any]:
     return {name: thing for name, (thing, _) in sorted(found.items())}
 
 
-def _variant(name: str, function: Callable[..., Model], plugin: Plugin) -> Variant:
-    return Variant(name, Function(function), plugin, in_all=not _must_be_told(function))
+def _hashes(found: Found) -> dict[str, str]:
+    """name -> SHA-256 of the file that brings it."""
+    return {name: plugin.source_hash for name, (_, plugin) in found.items()}
+
+
+def _variants(
+    found: Found, parts: dict[str, dict[str, Part]], hashes: dict[str, dict[str, str]]
+) -> dict[str, Variant]:
+    """Those that were found, and `mix`, which knows them and the parts; sorted by name."""
+    variants = {
+        name: Variant(name, Function(function), plugin, in_all=not _must_be_told(function))
+        for name, (function, plugin) in found.items()
+    }
+    of_parts = {(kind, name): text for kind in hashes for name, text in hashes[kind].items()}
+    builder = mix.Mix(parts, of_parts, dict(variants))
+    variants["mix"] = Variant("mix", builder, _plugin_of_mix(), in_all=False)
+    return dict(sorted(variants.items()))
 
 
 def _datasets(found: Found) -> dict[str, Dataset]:
@@ -158,13 +165,8 @@ def _must_be_told(function: Callable[..., Any]) -> bool:
     return any(h.required for h in hyperparameters(function).values())
 
 
-def _samplers(
-    parts: dict[str, Part], hashes: dict[tuple[str, str], str]
-) -> dict[str, SamplerRecipe]:
-    brought = {
-        name: SamplerRecipe(name, part.build, hashes["sampler", name])
-        for name, part in parts.items()
-    }
+def _samplers(parts: dict[str, Part], hashes: dict[str, str]) -> dict[str, SamplerRecipe]:
+    brought = {name: SamplerRecipe(name, part.build, hashes[name]) for name, part in parts.items()}
     return {**brought, PRIOR: SamplerRecipe(PRIOR, no_sampler)}
 
 
