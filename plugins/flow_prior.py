@@ -26,7 +26,7 @@ FLOWS = {"realnvp": zuko.flows.RealNVP, "nsf": zuko.flows.NSF, "maf": zuko.flows
 class Flowed(Distribution):
     """p(z) = N(f(z); 0, I) |det ∂f/∂z|, f a zuko transform."""
 
-    arg_constraints: dict = {}
+    arg_constraints: dict[str, Any] = {}
 
     def __init__(self, transform: Any, base: Distribution) -> None:
         super().__init__(base.batch_shape, base.event_shape, validate_args=False)

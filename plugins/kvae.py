@@ -191,7 +191,7 @@ class Chain(Distribution):
     Steps outside `mask` (B, T) do not count.
     """
 
-    arg_constraints: dict = {}
+    arg_constraints: dict[str, Any] = {}
 
     def __init__(self, space: StateSpace, shape: torch.Size, mask: Tensor | None) -> None:
         super().__init__(shape[:-2], shape[-2:], validate_args=False)

@@ -49,7 +49,7 @@ class Codes(Distribution):
     Code m stands for `values[m]`.
     """
 
-    arg_constraints: dict = {}
+    arg_constraints: dict[str, Any] = {}
 
     def __init__(self, values: Tensor, log_frequency: Tensor) -> None:
         event = log_frequency.shape[:1] + values.shape[1:]  # (G, *value)

@@ -14,17 +14,16 @@ from typing import Any
 import pytest
 
 from .author.case import FAST, HARDEST, SCALES, SPECS, Case
+from .author.learning import learns
 from .author.rules import (
     RULES,
     Rule,
     builds,
     has_a_sound_bound,
     ignores_padding,
-    learns,
     names_its_paper,
-    refuses_nothing_once_trained,
 )
-from .author.trained import KINDS
+from .author.trained import KINDS, refuses_nothing_once_trained
 from .registry.registry import load_registry
 
 __all__ = ["contract"]

@@ -96,7 +96,7 @@ OUT = Path("runs/bench")
 @as_json
 @common
 @click.pass_context
-def bench(ctx: click.Context, out: Path, dry_run: bool, wants_json: bool, **asked: Any) -> None:
+def bench(ctx: click.Context, /, out: Path, dry_run: bool, wants_json: bool, **asked: Any) -> None:
     """Train and measure VARIANTS on DATASETS, and write the tables."""
     plan, timeout = _plan(asked)
     if dry_run:

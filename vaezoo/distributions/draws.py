@@ -19,7 +19,7 @@ class Drawable(Distribution):
     point.
     """
 
-    arg_constraints: dict = {}
+    arg_constraints: dict[str, D.constraints.Constraint] = {}
 
     def __init__(self, batch: torch.Size, event: torch.Size) -> None:
         super().__init__(batch, event, validate_args=False)

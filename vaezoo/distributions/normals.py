@@ -35,7 +35,7 @@ class MaskedNormals(Distribution):
     count.
     """
 
-    arg_constraints: dict = {}
+    arg_constraints: dict[str, D.constraints.Constraint] = {}
 
     def __init__(self, loc: Tensor, scale: Tensor, mask: Tensor | None = None) -> None:
         super().__init__(loc.shape[:-2], loc.shape[-2:], validate_args=False)
@@ -76,7 +76,7 @@ def _kl_steps(q: MaskedNormals, p: MaskedNormals) -> Tensor:
     return q.per_step(_kl_normal(q.each, p.each)).sum(-1)
 
 
-def normal(loc: Tensor, scale: Tensor, event_dims: int = 1) -> D.Independent:
+def normal(loc: Tensor, scale: Tensor, event_dims: int = 1) -> "D.Independent[Normal]":
     """N(loc, scale²), independent over the last `event_dims` axes."""
     loc, scale = torch.broadcast_tensors(loc, scale)
     return D.Independent(Normal(loc, scale, validate_args=False), event_dims, validate_args=False)

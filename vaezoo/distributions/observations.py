@@ -21,7 +21,7 @@ class Bernoulli(D.Bernoulli):
         return torch.where(p.isnan(), torch.nan, torch.bernoulli(p.nan_to_num()))
 
 
-def bernoulli(logits: Tensor, event_dims: int = 1) -> D.Independent:
+def bernoulli(logits: Tensor, event_dims: int = 1) -> "D.Independent[Bernoulli]":
     """Bernoulli(sigmoid(logits)), independent over the last `event_dims` axes."""
     return D.Independent(
         Bernoulli(logits=logits, validate_args=False), event_dims, validate_args=False
@@ -35,7 +35,7 @@ class ContinuousBernoulli(Distribution):
     Every part is finite, with its gradient, at every logit; near 0 by a series.
     """
 
-    arg_constraints: dict = {}
+    arg_constraints: dict[str, constraints.Constraint] = {}
 
     def __init__(self, logits: Tensor) -> None:
         super().__init__(logits.shape, validate_args=False)
@@ -102,7 +102,7 @@ class DiscretisedLogistic(Distribution):
     (there on 256 levels).
     """
 
-    arg_constraints: dict = {}
+    arg_constraints: dict[str, constraints.Constraint] = {}
 
     def __init__(self, loc: Tensor, scale: Tensor, levels: int) -> None:
         self.loc, self.scale = torch.broadcast_tensors(loc, scale)
@@ -150,7 +150,7 @@ class DiscretisedLogistic(Distribution):
 class Levels(Distribution):
     """A categorical distribution over the values 0, 1/(M-1), …, 1, from logits (..., M)."""
 
-    arg_constraints: dict = {}
+    arg_constraints: dict[str, constraints.Constraint] = {}
 
     def __init__(self, logits: Tensor) -> None:
         self.log_p = logits.log_softmax(-1)
@@ -188,7 +188,7 @@ class Observed(Distribution):
     `base`; steps beyond it must be padding.
     """
 
-    arg_constraints: dict = {}
+    arg_constraints: dict[str, constraints.Constraint] = {}
 
     def __init__(self, base: Distribution, event_dims: int, has_gaps: bool) -> None:
         cut = len(base.batch_shape) - event_dims

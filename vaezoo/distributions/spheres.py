@@ -219,7 +219,7 @@ class PowerSpherical(OnSphere):
 class UniformOnSphere(Distribution):
     """The uniform distribution on S^{D-1}."""
 
-    arg_constraints: dict = {}
+    arg_constraints: dict[str, D.constraints.Constraint] = {}
 
     def __init__(self, zero: Tensor) -> None:
         super().__init__(torch.Size(), zero.shape, validate_args=False)
