@@ -163,6 +163,8 @@ class _WriteResidual(_WriteImage):
         channels, height, width = image_shape(spec, "resnet")
         c = sizes.channels
         small = (c, height // 4, width // 4)
+
+        # a pixel that halving an odd side lost comes back as output padding
         halves = (height // 2 % 2, width // 2 % 2)
         wholes = (height % 2, width % 2)
         self.net = nn.Sequential(

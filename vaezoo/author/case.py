@@ -77,12 +77,11 @@ class Case:
             if self.spec.has_gaps:
                 lengths = torch.randint(2, self.spec.shape[0] + 1, (n, 1))
                 x[torch.arange(self.spec.shape[0]) >= lengths] = math.nan
-            c = (
-                torch.eye(self.spec.classes)[torch.randint(self.spec.classes, (n,))]
-                if self.spec.classes
-                else None
-            )
-        return x, c
+
+            if not self.spec.classes:
+                return x, None
+            labels = torch.randint(self.spec.classes, (n,))
+            return x, torch.eye(self.spec.classes)[labels]  # (n, classes)
 
     def terms(
         self, model: Model, n: int, progress: float = 0.5, noise: int = 0

@@ -59,6 +59,7 @@ def trains_every_parameter(case: Case) -> None:
     model = case.build().train()
     adam = torch.optim.Adam(model.parameters(), lr=1e-2)
     untouched = {name for name, p in model.named_parameters() if p.requires_grad}
+
     for step in range(30):
         if not untouched:
             return
@@ -72,6 +73,7 @@ def trains_every_parameter(case: Case) -> None:
             )
         untouched -= {n for n, g in gradients.items() if g.abs().sum() > 0}
         adam.step()
+
     if untouched:
         raise Broken(
             f"no gradient reaches {', '.join(sorted(untouched)[:4])}",

@@ -98,11 +98,13 @@ def _hamiltonian(log_p: LogDensity, z: Tensor, size: Tensor) -> tuple[Tensor, Te
     momentum = torch.randn_like(z)
     value, slope = _with_gradient(log_p, z)
     before = value - _kinetic(momentum)
+
     for _ in range(LEAPFROGS):
         momentum = momentum + 0.5 * step * slope
         z = z + step * momentum
         value, slope = _with_gradient(log_p, z)
         momentum = momentum + 0.5 * step * slope
+
     accepted = torch.rand_like(value).log() < value - _kinetic(momentum) - before
     return torch.where(accepted[(...,) + (None,) * (z.ndim - 2)], z, start), accepted
 

@@ -42,9 +42,13 @@ def codes_of(model: Model, pieces: Iterator[tuple[Tensor, Tensor | None]], rows:
     whole = torch.cat(flat)
     found = [_joined(parts) for parts in zip(*by_latent, strict=True)]
     variance = torch.cat([variance_at_steps(*one) for one in found])
-    same = all(torch.equal(steps, found[0][1]) for _, steps in found)
-    units = torch.cat([z for z, _ in found], -1) if same else whole
+    units = torch.cat([z for z, _ in found], -1) if _has_one_clock(found) else whole
     return Codes(whole, units, variance, rows, discrete)
+
+
+def _has_one_clock(found: Sequence[tuple[Tensor, Tensor]]) -> bool:
+    """Whether all latents stand at the same steps of the same rows."""
+    return all(torch.equal(steps, found[0][1]) for _, steps in found)
 
 
 def variance_at_steps(z: Tensor, steps: Tensor) -> Tensor:

@@ -110,6 +110,7 @@ def neighbourhoods(real: Tensor, fake: Tensor, k: int = NEIGHBOURS) -> Mapping[s
     precise = 0
     recalled = torch.zeros(len(real), dtype=torch.bool)
     balls = 0
+
     for piece, radius in zip(fake.split(ROWS), fake_radius.split(ROWS), strict=True):
         distance = torch.cdist(piece, real, compute_mode="donot_use_mm_for_euclid_dist")
         inside = distance <= real_radius
@@ -117,6 +118,7 @@ def neighbourhoods(real: Tensor, fake: Tensor, k: int = NEIGHBOURS) -> Mapping[s
         balls += int(inside.sum())
         covered |= inside.any(0)
         recalled |= (distance <= radius[:, None]).any(0)
+
     return {
         "precision": precise / len(fake),
         "recall": float(recalled.double().mean()),

@@ -92,6 +92,7 @@ def _body(spec: Spec) -> tuple[nn.Module, int]:
             nn.Flatten(),
         )
         return nn.Sequential(*convolutions), 32 * (height // 4) * (width // 4)
+
     return nn.Sequential(nn.Flatten(), nn.Linear(spec.size, 2 * HIDDEN), nn.ReLU()), 2 * HIDDEN
 
 
@@ -170,6 +171,7 @@ def _train(network: Network, data: Data) -> None:
         y = data.labels["train"]
         parameters = [*network.parameters(), *head.parameters()]
         optimiser = torch.optim.Adam(parameters, lr=RATE, fused=True)
+
         with torch.enable_grad():
             for _ in range(STEPS):
                 rows = torch.randint(len(x), (min(BATCH, len(x)),))

@@ -71,8 +71,11 @@ class Witness:
     def joined(parts: Sequence["Witness"], order: Tensor) -> "Witness":
         """Of the rows of all parts, in this order, by as many draws."""
         names = ("sampled_kl", "least_kl", "most_px", "size")
-        rows = [torch.cat([getattr(part, name) for part in parts])[order] for name in names]
-        return Witness(parts[0].draws, *rows)
+
+        def whole(name: str) -> Tensor:
+            return torch.cat([getattr(part, name) for part in parts])[order]
+
+        return Witness(parts[0].draws, *map(whole, names))
 
 
 def rounding(size: Tensor) -> Tensor:

@@ -34,6 +34,7 @@ class Stepper:
                 continue
             factor = model.lr.get(name.split(".")[0], 1.0) * of_heads.get(parameter, 1.0)
             by_factor.setdefault(factor, []).append(parameter)
+
         self.model = model
         self.truncate = budget.truncate
         self.clip = budget.clip
