@@ -178,17 +178,23 @@ def _filter(model: Stepwise, state: Tensor, seen: Tensor, x: Tensor) -> tuple[Te
     z = p.loc + p.scale * torch.randn_like(p.loc)
     means = model.emission(state, z).mean
 
-    # the weights are of both proposals together (Veach & Guibas 1995, the balance heuristic):
-    # p keeps them bounded, a q that knows x_t makes them even
+    # half of the particles are from q, which knows x_t and makes the weights even
     q = model.q(state, model.sight(x).features[:, -1])
     from_p = (len(z) + 1) // 2
     z = torch.cat([z[:from_p], (q.loc + q.scale * torch.randn_like(q.loc))[from_p:]])
-    log_shares = z.new_tensor([from_p, len(z) - from_p]).log()
     log_p = p.log_prob(z)
-    log_proposal = torch.logaddexp(log_shares[0] + log_p, log_shares[1] + q.log_prob(z))
+    log_proposal = _log_of_both(log_p, q.log_prob(z), from_p)
     log_w = model.emission(state, z).log_prob(x[:, -1]) + log_p - log_proposal
     after = model.advance(state, seen[:, x.shape[1] - 1], z)
     return means, resampled(after, log_w - log_w.logsumexp(0))
+
+
+def _log_of_both(log_p: Tensor, log_q: Tensor, from_p: int) -> Tensor:
+    """log of the density (K, B) of K particles, of which so many are from p and the others from q:
+    the balance heuristic (Veach & Guibas 1995), whose p keeps the weights bounded.
+    """
+    log_shares = log_p.new_tensor([from_p, len(log_p) - from_p]).log()
+    return torch.logaddexp(log_shares[0] + log_p, log_shares[1] + log_q)
 
 
 def _onward(model: Stepwise, state: Tensor, steps: int) -> Paths:
