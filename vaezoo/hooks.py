@@ -170,6 +170,7 @@ class Column:
     panel_controls: bool = False  # whether that panel shows its control rows
     one_extractor: bool = False  # comparable only where the setting `EXTRACTOR` is the same
     of: str = ""  # what the metric measures
+    axis: str = ""  # "rate" or "distortion", in nats: an axis of the figure of both
     # the range of what it measures, ends included: a number beyond it is refused. None: no end, or
     # an estimate that chance alone takes past it
     low: float | None = None

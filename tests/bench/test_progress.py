@@ -75,12 +75,22 @@ def test_a_file_that_is_half_written_or_not_there_moves_no_bar(terminal, tmp_pat
 
 def test_elsewhere_each_finished_trial_is_a_line(capsys, tmp_path):
     progress = Progress()
-    progress.start(total=2, finished=0)
+    progress.start(total=3, finished=0)
     progress.show(told(tmp_path, epoch=1, loss=1.0))
-    progress.done(TRIAL, record(metrics={"elbo": -20.123}, best_epoch=7, total_seconds=1.25))
+    facts = {"best_epoch": 7, "total_seconds": 1.25}
+    columns = (
+        {"name": "fid", "unit": "", "table": "fid", "lead": 1, "digits": 3},
+        {"name": "elbo", "unit": "nats", "table": "elbo", "lead": 1},
+        {"name": "kl", "unit": "nats", "table": "elbo", "lead": 3},
+    )
+    tables = ({"name": "elbo", "order": 1}, {"name": "fid", "order": 2})
+    leading = {"columns": columns, "tables": tables}
+    progress.done(TRIAL, record(metrics={"kl": 3, "elbo": -20.123, "fid": 1}, **leading, **facts))
+    progress.done(TRIAL, record(metrics={"fid": 1.0}, **leading, **facts))
     progress.done(TRIAL, None)
     progress.close()
     assert capsys.readouterr().err.splitlines() == [
-        f"[1/2] {TRIAL.title}: done in 1.2 s, ELBO -20.12 nats (best epoch 7)",
-        f"[2/2] {TRIAL.title}: failed: its folder is gone",
+        f"[1/3] {TRIAL.title}: done in 1.2 s, elbo -20.12 nats (best epoch 7)",
+        f"[2/3] {TRIAL.title}: done in 1.2 s, fid 1.000 (best epoch 7)",
+        f"[3/3] {TRIAL.title}: failed: its folder is gone",
     ]

@@ -1,14 +1,18 @@
 """Files that do not fit are set aside with one line, and everything else is reported."""
 
 import json
+import math
 from copy import deepcopy
 
 import pytest
 
 from tests.bench.conftest import recorded
-from vaezoo.bench.records import Damaged, Record
+from vaezoo.bench.records import Damaged, HistoryRecord, Record
+from vaezoo.bench.report.catalogue import catalogue_of
+from vaezoo.bench.report.figures.material import Material
 from vaezoo.bench.report.printed import as_markdown
-from vaezoo.bench.report.report import ReportError, read_tables, report
+from vaezoo.bench.report.report import ReportError, read_rows, read_tables, report
+from vaezoo.bench.store import Store
 
 WHOLE = {
     "variant": "vae",
@@ -60,6 +64,10 @@ FORGED = [
     ("samplers", {}),
     ("samplers.flow", 1),
     ("best_epoch", "3"),
+    ("epochs", "3"),
+    ("machine", 3),
+    ("evaluation_seconds", []),
+    ("samplers.flow.seconds", {"samples": "fast"}),
     ("columns", {}),
     ("columns", [{"name": "../elbo", "unit": "", "better": "", "table": "elbo"}]),
     ("columns", [{"name": "elbo", "unit": "", "better": "", "table": "../elbo"}]),
@@ -153,3 +161,38 @@ def test_the_key_is_that_of_the_ingredients():
     facts["ingredients"] = facts["ingredients"] | {"seed": 5}
     with pytest.raises(Damaged, match="key is not the hash"):
         Record.from_json(facts)
+
+
+def _material(out):
+    rows = read_rows(out)
+    return rows, Material(rows, Store(out), catalogue_of(rows))
+
+
+def test_learning_curves_are_read_back_as_written(tmp_path):
+    epochs = [
+        {"epoch": 1.0, "seconds": 0.5, "train_loss": 1e-17, "validation_loss": math.nan},
+        {"epoch": 2.0, "seconds": 0.5, "train_loss": 3.25},
+    ]
+    names = list(epochs[0])
+    lines = [HistoryRecord.line(names, row) for row in epochs]
+    (tmp_path / "history.csv").write_text(",".join(names) + "\n" + "".join(lines))
+    found = HistoryRecord.read(tmp_path / "history.csv")
+    assert found.column("train_loss") == [(1.0, 1e-17), (2.0, 3.25)]
+    assert [epoch for epoch, _ in found.column("validation_loss")] == [1.0]
+
+
+@pytest.mark.parametrize("text", ["epoch,loss\n1,a\n", "epoch,loss\n1,2,3\n", "loss\n1\n"])
+def test_a_damaged_history_costs_its_curve_and_is_said(out, capsys, text):
+    rows, material = _material(out)
+    folder = out / "trials" / rows[0].done[0].key
+    (folder / "history.csv").write_text(text)
+    assert material.curves(rows[0]) == []
+    assert "history.csv is set aside: " in capsys.readouterr().err
+
+
+def test_damaged_arrays_cost_their_figures_and_are_said(out, capsys):
+    rows, material = _material(out)
+    folder = out / "trials" / rows[0].done[0].key
+    (folder / "figures.safetensors").write_bytes(b"short")
+    assert material.arrays("samples") == []
+    assert "figures.safetensors is set aside: " in capsys.readouterr().err

@@ -263,7 +263,7 @@ def test_two_runs_at_once_share_a_folder(finished):
     mine.mkdir()
     (mine / "trial.json").write_text(json.dumps({"key": key, "status": "done", "mine": True}))
     store.commit(mine, key)
-    assert "mine" not in store.read(key).stored
+    assert "mine" not in (store.trials / key / "trial.json").read_text()
     assert not mine.exists()
 
 

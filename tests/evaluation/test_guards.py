@@ -166,7 +166,7 @@ def test_a_column_may_have_one_end_or_none():
 
 
 def test_a_rule_of_means_errs_less_often_than_it_says():
-    """r = log p/q of a q that is p but for its scale, where E exp r = 1, in a thousand data sets."""
+    """r = log p/q of a q that is p but for its scale, so E exp r = 1; in a thousand data sets."""
     torch.manual_seed(0)
     q = torch.distributions.Normal(0.0, 1.3)
     z = q.sample((1000, 50))

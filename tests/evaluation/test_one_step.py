@@ -83,7 +83,7 @@ def test_the_errors_are_those_of_the_kalman_filter(narrow: float, moved: float):
 
 
 def test_the_number_of_draws_does_not_move_the_error():
-    """Draws of N(1, 4) about a truth of 3: E is 4 for every K, 4 + 4/K where nothing is taken off."""
+    """Draws of N(1, 4) about a truth of 3: E is 4 for every K, else 4 + 4/K."""
     n = 40_000
     for k in (2, 4, 32):
         g = torch.Generator().manual_seed(k)

@@ -6,7 +6,7 @@ give the same numbers. Neither the label of a row nor the other trials of the ru
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import product
 from typing import Any
@@ -34,6 +34,7 @@ class Plan:
     source: Places
     columns: tuple[Json, ...] = ()  # of the metrics that will be measured
     request: Json = field(default_factory=dict)  # what was asked for, for run.json
+    judged: frozenset[str] = frozenset()  # metrics that control rows stand beside
 
     @property
     def datasets(self) -> list[str]:
@@ -103,34 +104,32 @@ def make_plan(
     """
     source = source or Places()
     probe = probe or Processes()
-    _must_be_known(registry, metrics)
+    measures = _measures(registry, metrics)
     settings = [split_settings(one) for one in settings_grid(sets or {})]
     choices = registry.choose_variants(variants)
     data_choices = registry.choose_datasets(datasets)
     numbers = parse_seeds(seeds)
-    sizes = [size for _, size in settings]
-    facts = [(choice, _facts_of(choice, probe, source, sizes)) for choice in data_choices]
+    facts = _facts(data_choices, probe, source, settings)
     shared = {
         "device": chosen_device(device),
         "threads": threads,
         "metrics": tuple(metrics),
-        "measures": {
-            name: registry.metric_sources[name] for name in (metrics or registry.usual_metrics)
-        },
+        "measures": measures,
         "importance_samples": importance_samples,
         "samplers": _samplers(registry, samplers),
     }
-    rows = [
-        _trial(choice, data, described, *setting, shared)
-        for data, described in facts
-        for setting in settings
-        for choice in choices
-    ]
+
+    # Data sets are outermost, then settings, then variants: the order of the tables.
+    rows = []
+    for (data, described), setting in product(facts, settings):
+        rows += [_trial(choice, data, described, *setting, shared) for choice in choices]
     trials = _seeded(_with_skips(rows, probe, source), numbers)
+
     request: Json = {"variants": variants, "datasets": datasets, "seeds": list(numbers)}
     request |= {"set": _asked(settings), "samplers": samplers}
     request |= {"importance_samples": importance_samples}
-    return Plan(trials, source, _columns(registry, metrics), request)
+    judged = frozenset(name for name in measures if registry.metrics[name].controls)
+    return Plan(trials, source, _columns(registry, measures), request, judged)
 
 
 def settings_grid(sets: Mapping[str, Any]) -> list[Json]:
@@ -144,21 +143,29 @@ def settings_grid(sets: Mapping[str, Any]) -> list[Json]:
 def _asked(settings: Sequence[tuple[Json, Json]]) -> Json:
     """Setting -> its value, or the list of its values in a sweep."""
     merged = [budget | spec for budget, spec in settings]
-    values = {key: list(dict.fromkeys(one[key] for one in merged)) for key in merged[0]}
-    return {key: found if len(found) > 1 else found[0] for key, found in values.items()}
+    asked = {}
+    for key in merged[0]:
+        values = list(dict.fromkeys([one[key] for one in merged]))
+        asked[key] = values if len(values) > 1 else values[0]
+    return asked
 
 
-def _must_be_known(registry: Registry, metrics: Sequence[str]) -> None:
+def _measures(registry: Registry, metrics: Sequence[str]) -> dict[str, str]:
+    """Metric -> SHA-256 of the file that brings it, of those asked for, else of the usual ones.
+
+    Raises: PlanError for an unknown name.
+    """
     for name in metrics:
         if name not in registry.metrics:
             near = did_you_mean(name, registry.metrics)
             raise PlanError(
                 f"there is no metric {name!r}{near}; there are {listed(registry.metrics)}"
             )
+    return {name: registry.metric_sources[name] for name in metrics or registry.usual_metrics}
 
 
-def _columns(registry: Registry, metrics: Sequence[str]) -> tuple[Json, ...]:
-    chosen = [registry.metrics[name] for name in (metrics or registry.usual_metrics)]
+def _columns(registry: Registry, metrics: Iterable[str]) -> tuple[Json, ...]:
+    chosen = [registry.metrics[name] for name in metrics]
     return tuple(asdict(column) for metric in chosen for column in metric.columns)
 
 
@@ -174,6 +181,17 @@ def _samplers(registry: Registry, text: str) -> tuple[Json, ...]:
         for c in registry.choose_samplers(text)
     ]
     return tuple(sorted(chosen, key=lambda one: (one["name"] != PRIOR, one["label"])))
+
+
+def _facts(
+    choices: Sequence[Chosen[Dataset]],
+    probe: Probe,
+    places: Places,
+    settings: Sequence[tuple[Json, Json]],
+) -> list[tuple[Chosen[Dataset], Json]]:
+    """Each data set with what it is: see `_facts_of`."""
+    sizes = [size for _, size in settings]
+    return [(choice, _facts_of(choice, probe, places, sizes)) for choice in choices]
 
 
 def _facts_of(choice: Chosen[Dataset], probe: Probe, places: Places, sizes: Sequence[Json]) -> Json:
@@ -226,7 +244,7 @@ def _with_skips(rows: list[Trial], probe: Probe, places: Places) -> list[Trial]:
 
     A builder that crashes is planned all the same: its trial fails with the cause.
     """
-    answers = probe.why_not(places, [asdict(row) for row in rows])
+    answers = probe.why_not(places, rows)
     return [
         replace(row, skip=answer.get("skip", "")) for row, answer in zip(rows, answers, strict=True)
     ]

@@ -2,16 +2,14 @@
 a finished trial.
 """
 
-import json
-import math
 import sys
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
-from .records import Record
-from .store import PROGRESS, Json
+from .records import Damaged, ProgressRecord, Record, parsed
+from .store import PROGRESS
 from .trial import Trial
 
 
@@ -45,7 +43,7 @@ class Progress:
             self._update(trial, _read(folder / PROGRESS))
         self.whole.refresh()
 
-    def _update(self, trial: Trial, state: Json) -> None:
+    def _update(self, trial: Trial, state: ProgressRecord) -> None:
         if trial.key not in self.bars:
             total = trial.budget["epochs"]
             self.bars[trial.key] = tqdm(
@@ -57,11 +55,11 @@ class Progress:
                 dynamic_ncols=True,
             )
         bar = self.bars[trial.key]
-        if "epoch" in state:
-            bar.set_postfix_str(f"validation loss {state['loss']:.4g}", refresh=False)
-            bar.update(state["epoch"] - bar.n)
-        elif "stage" in state:
-            bar.set_postfix_str(f"measuring: {state['stage']}")
+        if state.stage:
+            bar.set_postfix_str(f"measuring: {state.stage}")
+        elif state.epoch:
+            bar.set_postfix_str(f"validation loss {state.loss:.4g}", refresh=False)
+            bar.update(state.epoch - bar.n)
 
     def done(self, trial: Trial, record: Record | None) -> None:
         """One trial has ended."""
@@ -90,13 +88,17 @@ def _in_words(record: Record | None) -> str:
         return "failed: its folder is gone"
     if not record.is_done:
         return f"{record.status}: {record.reason}"
-    found = record.metrics.get("elbo", math.nan)
-    elbo = f", ELBO {found:.2f} nats" if math.isfinite(found) else ""
-    return f"done in {record.total_seconds:.1f} s{elbo} (best epoch {record.best_epoch})"
+    number = ""
+    if record.leading:
+        column, value = record.leading
+        name = column["name"].replace("_", " ")
+        number = f", {name} {value:.{column.get('digits', 2)}f} {column['unit']}".rstrip()
+    return f"done in {record.total_seconds:.1f} s{number} (best epoch {record.best_epoch})"
 
 
-def _read(path: Path) -> Json:
+def _read(path: Path) -> ProgressRecord:
+    """How far the trial is; one that has written nothing yet has not begun."""
     try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError):
-        return {}
+        return ProgressRecord.from_json(parsed(path))
+    except (OSError, Damaged):
+        return ProgressRecord()

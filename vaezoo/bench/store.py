@@ -9,14 +9,13 @@ its copy away.
 import errno
 import hashlib
 import json
-import math
 import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from .records import Damaged, Record, parsed
+from .records import Damaged, Record, parsed, storable
 
 Json = dict[str, Any]
 FINAL = ("done", "skipped", "diverged")  # not tried again: the same key would end the same way
@@ -197,18 +196,8 @@ class Store:
 
 def to_json(value: Any) -> str:
     """Indented JSON with sorted keys; NaN and infinities, which JSON has not, become null."""
-    return (
-        json.dumps(_finite(value), indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
-        + "\n"
-    )
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {str(key): _finite(item) for key, item in value.items()}
-    return [_finite(item) for item in value] if isinstance(value, list | tuple) else value
+    options: dict[str, Any] = {"sort_keys": True, "ensure_ascii": False, "allow_nan": False}
+    return json.dumps(storable(value), indent=1, **options) + "\n"
 
 
 def explained(error: OSError, folder: Path) -> str:
@@ -266,7 +255,8 @@ def _listed(folder: Path) -> dict[str, str]:
     """Name -> SHA-256 by the manifest; empty where a copy was published without one."""
     path = folder / MANIFEST
     lines = path.read_text().splitlines() if path.exists() else []
-    return {name: digest for digest, name in (line.split("  ", 1) for line in lines)}
+    pairs = [line.split("  ", 1) for line in lines]
+    return {name: digest for digest, name in pairs}
 
 
 def _hash(path: Path) -> str:

@@ -7,6 +7,8 @@ give the same numbers. Neither the label of a row nor the other trials of the ru
 
 import hashlib
 import json
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any
@@ -50,6 +52,12 @@ class Trial:
     measures: Json = field(default_factory=dict)  # metric -> SHA-256 of the file that brings it
     skip: str = ""  # why it cannot be trained
 
+    @classmethod
+    def from_json(cls, facts: Mapping[str, Any]) -> "Trial":
+        """The trial of its fields, as JSON has them."""
+        lists = {"metrics": tuple(facts["metrics"]), "samplers": tuple(facts["samplers"])}
+        return cls(**{**facts, **lists})
+
     @property
     def ingredients(self) -> Json:
         """All that the numbers of this trial depend on."""
@@ -59,6 +67,14 @@ class Trial:
     @cached_property
     def key(self) -> str:
         return hashlib.sha256(canonical(self.ingredients).encode()).hexdigest()
+
+    @property
+    def controls(self) -> str:
+        """The file with the control rows of its data set, by the content of all its splits."""
+        hashes = self.data["hashes"]
+        content = hashlib.sha256("".join(hashes[name] for name in sorted(hashes)).encode())
+        likelihood = re.sub(r"[^\w.]+", "-", self.spec["likelihood"]).strip("-")
+        return f"controls/{content.hexdigest()[:12]}-{likelihood}.json"
 
     @property
     def title(self) -> str:

@@ -54,11 +54,13 @@ def best_rows(samples: Mapping[str, Sample], better: str, resolution: float = 0.
     names = [name for name, sample in samples.items() if len(sample) == most]
     if better not in ("lower", "higher") or most < 2 or len(names) < 2:
         return Best(frozenset(), NONE)
+
     sign = 1.0 if better == "lower" else -1.0
     values = sign * np.array([list(samples[name].values()) for name in names])  # (rows, seeds)
     floor = max(resolution, 1e-12 * np.abs(values).max(), 1e-300) ** 2 / 12
     means = values.mean(1)
     variances = moderated(np.maximum(values.var(1, ddof=1), floor), most - 1)
+
     limit = critical_value(variances, most)
     bold = distances(means, variances / most) <= limit
     visible = limit * math.sqrt(2 * float(np.median(variances)) / most)

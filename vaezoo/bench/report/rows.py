@@ -204,10 +204,13 @@ def _apart(trials: tuple[Record, ...], others: Sequence[tuple[Record, ...]], swe
     mine = _flat(trials[0])
     all_flat = [_flat(group[0]) for group in others]
     differ = {name for name in swept if name in mine}
-    for name in set().union(*all_flat):
-        if len({canonical(flat.get(name)) for flat in all_flat}) > 1:
-            differ.add(name)
+    differ |= {name for name in set().union(*all_flat) if _values_of(name, all_flat) > 1}
     return ", ".join(f"{name}={_short(mine.get(name))}" for name in sorted(differ))
+
+
+def _values_of(name: str, settings: Sequence[Json]) -> int:
+    """How many values this setting has among these."""
+    return len({canonical(one.get(name)) for one in settings})
 
 
 def _flat(record: Record) -> Json:

@@ -15,7 +15,7 @@ import torch
 from ...core import Unsupported
 from ...data.data import Data
 from ...evaluation.failures import one_line
-from ..trial import Json
+from ..trial import Json, Trial
 from .processes import Places, pool_of, result_of
 from .rebuild import build_model, data_of, load_data, registry_of
 from .worker import silence
@@ -27,7 +27,7 @@ class Probe(Protocol):
     def describe(self, places: Places, name: str, options: Json, sizes: Sequence[Json]) -> Json:
         """See `describe_data`."""
 
-    def why_not(self, places: Places, trials: Sequence[Json]) -> list[Json]:
+    def why_not(self, places: Places, trials: Sequence[Trial]) -> list[Json]:
         """See `why_not`, of each trial."""
 
 
@@ -35,14 +35,14 @@ class Processes:
     """Each question in a process of its own."""
 
     def describe(self, places: Places, name: str, options: Json, sizes: Sequence[Json]) -> Json:
-        arguments = [asdict(places), name, options, list(sizes)]
+        arguments = [places, name, options, list(sizes)]
         with pool_of(1) as pool:
             return result_of(pool.schedule(describe_data, args=arguments))
 
-    def why_not(self, places: Places, trials: Sequence[Json]) -> list[Json]:
+    def why_not(self, places: Places, trials: Sequence[Trial]) -> list[Json]:
         with pool_of(2) as pool:
             futures = [
-                pool.schedule(why_not, args=[asdict(places), trial, True], timeout=LIMIT)
+                pool.schedule(why_not, args=[places, trial, True], timeout=LIMIT)
                 for trial in trials
             ]
             return [result_of(future) for future in futures]
@@ -52,20 +52,20 @@ class InProcess:
     """The same, here and now."""
 
     def describe(self, places: Places, name: str, options: Json, sizes: Sequence[Json]) -> Json:
-        return describe_data(asdict(places), name, options, sizes)
+        return describe_data(places, name, options, sizes)
 
-    def why_not(self, places: Places, trials: Sequence[Json]) -> list[Json]:
-        return [why_not(asdict(places), trial) for trial in trials]
+    def why_not(self, places: Places, trials: Sequence[Trial]) -> list[Json]:
+        return [why_not(places, trial) for trial in trials]
 
 
-def describe_data(source: Json, name: str, options: Json, sizes: Sequence[Json] = ({},)) -> Json:
+def describe_data(places: Places, name: str, options: Json, sizes: Sequence[Json] = ({},)) -> Json:
     """Spec, hashes and budget of a data set, and for each of the sizes (fields of the spec that
     `--set` changes) why its likelihood is not for these values, or "".
 
     {"error": why} where the data cannot be loaded.
     """
     try:
-        data = load_data(source, name, options)
+        data = load_data(places, name, options)
         facts = {
             "spec": asdict(data.spec),
             "hashes": dict(data.hashes),
@@ -82,7 +82,7 @@ def _why_unfit(data: Data, size: Json) -> str:
     return f"{why}; there it can be {', '.join(data.likelihoods)}" if why else ""
 
 
-def why_not(source: Json, trial: Json, is_apart: bool = False) -> Json:
+def why_not(places: Places, trial: Trial, is_apart: bool = False) -> Json:
     """{"skip": reason} where the variant says `Unsupported` when built for this spec, else {}.
 
     In a process of its own (`is_apart`) what the builder prints is thrown away.
@@ -90,7 +90,7 @@ def why_not(source: Json, trial: Json, is_apart: bool = False) -> Json:
     try:
         if is_apart:
             silence(Path(os.devnull))
-        build_model(source, trial)
+        build_model(places, trial)
     except Unsupported as why:
         return {"skip": str(why)}
     except BaseException as error:  # its trial will fail with the cause
@@ -98,17 +98,17 @@ def why_not(source: Json, trial: Json, is_apart: bool = False) -> Json:
     return {}
 
 
-def prepare(source: Json, trial: Json) -> Json:
+def prepare(places: Places, trial: Trial) -> Json:
     """Data, feature extractor and control rows of one data set, so that trials find them in the
     cache.
 
     {"controls": row -> column -> number} or {"error": why there are none}.
     """
     try:
-        torch.set_num_threads(max(1, trial["threads"]))
-        data = data_of(source, trial)
+        torch.set_num_threads(max(1, trial.threads))
+        data = data_of(places, trial)
         from ...evaluation.measurement import controls
 
-        return {"controls": controls(data, registry_of(source).metrics.values())}
+        return {"controls": controls(data, registry_of(places).metrics.values())}
     except Exception as error:
         return {"error": one_line(error)}

@@ -1,7 +1,7 @@
 """Processes for work that may crash or hang: a pebble pool whose workers are forked from a server
 that has torch loaded.
 
-Only JSON-like values cross the border between processes.
+Only plain values and frozen dataclasses of ours cross the border between processes.
 """
 
 import multiprocessing

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from .worker import run_trial
+from .worker import Task, run_trial
 
 
 def run_task(path: str) -> dict[str, Any]:
@@ -19,8 +19,7 @@ def run_task(path: str) -> dict[str, Any]:
 
     {"status": how it ended}, or {"full": sentence} where the disk took no more.
     """
-    task = json.loads(Path(path).read_text(encoding="utf-8"))
-    return run_trial(**task)
+    return run_trial(Task.from_json(json.loads(Path(path).read_text(encoding="utf-8"))))
 
 
 if __name__ == "__main__":

@@ -1,16 +1,17 @@
 """What trains and evaluates one trial, in a process of its own.
 
-Arguments and answers are JSON-like. What a trial prints goes to its log; what it raises becomes its
+What a trial prints goes to its log; what it raises becomes its
 status.
 """
 
-import json
+import math
 import os
 import platform
 import shutil
 import sys
 import time
 import traceback
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,12 +25,12 @@ from ...evaluation.failures import one_line
 from ...samplers import PRIOR, prior_in_words
 from ...training.budget import Budget, Diverged, EpochLog
 from ...training.training import fit
-from ..records import Record
+from ..records import HistoryRecord, ProgressRecord, Record, SamplerRecord
 from ..store import MANIFEST, PID, PROGRESS, WEIGHTS, Json, Store, is_full, to_json
+from ..trial import Trial
+from .processes import Places
 from .rebuild import build_model, data_of, metrics_of, registry_of
 
-BY_COLUMN = ("metrics", "reasons", "refused")  # what trial.json says of each column
-BY_METRIC = ("evaluation_seconds", "measures")
 OUT_OF_MEMORY = (
     "out of memory",
     "can't allocate memory",
@@ -38,94 +39,114 @@ OUT_OF_MEMORY = (
 )
 
 
-def run_trial(
-    source: Json, trial: Json, out: str, folder: str, shared: Json, again: bool = False
-) -> Json:
-    """Trains and evaluates one trial, or only measures `again` what it lacks, and renames its
-    folder into place; {"full": sentence} where the disk took no more.
+@dataclass(frozen=True)
+class Task:
+    """What a process has to do: one trial, and where things lie."""
+
+    trial: Trial
+    places: Places
+    out: Path  # the folder of the run
+    folder: Path  # where the trial is built
+    columns: tuple[Json, ...]  # of the metrics that are planned
+    again: bool = False  # only measures what a finished trial lacks
+
+    @classmethod
+    def from_json(cls, facts: Json) -> "Task":
+        places = facts["places"]
+        return cls(
+            trial=Trial.from_json(facts["trial"]),
+            places=Places(**{**places, "data_dirs": tuple(places["data_dirs"])}),
+            out=Path(facts["out"]),
+            folder=Path(facts["folder"]),
+            columns=tuple(facts["columns"]),
+            again=facts["again"],
+        )
+
+    def to_json(self) -> Json:
+        """The task as a file holds it."""
+        return asdict(self) | {"out": str(self.out), "folder": str(self.folder)}
+
+    def record(self, status: str, **more: Any) -> Record:
+        """The record of the trial, ended so."""
+        return Record.of(self.trial, status, self.columns, **more)
+
+
+def run_trial(task: Task) -> Json:
+    """Trains and evaluates the trial, or only measures what it lacks, and renames its folder into
+    place; {"full": sentence} where the disk took no more.
     """
-    key = shared["key"]
-    building = Path(folder)
-    store = Store(out)
+    store = Store(task.out)
+    key = task.trial.key
     try:
-        building.mkdir()
-        (building / PID).write_text(str(os.getpid()))
-        silence(building / "log.txt")
+        task.folder.mkdir()
+        (task.folder / PID).write_text(str(os.getpid()))
+        silence(task.folder / "log.txt")
         there = store.read(key)
-        lacks = there is not None and bool(there.lacks(trial["measures"]))
-        if again and there is not None:
-            _copy(store.trials / key, building)
-            record = _measured_again(source, trial, building, there)
+        lacks = there is not None and bool(there.lacks(task.trial.measures))
+        if task.again and there is not None:
+            _copy(store.trials / key, task.folder)
+            record = _measured_again(task, there)
         else:
-            record = _record(source, trial, building)
-        (building / "trial.json").write_text(to_json(shared | record), encoding="utf-8")
+            record = _ended(task)
+        text = to_json(record.to_json())
+        (task.folder / "trial.json").write_text(text, encoding="utf-8")
         # Another run's finished trial stays, and nothing that failed replaces what is finished.
-        store.commit(building, key, replaces=lacks and record["status"] == "done")
-        return {"status": record["status"]}
+        store.commit(task.folder, key, replaces=lacks and record.is_done)
+        return {"status": record.status}
     except BaseException as error:
         if is_full(error):
             return {"full": str(error)}
         raise
 
 
-def _record(source: Json, trial: Json, folder: Path) -> Json:
-    """Status and all that was measured. The one place that turns an exception into a row."""
+def _ended(task: Task) -> Record:
+    """How the trial ended, and all that was measured. The one place that turns an exception into a
+    row.
+    """
     start = time.perf_counter()
     try:
-        record = _trained(source, trial, folder)
+        record = _trained(task)
     except Unsupported as why:
-        record = {"status": "skipped", "reason": str(why)}
+        record = task.record("skipped", reason=str(why))
     except Diverged as error:
-        record = {
-            "status": "diverged",
-            "reason": str(error),
-            "step": error.step,
-            "epoch": error.epoch,
-            "term": error.term,
-        }
+        where = {"step": error.step, "epoch": error.epoch, "term": error.term}
+        record = task.record("diverged", reason=str(error), divergence=where)
     except BaseException as error:
         if is_full(error):
             raise
         traceback.print_exc()
         status = "oom" if _is_out_of_memory(error) else "failed"
-        record = {"status": status, "reason": one_line(error)}
-    return {
-        "total_seconds": time.perf_counter() - start,
-        "machine": machine(trial["device"]),
-    } | record
+        record = task.record(status, reason=one_line(error))
+    seconds = time.perf_counter() - start
+    return replace(record, total_seconds=seconds, machine=machine(task.trial.device))
 
 
-def _trained(source: Json, trial: Json, folder: Path) -> Json:
-    torch.set_num_threads(trial["threads"])
-    torch.backends.cudnn.benchmark = False
-    data = data_of(source, trial)
-    device = trial["device"]
-    model = build_model(source, trial)
-    budget = Budget(**trial["budget"])
-    history = fit(
-        model, data, seed=trial["seed"], budget=budget, report=_Reporter(folder), device=device
-    )
-    _note(folder, stage="evaluation")
-    measured, described = _measured(source, trial, model, data, folder)
-    samplers = _measured_by_sampler(source, trial, model, data)
+def _trained(task: Task) -> Record:
     from ...training.checkpoint import save
     from .material import save_material
 
-    save(model, folder / "model.safetensors")
-    save_material(model, data, folder, device)
-    return {
-        "status": "done",
-        "metrics": {"train_seconds": history.seconds, "parameters": _size(model)} | dict(measured),
-        "reasons": dict(measured.reasons),
-        "refused": dict(measured.refused),
-        "settings": dict(measured.settings),
-        "evaluation_seconds": dict(measured.seconds),
-        "measures": dict(trial["measures"]),
-        "samplers": samplers,
-        "prior": prior_in_words(model),
-        "best_epoch": history.best_epoch,
-        "epochs": len(history.rows),
-    } | described
+    trial = task.trial
+    folder = task.folder
+    torch.set_num_threads(trial.threads)
+    torch.backends.cudnn.benchmark = False
+    data = data_of(task.places, trial)
+    model = build_model(task.places, trial)
+    budget = Budget(**trial.budget)
+    report = _Reporter(folder)
+    history = fit(model, data, seed=trial.seed, budget=budget, report=report, device=trial.device)
+
+    _note(folder, ProgressRecord(stage="evaluation"))
+    measured = _measured(task, trial, model, data)
+    save(model, folder / WEIGHTS)
+    save_material(model, data, folder, trial.device)
+    costs = {"train_seconds": history.seconds, "parameters": _size(model)}
+    return replace(
+        measured,
+        metrics={**costs, **measured.metrics},
+        prior=prior_in_words(model),
+        best_epoch=history.best_epoch,
+        epochs=len(history.rows),
+    )
 
 
 def _copy(trial: Path, building: Path) -> None:
@@ -135,72 +156,56 @@ def _copy(trial: Path, building: Path) -> None:
             shutil.copy2(path, building / path.name)
 
 
-def _measured_again(source: Json, trial: Json, folder: Path, there: Record) -> Json:
+def _measured_again(task: Task, there: Record) -> Record:
     """The trial's record with the metrics that it lacks, from its own weights."""
-    torch.set_num_threads(trial["threads"])
-    lacking = there.lacks(trial["measures"])
-    asked = trial | {"metrics": lacking}
-    data = data_of(source, trial)
-    model = build_model(source, trial)
-    model.load_state_dict(load_file(folder / WEIGHTS))
-    measured, described = _measured(source, asked, model, data, folder)
-    before = there.to_json()
-    after = {
-        "metrics": dict(measured),
-        "reasons": dict(measured.reasons),
-        "refused": dict(measured.refused),
-        "settings": dict(measured.settings),
-        "evaluation_seconds": dict(measured.seconds),
-        "samplers": _measured_by_sampler(source, asked, model, data),
-        "measures": {name: trial["measures"][name] for name in lacking},
-    } | described
-    return before | _merged(before, after)
+    trial = task.trial
+    torch.set_num_threads(trial.threads)
+    lacking = tuple(there.lacks(trial.measures))
+    measures = {name: trial.measures[name] for name in lacking}
+    data = data_of(task.places, trial)
+    model = build_model(task.places, trial)
+    model.load_state_dict(load_file(task.folder / WEIGHTS))
+    asked = replace(trial, metrics=lacking, measures=measures)
+    return there.with_newer(_measured(task, asked, model, data))
 
 
-def _merged(before: Json, after: Json) -> Json:
-    """What a trial says once some of its metrics were measured again."""
-    anew = {column["name"] for column in after["columns"]}
-
-    def joined(old: Json, new: Json, name: str) -> Json:
-        kept = {column: value for column, value in old.get(name, {}).items() if column not in anew}
-        return kept | new[name]
-
-    samplers = dict(before["samplers"])
-    for label, found in after["samplers"].items():
-        old = samplers.get(label, {})
-        samplers[label] = {name: joined(old, found, name) for name in BY_COLUMN}
-    columns = [column for column in before["columns"] if column["name"] not in anew]
-    tables = {one["name"]: one for one in before.get("tables", []) + after["tables"]}
-    whole = {name: before[name] | after[name] for name in ("settings", *BY_METRIC)}
-    return whole | {
-        **{name: joined(before, after, name) for name in BY_COLUMN},
-        "columns": columns + after["columns"],
-        "tables": list(tables.values()),
-        "samplers": samplers,
-    }
-
-
-def _measured(
-    source: Json, trial: Json, model: Model, data: Data, folder: Path
-) -> tuple[Any, Json]:
-    """What the metrics say, and what they say of themselves."""
+def _measured(task: Task, trial: Trial, model: Model, data: Data) -> Record:
+    """What the metrics of the trial say, and what they say of themselves."""
     from ...evaluation.context import Evaluation
     from ...evaluation.measuring import measure
     from ..report.catalogue import described
 
-    metrics = metrics_of(source, trial)
+    metrics = metrics_of(task.places, trial)
     evaluation = Evaluation(
         model,
         data,
-        trial["seed"],
-        device=trial["device"],
-        importance_samples=trial["importance_samples"],
+        trial.seed,
+        device=trial.device,
+        importance_samples=trial.importance_samples,
     )
-    measured = measure(evaluation, metrics, lambda name, i, n: _note(folder, stage=name))
-    return measured, described(metrics)
+
+    def report(name: str, i: int, n: int) -> None:
+        _note(task.folder, ProgressRecord(stage=name))
+
+    found = measure(evaluation, metrics, report)
+    of_themselves = described(metrics)
+    return replace(
+        task.record("done"),
+        metrics=dict(found),
+        reasons=found.reasons,
+        refused=found.refused,
+        settings=found.settings,
+        evaluation_seconds=found.seconds,
+        measures=trial.measures,
+        samplers=_measured_by_sampler(task.places, trial, model, data),
+        columns=tuple(of_themselves["columns"]),
+        tables=tuple(of_themselves["tables"]),
+    )
 
 
-def _measured_by_sampler(source: Json, trial: Json, model: Model, data: Data) -> Json:
+def _measured_by_sampler(
+    places: Places, trial: Trial, model: Model, data: Data
+) -> dict[str, SamplerRecord]:
     """Label of a sampler -> what the metrics of samples say when its draws are decoded by the same
     trained model.
     """
@@ -208,21 +213,19 @@ def _measured_by_sampler(source: Json, trial: Json, model: Model, data: Data) ->
     from ...evaluation.measurement import measured_by_sampler
     from ...evaluation.measuring import measure
 
-    known = registry_of(source).samplers
+    registry = registry_of(places)
+    metrics = measured_by_sampler(metrics_of(places, trial), registry.metrics.values())
     found = {}
-    every = registry_of(source).metrics.values()
-    metrics = measured_by_sampler(metrics_of(source, trial), every)
-    for chosen in (one for one in trial["samplers"] if one["name"] != PRIOR):
-        sampler = partial(known[chosen["name"]], data.spec, chosen["hyperparameters"])
-        measured = measure(
-            Evaluation(model, data, trial["seed"], device=trial["device"], sampler=sampler), metrics
+    for chosen in trial.samplers:
+        if chosen["name"] == PRIOR:
+            continue
+        recipe = registry.samplers[chosen["name"]]
+        sampler = partial(recipe, data.spec, chosen["hyperparameters"])
+        evaluation = Evaluation(model, data, trial.seed, device=trial.device, sampler=sampler)
+        measured = measure(evaluation, metrics)
+        found[chosen["label"]] = SamplerRecord(
+            dict(measured), measured.reasons, measured.refused, measured.seconds
         )
-        found[chosen["label"]] = {
-            "metrics": dict(measured),
-            "reasons": measured.reasons,
-            "refused": measured.refused,
-            "seconds": measured.seconds,
-        }
     return found
 
 
@@ -243,21 +246,16 @@ class _Reporter:
             if not self.names:
                 self.names = list(row)
                 file.write(",".join(self.names) + "\n")
-            file.write(",".join(repr(row.get(name, "")) for name in self.names) + "\n")
+            file.write(HistoryRecord.line(self.names, row))
         if time.monotonic() - self.last > 0.2:
             self.last = time.monotonic()
-            _note(
-                self.folder,
-                epoch=epoch,
-                epochs=epochs,
-                seconds=row["seconds"],
-                loss=row.get("validation_loss"),
-            )
+            loss = row.get("validation_loss", math.nan)
+            _note(self.folder, ProgressRecord(epoch, loss))
 
 
-def _note(folder: Path, **what: Any) -> None:
+def _note(folder: Path, progress: ProgressRecord) -> None:
     aside = folder / f".{PROGRESS}"
-    aside.write_text(json.dumps(what))
+    aside.write_text(to_json(progress.to_json()))
     aside.replace(folder / PROGRESS)
 
 

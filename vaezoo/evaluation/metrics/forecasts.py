@@ -1,4 +1,4 @@
-"""How good forecasts are as distributions: the share of steps that their intervals hold, and CRPS."""
+"""Forecasts as distributions: the share of steps that their intervals hold, and CRPS."""
 
 from collections.abc import Mapping
 

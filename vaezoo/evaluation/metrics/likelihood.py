@@ -275,8 +275,8 @@ def vaezoo_metrics() -> list[Metric]:
     columns = (
         Column("elbo", "nats", "higher", lead=1, panel=True),
         Column("nll", "nats", "lower", lead=2, panel=True),
-        Column("kl", "nats", "", lead=3, panel=True),
-        Column("reconstruction_nll", "nats", "lower", lead=4),
+        Column("kl", "nats", "", lead=3, panel=True, axis="rate"),
+        Column("reconstruction_nll", "nats", "lower", lead=4, axis="distortion"),
         nats_per_step("elbo_per_step", better="higher"),
         nats_per_step("elbo_mean_per_step", better="higher"),
         nats_per_step("nll_per_step", better="lower", panel=True),

@@ -59,12 +59,16 @@ def _draw_curve(ax: "Axes", curve: Curve) -> None:
 
 def rate_distortion(material: Material) -> "Canvas | None":
     """KL against -E log p(x|z), means over seeds: an ELBO is a straight line, better ones are lower
-    left.
+    left. The columns are those that say that they are its axes.
     """
+    columns = material.catalogue.columns.values()
+    axes = {column.axis: column.name for column in columns if column.axis}
+    if set(axes) != {"rate", "distortion"}:
+        return None
     points = []
     for row in material.rows:
-        rate = row.interval("kl").mean
-        distortion = row.interval("reconstruction_nll").mean
+        rate = row.interval(axes["rate"]).mean
+        distortion = row.interval(axes["distortion"]).mean
         if math.isfinite(rate) and math.isfinite(distortion):
             points.append((row.name, rate, distortion))
     if not points:

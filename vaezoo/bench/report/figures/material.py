@@ -1,12 +1,14 @@
 """What a figure is drawn from: rows, and what their trials left in files."""
 
-import csv
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from ...records import Damaged, HistoryRecord
 from ...store import Store
 from ..catalogue import Catalogue
 from ..rows import Row
@@ -42,20 +44,39 @@ class Material:
         return [(row, arrays) for row, arrays in found if name in arrays]
 
     def _arrays(self, row: Row) -> Arrays:
+        from safetensors import SafetensorError
         from safetensors.numpy import load_file
 
         path = self.store.trials / row.done[0].key / "figures.safetensors"
-        return load_file(path) if path.is_file() else {}
+        if not path.is_file():
+            return {}
+        try:
+            return load_file(path)
+        except (SafetensorError, OSError) as error:
+            _set_aside(path, f"it is no whole .safetensors file: {error}")
+            return {}
 
     def curves(self, row: Row) -> list[Curve]:
         """Of every seed, from history.csv."""
         found = []
         for trial in row.done:
-            path = self.store.trials / trial.key / "history.csv"
-            if path.is_file():
-                with path.open(encoding="utf-8") as file:
-                    lines = [line for line in csv.DictReader(file) if line.get("validation_loss")]
-                epochs = [float(line["epoch"]) for line in lines]
-                losses = [float(line["validation_loss"]) for line in lines]
+            points = self._validation_losses(self.store.trials / trial.key / "history.csv")
+            if points is not None:
+                epochs = [epoch for epoch, _ in points]
+                losses = [loss for _, loss in points]
                 found.append(Curve(epochs, losses, trial.best_epoch))
         return found
+
+    def _validation_losses(self, path: Path) -> list[tuple[float, float]] | None:
+        """(epoch, loss), or None where the file is missing or damaged."""
+        try:
+            return HistoryRecord.read(path).column("validation_loss")
+        except FileNotFoundError:
+            return None
+        except Damaged as why:
+            _set_aside(path, str(why))
+            return None
+
+
+def _set_aside(path: Path, why: str) -> None:
+    print(f"vaezoo: {path} is set aside: {why}", file=sys.stderr)

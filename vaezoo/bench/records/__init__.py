@@ -1,0 +1,23 @@
+"""What a run keeps on disk, as typed records: trials, the run, control rows, curves, progress.
+
+The one place that knows these files, those of older versions too. What is read was written by
+anyone: a file that does not fit raises `Damaged`, whose text is the reason in a few words.
+"""
+
+from .checks import Damaged, parsed, storable
+from .runs import ControlRecord, HistoryRecord, ProgressRecord, RunRecord, joined_sweeps
+from .trials import Ingredients, Record, SamplerRecord
+
+__all__ = [
+    "ControlRecord",
+    "Damaged",
+    "HistoryRecord",
+    "Ingredients",
+    "ProgressRecord",
+    "Record",
+    "RunRecord",
+    "SamplerRecord",
+    "joined_sweeps",
+    "parsed",
+    "storable",
+]

@@ -1,0 +1,147 @@
+"""What is read is checked, field by field: it was written by anyone."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ...hooks import Column, Table
+
+Json = dict[str, Any]
+T = TypeVar("T")
+DIGITS = 20  # decimals that a column may ask for, at most
+TYPES: Mapping[str, Any] = {"int": int, "bool": bool, "float | None": int | float | None}
+
+
+class Damaged(ValueError):
+    """A file that is no record: cut off, forged, or not of vaezoo. Its text is the reason in a few
+    words.
+    """
+
+
+def parsed(path: Path) -> Any:
+    """The JSON in the file.
+
+    Raises: Damaged for what is no JSON, NaN and infinities among it; FileNotFoundError.
+    """
+    try:
+        content = path.read_bytes()
+        return json.loads(content, parse_constant=_no_number, parse_float=_finite)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise Damaged(f"it cannot be read: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
+        raise Damaged(f"it is no JSON: {error}".partition("\n")[0]) from None
+
+
+def _no_number(text: str) -> float:
+    raise Damaged(f"it has {text}")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    return value if math.isfinite(value) else _no_number(text)
+
+
+def storable(value: Any) -> Any:
+    """The value as JSON has it: NaN and infinities, which it has not, are null."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): storable(item) for key, item in value.items()}
+    return [storable(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def of_type(kind: type[T], value: Any, where: str) -> T:
+    """The value, which is of this type; a bool is no int."""
+    if isinstance(value, kind) and (kind is bool or not isinstance(value, bool)):
+        return value
+    raise Damaged(f"{where} is {brief(value)}, no {getattr(kind, '__name__', kind)}")
+
+
+def mapping(value: Any, where: str) -> Json:
+    """A JSON object."""
+    return of_type(dict, value, where)
+
+
+def label(value: Any, where: str) -> str:
+    """A text that can stand in a table: not empty, on one line."""
+    text = of_type(str, value, where)
+    if not text or not text.isprintable():
+        raise Damaged(f"{where} is {brief(text)}, no name")
+    return text
+
+
+def file_name(value: Any, where: str) -> str:
+    """A name of which files are called: without separators of paths."""
+    text = label(value, where)
+    if "/" in text or "\\" in text or text.startswith("."):
+        raise Damaged(f"{where} is {brief(text)}, a path and no name")
+    return text
+
+
+def controls_name(value: Any) -> str:
+    """ "" or the name of a file in controls/."""
+    if value == "":
+        return ""
+    folder, _, name = of_type(str, value, "controls").partition("/")
+    if folder != "controls":
+        raise Damaged(f"controls is {brief(value)}, no file in controls/")
+    return f"{folder}/{file_name(name, 'controls')}"
+
+
+def number(value: Any, where: str) -> float:
+    """null is NaN, as it was written."""
+    if value is None:
+        return math.nan
+    if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > 1e300:
+        raise Damaged(f"{where} has {brief(value)}, no number")
+    return value
+
+
+def numbers(value: Any, where: str) -> dict[str, float]:
+    """Column -> number."""
+    facts = mapping(value, where)
+    return {file_name(key, where): number(one, f"{where}.{key}") for key, one in facts.items()}
+
+
+def texts(value: Any, where: str) -> dict[str, str]:
+    """Name -> text."""
+    facts = mapping(value, where)
+    return {key: of_type(str, one, f"{where}.{key}") for key, one in facts.items()}
+
+
+def descriptions(kind: type[Column] | type[Table], value: Any, where: str) -> tuple[Json, ...]:
+    """The descriptions of columns or tables, every field of its type."""
+    found = []
+    types = {one.name: TYPES.get(str(one.type), str) for one in fields(kind)}
+    for one in of_type(list, value, where):
+        facts = mapping(one, where)
+        for name, item in facts.items():
+            of_type(types.get(name, object), item, f"{where}.{name}")
+        file_name(facts.get("name"), f"{where}.name")
+        if facts.get("table"):
+            file_name(facts["table"], f"{where}.table")
+        if not _can_be(facts):
+            raise Damaged(f"{where} describe {facts['name']} as no column can be")
+        found.append(facts)
+    return tuple(found)
+
+
+def _can_be(column: Json) -> bool:
+    """Whether a column can have this direction, these decimals and this range."""
+    low = column.get("low")
+    high = column.get("high")
+    return (
+        column.get("better", "") in ("lower", "higher", "")
+        and 0 <= column.get("digits", 0) <= DIGITS
+        and (low is None or high is None or low < high)
+    )
+
+
+def brief(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else f"{text[:39]}…"

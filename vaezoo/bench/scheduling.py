@@ -1,0 +1,231 @@
+"""Every trial of a plan in a process of its own, a few side by side; what happens to one costs only
+that one.
+
+The parent trains nothing. It schedules, reads the small progress files that trials write, and gives
+a trial that died a status: failed, timeout or oom.
+"""
+
+import shutil
+import time
+from collections import Counter, deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..hooks import Executor
+from .plan import Plan
+from .progress import Progress
+from .records import ControlRecord, Record
+from .store import Json, Store, explained, to_json
+from .trial import Trial
+from .workers.probe import prepare
+from .workers.processes import pool_of, result_of
+from .workers.worker import Task
+
+POLL = 0.05  # seconds between two looks at the running trials
+
+
+class Stopped(Exception):
+    """The run was asked to stop while trials were running: leaving the session stops them."""
+
+
+@dataclass
+class Summary:
+    """How a run ended. Exit code 0: every trial is done, or was skipped because its variant is
+    `Unsupported` there.
+    """
+
+    counts: Counter[str] = field(default_factory=Counter)  # status -> trials
+    trained: int = 0  # in this run
+    reused: int = 0  # finished in an earlier one
+    unmeasured: int = 0  # finished ones whose new metrics could not be measured
+    refused: int = 0  # finished ones with numbers that cannot be
+    stopped_by: int = 0  # signal
+    # one sentence each, what kept the run from going on
+    errors: list[str] = field(default_factory=list)
+
+    @property
+    def exit_code(self) -> int:
+        """0 all well, 1 some trial did not end `done` or has a number that cannot be, 130 or 143
+        after a signal.
+        """
+        if self.stopped_by:
+            return 128 + self.stopped_by
+        return int(
+            bool(self.errors or self.unmeasured or self.refused)
+            or any(n for status, n in self.counts.items() if status not in ("done", "skipped"))
+        )
+
+    def __str__(self) -> str:
+        parts = [f"{n} {status}" for status, n in sorted(self.counts.items()) if n]
+        done = ", ".join(parts) or "nothing done"
+        ends = f"{done}; {self.trained} run now, {self.reused} found finished"
+        return ends + (f"; {self.refused} with numbers that cannot be" if self.refused else "")
+
+
+class Scheduler:
+    """Takes the trials of a plan from planned to in place."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        store: Store,
+        jobs: int,
+        timeout: float | None,
+        retries: int,
+        progress: Progress,
+        executor: Executor,
+    ) -> None:
+        self.executor = executor
+        self.plan = plan
+        self.store = store
+        self.jobs = jobs
+        self.timeout = timeout
+        self.retries = retries
+        self.progress = progress
+        self.summary = Summary()
+        self.stop = 0
+        self.again: set[str] = set()  # keys of trials that are measured again, not trained
+
+    def go(self) -> None:
+        """All trials of the plan, those that are finished taken as they are."""
+        finished = self.found()
+        left = [trial for trial in self.plan.trials if trial.key not in finished]
+        self.progress.start(len(self.plan.trials), len(finished))
+        try:
+            for trial in (t for t in left if t.skip):
+                self.commit_dead(trial, {"status": "skipped", "error": trial.skip})
+            self.prepare_data([trial for trial in left if not trial.skip])
+            self.train(deque((trial, 0) for trial in left if not trial.skip))
+        except Stopped:
+            pass
+        except OSError as error:
+            self.fail(explained(error, self.store.out))
+        finally:
+            self.progress.close()
+            records = [self.store.read(trial.key) for trial in self.plan.trials]
+            self.summary.counts = Counter(one.status if one else "not run" for one in records)
+            self.summary.refused = sum(bool(one and one.has_refused) for one in records)
+            self.summary.stopped_by = self.stop
+
+    def found(self) -> set[str]:
+        """The keys of trials that are finished; those that lack a metric are to be measured again,
+        without training where their weights are there.
+        """
+        finished = {trial.key for trial in self.plan.trials if self.store.is_finished(trial.key)}
+        unmeasured = {trial.key for trial in self.plan.trials if self.lacks(trial)} & finished
+        self.again = {key for key in unmeasured if self.store.has_weights(key)}
+        self.summary.reused = len(finished - unmeasured)
+        return finished - unmeasured
+
+    def lacks(self, trial: Trial) -> bool:
+        """Whether a trial that is there lacks a metric, or has it by other code."""
+        record = self.store.read(trial.key)
+        return record is not None and bool(record.lacks(trial.measures))
+
+    def prepare_data(self, trials: list[Trial]) -> None:
+        """What trials of one data set share, computed once. A trouble here is a note: trials
+        compute it themselves.
+        """
+        judged = [trial for trial in reversed(trials) if self.plan.judged & set(trial.measures)]
+        first = {trial.controls: trial for trial in judged}
+        for name, trial in first.items():
+            if self.stop or (self.store.out / name).exists():
+                continue
+            self.progress.say(f"preparing {trial.dataset}")
+            with pool_of(1, threads=trial.threads) as pool:
+                answer = self.wait(pool.schedule(prepare, args=[self.plan.source, trial]))
+            if answer.get("controls"):
+                record = ControlRecord(answer["controls"], trial.dataset)
+                self.store.write(name, to_json(record.to_json()))
+            elif answer.get("error") and not self.stop:
+                self.progress.say(f"{trial.dataset}: no control rows ({answer['error']})")
+
+    def wait(self, future: Any) -> Json:
+        while not future.done() and not self.stop:
+            time.sleep(POLL)
+        return result_of(future) if future.done() else {"error": "stopped"}
+
+    def train(self, left: deque[tuple[Trial, int]]) -> None:
+        """`jobs` trials side by side until none is left or the run is stopped."""
+        if not left:
+            return
+        running: dict[Any, tuple[Trial, int]] = {}  # handle of the executor -> trial, attempt
+        with self.executor.session(self.jobs, left[0][0].threads):
+            while (left or running) and not self.stop and not self.summary.errors:
+                while left and len(running) < self.jobs:
+                    trial, attempt = left.popleft()
+                    running[self.submit(trial)] = trial, attempt
+                for handle in list(running):
+                    answer = self.executor.poll(handle)
+                    if answer is not None:
+                        self.finish(*running.pop(handle), dict(answer), left)
+                self.show(running.values())
+                time.sleep(POLL)
+
+            # The run was stopped, or could not write: what still runs is of no use.
+            for handle in running:
+                self.executor.cancel(handle)
+            if running and self.stop:
+                raise Stopped
+
+    def show(self, running: Iterable[tuple[Trial, int]]) -> None:
+        """The progress bars, from the small files that trials write."""
+        self.progress.show([(trial, self.store.building(trial.key)) for trial, _ in running])
+
+    def submit(self, trial: Trial) -> Any:
+        """Hands the trial to the executor, as a file."""
+        folder = self.store.building(trial.key)
+        shutil.rmtree(folder, ignore_errors=True)
+        task = Task(
+            trial,
+            self.plan.source,
+            self.store.out.resolve(),
+            folder.resolve(),
+            self.plan.columns,
+            trial.key in self.again,
+        )
+        path = self.store.task(trial.key)
+        path.write_text(to_json(task.to_json()), encoding="utf-8")
+        return self.executor.submit(path.resolve(), self.timeout)
+
+    def finish(
+        self, trial: Trial, attempt: int, answer: Json, left: deque[tuple[Trial, int]]
+    ) -> None:
+        """The trial's status: what it wrote itself, else what its process died of."""
+        if "full" in answer:
+            self.fail(
+                f"cannot write in {self.store.out}: {answer['full']}; finished trials are kept, "
+                "run it again to go on"
+            )
+            return
+        if "error" in answer and not self.store.is_finished(trial.key):
+            if answer["status"] == "timeout":
+                answer["error"] = f"ran past its limit of {self.timeout:g} s"
+            self.commit_dead(trial, answer)
+
+        record = self.store.read(trial.key)
+        self.note_unmeasured(trial, record, answer)
+        if (record is None or record.status == "failed") and attempt < self.retries:
+            left.append((trial, attempt + 1))
+            return
+        self.summary.trained += 1
+        self.progress.done(trial, record)
+
+    def note_unmeasured(self, trial: Trial, record: Record | None, answer: Json) -> None:
+        """Says it where a finished trial still lacks what it was to be measured for."""
+        if record is not None and record.lacks(trial.measures):
+            why = answer.get("error") or f"it ended as {answer['status']}"
+            self.progress.say(f"{trial.title}: not measured again ({why}); its old numbers stay")
+            self.summary.unmeasured += 1
+
+    def commit_dead(self, trial: Trial, answer: Json) -> None:
+        """Puts the trial in place from outside: it was skipped, or its process is dead."""
+        folder = self.store.building(trial.key)
+        folder.mkdir(exist_ok=True)
+        record = Record.of(trial, answer["status"], self.plan.columns, reason=answer["error"])
+        (folder / "trial.json").write_text(to_json(record.to_json()), encoding="utf-8")
+        self.store.commit(folder, trial.key)
+
+    def fail(self, sentence: str) -> None:
+        self.summary.errors.append(sentence)
