@@ -7,7 +7,7 @@ from copy import deepcopy
 import pytest
 
 from tests.bench.conftest import recorded
-from vaezoo.bench.records import Damaged, HistoryRecord, Record
+from vaezoo.bench.records import ControlRecord, Damaged, HistoryRecord, Record
 from vaezoo.bench.report.catalogue import catalogue_of
 from vaezoo.bench.report.figures.material import Material
 from vaezoo.bench.report.printed import as_markdown
@@ -196,3 +196,13 @@ def test_damaged_arrays_cost_their_figures_and_are_said(out, capsys):
     (folder / "figures.safetensors").write_bytes(b"short")
     assert material.arrays("samples") == []
     assert "figures.safetensors is set aside: " in capsys.readouterr().err
+
+
+def test_control_rows_are_made_for_what_lacks_them_or_has_them_by_other_code():
+    before = ControlRecord({"floor": {"fid": 1.0, "nll": 2.0}}, "digits", {"a": "1", "b": "1"})
+    asked = {"a": "1", "b": "2", "c": "1", "d": "1"}
+    assert before.lacks(asked, {"a", "b", "c"}) == {"b": "2", "c": "1"}
+    after = before.with_newer({"floor": {"nll": 3.0}, "noise": {"mse": 4.0}}, asked, "digits")
+    assert after.rows == {"floor": {"fid": 1.0, "nll": 3.0}, "noise": {"mse": 4.0}}
+    assert after.lacks(asked, set("abcd")) == {}
+    assert ControlRecord.from_json(after.to_json()) == after

@@ -127,7 +127,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Result, Path, Path]:
 def lines_of(out: Path) -> dict[str, str]:
     """The row of each variant in elbo.md."""
     text = (out / "elbo.md").read_text()
-    rows = [line for line in text.splitlines() if line.startswith("| ")]
+    lines = text.splitlines()
+    rows = [line for line in lines if line.startswith("| ") and not line.startswith("| (")]
     return {line.split("|")[1].split()[0]: line for line in rows[1:]}
 
 

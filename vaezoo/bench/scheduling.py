@@ -15,7 +15,7 @@ from typing import Any
 from ..hooks import Executor
 from .plan import Plan
 from .progress import Progress
-from .records import ControlRecord, Record
+from .records import ControlRecord, Damaged, Record
 from .store import Json, Store, explained, to_json
 from .trial import Trial
 from .workers.probe import prepare
@@ -124,22 +124,31 @@ class Scheduler:
         return record is not None and bool(record.lacks(trial.measures))
 
     def prepare_data(self, trials: list[Trial]) -> None:
-        """What trials of one data set share, computed once. A trouble here is a note: trials
-        compute it themselves.
+        """What trials of one data set share, computed once: its control rows, and what they cache.
+        A trouble here is a note: trials compute it themselves.
         """
-        judged = [trial for trial in reversed(trials) if self.plan.judged & set(trial.measures)]
-        first = {trial.controls: trial for trial in judged}
+        first = {trial.controls: trial for trial in reversed(trials)}
         for name, trial in first.items():
-            if self.stop or (self.store.out / name).exists():
+            there = self.controls(name)
+            lacking = there.lacks(trial.measures, self.plan.judged)
+            if self.stop or not lacking:
                 continue
             self.progress.say(f"preparing {trial.dataset}")
             with pool_of(1, threads=trial.threads) as pool:
-                answer = self.wait(pool.schedule(prepare, args=[self.plan.source, trial]))
-            if answer.get("controls"):
-                record = ControlRecord(answer["controls"], trial.dataset)
+                future = pool.schedule(prepare, args=[self.plan.source, trial, list(lacking)])
+                answer = self.wait(future)
+            if "controls" in answer:
+                record = there.with_newer(answer["controls"], lacking, trial.dataset)
                 self.store.write(name, to_json(record.to_json()))
             elif answer.get("error") and not self.stop:
                 self.progress.say(f"{trial.dataset}: no control rows ({answer['error']})")
+
+    def controls(self, name: str) -> ControlRecord:
+        """The control rows that are there; a damaged file counts as none."""
+        try:
+            return ControlRecord.from_json(self.store.read_json(name))
+        except Damaged:
+            return ControlRecord()
 
     def wait(self, future: Any) -> Json:
         while not future.done() and not self.stop:

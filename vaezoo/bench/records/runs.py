@@ -1,13 +1,13 @@
 """What a run keeps beside its trials: run.json, control rows, learning curves, progress."""
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ..trial import PROTOCOL, Json
-from .checks import Damaged, label, mapping, number, numbers, of_type
+from .checks import Damaged, label, mapping, number, numbers, of_type, texts
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,7 @@ class ControlRecord:
 
     rows: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     dataset: str = ""
+    measures: Mapping[str, str] = field(default_factory=dict)  # metric -> SHA-256 of its file
 
     @classmethod
     def from_json(cls, facts: Any) -> "ControlRecord":
@@ -78,7 +79,24 @@ class ControlRecord:
         return cls(
             {label(name, "rows"): numbers(row, "rows") for name, row in rows.items()},
             of_type(str, stored.get("dataset", ""), "dataset"),
+            texts(stored.get("measures", {}), "measures"),
         )
+
+    def lacks(self, measures: Mapping[str, str], judged: Container[str]) -> dict[str, str]:
+        """Those of these metrics (name -> SHA-256) that have control rows, and have none here or
+        have them by other code.
+        """
+        known = self.measures
+        wanted = {name: source for name, source in measures.items() if name in judged}
+        return {name: source for name, source in wanted.items() if known.get(name) != source}
+
+    def with_newer(
+        self, rows: Mapping[str, Mapping[str, float]], measures: Mapping[str, str], dataset: str
+    ) -> "ControlRecord":
+        """These rows, and what the newer ones add to them or say anew."""
+        names = dict.fromkeys([*self.rows, *rows])
+        merged = {name: {**self.rows.get(name, {}), **rows.get(name, {})} for name in names}
+        return ControlRecord(merged, dataset, {**self.measures, **measures})
 
     def to_json(self) -> Json:
         """What a file of controls/ holds."""

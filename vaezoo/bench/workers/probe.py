@@ -98,17 +98,18 @@ def why_not(places: Places, trial: Trial, is_apart: bool = False) -> Json:
     return {}
 
 
-def prepare(places: Places, trial: Trial) -> Json:
-    """Data, feature extractor and control rows of one data set, so that trials find them in the
-    cache.
+def prepare(places: Places, trial: Trial, metrics: Sequence[str]) -> Json:
+    """The control rows that these metrics bring for one data set; what is expensive about them,
+    such as the feature extractor, trials then find in the cache.
 
     {"controls": row -> column -> number} or {"error": why there are none}.
     """
+    from ...evaluation.measurement import controls
+
     try:
         torch.set_num_threads(max(1, trial.threads))
         data = data_of(places, trial)
-        from ...evaluation.measurement import controls
-
-        return {"controls": controls(data, registry_of(places).metrics.values())}
+        known = registry_of(places).metrics
+        return {"controls": controls(data, [known[name] for name in metrics])}
     except Exception as error:
         return {"error": one_line(error)}
