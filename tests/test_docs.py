@@ -175,4 +175,4 @@ def test_the_protocols_page_names_every_key_of_a_trial_and_every_status(tmp_path
     head = (out / "elbo.csv").read_text().splitlines()[0].split(",")
     assert "`variant, dataset, n_seeds, status, likelihood, settings`" in page
     assert head[:6] == ["variant", "dataset", "n_seeds", "status", "likelihood", "settings"]
-    assert head[-3:] == ["parameters", "train_seconds", "reason"]
+    assert head[-4:] == ["parameters", "train_seconds", "at_limit", "reason"]
