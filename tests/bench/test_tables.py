@@ -1,5 +1,6 @@
 """Tables: what competes with what, and what a reader is told."""
 
+import re
 from typing import Any
 
 from tests.bench.conftest import recorded
@@ -50,6 +51,20 @@ def test_a_likelihood_given_the_label_does_not_compete_and_says_so():
     text = as_markdown(made)
     assert "| cvae [1] | 3 | -20.10" in text
     assert "[1] likelihood is given the label: not compared with the other rows" in text
+
+
+def test_the_caption_says_what_the_seeds_can_tell_apart():
+    """Rows closer than the stated gap are both bold; the further one is not."""
+    near = [trial("near", s, 23 + s / 10) for s in range(3)]
+    text = as_markdown(table(*near, *[trial("other", s, 23.1 + s / 10) for s in range(3)]))
+    power = re.search(r"Power: with 3 seeds, .* must be ([\d.]+) nats apart in elbo", text)
+    assert power is not None
+    gap = float(power[1])
+    for shift, is_bold in ((0.9 * gap, True), (1.1 * gap, False)):
+        made = table(*near, *[trial("other", s, 23 + shift + s / 10) for s in range(3)])
+        assert ("other" in made.best["digits", "elbo"].rows) == is_bold
+    alone = as_markdown(table(*near))
+    assert "Power" not in alone
 
 
 def test_a_number_that_is_missing_has_its_reason():

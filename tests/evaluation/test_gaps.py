@@ -39,6 +39,8 @@ class Off(Encoder):
 
 def test_an_encoder_that_is_moved_off_the_posterior_loses_by_amortisation_alone(monkeypatch):
     monkeypatch.setattr(gaps, "TEMPERATURES", 60)
+    monkeypatch.setattr(gaps, "CHAINS", 64)
+    torch.manual_seed(0)
     spec = replace(PLANE, shape=(2,), likelihood="normal", latent=2)
     model = VAE(Off(), Half(), StandardNormal(spec), ELBO()).double()
     x = 1.4 * torch.randn(16, 2, generator=torch.Generator().manual_seed(0)).double()

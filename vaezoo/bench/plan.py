@@ -21,6 +21,9 @@ from .trial import DRAWS, Json, Trial
 from .workers.probe import Probe, Processes
 from .workers.processes import Places
 
+HERE = Places()  # installed plugins, the usual folders of data
+APART = Processes()
+
 
 class PlanError(ValueError):
     """What was asked for cannot be planned."""
@@ -88,13 +91,13 @@ def make_plan(
     seeds: str | Sequence[int] = "3",
     sets: Mapping[str, Any] | None = None,
     *,
-    source: Places | None = None,
+    source: Places = HERE,
     device: str = "cpu",
     threads: int = 1,
     metrics: Sequence[str] = (),
     samplers: str = PRIOR,
     importance_samples: int = DRAWS,
-    probe: Probe | None = None,
+    probe: Probe = APART,
 ) -> Plan:
     """The plan of `variants` × `datasets` × `seeds`; data are loaded and variants built once, by
     the probe, in processes of their own unless another is given.
@@ -102,34 +105,24 @@ def make_plan(
     Raises: PlanError, HyperparameterError, or the registry's error for an unknown name, before
     anything is trained.
     """
-    source = source or Places()
-    probe = probe or Processes()
-    measures = _measures(registry, metrics)
+    measured = _measured(registry, metrics, samplers) | {"importance_samples": importance_samples}
     settings = [split_settings(one) for one in settings_grid(sets or {})]
     choices = registry.choose_variants(variants)
-    data_choices = registry.choose_datasets(datasets)
     numbers = parse_seeds(seeds)
-    facts = _facts(data_choices, probe, source, settings)
-    shared = {
-        "device": chosen_device(device),
-        "threads": threads,
-        "metrics": tuple(metrics),
-        "measures": measures,
-        "importance_samples": importance_samples,
-        "samplers": _samplers(registry, samplers),
-    }
-
-    # Data sets are outermost, then settings, then variants: the order of the tables.
-    rows = []
-    for (data, described), setting in product(facts, settings):
-        rows += [_trial(choice, data, described, *setting, shared) for choice in choices]
-    trials = _seeded(_with_skips(rows, probe, source), numbers)
+    facts = _facts(registry.choose_datasets(datasets), probe, source, settings)
+    shared = measured | {"device": chosen_device(device), "threads": threads}
+    measures = measured["measures"]
+    rows = _trials(choices, facts, settings, shared)
 
     request: Json = {"variants": variants, "datasets": datasets, "seeds": list(numbers)}
-    request |= {"set": _asked(settings), "samplers": samplers}
-    request |= {"importance_samples": importance_samples}
-    judged = frozenset(name for name in measures if registry.metrics[name].controls)
-    return Plan(trials, source, _columns(registry, measures), request, judged)
+    request |= {"samplers": samplers, "importance_samples": importance_samples}
+    return Plan(
+        trials=_seeded(_with_skips(rows, probe, source), numbers),
+        source=source,
+        columns=_columns(registry, measures),
+        request=request | {"set": _asked(settings)},
+        judged=frozenset(name for name in measures if registry.metrics[name].controls),
+    )
 
 
 def settings_grid(sets: Mapping[str, Any]) -> list[Json]:
@@ -148,6 +141,15 @@ def _asked(settings: Sequence[tuple[Json, Json]]) -> Json:
         values = list(dict.fromkeys([one[key] for one in merged]))
         asked[key] = values if len(values) > 1 else values[0]
     return asked
+
+
+def _measured(registry: Registry, metrics: Sequence[str], samplers: str) -> Json:
+    """What each trial is measured by. Raises: PlanError for an unknown metric."""
+    return {
+        "metrics": tuple(metrics),
+        "measures": _measures(registry, metrics),
+        "samplers": _samplers(registry, samplers),
+    }
 
 
 def _measures(registry: Registry, metrics: Sequence[str]) -> dict[str, str]:
@@ -206,6 +208,21 @@ def _facts_of(choice: Chosen[Dataset], probe: Probe, places: Places, sizes: Sequ
     for why in filter(None, answer["unfit"]):
         raise SettingError(why)
     return answer
+
+
+def _trials(
+    choices: Sequence[Chosen[Variant]],
+    facts: Sequence[tuple[Chosen[Dataset], Json]],
+    settings: Sequence[tuple[Json, Json]],
+    shared: Json,
+) -> list[Trial]:
+    """A trial for each row: data sets outermost, then settings, then variants, which is the order
+    of the tables.
+    """
+    rows = []
+    for (data, described), setting in product(facts, settings):
+        rows += [_trial(choice, data, described, *setting, shared) for choice in choices]
+    return rows
 
 
 def _trial(

@@ -5,8 +5,9 @@ anyone: a file that does not fit raises `Damaged`, whose text is the reason in a
 """
 
 from .checks import Damaged, parsed, storable
+from .ingredients import Ingredients
 from .runs import ControlRecord, HistoryRecord, ProgressRecord, RunRecord, joined_sweeps
-from .trials import Ingredients, Record, SamplerRecord
+from .trials import Record, SamplerRecord
 
 __all__ = [
     "ControlRecord",

@@ -29,12 +29,11 @@ class RunRecord:
     @classmethod
     def from_json(cls, facts: Any) -> "RunRecord":
         stored = mapping(facts, "the file")
-        keys = of_type(list, stored.get("trials", []), "trials")
         times = mapping(stored.get("timestamps", {}), "timestamps")
         request = mapping(stored.get("request", {}), "request")
         before = mapping(stored.get("sweeps", {}), "sweeps")
         return cls(
-            trials=tuple(of_type(str, key, "trials") for key in keys),
+            trials=_keys(stored),
             first_started=of_type(str, times.get("first_started", ""), "first_started"),
             last_started=of_type(str, times.get("last_started", ""), "last_started"),
             command=of_type(str, stored.get("command", ""), "command"),
@@ -51,6 +50,11 @@ class RunRecord:
         facts = asdict(self)
         times = {name: facts.pop(name) for name in ("first_started", "last_started")}
         return facts | {"timestamps": times}
+
+
+def _keys(stored: Json) -> tuple[str, ...]:
+    keys = of_type(list, stored.get("trials", []), "trials")
+    return tuple(of_type(str, key, "trials") for key in keys)
 
 
 def joined_sweeps(before: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, list[Any]]:

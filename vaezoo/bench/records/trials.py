@@ -1,6 +1,5 @@
 """A trial as trial.json keeps it."""
 
-import hashlib
 import json
 import math
 from collections.abc import Mapping
@@ -14,7 +13,6 @@ from .checks import (
     Damaged,
     controls_name,
     descriptions,
-    file_name,
     label,
     mapping,
     number,
@@ -23,6 +21,7 @@ from .checks import (
     storable,
     texts,
 )
+from .ingredients import Ingredients
 
 STATUSES = ("done", "skipped", "diverged", "failed", "timeout", "oom")
 DIVERGENCE = ("step", "epoch", "term")  # of a trial that diverged
@@ -67,67 +66,6 @@ class SamplerRecord:
             {**_without(self.refused, columns), **newer.refused},
             {**self.seconds, **newer.seconds},
         )
-
-
-@dataclass(frozen=True)
-class Ingredients:
-    """All that a trial's numbers depend on. `stored` is their JSON; the key is its hash."""
-
-    stored: Json
-    name: str
-    seed: int
-    likelihood: str
-    distribution: str  # of the plugin
-    module: str
-    plugin: Json
-    hyperparameters: Json = field(default_factory=dict)
-    spec: Json = field(default_factory=dict)
-    budget: Json = field(default_factory=dict)
-    hashes: Mapping[str, str] = field(default_factory=dict)  # split -> SHA-256 of the data
-    samplers: tuple[str, ...] = (PRIOR,)  # their labels
-
-    @classmethod
-    def from_json(cls, facts: Any) -> "Ingredients":
-        stored = mapping(facts, "ingredients")
-        plugin = mapping(stored.get("plugin"), "ingredients.plugin")
-        spec = mapping(stored.get("spec"), "ingredients.spec")
-        return cls(
-            stored=stored,
-            name=file_name(stored.get("name"), "ingredients.name"),
-            seed=_seed(stored),
-            likelihood=label(spec.get("likelihood"), "ingredients.spec.likelihood"),
-            distribution=of_type(str, plugin.get("distribution"), "plugin.distribution"),
-            module=label(plugin.get("module"), "ingredients.plugin.module"),
-            plugin=plugin,
-            hyperparameters=mapping(stored.get("hyperparameters", {}), "hyperparameters"),
-            spec=spec,
-            budget=mapping(stored.get("budget", {}), "ingredients.budget"),
-            hashes=_hashes(stored),
-            samplers=_sampler_labels(stored),
-        )
-
-    @property
-    def key(self) -> str:
-        """The key that a trial of these ingredients has."""
-        return hashlib.sha256(canonical(self.stored).encode()).hexdigest()
-
-
-def _seed(ingredients: Json) -> int:
-    seed = of_type(int, ingredients.get("seed"), "ingredients.seed")
-    if seed < 0:
-        raise Damaged(f"ingredients.seed is {seed}")
-    return seed
-
-
-def _hashes(ingredients: Json) -> dict[str, str]:
-    data = mapping(ingredients.get("data", {}), "ingredients.data")
-    return texts(data.get("hashes", {}), "ingredients.data.hashes")
-
-
-def _sampler_labels(ingredients: Json) -> tuple[str, ...]:
-    asked = of_type(list, ingredients.get("samplers", [{"label": PRIOR}]), "ingredients.samplers")
-    facts = [mapping(one, "ingredients.samplers") for one in asked]
-    return tuple(label(one.get("label"), "ingredients.samplers") for one in facts)
 
 
 @dataclass(frozen=True)
@@ -237,9 +175,6 @@ class Record:
         take the place of its own.
         """
         anew = {column["name"] for column in newer.columns}
-        samplers = dict(self.samplers)
-        for name, found in newer.samplers.items():
-            samplers[name] = samplers.get(name, SamplerRecord()).with_newer(found, anew)
         columns = tuple(column for column in self.columns if column["name"] not in anew)
         tables = {one["name"]: one for one in (*self.tables, *newer.tables)}
 
@@ -251,10 +186,16 @@ class Record:
             settings={**self.settings, **newer.settings},
             evaluation_seconds={**self.evaluation_seconds, **newer.evaluation_seconds},
             measures={**(self.measures or {}), **(newer.measures or {})},
-            samplers=samplers,
+            samplers=self._newer_samplers(newer, anew),
             columns=columns + newer.columns,
             tables=tuple(tables.values()),
         )
+
+    def _newer_samplers(self, newer: "Record", columns: set[str]) -> dict[str, SamplerRecord]:
+        merged = dict(self.samplers)
+        for name, found in newer.samplers.items():
+            merged[name] = merged.get(name, SamplerRecord()).with_newer(found, columns)
+        return merged
 
     def lacks(self, measures: Mapping[str, str]) -> list[str]:
         """Those of these metrics (name -> SHA-256) that it has not, or by other code."""

@@ -57,14 +57,19 @@ def best_rows(samples: Mapping[str, Sample], better: str, resolution: float = 0.
 
     sign = 1.0 if better == "lower" else -1.0
     values = sign * np.array([list(samples[name].values()) for name in names])  # (rows, seeds)
-    floor = max(resolution, 1e-12 * np.abs(values).max(), 1e-300) ** 2 / 12
     means = values.mean(1)
-    variances = moderated(np.maximum(values.var(1, ddof=1), floor), most - 1)
+    variances = moderated(_variances(values, resolution), most - 1)
 
     limit = critical_value(variances, most)
     bold = distances(means, variances / most) <= limit
     visible = limit * math.sqrt(2 * float(np.median(variances)) / most)
     return Best(frozenset(np.array(names)[bold].tolist()), SIMULATED, visible)
+
+
+def _variances(values: Array, resolution: float) -> Array:
+    """(rows, seeds) -> (rows,): none below that of numbers rounded to the resolution."""
+    floor = max(resolution, 1e-12 * np.abs(values).max(), 1e-300) ** 2 / 12
+    return np.maximum(values.var(1, ddof=1), floor)
 
 
 def together(each: Sequence[Best]) -> Best:

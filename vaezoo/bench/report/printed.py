@@ -5,12 +5,10 @@ reasons are footnotes.
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from ...hooks import Column
-from ...samplers import PRIOR
-from .best import NONE, RULES
+from .caption import REFUSED, caption, in_words
 from .rows import COST, Row
 from .statistics import Interval
 from .tables import LIMIT, ResultTable, says_of
@@ -19,15 +17,6 @@ from .typeset import Grid, escaped, grid_markdown, grid_tex, grid_text
 COST_HEADS = {"parameters": "parameters", "train_seconds": "train s", LIMIT: "at limit"}
 ARROWS = {"lower": "↓", "higher": "↑", "": ""}
 DASH = "–"
-REFUSED = "†"
-CUT_SHORT = (
-    "At limit: seeds whose training ended by the limit of epochs, before the validation loss had "
-    "stopped falling"
-)
-FITTED = (
-    "Row + sampler: the same trained model, its codes drawn from a density fitted to the codes "
-    "of the training split"
-)
 
 
 def as_markdown(table: ResultTable) -> str:
@@ -59,29 +48,29 @@ def _grid(table: ResultTable, dataset: str) -> Grid:
     costs += [LIMIT] if any(row.cut_short is not None for row in rows) else []
     lead = ["variant", *(["sampler"] if table.has_samplers else []), "n"]
     headings = [_heading(column, table.about.says) for column in shown]
-
     notes = _Notes()
     body = [_cells(table, row, shown, costs, notes) for row in rows]
-    blank = [""] * (len(lead) - 1)
-    for name, values in table.controls_of(dataset).items():
-        body.append([f"({name})", *blank, *_known(values, shown, costs)])
+    body += _control_cells(table, dataset, shown, costs, blank=len(lead) - 1)
 
     return Grid(
         title=f"{table.about.heading}: {dataset}",
         head=[*lead, *headings, *(COST_HEADS[name] for name in costs)],
         body=body,
         bold=_bold(table, dataset, shown, len(lead)),
-        caption=_caption(table, dataset, shown),
+        caption=caption(table, dataset, shown),
         notes=tuple(notes.lines),
     )
 
 
-def _known(
-    values: Mapping[str, float], columns: Sequence[Column], costs: Sequence[str]
-) -> list[str]:
-    """The numbers of a control row, which costs no training."""
-    numbers = [_plain(values.get(column.name), column.digits) for column in columns]
-    return numbers + [""] * len(costs)
+def _control_cells(
+    table: ResultTable, dataset: str, columns: Sequence[Column], costs: Sequence[str], blank: int
+) -> list[list[str]]:
+    """The control rows, which cost no training; `blank` cells follow the name."""
+    found = []
+    for name, values in table.controls_of(dataset).items():
+        numbers = [_plain(values.get(column.name), column.digits) for column in columns]
+        found.append([f"({name})", *[""] * blank, *numbers, *[""] * len(costs)])
+    return found
 
 
 def _bold(
@@ -97,7 +86,7 @@ def _bold(
 
 def _heading(column: Column, said: str) -> str:
     unit = f" ({column.unit})" if column.unit else ""
-    return f"{_words(column.name.removeprefix(said))}{unit} {ARROWS[column.better]}".strip()
+    return f"{in_words(column.name.removeprefix(said))}{unit} {ARROWS[column.better]}".strip()
 
 
 def _cells(
@@ -160,49 +149,3 @@ class _Notes:
         if text not in self.lines:
             self.lines.append(text)
         return f" [{self.lines.index(text) + 1}]"
-
-
-def _caption(table: ResultTable, dataset: str, columns: Sequence[Column]) -> str:
-    """n, seeds, the settings of the evaluation and the rule for bold: what a reader must know."""
-    rows = table.of(dataset)
-    seeds = sorted({seed for row in rows for seed in row.seeds})
-    named = ", ".join(map(str, seeds)) or "none done"
-    parts = [f"Mean ± half width of the 95 % Student-t interval over n seeds ({named})"]
-
-    better = [column for column in columns if column.better]
-    best = [table.best[dataset, column.name] for column in better]
-    rules = sorted({one.rule for one in best})
-    for rule in rules:
-        if rule != NONE:
-            parts.append(f"Bold: not significantly worse than the best by {RULES[rule]}")
-    if rules == [NONE]:
-        parts.append(RULES[NONE][0].upper() + RULES[NONE][1:])
-
-    levels = list(dict.fromkeys(row.standing.level for row in rows if row.done))
-    if len(levels) > 1:
-        swept = dict.fromkeys(one.partition("=")[0] for one in ", ".join(levels).split(", "))
-        parts.append(f"Rows are compared with those of the same {' and '.join(map(_words, swept))}")
-    if any(row.cut_short for row in rows):
-        parts.append(CUT_SHORT)
-    if any(row.sampler != PRIOR for row in rows):
-        parts.append(FITTED)
-    if any(column.name in row.refused for row in rows for column in columns):
-        parts.append(f"{REFUSED}: numbers that cannot be are left out, and a footnote says why")
-    if dataset in table.settings:
-        parts.append(f"Evaluation: {_brief(table.settings[dataset])}")
-    if table.set_aside:
-        parts.append(f"Files that are set aside because they do not fit: {table.set_aside}")
-    return ". ".join(parts) + "."
-
-
-def _brief(settings: Mapping[str, Any]) -> str:
-    """The settings in one line, a SHA-256 by its first twelve digits."""
-    words = []
-    for name, value in settings.items():
-        text = f"{value:g}" if isinstance(value, float) else str(value)
-        words.append(f"{_words(name)} {text[:12] if len(text) == 64 else text}")
-    return ", ".join(words)
-
-
-def _words(name: str) -> str:
-    return name.replace("_", " ")

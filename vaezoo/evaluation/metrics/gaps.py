@@ -35,12 +35,7 @@ def inference_gaps(evaluation: Evaluation) -> Mapping[str, float]:
         raise Unsupported("it is told the label")
     vae = require_parts(evaluation.model, "the inference gap")
     _, x, c = evaluation.part(ROWS)
-    q = vae.infer(x, c).latents[0].q
-    if not (isinstance(q, D.Independent) and isinstance(q.base_dist, D.Normal)):
-        raise Unsupported("q(z|x) is no Normal of independent units")
-    loc, scale = (
-        each.reshape(len(x), *q.event_shape) for each in (q.base_dist.loc, q.base_dist.scale)
-    )
+    loc, scale = _units(vae.infer(x, c).latents[0].q, len(x))
 
     evaluation.settings |= {"gap_rows": len(x), "gap_steps": STEPS}
     log_p = ais_log_likelihood(vae, x, c, CHAINS, TEMPERATURES)
@@ -50,6 +45,17 @@ def inference_gaps(evaluation: Evaluation) -> Mapping[str, float]:
         "approximation_gap": float((log_p - ideal).double().mean()),
         "amortisation_gap": float((ideal - amortised).double().mean()),
     }
+
+
+def _units(q: D.Distribution, rows: int) -> tuple[Tensor, Tensor]:
+    """Mean and deviation of q(z|x), (B, *event) each.
+
+    Raises: Unsupported where it is no Normal of independent units.
+    """
+    if not (isinstance(q, D.Independent) and isinstance(q.base_dist, D.Normal)):
+        raise Unsupported("q(z|x) is no Normal of independent units")
+    shape = rows, *q.event_shape
+    return q.base_dist.loc.reshape(shape), q.base_dist.scale.reshape(shape)
 
 
 def bound(vae: VAE, x: Tensor, c: Tensor | None, loc: Tensor, scale: Tensor, draws: int) -> Tensor:
@@ -70,6 +76,7 @@ def best_normal(
     log_scale = scale.detach().log().clone().requires_grad_()
     adam = torch.optim.Adam([loc, log_scale], RATE)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(adam, STEPS)
+
     of = partial(bound, vae, x, c, draws=DRAWS)
     for _ in range(STEPS):
         slopes = torch.autograd.grad(-of(loc, log_scale.exp()).sum(), [loc, log_scale])

@@ -51,6 +51,23 @@ def reconstruction(evaluation: Evaluation) -> Mapping[str, float]:
     low, high = range_of(evaluation.data.train)
     extent = high - low or 1.0
     size = window_for(evaluation.data.spec.shape) if image else 0
+    error, similarity = _means(evaluation, low, extent, size)
+
+    answer = {"mse": error}
+    why = "not an image" if not image else "all pixels are equal" if high == low else ""
+    if why:
+        evaluation.say("psnr", why)
+        evaluation.say("ssim", why)
+        return answer
+    if (low, high) != (0.0, 1.0):
+        evaluation.settings["pixels"] = f"{low:g} to {high:g}"
+    if size != WINDOW:
+        evaluation.settings["ssim_window"] = size
+    return answer | {"psnr": psnr(answer["mse"], extent), "ssim": similarity}
+
+
+def _means(evaluation: Evaluation, low: float, extent: float, size: int) -> tuple[float, float]:
+    """Squared error over what is seen, and structural similarity over rows (size 0: of none)."""
     errors = 0.0
     count = 0
     similarity = 0.0
@@ -59,24 +76,10 @@ def reconstruction(evaluation: Evaluation) -> Mapping[str, float]:
         x = torch.where(seen, x, mean).double()
         errors += float((x - mean).square().sum())
         count += int(seen.sum())
-        if image:
+        if size:
             scaled = (x - low) / extent, (mean.double() - low) / extent
             similarity += float(ssim(*scaled, size=size).sum())
-
-    answer = {"mse": errors / count}
-    if not image:
-        evaluation.say("psnr", "not an image")
-        evaluation.say("ssim", "not an image")
-        return answer
-    if high == low:
-        evaluation.say("psnr", "all pixels are equal")
-        evaluation.say("ssim", "all pixels are equal")
-        return answer
-    if (low, high) != (0.0, 1.0):
-        evaluation.settings["pixels"] = f"{low:g} to {high:g}"
-    if size != WINDOW:
-        evaluation.settings["ssim_window"] = size
-    return answer | {"psnr": psnr(answer["mse"], extent), "ssim": similarity / len(evaluation.x)}
+    return errors / count, similarity / len(evaluation.x)
 
 
 @hookimpl

@@ -143,22 +143,24 @@ def _as_long(x: Tensor, data: Data, split: str) -> Tensor:
     return torch.where(real.isnan(), torch.nan, x)
 
 
+_score = partial(Column, unit="", digits=3, one_extractor=True)
+_share = partial(_score, better="higher", low=0, high=1)
+COLUMNS = (
+    _score("fid", better="lower", lead=1, panel=True, low=0),
+    _score("fid_random", better="lower", low=0),
+    _score("fid_above_floor", better=""),
+    _score("fid_infinite", better=""),
+    _share("copied", better=""),
+    _score("kid", better="lower", digits=4, lead=2),
+    _score("kid_se", better="", digits=4, low=0),
+    _share("precision", lead=3),
+    _share("recall", lead=4),
+    _score("density", better="higher", lead=5, low=0),
+    _share("coverage", lead=6),
+)
+
+
 @hookimpl
 def vaezoo_metrics() -> list[Metric]:
-
-    score = partial(Column, unit="", one_extractor=True)
-    columns = (
-        score("fid", better="lower", digits=3, lead=1, panel=True, low=0),
-        score("fid_random", better="lower", digits=3, low=0),
-        score("fid_above_floor", better="", digits=3),
-        score("fid_infinite", better="", digits=3),
-        score("copied", better="", digits=3, low=0, high=1),
-        score("kid", better="lower", digits=4, lead=2),
-        score("kid_se", better="", digits=4, low=0),
-        score("precision", better="higher", digits=3, lead=3, low=0, high=1),
-        score("recall", better="higher", digits=3, lead=4, low=0, high=1),
-        score("density", better="higher", digits=3, lead=5, low=0),
-        score("coverage", better="higher", digits=3, lead=6, low=0, high=1),
-    )
     table = Table("fid", "Samples (Fréchet distance and kin)", order=3, always=True)
-    return [Metric("samples", columns, samples, table, of="samples", controls=controls)]
+    return [Metric("samples", COLUMNS, samples, table, of="samples", controls=controls)]

@@ -1,0 +1,104 @@
+"""What a reader must know of a table: n, seeds, the rule for bold, who is compared with whom."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from ...hooks import Column
+from ...samplers import PRIOR
+from .best import NONE, RULES
+from .rows import Row
+from .tables import ResultTable
+
+REFUSED = "†"
+CUT_SHORT = (
+    "At limit: seeds whose training ended by the limit of epochs, before the validation loss had "
+    "stopped falling"
+)
+FITTED = (
+    "Row + sampler: the same trained model, its codes drawn from a density fitted to the codes "
+    "of the training split"
+)
+
+
+def caption(table: ResultTable, dataset: str, columns: Sequence[Column]) -> str:
+    """The caption of one data set's part of a table that shows these columns."""
+    rows = table.of(dataset)
+    sentences = [
+        _seeds(rows),
+        *_bold(table, dataset, columns),
+        *_power(table, dataset, columns),
+        *_levels(rows),
+        *_marks(rows, columns),
+    ]
+    if dataset in table.settings:
+        sentences.append(f"Evaluation: {_brief(table.settings[dataset])}")
+    if table.set_aside:
+        sentences.append(f"Files that are set aside because they do not fit: {table.set_aside}")
+    return ". ".join(sentences) + "."
+
+
+def _seeds(rows: Sequence[Row]) -> str:
+    seeds = sorted({seed for row in rows for seed in row.seeds})
+    named = ", ".join(map(str, seeds)) or "none done"
+    return (
+        f"Mean ± half width of the 95 % Student-t interval over n seeds ({named}); the test set's "
+        "own error is not in it"
+    )
+
+
+def _bold(table: ResultTable, dataset: str, columns: Sequence[Column]) -> Iterator[str]:
+    """The rules by which the columns have bold rows, or why none has."""
+    better = [column for column in columns if column.better]
+    rules = sorted({table.best[dataset, column.name].rule for column in better})
+    for rule in rules:
+        if rule != NONE:
+            yield f"Bold: not significantly worse than the best by {RULES[rule]}"
+    if rules == [NONE]:
+        yield RULES[NONE][0].upper() + RULES[NONE][1:]
+
+
+def _power(table: ResultTable, dataset: str, columns: Sequence[Column]) -> Iterator[str]:
+    """What the seeds can tell apart, of the first column that is tested."""
+    for column in columns:
+        gap = table.best[dataset, column.name].visible
+        if column.better and math.isfinite(gap):
+            seeds = max(len(row.seeds) for row in table.of(dataset))
+            size = f"{gap:.{column.digits}f} {column.unit}".strip()
+            yield (
+                f"Power: with {seeds} seeds, two rows of median spread must be {size} apart in "
+                f"{in_words(column.name)} for one to be called worse"
+            )
+            return
+
+
+def _levels(rows: Sequence[Row]) -> Iterator[str]:
+    """Where settings are swept: that rows are compared within one setting."""
+    levels = list(dict.fromkeys(row.standing.level for row in rows if row.done))
+    if len(levels) > 1:
+        swept = dict.fromkeys(one.partition("=")[0] for one in ", ".join(levels).split(", "))
+        yield f"Rows are compared with those of the same {' and '.join(map(in_words, swept))}"
+
+
+def _marks(rows: Sequence[Row], columns: Sequence[Column]) -> Iterator[str]:
+    """What stands beside names and numbers, where it does."""
+    if any(row.cut_short for row in rows):
+        yield CUT_SHORT
+    if any(row.sampler != PRIOR for row in rows):
+        yield FITTED
+    if any(column.name in row.refused for row in rows for column in columns):
+        yield f"{REFUSED}: numbers that cannot be are left out, and a footnote says why"
+
+
+def _brief(settings: Mapping[str, Any]) -> str:
+    """The settings in one line, a SHA-256 by its first twelve digits."""
+    words = []
+    for name, value in settings.items():
+        text = f"{value:g}" if isinstance(value, float) else str(value)
+        words.append(f"{in_words(name)} {text[:12] if len(text) == 64 else text}")
+    return ", ".join(words)
+
+
+def in_words(name: str) -> str:
+    """A column's or a setting's name as text."""
+    return name.replace("_", " ")
