@@ -3,11 +3,14 @@
 import re
 from typing import Any
 
+import pytest
+
 from tests.bench.conftest import recorded
 from vaezoo.bench.report.catalogue import described
 from vaezoo.bench.report.printed import as_markdown, as_tex
 from vaezoo.bench.report.rows import rows_of as gathered
 from vaezoo.bench.report.tables import as_csv, tables_of
+from vaezoo.evaluation.baselines import FLOOR, NOISE
 from vaezoo.evaluation.metrics import outliers
 from vaezoo.hooks import Column, Metric, Table
 
@@ -65,6 +68,22 @@ def test_the_caption_says_what_the_seeds_can_tell_apart():
         assert ("other" in made.best["digits", "elbo"].rows) == is_bold
     alone = as_markdown(table(*near))
     assert "Power" not in alone
+
+
+@pytest.mark.parametrize(("floor", "noise", "is_compared"), [(0.8, 0.5, True), (0.8, 0.96, False)])
+def test_a_column_that_noise_wins_has_no_best_and_the_caption_says_so(floor, noise, is_compared):
+    column = {"name": "recall", "unit": "", "better": "higher", "table": "fid"}
+    trials = []
+    for variant, recall in (("good", 0.9), ("bad", 0.1)):
+        for seed in range(3):
+            one = trial(variant, seed, 23.0)
+            facts = {"metrics": {"recall": recall + seed / 100}, "columns": [column]}
+            trials.append(one | facts)
+    controls = {FLOOR: {"recall": floor}, NOISE: {"recall": noise}}
+    (made,) = (one for one in tables_of(rows_of(trials), {"digits": controls}) if one.name == "fid")
+    assert made.best["digits", "recall"].rows == ({"good"} if is_compared else set())
+    said = "Not compared in recall: there Gaussian noise does as well as training rows"
+    assert (said in as_markdown(made)) != is_compared
 
 
 def test_a_number_that_is_missing_has_its_reason():

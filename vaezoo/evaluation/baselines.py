@@ -36,11 +36,13 @@ def _independent(data: Data, n: int, seed: int) -> Tensor:
         return head(data.spec).independent(data.train).sample(torch.Size((n,)))
 
 
+FLOOR = "test vs train (floor)"  # what no model can be expected to beat
+NOISE = "Gaussian noise"  # what every model should beat
 CONTROLS: dict[str, Callable[[Data, int, int], Tensor]] = {
-    "test vs train (floor)": _floor,  # training rows, each at most once
+    FLOOR: _floor,  # training rows, each at most once
     # training rows drawn with replacement, as a model that memorised them would
     "copy of the training set": _copy,
-    "Gaussian noise": _noise,  # with the mean and deviation of all entries
+    NOISE: _noise,  # with the mean and deviation of all entries
     "independent pixels": _independent,  # every entry on its own
 }
 

@@ -44,6 +44,9 @@ class Best:
     visible: float = math.nan  # the gap between two rows of median spread that the test can see
 
 
+NO_BEST = Best(frozenset(), NONE)
+
+
 def best_rows(samples: Mapping[str, Sample], better: str, resolution: float = 0.0) -> Best:
     """The rows to print bold, `better` being "lower" or "higher".
 
@@ -53,7 +56,7 @@ def best_rows(samples: Mapping[str, Sample], better: str, resolution: float = 0.
     most = max((len(sample) for sample in samples.values()), default=0)
     names = [name for name, sample in samples.items() if len(sample) == most]
     if better not in ("lower", "higher") or most < 2 or len(names) < 2:
-        return Best(frozenset(), NONE)
+        return NO_BEST
 
     sign = 1.0 if better == "lower" else -1.0
     values = sign * np.array([list(samples[name].values()) for name in names])  # (rows, seeds)
@@ -76,7 +79,7 @@ def together(each: Sequence[Best]) -> Best:
     """What is bold in a column whose rows are compared in groups; the largest of the gaps."""
     simulated = [one for one in each if one.rule == SIMULATED]
     if not simulated:
-        return Best(frozenset(), NONE)
+        return NO_BEST
     rows = frozenset().union(*(one.rows for one in simulated))
     return Best(rows, SIMULATED, max(one.visible for one in simulated))
 

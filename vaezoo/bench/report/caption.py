@@ -28,6 +28,7 @@ def caption(table: ResultTable, dataset: str, columns: Sequence[Column]) -> str:
         _seeds(rows),
         *_bold(table, dataset, columns),
         *_power(table, dataset, columns),
+        *_won_by_noise(table, dataset, columns),
         *_levels(rows),
         *_marks(rows, columns),
     ]
@@ -70,6 +71,16 @@ def _power(table: ResultTable, dataset: str, columns: Sequence[Column]) -> Itera
                 f"{in_words(column.name)} for one to be called worse"
             )
             return
+
+
+def _won_by_noise(table: ResultTable, dataset: str, columns: Sequence[Column]) -> Iterator[str]:
+    """The columns in which noise does as well as training rows."""
+    better = [column for column in columns if column.better]
+    won = [in_words(one.name) for one in better if table.is_won_by_noise(dataset, one)]
+    if won:
+        yield (
+            f"Not compared in {', '.join(won)}: there Gaussian noise does as well as training rows"
+        )
 
 
 def _levels(rows: Sequence[Row]) -> Iterator[str]:

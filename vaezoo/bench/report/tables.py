@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from ...evaluation.baselines import FLOOR, NOISE
 from ...hooks import Column, Table
-from .best import Best, best_rows, together
+from .best import NO_BEST, Best, best_rows, together
 from .catalogue import catalogue_of
 from .rows import COST, Row
 from .statistics import Interval, Sample
@@ -63,7 +64,9 @@ class ResultTable:
         return found
 
     def _best(self, dataset: str, column: Column) -> Best:
-        """The best of each level of what is swept, together."""
+        """The best of each level of what is swept, together; none in a column that noise wins."""
+        if self.is_won_by_noise(dataset, column):
+            return NO_BEST
         levels: dict[str, dict[str, Sample]] = {}
         for row in self.of(dataset):
             if not self.apart(row):
@@ -71,6 +74,15 @@ class ResultTable:
                 samples[row.name] = row.sample(column.name)
         each = [best_rows(one, column.better, 10.0**-column.digits) for one in levels.values()]
         return together(each)
+
+    def is_won_by_noise(self, dataset: str, column: Column) -> bool:
+        """Whether Gaussian noise does as well in this column as training rows, so that a better
+        number says nothing.
+        """
+        rows = self.controls.get(dataset, {})
+        floor = rows.get(FLOOR, {}).get(column.name, math.nan)
+        noise = rows.get(NOISE, {}).get(column.name, math.nan)
+        return noise <= floor if column.better == "lower" else noise >= floor
 
     def apart(self, row: Row) -> str:
         """Why the row is not compared with the others; "" where it is."""
