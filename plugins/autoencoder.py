@@ -6,12 +6,12 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, MultivariateNormal
 
-from vaezoo.core import VAE, Encoder, Loss, Model, Prior, Spec, Terms
+from vaezoo.core import VAE, Encoder, Loss, Model, Prior, Spec, Terms, require_parts
 from vaezoo.fitted import fitted_normal
 from vaezoo.hooks import Part, Parts, Variants, hookimpl, tags
 from vaezoo.hyperparameters import Fraction
-from vaezoo.losses import squared_error
-from vaezoo.networks import Deterministic, Write
+from vaezoo.losses import require_fixed_prior, squared_error
+from vaezoo.networks import Deterministic, Write, frozen_but_head
 
 Error = Literal["likelihood", "squared"]
 
@@ -23,11 +23,23 @@ class Reconstruction(Loss):
         super().__init__()
         self.error = error
 
+    def check(self, model: Model) -> None:
+        require_fixed_prior(model, "an autoencoder")
+        if self.error == "squared":
+            require_parts(model, "a squared error")
+
     def forward(self, model: Model, x: Tensor, c: Tensor | None, progress: float) -> Terms:
         trace = model.infer(x, c)
         distortion = -trace.log_px.mean()
-        loss = distortion if self.error == "likelihood" else squared_error(trace)[0]
-        return {"loss": loss, "distortion": distortion}
+        if self.error == "likelihood":
+            return {"loss": distortion, "distortion": distortion}
+
+        # the scale of p(x|z), which the squared error does not read, learns by maximum likelihood
+        decoder = require_parts(model, "a squared error").decoder
+        with frozen_but_head(decoder):
+            head = -decoder(trace.z.detach(), c).log_prob(x).mean()
+        loss = squared_error(trace)[0] + (head - head.detach())
+        return {"loss": loss, "distortion": distortion.detach()}
 
 
 class Corrupted(Encoder):

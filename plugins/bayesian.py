@@ -142,6 +142,15 @@ def layers(module: nn.Module) -> list[tuple[nn.Module, str, nn.Module]]:
 class RandomWeights(VAE):
     """A VAE whose decoder has random layers."""
 
+    def check(self) -> None:
+        super().check()
+        uncertain = any(isinstance(part, Uncertain) for part in self.decoder.modules())
+        if uncertain and not isinstance(self.loss, WeightsKL):
+            raise Unsupported(
+                "this decoder's weights have a posterior, whose KL the loss of bayes alone counts; "
+                f"{type(self.loss).__name__} would let it shrink to a point"
+            )
+
     def members(self, n: int) -> Sequence[Model]:
         return [self._member() for _ in range(n)]
 

@@ -3,8 +3,9 @@
 from typing import Literal
 
 from torch import Tensor
+from torch.distributions import Distribution
 
-from vaezoo.core import VAE, Loss, Model, Spec, Terms, require_parts
+from vaezoo.core import VAE, Loss, Model, Spec, Terms, Unsupported, require_parts
 from vaezoo.hooks import Part, Parts, Variants, hookimpl, tags
 from vaezoo.hyperparameters import NonNegative
 from vaezoo.losses import require_density
@@ -15,6 +16,17 @@ def covariance(a: Tensor) -> Tensor:
     """(B, D) -> (D, D), of the rows, divided by B."""
     a = a - a.mean(0)
     return a.T @ a / len(a)
+
+
+def variance(q: Distribution) -> Tensor:
+    """(B, *event). Raises: Unsupported where q does not know it."""
+    try:
+        return q.variance
+    except NotImplementedError:
+        raise Unsupported(
+            f"kind=ii needs the variance of q(z|x), and {type(q).__name__} does not give it; "
+            "kind=i needs its centre alone"
+        ) from None
 
 
 class DisentangledPrior(Loss):
@@ -40,7 +52,7 @@ class DisentangledPrior(Loss):
         q = trace.latents[0].q
         c_z = covariance(q.mean.flatten(1))  # (D, D)
         if self.kind == "ii":
-            c_z = c_z + q.variance.flatten(1).mean(0).diag_embed()
+            c_z = c_z + variance(q).flatten(1).mean(0).diag_embed()
 
         distortion = -trace.log_px.mean()
         rate = trace.kl.mean()

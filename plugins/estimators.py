@@ -4,11 +4,11 @@ import math
 
 from torch import Tensor
 
-from vaezoo.core import VAE, Loss, Model, Spec, Terms, Trace, Unsupported, require_parts
+from vaezoo.core import VAE, Latent, Loss, Model, Spec, Terms, Trace, Unsupported, require_parts
 from vaezoo.distributions import Drawable, detached
 from vaezoo.hooks import Part, Parts, Variants, hookimpl, tags
 from vaezoo.hyperparameters import Count
-from vaezoo.losses import require_density
+from vaezoo.losses import log_q_at, require_density
 from vaezoo.networks import Gaussian, StandardNormal, Write
 
 
@@ -24,11 +24,19 @@ def log_w_by_path(trace: Trace, who: str) -> Tensor:
             f"{who} is right for one latent that is drawn at once; "
             "this model has layers or steps of them"
         )
-    if isinstance(latent.q, Drawable):
-        raise Unsupported(
-            f"{who} needs log q(z|x) at a given z; this posterior knows it for its own draws only"
-        )
-    return trace.log_px + latent.log_p - detached(latent.q).log_prob(latent.z)
+    return trace.log_px + latent.log_p - log_q_by_path(latent, who)
+
+
+def log_q_by_path(latent: Latent, who: str) -> Tensor:
+    """log q(z), (K, B), whose gradient reaches the encoder through z alone.
+
+    A Drawable may hold its parameters in functions, so its score is taken off what it gives: the
+    gradient of log q at draws held still.
+    """
+    if not isinstance(latent.q, Drawable):
+        return detached(latent.q).log_prob(latent.z)
+    score = log_q_at(latent.q, latent.z.detach(), who)
+    return latent.q.log_prob(latent.z) - (score - score.detach())
 
 
 class StickTheLanding(Loss):

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from vaezoo.core import VAE, Loss, Model, Spec, Terms
+from vaezoo.core import VAE, Encoder, Loss, Model, Spec, Terms
 from vaezoo.hooks import Part, Parts, Variants, hookimpl, tags
 from vaezoo.hyperparameters import NonNegative
 from vaezoo.losses import require_density
@@ -31,23 +31,25 @@ class Factor(Loss):
     critic's error, for which the monitor gives no credit.
     """
 
-    def __init__(self, spec: Spec, gamma: NonNegative = 6.4) -> None:
+    def __init__(self, spec: Spec, encoder: Encoder, gamma: NonNegative = 6.4) -> None:
         super().__init__()
         self.gamma = gamma
         # z -> the logit of D: that z was not shuffled
-        self.critic = mlp(spec.latent, spec.hidden, spec.hidden, spec.hidden, 1)
+        width = encoder.width or spec.latent
+        self.critic = mlp(width, spec.hidden, spec.hidden, spec.hidden, 1)
 
     def check(self, model: Model) -> None:
         require_density(self, model)
 
     def forward(self, model: Model, x: Tensor, c: Tensor | None, progress: float) -> Terms:
         trace = model.infer(x, c)
-        joint, other = halves(trace.z[0].flatten(1))  # (B/2, D) each
+        distortion = -trace.log_px.mean()
+        codes = trace.z[0].flatten(1).to(distortion)  # codes may be finer than the network
+        joint, other = halves(codes)  # (B/2, D) each
         with frozen(self.critic):
             tc = self.critic(joint).mean()
         critic = self.cross_entropy(joint.detach(), shuffle_each_dimension(other.detach()))
 
-        distortion = -trace.log_px.mean()
         rate = trace.kl.mean()
         return {
             "loss": distortion + rate + self.gamma * tc + critic,
@@ -76,7 +78,9 @@ def factor(spec: Spec, gamma: NonNegative = 6.4) -> VAE:
     mean over both. The critic has three hidden layers of the shared width where the paper's has six
     of 1,000. One network more: the critic.
     """
-    return VAE(Gaussian(spec), Write(spec), StandardNormal(spec), Factor(spec, gamma))
+    encoder = Gaussian(spec)
+    decoder = Write(spec)
+    return VAE(encoder, decoder, StandardNormal(spec), Factor(spec, encoder, gamma))
 
 
 @hookimpl

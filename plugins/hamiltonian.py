@@ -14,7 +14,7 @@ from vaezoo.distributions import Drawable, draw, normal
 from vaezoo.hooks import Part, Parts, Variants, hookimpl, tags
 from vaezoo.hyperparameters import Positive
 from vaezoo.losses import ELBO
-from vaezoo.networks import Gaussian, StandardNormal, Write
+from vaezoo.networks import Gaussian, StandardNormal, Write, reading
 
 Steps = Annotated[int, Field(ge=0)]
 
@@ -90,6 +90,7 @@ class Hamiltonian(Encoder):
         super().__init__()
         self.net = Gaussian(spec)
         self.steps = steps
+        self.scores_any_code = not steps  # without a step it is the Gaussian
         self.largest = largest
         # in a tuple, so that their parameters are not also this module's
         self._target = (decoder, prior)
@@ -106,7 +107,8 @@ class Hamiltonian(Encoder):
         decoder, prior = self._target
 
         def energy(z: Tensor) -> Tensor:
-            return -(decoder(z, c).log_prob(x) + prior(c).log_prob(z)).sum()
+            with reading(decoder, prior):  # that the dynamics reads them moves no state of theirs
+                return -(decoder(z, c).log_prob(x) + prior(c).log_prob(z)).sum()
 
         def gradient(z: Tensor) -> Tensor:
             # cuDNN's recurrent layers have no second derivative

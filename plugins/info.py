@@ -6,7 +6,7 @@ from torch import Tensor
 from vaezoo.core import VAE, Loss, Model, Spec, Terms
 from vaezoo.hooks import Part, Parts, Variants, hookimpl, tags
 from vaezoo.hyperparameters import NonNegative, Real
-from vaezoo.losses import aggregate, mmd, require_density
+from vaezoo.losses import aggregate, mmd, require_density, require_fixed_prior
 from vaezoo.networks import Gaussian, StandardNormal, Write
 
 
@@ -29,6 +29,7 @@ class InfoLoss(Loss):
 
     def check(self, model: Model) -> None:
         require_density(self, model)
+        require_fixed_prior(model, "a discrepancy from draws of the prior")
 
     def forward(self, model: Model, x: Tensor, c: Tensor | None, progress: float) -> Terms:
         trace = model.infer(x, c)

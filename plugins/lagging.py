@@ -6,12 +6,13 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from vaezoo.core import VAE, Loss, Model, Spec, Terms, Unsupported, require_parts
-from vaezoo.distributions import Drawable
+from vaezoo.core import VAE, Loss, Model, Spec, Terms
 from vaezoo.hooks import Part, Parts, Variants, hookimpl, tags
 from vaezoo.hyperparameters import Count
-from vaezoo.losses import require_density
+from vaezoo.losses import log_q_at, require_density, require_separate_parts
 from vaezoo.networks import Gaussian, StandardNormal, Write, frozen
+
+WHO = "aggressive training"
 
 
 def mutual_information(q: Distribution, z: Tensor) -> Tensor:
@@ -19,7 +20,9 @@ def mutual_information(q: Distribution, z: Tensor) -> Tensor:
 
     z is (B, *event), one draw a row.
     """
-    pairs = q.log_prob(z[:, None])  # (B, B): draw of row i, posterior of row j
+    pairs = log_q_at(
+        q, z[:, None], "the mutual information"
+    )  # (B, B): draw of row i, posterior of row j
     return (pairs.diagonal() - pairs.logsumexp(1) + math.log(len(z))).mean()
 
 
@@ -42,10 +45,10 @@ class Lagging(Loss):
 
     def check(self, model: Model) -> None:
         require_density(self, model)
-        require_parts(model, "aggressive training of the encoder")
+        require_separate_parts(model, WHO)
 
     def forward(self, model: Model, x: Tensor, c: Tensor | None, progress: float) -> Terms:
-        vae = require_parts(model, "aggressive training of the encoder")
+        vae = require_separate_parts(model, WHO)
         # the encoder's gradient
         with frozen(vae.decoder, vae.prior):
             trace = vae.infer(x, c)
@@ -69,11 +72,6 @@ class Lagging(Loss):
 
     @torch.no_grad()
     def _information(self, q: Distribution, z: Tensor) -> Tensor:
-        if isinstance(q, Drawable):
-            raise Unsupported(
-                "the mutual information needs log q(z) at a given z; "
-                "this posterior knows it for its own draws only"
-            )
         return mutual_information(q, z)
 
     @torch.no_grad()

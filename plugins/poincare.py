@@ -177,6 +177,8 @@ class Gyroplanes(Decoder):
     a⟩/((1-κ‖-p ⊕ z‖²)‖a‖)).
     """
 
+    space = "ball"
+
     def __init__(self, spec: Spec, encoder: Encoder) -> None:
         super().__init__()
         self.width = spec.latent

@@ -14,7 +14,9 @@ from vaezoo.distributions import mixture
 from vaezoo.fitted import fitted_mixture
 from vaezoo.hooks import Part, Parts, Variants, hookimpl, tags
 from vaezoo.hyperparameters import Count, NonNegative, Positive
-from vaezoo.networks import Deterministic, Write
+from vaezoo.likelihoods import Likelihood
+from vaezoo.losses import require_fixed_prior
+from vaezoo.networks import Deterministic, Write, reading
 
 
 class FittedMixture(Prior):
@@ -46,7 +48,7 @@ class FittedMixture(Prior):
 class Regularised(Loss):
     """R + β ‖z‖²/2 + λ REG(decoder)."""
 
-    no_density = "no KL: the codes have no noise that a bound could speak of"
+    no_density = "trained without a KL: q(z|x) is not a posterior"
 
     def __init__(self, beta: NonNegative, weight: NonNegative) -> None:
         super().__init__()
@@ -55,6 +57,7 @@ class Regularised(Loss):
 
     def check(self, model: Model) -> None:
         require_parts(model, "a regularised autoencoder")
+        require_fixed_prior(model, "a regularised autoencoder")
 
     @abstractmethod
     def penalty(self, vae: VAE, z: Tensor, c: Tensor | None) -> Tensor:
@@ -92,7 +95,8 @@ class GradientPenalty(Regularised):
         super().__init__(beta, weight)
 
     def penalty(self, vae: VAE, z: Tensor, c: Tensor | None) -> Tensor:
-        return squared_jacobian(lambda code: vae.decoder(code, c).mean, z)
+        with reading(vae.decoder):  # a second pass moves no state
+            return squared_jacobian(lambda code: vae.decoder(code, c).mean, z)
 
 
 class NoPenalty(Regularised):
@@ -107,7 +111,9 @@ class NoPenalty(Regularised):
 
 def weights(decoder: Decoder) -> list[Tensor]:
     """The decoder's parameters without its likelihood's: a scale must not be pulled to 0."""
-    return [p for name, p in decoder.named_parameters() if not name.startswith("likelihood")]
+    heads = [part for part in decoder.modules() if isinstance(part, Likelihood)]
+    spared = {id(p) for part in heads for p in part.parameters()}
+    return [p for p in decoder.parameters() if id(p) not in spared]
 
 
 def squared_jacobian(f: Callable[[Tensor], Tensor], z: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from vaezoo.distributions import draw, kl, normal
 from vaezoo.hooks import Part, Parts, Variants, hookimpl, tags
 from vaezoo.hyperparameters import Fraction, Positive
 from vaezoo.losses import ELBO
-from vaezoo.networks import Read, StandardNormal, Write
+from vaezoo.networks import Read, StandardNormal, Write, reading
 
 Steps = Annotated[int, Field(ge=0)]
 
@@ -72,10 +72,11 @@ class SemiAmortised(Encoder):
         """The one-draw ELBO, (1, B)."""
         decoder, prior = self._target
         q = posterior(parameters)
-        p = prior(c)
         z, log_q = draw(q, (1,))
-        closed = kl(q, p)
-        log_px = decoder(z, c).log_prob(x)
+        with reading(decoder, prior):  # that the ascent reads them moves no state of theirs
+            p = prior(c)
+            closed = kl(q, p)
+            log_px = decoder(z, c).log_prob(x)
         return log_px - (log_q - p.log_prob(z) if closed is None else closed)
 
 

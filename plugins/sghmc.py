@@ -207,6 +207,14 @@ class Bayesian(VAE):
 
     unstackable = "the decoder's weights move inside the training step"
 
+    def check(self) -> None:
+        super().check()
+        if not isinstance(self.loss, SGHMC):
+            raise Unsupported(
+                "this decoder's weights are a chain's, which the loss of bvae alone moves; "
+                f"{type(self.loss).__name__} would leave them as they were drawn"
+            )
+
     def members(self, n: int) -> Sequence[Model]:
         kept = len(cast(Sampled, self.decoder).chain.samples)
         return [self._member(i) for i in range(min(n, kept))]

@@ -62,6 +62,13 @@ class RunningWrite(Write):
         super().__init__(as_normal(spec))
         self.likelihood = RunningNormal(self.spec, memory)
 
+    def check(self, model: Model) -> None:
+        if not isinstance(model.loss, OptimalVariance):
+            raise Unsupported(
+                "the variance of the decoder running is moved by the loss sigma alone; "
+                f"{type(model.loss).__name__} would leave it at 1"
+            )
+
 
 class OptimalVariance(ELBO):
     """R + KL, R = (n/2)(log 2π σ*² + 1) for n numbers in x, σ*² the mean squared error.

@@ -23,8 +23,8 @@ def per_dimension(q: Distribution) -> Distribution:
     """
     if not isinstance(q, Independent):
         raise Unsupported(
-            "total correlation needs a posterior that factorises over z; "
-            f"this one is a {type(q).__name__}"
+            "total correlation needs the density q(z_j|x) of every number of z; "
+            f"the posterior {type(q).__name__} does not give it"
         )
     return q.base_dist
 

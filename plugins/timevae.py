@@ -35,6 +35,7 @@ class TimeDecoder(Decoder):
     ) -> None:
         super().__init__()
         self.spec = spec
+        self.width = spec.latent
         self.degree = degree
         self.seasons = seasons
         steps, channels = spec.as_steps
@@ -53,12 +54,16 @@ class TimeDecoder(Decoder):
     def forward(self, z: Tensor, c: Tensor | None = None) -> Observed:
         raw = self.pattern(z, c)  # (K, B, T, C n)
         raw = raw if self.numbers == 1 else raw.unflatten(-1, (-1, self.numbers))  # (…, C[, n])
-        h = F.silu(self.rest.into(join(z.flatten(2), c, self.spec.condition)))
+        h = F.silu(self.rest.into(self._inputs(z, c)))
         return self.rest.likelihood(self.rest.body(h) + from_steps(raw, self.spec))
+
+    def _inputs(self, z: Tensor, c: Tensor | None) -> Tensor:
+        """(K, B, D + C), in the network's precision: codes may be finer."""
+        return join(z.flatten(2).to(self.season.weight), c, self.spec.condition)
 
     def pattern(self, z: Tensor, c: Tensor | None = None) -> Tensor:
         """Trend and season, (K, B, T, C n)."""
-        z = join(z.flatten(2), c, self.spec.condition)
+        z = self._inputs(z, c)
         phi = self.season(z).unflatten(-1, (self.seasons, -1))  # (K, B, seasons, C n)
         season = phi[:, :, self.season_of]  # (K, B, T, C n)
         if self.trend is None:

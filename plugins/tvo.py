@@ -7,10 +7,10 @@ from pydantic import Field
 from torch import Tensor
 
 from vaezoo.core import VAE, Latent, Loss, Model, Spec, Terms, Trace, Unsupported, require_parts
-from vaezoo.distributions import Drawable, draw
+from vaezoo.distributions import draw
 from vaezoo.hooks import Part, Parts, Variants, hookimpl, tags
 from vaezoo.hyperparameters import Count
-from vaezoo.losses import require_density
+from vaezoo.losses import log_q_at, require_density
 from vaezoo.networks import Gaussian, StandardNormal, Write
 
 Gradient = Literal["covariance", "pathwise"]
@@ -88,13 +88,9 @@ class Thermodynamic(Loss):
     def held(self, vae: VAE, x: Tensor, c: Tensor | None) -> Trace:
         """A trace through whose draws no gradient flows."""
         q = vae.encoder(x, c)
-        if isinstance(q, Drawable):
-            raise Unsupported(
-                "the covariance gradient needs log q(z) at a given z; use gradient=pathwise"
-            )
         z = draw(q, (self.k,))[0].detach()
-        px = vae.decoder(z, c)
-        return Trace(x, px, (Latent(z, q.log_prob(z), q, vae.prior(c)),))
+        log_q = log_q_at(q, z, "gradient=covariance")  # gradient=pathwise needs none
+        return Trace(x, vae.decoder(z, c), (Latent(z, log_q, q, vae.p_of(q, c)),))
 
 
 @tags("bound")

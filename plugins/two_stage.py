@@ -76,6 +76,14 @@ class TwoStage(Model):
         self.learning_rate = learning_rate
         self.loss.check(self)
 
+    def check(self) -> None:
+        super().check()
+        if not isinstance(self.loss, FirstStage):
+            raise Unsupported(
+                "the second stage is trained after the first, against whose prior N(0, I) the loss "
+                f"of two_stage trains; {type(self.loss).__name__} would read the untrained one"
+            )
+
     def infer(self, x: Tensor, c: Tensor | None = None, k: int = 1) -> Trace:
         q = self.first.encoder(x, c)
         z, log_q = draw(q, (k,))

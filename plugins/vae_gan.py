@@ -30,8 +30,10 @@ class Adversarial(Loss):
         beta: NonNegative = 1.0,
         gamma: NonNegative = 1.0,
         alpha: NonNegative = 1.0,
+        critic_lr: Positive = 0.02,
     ) -> None:
         super().__init__()
+        self.lr = critic_lr
         self.alpha = alpha
         self.beta = beta
         self.gamma = gamma
@@ -155,8 +157,8 @@ def vae_gan(
     Paper: Larsen, Sønderby, Larochelle & Winther 2016, "Autoencoding Beyond Pixels using a Learned
     Similarity Metric", arXiv:1512.09300, alg. 1 and §2.3 (D).
     """
-    loss = Adversarial(spec, beta, gamma, alpha)
-    return VAE(Gaussian(spec), Write(spec), StandardNormal(spec), loss, lr={"loss": critic_lr})
+    loss = Adversarial(spec, beta, gamma, alpha, critic_lr)
+    return VAE(Gaussian(spec), Write(spec), StandardNormal(spec), loss)
 
 
 @hookimpl

@@ -6,17 +6,21 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from vaezoo.core import VAE, Encoder, Latent, Prior, Spec, Trace, Unsupported
-from vaezoo.distributions import draw, mixture, normal
+from vaezoo.core import VAE, Encoder, Prior, Spec, Unsupported
+from vaezoo.distributions import mixture, normal
 from vaezoo.hooks import Part, Parts, Variants, hookimpl, tags
 from vaezoo.hyperparameters import Count
 from vaezoo.likelihoods import head
 from vaezoo.losses import ELBO
-from vaezoo.networks import Gaussian, Write
+from vaezoo.networks import Gaussian, Write, reading
 
 
 class Vamp(Prior):
-    """p(z) = (1/M) Σ_m q(z|u_m), with M learned pseudo-inputs u_m that live where x lives."""
+    """p(z) = (1/M) Σ_m q(z|u_m), with M learned pseudo-inputs u_m that live where x lives.
+
+    Each q(z|u_m) is what evaluation makes of u_m, in training too: an encoder that normalises over
+    the batch would otherwise be trained under another prior, and count u_m among its rows.
+    """
 
     def __init__(self, spec: Spec, encoder: Encoder, components: Count = 100) -> None:
         super().__init__()
@@ -35,12 +39,14 @@ class Vamp(Prior):
                 "a VampPrior has no label for its pseudo-inputs; this model is conditioned on one"
             )
         self.encoder = encoder
+        self.space = encoder.space
         self.bounded = head(spec).is_bounded
         self.pseudo = nn.Parameter(torch.randn(components, *spec.shape))
 
     def forward(self, c: Tensor | None = None) -> Distribution:
         u = self.pseudo.sigmoid() if self.bounded else self.pseudo
-        return mixture(u.new_zeros(len(u)), self.encoder(u))
+        with reading(self.encoder):
+            return mixture(u.new_zeros(len(u)), self.encoder(u))
 
 
 class Exemplars(Prior):
@@ -80,13 +86,12 @@ class ExemplarVAE(VAE):
 
     prior: Exemplars
 
-    def infer(self, x: Tensor, c: Tensor | None = None, k: int = 1) -> Trace:
-        q = self.encoder(x, c)
-        z, log_q = draw(q, (k,))
-        p = self.prior.of_peers(q.mean) if self.training and len(x) > 1 else self.prior(c)
+    def p_of(self, q: Distribution, c: Tensor | None = None) -> Distribution:
+        means = q.mean
+        p = self.prior.of_peers(means) if self.training and len(means) > 1 else self.prior(c)
         if self.training:
-            self.prior.keep(q.mean)
-        return Trace(x, self.decoder(z, c), (Latent(z, log_q, q, p),))
+            self.prior.keep(means)
+        return p
 
     @torch.no_grad()
     def fit_prior(self, x: Tensor, c: Tensor | None = None) -> None:

@@ -67,8 +67,8 @@ def _rate_each(latent: Latent) -> Tensor:
     rate = None if q is None or p is None else kl(q, p)
     if rate is None:
         raise Unsupported(
-            "free bits are counted for each dimension; "
-            "this posterior or prior is no product of dimensions"
+            "free bits need the KL of every dimension on its own, "
+            f"which {type(latent.q).__name__} and {type(latent.p).__name__} do not give"
         )
     event_dims = len(latent.q.event_shape)
     return rate.flatten(0, -1 - event_dims).mean(0)  # (K, B, *event) or (B, *event) -> (*event)

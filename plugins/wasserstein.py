@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from vaezoo.core import VAE, Loss, Model, Spec, Terms, Unsupported, require_parts
+from vaezoo.core import VAE, Encoder, Loss, Model, Spec, Terms, require_parts
 from vaezoo.hooks import Part, Parts, Variants, hookimpl, tags
 from vaezoo.hyperparameters import Count, NonNegative, Positive
-from vaezoo.losses import aggregate, mmd
+from vaezoo.losses import aggregate, mmd, require_fixed_prior
 from vaezoo.networks import Deterministic, StandardNormal, Write, frozen, mlp
 
 # Of the kernels that are summed, as in the paper's own code.
@@ -46,12 +46,8 @@ class Matched(Loss):
         self.weight = weight
 
     def check(self, model: Model) -> None:
-        vae = require_parts(model, type(self).__name__)
-        if any(p.requires_grad for p in vae.prior.parameters()):
-            raise Unsupported(
-                "a Wasserstein autoencoder draws from its prior without training it; "
-                "this prior is to be learned"
-            )
+        require_parts(model, "a Wasserstein autoencoder")
+        require_fixed_prior(model, "a Wasserstein autoencoder")
 
     @abstractmethod
     def discrepancy(self, codes: Tensor, prior: Tensor) -> Terms:
@@ -104,11 +100,22 @@ class Critic(Matched):
     Tolstikhin et al. 2018, arXiv:1711.01558, alg. 1.
     """
 
-    def __init__(self, spec: Spec, weight: NonNegative = 1.0) -> None:
+    def __init__(
+        self,
+        spec: Spec,
+        encoder: Encoder,
+        weight: NonNegative = 1.0,
+        critic_lr: Positive = 0.5,
+    ) -> None:
         super().__init__(weight)
-        self.critic = mlp(spec.latent, spec.hidden, spec.hidden, 1)
+        self.critic = mlp(encoder.width or spec.latent, spec.hidden, spec.hidden, 1)
+        self.lr = critic_lr
 
     def discrepancy(self, codes: Tensor, prior: Tensor) -> Terms:
+        # codes may be finer than the critic's network
+        like = next(self.critic.parameters())
+        codes = codes.to(like)
+        prior = prior.to(like)
         with frozen(self.critic):
             fooled = F.softplus(-self.critic(codes)).mean()
         told_prior = F.softplus(-self.critic(prior)).mean()
@@ -152,9 +159,8 @@ def wae_gan(spec: Spec, weight: NonNegative = 1.0, critic_lr: Positive = 0.5) ->
     "Adversarial Autoencoders", arXiv:1511.05644, §2.
     """
     encoder = Deterministic(spec)
-    decoder = Write(spec)
-    loss = Critic(spec, weight)
-    return VAE(encoder, decoder, StandardNormal(spec), loss, lr={"loss": critic_lr})
+    loss = Critic(spec, encoder, weight, critic_lr)
+    return VAE(encoder, Write(spec), StandardNormal(spec), loss)
 
 
 @tags("deterministic")

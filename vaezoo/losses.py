@@ -8,16 +8,19 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
+from torch.distributions import Distribution
 
 from .core import VAE, Latent, Loss, Model, Terms, Trace, Unsupported, require_parts
-from .distributions import to_length
+from .distributions import Drawable, to_length
 
 __all__ = [
     "ELBO",
     "WarmUp",
     "aggregate",
+    "log_q_at",
     "mmd",
     "require_density",
+    "require_fixed_prior",
     "require_separate_parts",
     "residuals",
     "squared_distances",
@@ -26,12 +29,12 @@ __all__ = [
 
 
 def require_density(loss: Loss, model: Model) -> None:
-    """Raises: Unsupported where the model's posterior has no density, so that no bound can be
-    computed.
+    """Raises: Unsupported where the model's posterior has no density, so that there is neither a KL
+    nor a weight p(x, z)/q(z|x).
     """
     if model.no_density:
         raise Unsupported(
-            f"{type(loss).__name__} is a bound on log p(x), and this model has none: "
+            f"{type(loss).__name__} needs the density q(z|x), and this model has none: "
             f"{model.no_density}"
         )
 
@@ -49,6 +52,35 @@ def require_separate_parts(model: Model, who: str) -> VAE:
             "this model's prior or decoder contains it"
         )
     return vae
+
+
+def require_fixed_prior(model: Model, who: str) -> None:
+    """Raises: Unsupported where the prior has parameters, of a loss whose gradient does not reach
+    them as a density: it has no log p(z), or it reads draws of p alone.
+    """
+    if isinstance(model, VAE) and any(p.requires_grad for p in model.prior.parameters()):
+        raise Unsupported(
+            f"{who} does not train a prior by log p(z), and this prior is to be learned; "
+            "take one without parameters"
+        )
+
+
+def log_q_at(q: Distribution, z: Tensor, who: str) -> Tensor:
+    """log q(z) of points that q need not have drawn, (K, B).
+
+    Raises: Unsupported where q has no density there.
+    """
+    if isinstance(q, Drawable) and q.is_relaxed:
+        raise Unsupported(
+            f"{who} needs the density of the draws of q(z|x); in training these are relaxed, "
+            "and log q is that of the classes"
+        )
+    try:
+        return q.log_prob(z)
+    except NotImplementedError:
+        raise Unsupported(
+            f"{who} needs log q(z|x) at a given z; this posterior knows it for its own draws only"
+        ) from None
 
 
 class ELBO(Loss):

@@ -33,6 +33,7 @@ __all__ = [
     "join",
     "mlp",
     "raw_shape",
+    "reading",
     "reverse_steps",
     "split_normal",
     "start_at_mean",
@@ -170,13 +171,14 @@ def frozen(*modules: nn.Module) -> Iterator[None]:
     So one backward pass serves two players: each term of the loss is blind to the other player's
     parameters.
     """
-    slots = [
-        (m, n, p)
-        for top in modules
-        for m in top.modules()
-        for n, p in m._parameters.items()
-        if p is not None
-    ]
+    with _blind([part for top in modules for part in top.modules()]):
+        yield
+
+
+@contextmanager
+def _blind(modules: list[nn.Module]) -> Iterator[None]:
+    """The same for the parameters of these modules alone, not of those inside them."""
+    slots = [(m, n, p) for m in modules for n, p in m._parameters.items() if p is not None]
     try:
         for m, n, p in slots:
             m._parameters[n] = p.detach()  # type: ignore[assignment]
@@ -192,4 +194,24 @@ def frozen_but_head(decoder: Decoder) -> AbstractContextManager[None]:
     For a decoder whose means are trained by something else than log p(x|z): the scale is then still
     a maximum likelihood estimate, so that p(x|z) is an honest density around those means.
     """
-    return frozen(*(part for part in decoder.children() if not isinstance(part, Likelihood)))
+    heads = [part for part in decoder.modules() if isinstance(part, Likelihood)]
+    spared = {inner for part in heads for inner in part.modules()}
+    return _blind([part for part in decoder.modules() if part not in spared])
+
+
+@contextmanager
+def reading(*modules: nn.Module) -> Iterator[None]:
+    """Inside the block these modules read as in evaluation: batch statistics stand still, and draws
+    are not relaxed.
+
+    For a part that reads by another one, such as a prior made of posteriors: what it was trained as
+    is then what evaluation sees.
+    """
+    modes = {part: part.training for top in modules for part in top.modules()}
+    try:
+        for part in modes:
+            part.training = False
+        yield
+    finally:
+        for part, mode in modes.items():
+            part.training = mode

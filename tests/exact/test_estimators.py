@@ -7,9 +7,10 @@ from vaezoo_plugins.estimators import DReG, StickTheLanding
 from vaezoo_plugins.flows import planar
 from vaezoo_plugins.importance import Importance
 from vaezoo_plugins.ladder import ladder
+from vaezoo_plugins.tvo import Thermodynamic
 
 from vaezoo.core import VAE, Decoder, Encoder, Loss, Spec, Unsupported
-from vaezoo.distributions import normal
+from vaezoo.distributions import Pushed, normal
 from vaezoo.losses import ELBO
 from vaezoo.networks import StandardNormal
 from vaezoo.seeds import seeded
@@ -139,3 +140,44 @@ def test_a_posterior_without_a_density_at_given_points_is_refused(loss: Loss):
     model = planar(spec)
     with pytest.raises(Unsupported, match="its own draws only"):
         VAE(model.encoder, model.decoder, model.prior, loss)(torch.ones(3, 6))
+
+
+class Affine(Encoder):
+    """N(μ, σ²) as torch has it, or the same draws as a flow that knows its inverse."""
+
+    def __init__(self, is_flow: bool) -> None:
+        super().__init__()
+        self.is_flow = is_flow
+        self.loc = nn.Parameter(torch.tensor([0.3, -0.2]))
+        self.log_scale = nn.Parameter(torch.tensor([-0.5, 0.1]))
+
+    def forward(self, x, c=None):
+        loc = self.loc + x
+        scale = self.log_scale.exp().expand_as(x)
+        if not self.is_flow:
+            return normal(loc, scale)
+        log_det = self.log_scale.sum()
+        base = normal(torch.zeros_like(x), torch.ones_like(x))
+        return Pushed(
+            base,
+            lambda e: (loc + scale * e, log_det),
+            lambda z: ((z - loc) / scale, log_det),
+        )
+
+
+class Quartic(Decoder):
+    def forward(self, z, c=None):
+        return normal(z + 0.1 * z**3, torch.ones_like(z))
+
+
+@pytest.mark.parametrize("loss", [StickTheLanding(), DReG(8), Thermodynamic(8)])
+def test_the_gradient_does_not_depend_on_how_a_posterior_is_written(loss: Loss):
+    x = torch.randn(7, 2, dtype=torch.float64)
+    both = []
+    for is_flow in (False, True):
+        prior = StandardNormal(Spec((2,), latent=2))
+        model = VAE(Affine(is_flow), Quartic(), prior, loss).double()
+        with seeded(5):
+            value = model(x)["loss"]
+        both.append((value, quadrature.gradient(model, value, model.encoder)))
+    torch.testing.assert_close(both[0], both[1], atol=1e-12, rtol=0)

@@ -9,7 +9,7 @@ import torch
 from vaezoo_plugins.factor import Factor, factor, halves, shuffle_each_dimension
 
 from vaezoo.core import Spec
-from vaezoo.networks import frozen
+from vaezoo.networks import Gaussian, frozen
 from vaezoo.seeds import seeded
 
 from . import _quadrature as quadrature
@@ -69,8 +69,9 @@ def test_halves_of_an_odd_batch_and_of_one_row_are_never_empty():
 )
 def test_trained_critic_reads_the_total_correlation_of_a_gaussian():
     """TC of two standard normals with correlation ρ is -½ log(1 - ρ²): 0.51 nats for ρ = 0.8."""
+    encoder = Gaussian(SPEC)
     torch.manual_seed(0)
-    loss, rho = Factor(SPEC), 0.8
+    loss, rho = Factor(SPEC, encoder), 0.8
     root = torch.tensor([[1.0, 0.0], [rho, (1 - rho**2) ** 0.5]])
     optimiser = torch.optim.Adam(loss.critic.parameters(), 3e-3)
     for _ in range(600):

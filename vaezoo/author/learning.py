@@ -41,7 +41,7 @@ def learns(case: Case) -> None:
 def _groups(model: Model, rate: float) -> list[dict[str, Any]]:
     """Every parameter with the learning rate of its part."""
     return [
-        {"params": [parameter], "lr": rate * model.lr.get(name.split(".")[0], 1.0)}
+        {"params": [parameter], "lr": rate * model.lr_of(name.split(".")[0])}
         for name, parameter in model.named_parameters()
     ]
 

@@ -65,10 +65,16 @@ class Decoder(nn.Module):
 
     part_kind = "decoder"
     width = 0  # numbers in one code that it reads; 0 where it does not say
+    space = ""  # where the codes live that it reads, see `Encoder.space`; empty where it is all one
 
     @abstractmethod
     def forward(self, z: Tensor, c: Tensor | None = None) -> Distribution:
         """p(x|z, c), a batch of (K, B), from z (K, B, *event)."""
+
+    def check(self, model: "Model") -> None:
+        """Called when a variant is built. Raises: Unsupported where the model's loss is not right
+        for this decoder.
+        """
 
 
 class Prior(nn.Module):
@@ -92,6 +98,7 @@ class Loss(nn.Module):
 
     part_kind = "loss"
     no_density = ""  # why a model trained by this has no meaningful bound; empty where it has one
+    lr = 1.0  # learning-rate factor of its own parameters, such as a critic's
 
     @abstractmethod
     def forward(self, model: "Model", x: Tensor, c: Tensor | None, progress: float) -> Terms:
@@ -132,6 +139,16 @@ class Model(nn.Module):
         self.loss = loss
         self.lr = dict(lr or {})  # learning-rate factor by part, such as {"loss": 0.5}
         self._no_density = no_density
+
+    def lr_of(self, part: str) -> float:
+        """The learning-rate factor of a part, such as "encoder"; that of the loss is its own."""
+        return self.lr.get(part, self.loss.lr if part == "loss" else 1.0)
+
+    def check(self) -> None:
+        """Called when a variant is built. Raises: Unsupported where its parts cannot be trained
+        together.
+        """
+        self.loss.check(self)
 
     @property
     def no_density(self) -> str:
@@ -199,7 +216,11 @@ class VAE(Model):
         self.decoder = decoder
         self.prior = prior
         _must_agree(encoder, decoder, prior)
-        loss.check(self)
+        self.check()
+
+    def check(self) -> None:
+        super().check()
+        self.decoder.check(self)
 
     @property
     def is_one_code(self) -> bool:
@@ -208,7 +229,11 @@ class VAE(Model):
     def infer(self, x: Tensor, c: Tensor | None = None, k: int = 1) -> Trace:
         q = self.encoder(x, c)
         z, log_q = draw(q, (k,))
-        return Trace(x, self.decoder(z, c), (Latent(z, log_q, q, self.prior(c)),))
+        return Trace(x, self.decoder(z, c), (Latent(z, log_q, q, self.p_of(q, c)),))
+
+    def p_of(self, q: Distribution, c: Tensor | None = None) -> Distribution:
+        """p(z) for the codes of a minibatch whose posteriors are q."""
+        return self.prior(c)
 
     def draw_px(self, n: int, c: Tensor | None = None) -> Distribution:
         p = self.prior(c)
@@ -222,8 +247,8 @@ class VAE(Model):
 
 
 def _must_agree(encoder: Encoder, decoder: Decoder, prior: Prior) -> None:
-    """Raises: Unsupported where posterior and prior live in different spaces, or the decoder reads
-    another width.
+    """Raises: Unsupported where posterior, prior and decoder differ about the space of codes, or
+    about their width.
     """
     if encoder.space != prior.space:
         raise Unsupported(
@@ -231,10 +256,15 @@ def _must_agree(encoder: Encoder, decoder: Decoder, prior: Prior) -> None:
             f"the prior's in {prior.space!r}; "
             "choose two of one space"
         )
+    if decoder.space and decoder.space != encoder.space:
+        raise Unsupported(
+            f"{type(decoder).__name__} reads codes of the space {decoder.space!r}, "
+            f"and the posterior's live in {encoder.space!r}"
+        )
     if encoder.width and decoder.width and encoder.width != decoder.width:
         raise Unsupported(
             f"a code of {type(encoder).__name__} has {encoder.width} numbers, "
-            f"{type(decoder).__name__} reads {decoder.width}"
+            f"{type(decoder).__name__} reads {decoder.width}; choose a decoder that reads as many"
         )
 
 

@@ -57,6 +57,8 @@ class RelaxedClasses(Classes):
     simplex. With log p(z) = -G log M the two give the KL of the classes in the mean as τ -> 0.
     """
 
+    is_relaxed = True
+
     def __init__(self, logits: Tensor, temperature: Tensor) -> None:
         super().__init__(logits)
         self.temperature = temperature

@@ -19,6 +19,9 @@ class Drawable(Distribution):
     point.
     """
 
+    # Whether draws are relaxed, as those of classes are in training: log q is then no density of z.
+    is_relaxed = False
+
     arg_constraints: dict[str, D.constraints.Constraint] = {}
 
     def __init__(self, batch: torch.Size, event: torch.Size) -> None:

@@ -155,7 +155,7 @@ class Variant:
                 f"variant {self.name!r} ({self.plugin.file}) must return a Model, "
                 f"not {type(model).__name__}"
             )
-        model.loss.check(model)
+        model.check()
         plugin = self.plugin_for(values)
         model.recipe = Recipe(
             self.name, values, spec, plugin.distribution, plugin.version, plugin.source_hash

@@ -13,12 +13,16 @@ built in the order in which they need one another.
 
 import inspect
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
+
+import torch
 
 from ..core import VAE, Model, Spec, Unsupported
 from ..hooks import Part
 from ..hyperparameters import Hyperparameter, HyperparameterError, did_you_mean, listed, resolve
+from ..likelihoods import head
 from ..parts import canonical_text
 
 if TYPE_CHECKING:
@@ -106,8 +110,19 @@ class Mix:
         Raises: Unsupported where parts do not fit each other or the data.
         """
         spec = replace(spec, **{key: values[key] for key in NAMED if key in values})
-        if "model" in values:
-            return self._with_another_loss(spec, values)
+        model = (
+            self._with_another_loss(spec, values)
+            if "model" in values
+            else self._of_parts(spec, values)
+        )
+        model.check()
+        if "likelihood" in values:
+            _must_have_head(model, spec)
+        must_train(model, spec, f"the loss {values['loss']}")
+        return model
+
+    def _of_parts(self, spec: Spec, values: Mapping[str, Any]) -> VAE:
+        """The VAE of the chosen parts, each built when those that it needs are there."""
         made: dict[str, Any] = {"spec": spec}
         waiting = {kind: self.parts[kind][values[kind]].build for kind in KINDS}
         while waiting:
@@ -195,6 +210,37 @@ def _must_find(part: Part, made: Mapping[str, Any]) -> Callable[..., Any]:
             "this model has no such parts"
         )
     return part.build
+
+
+def _must_have_head(model: Model, spec: Spec) -> None:
+    """Raises: Unsupported where the likelihood that was asked for is none of the model's."""
+    asked = type(head(spec))
+    if not any(isinstance(part, asked) for part in model.modules()):
+        raise Unsupported(
+            f"likelihood={spec.likelihood} was asked for, and this decoder brings one of its own"
+        )
+
+
+def must_train(model: Model, spec: Spec, who: str) -> None:
+    """One step of the loss on two rows of zeros, after which the model is as it was.
+
+    Raises: Unsupported where the loss refuses what it sees, or leaves a parameter without gradient.
+    """
+    before = deepcopy(model.state_dict())
+    moving = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    x = torch.zeros(2, *spec.shape)
+    c = torch.eye(spec.classes)[[0, 0]] if spec.classes else None
+    with torch.random.fork_rng(devices=()), torch.enable_grad():
+        loss = model(x, c, 0.5)["loss"]
+        gradients = torch.autograd.grad(loss, list(moving.values()), allow_unused=True)
+    model.load_state_dict(before)
+
+    idle = [name for name, g in zip(moving, gradients, strict=True) if g is None]
+    if idle:
+        more = f" and {len(idle) - 1} more" if len(idle) > 1 else ""
+        raise Unsupported(
+            f"no gradient of {who} reaches {idle[0]}{more}: what no term reads is not trained"
+        )
 
 
 def _circle(waiting: Mapping[str, Callable[..., Any]], values: Mapping[str, Any]) -> str:

@@ -32,7 +32,7 @@ class Stepper:
         for name, parameter in model.named_parameters():
             if not parameter.requires_grad:  # fitted after training, or moved by other means
                 continue
-            factor = model.lr.get(name.split(".")[0], 1.0) * of_heads.get(parameter, 1.0)
+            factor = model.lr_of(name.split(".")[0]) * of_heads.get(parameter, 1.0)
             by_factor.setdefault(factor, []).append(parameter)
 
         self.model = model
