@@ -175,6 +175,16 @@ def test_a_sequence_is_scored_the_same_however_long_its_padding(steps):
     torch.testing.assert_close(q.log_prob(to_length(x, steps)), q.log_prob(to_length(x, 5)))
 
 
+def test_the_start_of_a_sequence_without_gaps_is_scored_alone_and_a_nan_in_it_is_loud():
+    loc = doubles(2, 4, 5, 3)
+    q = Observed(Normal(loc, torch.ones_like(loc)), 2, has_gaps=False)
+    x = doubles(4, 3, 3)
+    by_hand = D.Normal(loc[:, :, :3], 1).log_prob(x).sum((-2, -1))
+    torch.testing.assert_close(q.log_prob(x), by_hand, rtol=0, atol=1e-12)
+    x[0, 1, 0] = math.nan
+    assert q.log_prob(x)[:, 0].isnan().all()
+
+
 def test_masked_steps_count_neither_in_density_nor_in_kl():
     loc, scale, mask = (
         doubles(2, 3, 5, 2),

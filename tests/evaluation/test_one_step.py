@@ -9,13 +9,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from vaezoo.core import Spec
+import vaezoo
+from vaezoo.core import Spec, Unsupported
 from vaezoo.data.kalman import kalman_filter
 from vaezoo.data.sources.lgssm import state_space
 from vaezoo.evaluation.context import Evaluation
 from vaezoo.evaluation.metrics.forecasts import covered, crps, forecasts
 from vaezoo.evaluation.metrics.sequence import prediction
-from vaezoo.evaluation.prediction import squared_error
+from vaezoo.evaluation.prediction import draws_of_means, squared_error
 from vaezoo.stepwise import Normals, Stepwise
 from vaezoo.use import dataset
 
@@ -23,6 +24,16 @@ CHAIN = state_space(2, 4)
 A = CHAIN.transition.float()
 H = CHAIN.observation.float()
 NOISE = 0.05  # variance of every channel
+
+WHOLE = Spec((8, 2), "normal", latent=2, hidden=4, network="rnn")  # sequences without gaps
+
+
+@pytest.mark.parametrize("name", ["vae", "hvae", "savae"])
+def test_who_reads_a_sequence_whole_says_so(name: str):
+    """hvae and savae score the steps that they are shown, fewer than the decoder writes."""
+    model = vaezoo.variants()[name](WHOLE).eval()
+    with torch.no_grad(), pytest.raises(Unsupported, match="reads x whole"):
+        draws_of_means(model, torch.randn(3, 8, 2), None, 5, 8, 4, has_gaps=False)
 
 
 class Chain(Stepwise):

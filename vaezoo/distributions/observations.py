@@ -209,13 +209,24 @@ class Observed(Distribution):
     def log_prob_each(self, value: Tensor) -> Tensor:
         """log p of every entry, (K, B, *event), zero where x is NaN."""
         if not self.has_gaps:
-            return self.base.log_prob(value)
+            return self._log_prob_of_start(value)
         if self.event_dims == 2:
             value = to_length(value, self.event_shape[0])
         seen = ~value.isnan()
         # NaN would poison the gradient even where it is masked
         log_p = self.base.log_prob(torch.where(seen, value, 0.0))
         return torch.where(seen, log_p, 0.0)
+
+    def _log_prob_of_start(self, value: Tensor) -> Tensor:
+        """The same without gaps; a sequence may be the start of one, whose further steps do not
+        count.
+        """
+        whole = self.event_shape[0]
+        if self.event_dims != 2 or value.shape[-2] >= whole:
+            return self.base.log_prob(value)
+        there = torch.arange(whole, device=value.device) < value.shape[-2]  # (T,)
+        log_p = self.base.log_prob(F.pad(value, (0, 0, 0, whole - value.shape[-2])))
+        return torch.where(there[:, None], log_p, 0.0)
 
     def log_prob(self, value: Tensor) -> Tensor:
         return self.log_prob_each(value).flatten(-self.event_dims).sum(-1)
