@@ -12,7 +12,7 @@ table may differ in spread by a factor of fifty, and a row that really is noisy 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,12 +101,19 @@ def critical_value(variances: Array, seeds: int) -> float:
     Every simulated column goes through the whole rule: its best is chosen, its variances are
     estimated from `seeds` values and moderated anew. The draws are the same at every call.
     """
-    generator = np.random.default_rng(0)
-    shape = DRAWS, len(variances)
-    means = generator.normal(size=shape) * np.sqrt(variances / seeds)
-    seen = variances * generator.chisquare(seeds - 1, shape) / (seeds - 1)
+    normals, squares = _draws(DRAWS, len(variances), seeds - 1)
+    means = normals * np.sqrt(variances / seeds)
+    seen = variances * squares / (seeds - 1)
     largest = distances(means, moderated(seen, seeds - 1) / seeds).max(-1)
     return float(np.quantile(largest, 1 - ALPHA))
+
+
+@lru_cache(maxsize=2)  # the columns of a table mostly share their rows and seeds
+def _draws(columns: int, rows: int, df: int) -> tuple[Array, Array]:
+    """(columns, rows) each: standard normals, and χ² of `df` degrees of freedom."""
+    generator = np.random.default_rng(0)
+    shape = columns, rows
+    return generator.normal(size=shape), generator.chisquare(df, shape)
 
 
 def moderated(s2: Array, df: int) -> Array:
