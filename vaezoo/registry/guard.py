@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
+from functools import cache
 from types import FrameType, ModuleType
 from typing import Any
 
@@ -153,6 +154,7 @@ def timeout_from_environment() -> float:
     return seconds
 
 
+@cache  # a package's metadata are parsed as an e-mail is
 def own_version() -> str:
     """The installed version of vaezoo."""
     return importlib.metadata.version("vaezoo")
