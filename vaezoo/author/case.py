@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import torch
@@ -67,21 +67,8 @@ class Case:
 
     def rows(self, n: int) -> tuple[Tensor, Tensor | None]:
         """x (n, *shape) and c, the same every time; sequences of several lengths."""
-        with seeded("check", "rows", self.kind):
-            x = torch.randn(n, *self.spec.shape)
-            likelihood = head(self.spec)
-            if likelihood.levels == 2:
-                x = (x > 0).float()
-            elif likelihood.is_bounded:
-                x = x.sigmoid()
-            if self.spec.has_gaps:
-                lengths = torch.randint(2, self.spec.shape[0] + 1, (n, 1))
-                x[torch.arange(self.spec.shape[0]) >= lengths] = math.nan
-
-            if not self.spec.classes:
-                return x, None
-            labels = torch.randint(self.spec.classes, (n,))
-            return x, torch.eye(self.spec.classes)[labels]  # (n, classes)
+        x, c = _rows(self.kind, n)
+        return x.clone(), None if c is None else c.clone()  # a model may write into its rows
 
     def terms(
         self, model: Model, n: int, progress: float = 0.5, noise: int = 0
@@ -89,3 +76,24 @@ class Case:
         """The terms of one minibatch."""
         with seeded("check", "noise", noise):
             return model(*self.rows(n), progress)
+
+
+@lru_cache(maxsize=64)  # a rule of training asks for its rows at every step
+def _rows(kind: str, n: int) -> tuple[Tensor, Tensor | None]:
+    """x (n, *shape) and its one-hot classes (n, classes), or None."""
+    spec = SPECS[kind]
+    with seeded("check", "rows", kind):
+        x = torch.randn(n, *spec.shape)
+        likelihood = head(spec)
+        if likelihood.levels == 2:
+            x = (x > 0).float()
+        elif likelihood.is_bounded:
+            x = x.sigmoid()
+        if spec.has_gaps:
+            lengths = torch.randint(2, spec.shape[0] + 1, (n, 1))
+            x[torch.arange(spec.shape[0]) >= lengths] = math.nan
+
+        if not spec.classes:
+            return x, None
+        labels = torch.randint(spec.classes, (n,))
+        return x, torch.eye(spec.classes)[labels]

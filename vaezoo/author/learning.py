@@ -1,10 +1,9 @@
 """The rules of training: the loss falls, and every parameter is reached."""
 
-from typing import Any
-
 import torch
 
-from ..core import Model
+from ..training.budget import Budget
+from ..training.descent import Stepper
 from .case import Broken, Case
 
 
@@ -12,18 +11,16 @@ def learns(case: Case) -> None:
     """When one minibatch is overfitted for 60 steps, the loss falls, or what early stopping watches
     of two players.
 
-    It ends where five values lie below all of the first five. Learning-rate factors are kept, as
-    the trainer keeps them.
+    It ends where five values lie below all of the first five. The steps are the trainer's, with
+    its learning-rate factors.
     """
     model = case.build().train()
-    adam = torch.optim.Adam(_groups(model, 5e-3))
+    stepper = Stepper(model, Budget(learning_rate=5e-3))
     losses: list[float] = []
     watched: list[float] = []  # what early stopping watches
     for step in range(60):
         terms = case.terms(model, 16, 1.0, step)
-        adam.zero_grad()
-        terms["loss"].backward()
-        adam.step()
+        stepper.step(terms["loss"])
         losses.append(terms["loss"].item())
         watched.append(terms.get("monitor", terms["loss"]).item())
         if step >= 14 and (_has_fallen(losses) or _has_fallen(watched)):
@@ -36,14 +33,6 @@ def learns(case: Case) -> None:
             "check its sign; if players pull against each other, "
             "give the term to watch as 'monitor'",
         )
-
-
-def _groups(model: Model, rate: float) -> list[dict[str, Any]]:
-    """Every parameter with the learning rate of its part."""
-    return [
-        {"params": [parameter], "lr": rate * model.lr_of(name.split(".")[0])}
-        for name, parameter in model.named_parameters()
-    ]
 
 
 def _has_fallen(values: list[float]) -> bool:
