@@ -81,7 +81,7 @@ def trained_vrnn() -> tuple[Data, Model]:
     data = chain()
     with seeded("weights"):
         model = vrnn(data.spec)
-    fit(model, data, epochs=20, seed=0)
+    fit(model, data, epochs=8, learning_rate=5e-3, seed=0)
     return data, model
 
 
@@ -125,10 +125,13 @@ def linear_dmm(spec: Spec) -> Model:
 
 
 def linear_kvae(spec: Spec) -> Model:
-    """With codes as wide as x that start close to it: its noise then belongs to the state space, as
-    in the data.
+    """With codes as wide as x that start as x: its noise then belongs to the state space, as in the
+    data, and the state space is what is left to learn.
     """
     model = kvae(replace(spec, latent=CHANNELS), components=1, linear=True)
+    for layer in (model.encode.linear, model.write):
+        torch.nn.init.eye_(layer.weight)
+        torch.nn.init.zeros_(layer.bias)
     torch.nn.init.constant_(model.likelihood.head.log_scale, -5.0)
     torch.nn.init.constant_(model.encode.raw_scale, -5.0)
     return model
@@ -139,13 +142,13 @@ def linear_kvae(spec: Spec) -> Model:
     "kvae",
     claim="the bound of the linear form comes within 2 % of log p(x) on a linear-Gaussian chain",
 )
-@pytest.mark.parametrize("build", [linear_dmm, linear_kvae])
-def test_linear_state_spaces_come_within_two_percent_of_the_exact_likelihood(build):
+@pytest.mark.parametrize(("build", "epochs"), [(linear_dmm, 20), (linear_kvae, 8)])
+def test_linear_state_spaces_come_within_two_percent_of_the_exact_likelihood(build, epochs):
     data = chain()
     with seeded("weights"):
         model = build(data.spec)
-    for rate, epochs in ((0.03, 20), (0.005, 15)):
-        fit(model, data, epochs=epochs, batch=100, learning_rate=rate, patience=epochs, seed=0)
+    fit(model, data, epochs=epochs, batch=100, learning_rate=0.03, seed=0)
+    fit(model, data, epochs=4, batch=100, learning_rate=0.003, seed=0)
     elbo, iwae = bounds(model, data.test, 128)
     known = data.exact(data.test)
     assert known.mean() - elbo.mean() < 0.02 * known.mean().abs()
