@@ -57,7 +57,10 @@ def bench(out, *words):
 
 
 def test_the_pages_data_set_metric_network_figure_and_executor_work_together(ideas, tmp_path):
-    words = "--variants hinge --datasets stripes --set network=shallow --executor fresh"
+    words = (
+        "--variants hinge --datasets stripes --set network=shallow --executor fresh "
+        "--metrics likelihood,extreme,cost"
+    )
     out = bench(tmp_path / "out", *words.split(), "--plugins-dir", str(ideas))
     assert "largest_code" in (out / "representation.csv").read_text()
     assert (out / "figures" / "costs-stripes.png").is_file()

@@ -99,6 +99,9 @@ def test_a_foreign_package_is_benched_beside_ours(clean, tmp_path):
         "2",
         "--seeds",
         "1",
+        "--metrics",
+        "likelihood",
+        "--no-figures",
         "--out",
         str(tmp_path),
     ]
