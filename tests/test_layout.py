@@ -3,6 +3,7 @@
 import ast
 import importlib
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,7 @@ def row_of(name: str) -> int:
     return found[0]
 
 
+@cache
 def runtime_nodes(tree: ast.Module) -> list[ast.AST]:
     """All nodes but those that only a type checker reads."""
     for_types = {
@@ -69,7 +71,7 @@ def source_of(node: ast.ImportFrom, package: str) -> str:
 def imports_of(file: Path, package: str) -> set[str]:
     """Dotted names that a file imports when it runs."""
     found: set[str] = set()
-    for node in runtime_nodes(ast.parse(file.read_text(encoding="utf-8"))):
+    for node in runtime_nodes(tree_of(file)):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -77,6 +79,11 @@ def imports_of(file: Path, package: str) -> set[str]:
             names = {f"{source}.{alias.name}" for alias in node.names}
             found |= names if source == "vaezoo" else {source}
     return found
+
+
+@cache
+def tree_of(file: Path) -> ast.Module:
+    return ast.parse(file.read_text(encoding="utf-8"))
 
 
 def modules() -> list[Path]:
@@ -107,7 +114,7 @@ def graph() -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for name, file in known.items():
         package = name if file.stem == "__init__" else name.rpartition(".")[0]
-        targets = targets_of(ast.parse(file.read_text(encoding="utf-8")), package)
+        targets = targets_of(tree_of(file), package)
         found[name] = (known.keys() & targets) - {name}
     return found
 
@@ -168,11 +175,12 @@ def test_plugins_import_only_public_modules(file: Path):
         )
 
 
+@cache
 def imported_names() -> dict[str, set[str]]:
     """public module -> the names that our plugins and examples import from it."""
     found: dict[str, set[str]] = {name: set() for name in PUBLIC}
     for file in [*ROOT.glob("plugins/*.py"), *ROOT.glob("examples/*/*.py")]:
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        for node in ast.walk(tree_of(file)):
             if isinstance(node, ast.ImportFrom) and str(node.module).startswith("vaezoo."):
                 module = str(node.module).removeprefix("vaezoo.")
                 found[module] |= {alias.name for alias in node.names}

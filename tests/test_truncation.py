@@ -115,7 +115,7 @@ def test_no_gradient_crosses_a_border(name):
 def test_training_in_pieces_reports_the_loss_of_a_sequence_and_lowers_it(name):
     with seeded("weights"):
         model = VARIANTS[name](SPEC)
-    history = fit(model, music(), epochs=30, batch=12, learning_rate=0.02, truncate=4)
+    history = fit(model, music(), epochs=10, batch=12, learning_rate=0.02, truncate=4)
     first, last = history.rows[0], history.rows[-1]
     assert last["train_loss"] < first["train_loss"]
     # of one sequence of 4.75 steps in the mean, not of a piece: 3 bits a step cost 2.1 nats before

@@ -3,6 +3,8 @@ estimators is used.
 """
 
 import math
+from copy import deepcopy
+from functools import cache
 
 import torch
 from torch import Tensor, nn
@@ -89,13 +91,20 @@ def trained(loss: Loss, steps: int = 300) -> tuple[VAE, Tensor]:
     """`tiny`, after some steps on the ELBO: its posterior is near the true one, though not equal to
     it.
     """
+    model, x = _trained_on_the_elbo(steps)
+    model = deepcopy(model)
+    model.loss = loss
+    return model, x
+
+
+@cache
+def _trained_on_the_elbo(steps: int) -> tuple[VAE, Tensor]:
     model, x = tiny()
     optimiser = torch.optim.Adam(model.parameters(), 0.01)
     for _ in range(steps):
         optimiser.zero_grad()
         model(x.repeat(20, 1))["loss"].backward()
         optimiser.step()
-    model.loss = loss
     return model, x
 
 

@@ -114,7 +114,7 @@ def test_the_divergence_is_the_mean_of_log_q_minus_log_p_after_fitting() -> None
     test shows nothing.
     """
     torch.manual_seed(5)
-    model = two_stage(replace(VECTOR, shape=(2,), latent=2, hidden=64), epochs=60)
+    model = two_stage(replace(VECTOR, shape=(2,), latent=2, hidden=64), epochs=15)
     model.first.encoder = Fixed(0.5)  # wide, so that u tells much of the z that it was drawn from
     x = codes_on_a_ring(model, 2000)
     model.eval().fit_prior(x)
