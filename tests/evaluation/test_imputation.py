@@ -55,9 +55,7 @@ def test_weights_are_those_of_the_observed_entries(holes):
 
 
 def test_a_trained_model_is_better_than_both_controls(holes, cache):
-    rows = {
-        name: row["imputation_rmse"] for name, row in controls(holes, vaezoo_metrics()).items()
-    }
+    rows = {name: row["imputation_rmse"] for name, row in controls(holes, vaezoo_metrics()).items()}
     assert set(rows) == {"means of the entries", "5 nearest neighbours"}
     assert rows["5 nearest neighbours"] < rows["means of the entries"]
     means = holes.train.nanmean(0).expand_as(holes.test)
