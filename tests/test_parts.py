@@ -10,6 +10,8 @@ import pytest
 import torch
 
 import vaezoo
+from vaezoo.bench.plan import Plan, Request, make_plan
+from vaezoo.bench.workers.probe import InProcess
 from vaezoo.bodies import MLP, network
 from vaezoo.core import Spec, Unsupported
 from vaezoo.data.files import BadData
@@ -18,6 +20,7 @@ from vaezoo.hyperparameters import HyperparameterError
 from vaezoo.likelihoods import head
 from vaezoo.networks import Read, Write, start_at_mean
 from vaezoo.parts import canonical_text, find, names
+from vaezoo.registry import load_registry
 
 STRANGER = '''
 import torch
@@ -347,11 +350,12 @@ def test_mlp_is_what_a_plain_spec_names():
 # --- data are what they hold, not where they lie --------------------------------------------------
 
 
-def test_the_same_array_at_another_path_is_the_same_data(tmp_path):
-    from vaezoo.bench.plan import make_plan
-    from vaezoo.bench.workers.probe import InProcess
-    from vaezoo.registry import load_registry
+def _planned(dataset: str) -> Plan:
+    asked = Request("vae", dataset, "1", {"epochs": 1})
+    return make_plan(load_registry(), asked, probe=InProcess())
 
+
+def test_the_same_array_at_another_path_is_the_same_data(tmp_path):
     x = np.random.default_rng(1).normal(size=(60, 5)).astype("float32")
     names = []
     for folder in ("a", "b"):
@@ -364,7 +368,7 @@ def test_the_same_array_at_another_path_is_the_same_data(tmp_path):
     keys = []
     weights = []
     for name, data in zip(names, (first, second), strict=True):
-        plan = make_plan(load_registry(), "vae", name, "1", {"epochs": 1}, probe=InProcess())
+        plan = _planned(name)
         keys.append(plan.trials[0].key)
         torch.manual_seed(0)
         model = vaezoo.variants()["vae"](data.spec)
@@ -373,7 +377,7 @@ def test_the_same_array_at_another_path_is_the_same_data(tmp_path):
     assert keys[0] == keys[1]
     assert torch.equal(*weights)
     np.save(tmp_path / "b" / "x.npy", x + 1)
-    other = make_plan(load_registry(), "vae", names[1], "1", {"epochs": 1}, probe=InProcess())
+    other = _planned(names[1])
     assert other.trials[0].key != keys[0]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from vaezoo.bench.plan import Plan, make_plan
+from vaezoo.bench.plan import Plan, Request, make_plan
 from vaezoo.bench.records import Ingredients, Record
 from vaezoo.bench.runner import Summary, run
 from vaezoo.bench.workers.probe import InProcess
@@ -146,15 +146,10 @@ def _plan(
     **more: object,
 ) -> Plan:
     source = Places(str(plugins), (), True)
-    return make_plan(
-        registry.load_registry(plugins),
-        variants,
-        "tiny",
-        seeds,
-        sets or {},
-        source=source,
-        **{"metrics": ("quick",), "probe": InProcess(), **more},
-    )
+    facts = {"metrics": ("quick",), **more}
+    probe = facts.pop("probe", InProcess())
+    asked = Request(variants, "tiny", seeds, sets or {}, **facts)
+    return make_plan(registry.load_registry(plugins), asked, source=source, probe=probe)
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from vaezoo.bench.plan import PlanError, parse_seeds
+from vaezoo.bench.plan import PlanError, Request, parse_seeds
 from vaezoo.bench.suites import SuiteError, load_suite, read_suite, suites
 from vaezoo.bench.trial import Trial
 from vaezoo.bench.workers.probe import Processes
@@ -132,7 +132,7 @@ def test_unknown_metric_is_refused(plan, plugins):
     from vaezoo.registry import registry
 
     with pytest.raises(PlanError, match="'quick'"):
-        make_plan(registry.load_registry(plugins), "good", "tiny", metrics=("quik",))
+        make_plan(registry.load_registry(plugins), Request("good", "tiny", metrics=("quik",)))
 
 
 def test_suite_is_checked():

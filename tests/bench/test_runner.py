@@ -143,16 +143,15 @@ def test_unsupported_is_skipped_and_no_error(plan, write_variant, tmp_path):
 SCRIPT = """
 import sys
 from vaezoo import registry
-from vaezoo.bench.plan import make_plan
+from vaezoo.bench.plan import Request, make_plan
 from vaezoo.bench.workers.processes import Places
 from vaezoo.bench.runner import run
 
 if __name__ == "__main__":
     plugins, out = sys.argv[1:]
     known = registry.load_registry(plugins)
-    plan = make_plan(
-        known, "good,slow", "tiny", "2", source=Places(plugins), metrics=("quick",)
-    )
+    asked = Request("good,slow", "tiny", "2", metrics=("quick",))
+    plan = make_plan(known, asked, source=Places(plugins))
     sys.exit(run(plan, out, jobs=1, figures=False).exit_code)
 """
 

@@ -4,7 +4,7 @@ the benchmark would.
 
 import pytest
 
-from vaezoo.bench.plan import make_plan, parse_seeds, settings_grid
+from vaezoo.bench.plan import Request, make_plan, parse_seeds, settings_grid
 from vaezoo.bench.suites import suites
 from vaezoo.hyperparameters import HyperparameterError
 from vaezoo.registry import registry
@@ -40,7 +40,7 @@ def test_all_that_a_suite_names_is_there(name):
 
 
 def test_quick_is_planned():
-    plan = make_plan(registry.load_registry(), **SUITES["quick"].arguments)
+    plan = make_plan(registry.load_registry(), Request(**SUITES["quick"].arguments))
     assert [(t.variant, t.dataset, t.budget["epochs"]) for t in plan.trials] == [
         ("vae", "digits", 5),
         ("beta", "digits", 5),
@@ -49,9 +49,8 @@ def test_quick_is_planned():
 
 
 def test_a_list_of_values_makes_a_row_for_each():
-    plan = make_plan(
-        registry.load_registry(), "vae", "digits", "2", {"latent": [1, 4], "epochs": 3}
-    )
+    asked = Request("vae", "digits", "2", {"latent": [1, 4], "epochs": 3})
+    plan = make_plan(registry.load_registry(), asked)
     assert [(t.spec["latent"], t.seed, t.budget["epochs"]) for t in plan.trials] == [
         (1, 0, 3),
         (1, 1, 3),
@@ -72,4 +71,4 @@ def test_two_lists_make_every_pair():
 
 def test_every_value_of_a_list_is_checked():
     with pytest.raises(HyperparameterError, match="latent"):
-        make_plan(registry.load_registry(), "vae", "digits", "1", {"latent": [4, 0]})
+        make_plan(registry.load_registry(), Request("vae", "digits", "1", {"latent": [4, 0]}))

@@ -84,44 +84,55 @@ def parse_seeds(text: str | Sequence[int]) -> tuple[int, ...]:
     return seeds
 
 
+@dataclass(frozen=True)
+class Request:
+    """What a run is asked for, as the command line or a suite says it: `variants` × `datasets` ×
+    `seeds`, under every combination of the settings `sets`.
+    """
+
+    variants: str
+    datasets: str
+    seeds: str | Sequence[int] = "3"  # see `parse_seeds`
+    sets: Mapping[str, Any] = field(default_factory=dict)  # a list of values is a sweep
+    metrics: Sequence[str] = ()  # the usual ones unless named
+    samplers: str = PRIOR
+    importance_samples: int = DRAWS
+    device: str = "cpu"
+    threads: int = 1
+
+
 def make_plan(
-    registry: Registry,
-    variants: str,
-    datasets: str,
-    seeds: str | Sequence[int] = "3",
-    sets: Mapping[str, Any] | None = None,
-    *,
-    source: Places = HERE,
-    device: str = "cpu",
-    threads: int = 1,
-    metrics: Sequence[str] = (),
-    samplers: str = PRIOR,
-    importance_samples: int = DRAWS,
-    probe: Probe = APART,
+    registry: Registry, asked: Request, *, source: Places = HERE, probe: Probe = APART
 ) -> Plan:
-    """The plan of `variants` × `datasets` × `seeds`; data are loaded and variants built once, by
-    the probe, in processes of their own unless another is given.
+    """The plan; data are loaded and variants built once, by the probe, in processes of their own
+    unless another is given.
 
     Raises: PlanError, HyperparameterError, or the registry's error for an unknown name, before
     anything is trained.
     """
-    measured = _measured(registry, metrics, samplers) | {"importance_samples": importance_samples}
-    settings = [split_settings(one) for one in settings_grid(sets or {})]
-    choices = registry.choose_variants(variants)
-    numbers = parse_seeds(seeds)
-    facts = _facts(registry.choose_datasets(datasets), probe, source, settings)
-    shared = measured | {"device": chosen_device(device), "threads": threads}
-    measures = measured["measures"]
+    measures = _measures(registry, asked.metrics)
+    settings = [split_settings(one) for one in settings_grid(asked.sets)]
+    choices = registry.choose_variants(asked.variants)
+    seeds = parse_seeds(asked.seeds)
+    facts = _facts(registry.choose_datasets(asked.datasets), probe, source, settings)
+    shared = {
+        "device": chosen_device(asked.device),
+        "threads": asked.threads,
+        "metrics": tuple(asked.metrics),
+        "measures": measures,
+        "importance_samples": asked.importance_samples,
+        "samplers": _samplers(registry, asked.samplers),
+    }
     rows = _trials(choices, facts, settings, shared)
 
-    request: Json = {"variants": variants, "datasets": datasets, "seeds": list(numbers)}
-    request |= {"samplers": samplers, "importance_samples": importance_samples}
+    names = ("variants", "datasets", "samplers", "importance_samples")
+    request = {name: getattr(asked, name) for name in names}
     return Plan(
-        trials=_seeded(_with_skips(rows, probe, source), numbers),
+        trials=_seeded(_with_skips(rows, probe, source), seeds),
         source=source,
         columns=_columns(registry, measures),
-        request=request | {"set": _asked(settings)},
-        judged=frozenset(name for name in measures if registry.metrics[name].controls),
+        request=request | {"seeds": list(seeds), "set": _asked(settings)},
+        judged=_judged(registry, measures),
     )
 
 
@@ -143,15 +154,6 @@ def _asked(settings: Sequence[tuple[Json, Json]]) -> Json:
     return asked
 
 
-def _measured(registry: Registry, metrics: Sequence[str], samplers: str) -> Json:
-    """What each trial is measured by. Raises: PlanError for an unknown metric."""
-    return {
-        "metrics": tuple(metrics),
-        "measures": _measures(registry, metrics),
-        "samplers": _samplers(registry, samplers),
-    }
-
-
 def _measures(registry: Registry, metrics: Sequence[str]) -> dict[str, str]:
     """Metric -> SHA-256 of the file that brings it, of those asked for, else of the usual ones.
 
@@ -164,6 +166,10 @@ def _measures(registry: Registry, metrics: Sequence[str]) -> dict[str, str]:
                 f"there is no metric {name!r}{near}; there are {listed(registry.metrics)}"
             )
     return {name: registry.metric_sources[name] for name in metrics or registry.usual_metrics}
+
+
+def _judged(registry: Registry, metrics: Iterable[str]) -> frozenset[str]:
+    return frozenset(name for name in metrics if registry.metrics[name].controls)
 
 
 def _columns(registry: Registry, metrics: Iterable[str]) -> tuple[Json, ...]:

@@ -38,7 +38,7 @@ class Suite(BaseModel):
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """The arguments of `make_plan`."""
+        """The fields of a `Request`."""
         return {
             "variants": self.variants
             if isinstance(self.variants, str)

@@ -136,7 +136,7 @@ DEFAULTS: dict[str, Any] = {
 
 def _plan(asked: dict[str, Any]) -> "tuple[Plan, float | None]":
     """What to do, and the time limit of a trial in seconds."""
-    from ..bench.plan import make_plan
+    from ..bench.plan import Request, make_plan
     from ..bench.workers.processes import Places
 
     wanted, timeout = _wanted(asked)
@@ -144,7 +144,7 @@ def _plan(asked: dict[str, Any]) -> "tuple[Plan, float | None]":
     folder = str(plugins_dir.resolve()) if plugins_dir else None
     places = Places(folder, tuple(str(d.resolve()) for d in asked["data_dirs"]), asked["offline"])
     machine = {"device": asked["device"], "threads": asked["threads"]}
-    return make_plan(registry_of(plugins_dir), **wanted, source=places, **machine), timeout
+    return make_plan(registry_of(plugins_dir), Request(**wanted, **machine), source=places), timeout
 
 
 def _wanted(asked: dict[str, Any]) -> tuple[dict[str, Any], float | None]:
