@@ -89,7 +89,8 @@ def stl(spec: Spec) -> VAE:
 
     R + E_q log q(z|x) - log p(z), where log q is blind to the encoder but for z
 
-    Paper: Roeder, Wu & Duvenaud 2017, "Sticking the Landing", arXiv:1703.09194, §3.
+    Paper: Roeder, Wu & Duvenaud 2017, "Sticking the Landing: Simple, Lower-Variance Gradient
+    Estimators for Variational Inference", arXiv:1703.09194, §3.
     """
     return VAE(Gaussian(spec), Write(spec), StandardNormal(spec), StickTheLanding())
 

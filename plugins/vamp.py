@@ -119,8 +119,9 @@ def exemplar(spec: Spec, components: Count = 500) -> VAE:
 
     R + E_q [log q(z|x) - log (1/M) Σ_{m: x_m ≠ x} N(z; μ(x_m), s² I)]
 
-    Paper: Norouzi, Fleet & Norouzi 2020, "Exemplar VAE", arXiv:2004.04795, §3 (shared mean,
-    isotropic s², leave-one-out and subsampling of exemplars). The paper subsamples exemplars from
+    Paper: Norouzi, Fleet & Norouzi 2020, "Exemplar VAE: Linking Generative Models, Nearest Neighbor
+    Retrieval, and Data Augmentation", arXiv:2004.04795, §3 (shared mean, isotropic s²,
+    leave-one-out and subsampling of exemplars). The paper subsamples exemplars from
     the training set, here they are the rest of the minibatch; and where it judges test data by all
     training examples, this one keeps `components` of them.
     """

@@ -92,8 +92,8 @@ def cyclical(spec: Spec, cycles: Count = 4, rise: Rise = 0.5) -> VAE:
 
     R + β(t) KL, in each cycle β = min(1, τ / rise), τ the part of the cycle that is over
 
-    Paper: Fu et al. 2019, "Cyclical Annealing Schedule", arXiv:1903.10145, §4 (M = 4 cycles and R =
-    0.5, as there).
+    Paper: Fu et al. 2019, "Cyclical Annealing Schedule: A Simple Approach to Mitigating KL
+    Vanishing", arXiv:1903.10145, §4 (M = 4 cycles and R = 0.5, as there).
     """
     return VAE(Gaussian(spec), Write(spec), StandardNormal(spec), Cyclical(cycles, rise))
 

@@ -171,8 +171,8 @@ def swae(spec: Spec, weight: NonNegative = 10.0, directions: Count = 50) -> VAE:
 
     Each W₂ is exact, by sorting. D, the dimension of z, makes one λ serve all sizes of code.
 
-    Paper: Kolouri, Pope, Martin & Rohde 2018, "Sliced-Wasserstein Autoencoder", arXiv:1804.01947,
-    §3 and alg. 1.
+    Paper: Kolouri, Pope, Martin & Rohde 2018, "Sliced-Wasserstein Autoencoder: An Embarrassingly
+    Simple Generative Model", arXiv:1804.01947, §3 and alg. 1.
     """
     return VAE(Deterministic(spec), Write(spec), StandardNormal(spec), Sliced(weight, directions))
 
