@@ -159,8 +159,9 @@ def wae_gan(spec: Spec, weight: NonNegative = 1.0, critic_lr: Positive = 0.5) ->
     "Adversarial Autoencoders", arXiv:1511.05644, §2.
     """
     encoder = Deterministic(spec)
+    decoder = Write(spec)
     loss = Critic(spec, encoder, weight, critic_lr)
-    return VAE(encoder, Write(spec), StandardNormal(spec), loss)
+    return VAE(encoder, decoder, StandardNormal(spec), loss)
 
 
 @tags("deterministic")
