@@ -56,11 +56,6 @@ def spec(request: pytest.FixtureRequest) -> Spec:
 
 
 def pytest_collection_finish():
-    """What is imported and collected stays: the collector need not look through it again.
-
-    Models and graphs are freed as their last name goes, so it may also look far less often: at
-    every 700th new object it took a twentieth of the tests' time.
-    """
+    """What is imported and collected stays: the collector need not look through it again."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000)
