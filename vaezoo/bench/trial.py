@@ -15,7 +15,7 @@ from typing import Any
 
 from ..samplers import PRIOR
 
-PROTOCOL = 2  # raised when numbers of old trials stop being comparable with new ones
+PROTOCOL = 3  # raised when numbers of old trials stop being comparable with new ones
 DRAWS = 100  # K unless another is asked for
 Json = dict[str, Any]
 OWN: Json = {"name": PRIOR, "label": PRIOR, "hyperparameters": {}, "source_hash": ""}
