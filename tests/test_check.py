@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.planted import WRONG_Q
 from vaezoo.author.check import check
 from vaezoo.author.rules import RULES
 from vaezoo.registry.registry import load_registry
@@ -59,18 +60,8 @@ def broken(spec):
     model.extra = nn.Parameter(torch.zeros(2))
     return model
 """,
-    "has_a_sound_bound": """
-class Wrong(Drawable):
-    def __init__(self, q):
-        super().__init__(q.batch_shape, q.event_shape)
-        self.q = q
-
-    def draw(self, shape):
-        z = self.q.rsample(shape)
-        return z, self.q.log_prob(z) - 3
-
-    def centre(self):
-        return self.q.mean
+    "has_a_sound_bound": WRONG_Q
+    + """
 
 @register_kl(Wrong, Independent)
 def _(q, p):

@@ -460,7 +460,8 @@ def vaezoo_metrics():
 '''
 
 
-def test_a_metric_that_is_new_or_edited_is_measured_without_training(tmp_path):
+def measured_first(tmp_path: Path) -> tuple[Path, Path, tuple[str, ...]]:
+    """A folder with the metric `first`, a folder for a run, and the command of that run."""
     folder = tmp_path / "ideas"
     folder.mkdir()
     out = tmp_path / "out"
@@ -469,6 +470,11 @@ def test_a_metric_that_is_new_or_edited_is_measured_without_training(tmp_path):
         "bench", "--variants", "vae", "--datasets", "gaussian[rows=60]", "--seeds", "1",
         "--epochs", "1", "--no-figures", "--out", str(out), "--plugins-dir", str(folder),
     )  # fmt: skip
+    return folder, out, arguments
+
+
+def test_a_metric_that_is_new_or_edited_is_measured_without_training(tmp_path):
+    folder, out, arguments = measured_first(tmp_path)
 
     def metrics(*names):
         assert run(*arguments, "--metrics", ",".join(names)) == 0, run.output
@@ -497,15 +503,8 @@ def test_a_metric_that_is_new_or_edited_is_measured_without_training(tmp_path):
 
 
 def test_a_metric_that_cannot_be_measured_again_leaves_the_old_numbers_and_is_said(tmp_path):
-    folder = tmp_path / "ideas"
-    folder.mkdir()
-    out = tmp_path / "out"
-    (folder / "first.py").write_text(METRIC.format(name="first", value=1.0))
-    arguments = (
-        "bench", "--variants", "vae", "--datasets", "gaussian[rows=60]", "--seeds", "1",
-        "--epochs", "1", "--no-figures", "--metrics", "first", "--out", str(out),
-        "--plugins-dir", str(folder),
-    )  # fmt: skip
+    folder, out, arguments = measured_first(tmp_path)
+    arguments += ("--metrics", "first")
     assert run(*arguments) == 0, run.output
     (trial,) = out.glob("trials/*/trial.json")
     before = trial.read_bytes()

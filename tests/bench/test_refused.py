@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from tests.planted import WRONG_Q
 from vaezoo.bench.records import Record
 from vaezoo.bench.report.printed import as_markdown
 from vaezoo.bench.report.rows import rows_of
@@ -17,7 +18,7 @@ from vaezoo.cli import vaezoo
 
 from .conftest import TINY
 
-FAULTY = '''
+FAULTY = """
 import torch
 from vaezoo.core import VAE
 from vaezoo.distributions import Drawable
@@ -26,18 +27,9 @@ from vaezoo.losses import ELBO
 from vaezoo.networks import Gaussian, StandardNormal, Write
 
 
-class Wrong(Drawable):
-    def __init__(self, q):
-        super().__init__(q.batch_shape, q.event_shape)
-        self.q = q
-
-    def draw(self, shape):
-        z = self.q.rsample(shape)
-        return z, self.q.log_prob(z) - 3
-
-    def centre(self):
-        return self.q.mean
-
+"""
+FAULTY += WRONG_Q
+FAULTY += '''
 
 class WrongQ(Gaussian):
     def forward(self, x, c=None):

@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,6 +13,7 @@ from .common import Row, as_json, common, first_line, print_table, registry_of
 if TYPE_CHECKING:
     from ..hooks import Column
     from ..hyperparameters import Hyperparameter
+    from ..registry.entries import Dataset, Variant
     from ..registry.registry import Registry
 
 
@@ -66,26 +67,18 @@ def _said_of(tag: str) -> str:
 
 def _variants(registry: "Registry") -> list[Row]:
     return [
-        {
-            "name": v.name,
-            "hyperparameters": _defaults(v.hyperparameters),
-            "tags": sorted(v.tags),
-            "what": first_line(v.doc),
-        }
-        for v in registry.variants.values()
+        _entry(v, hyperparameters=_defaults(v.hyperparameters)) for v in registry.variants.values()
     ]
 
 
 def _datasets(registry: "Registry") -> list[Row]:
-    return [
-        {
-            "name": d.name,
-            "options": _defaults(d.options),
-            "tags": sorted(d.tags),
-            "what": first_line(d.doc),
-        }
-        for d in registry.datasets.values()
-    ]
+    return [_entry(d, options=_defaults(d.options)) for d in registry.datasets.values()]
+
+
+def _entry(entry: "Variant | Dataset", **given: Any) -> Row:
+    """One variant or data set, and what it can be given."""
+    tags = sorted(entry.tags)
+    return {"name": entry.name, **given, "tags": tags, "what": first_line(entry.doc)}
 
 
 def _metrics(registry: "Registry") -> list[Row]:

@@ -19,6 +19,7 @@ HOOKS = tuple(name for name in vars(Hooks) if name.startswith(PROJECT))
 PART_KINDS = (*KINDS, *NAMED, "sampler")
 RESERVED = ("all", "not", "mix")
 
+Key = Callable[[Any], tuple[str, str]]  # a thing -> its kind and name, or TypeError
 Found = dict[str, tuple[Any, Plugin]]  # name -> a thing of one kind, and the plugin that brings it
 
 
@@ -156,22 +157,17 @@ def _name_of(function: Callable[..., Any]) -> str:
     return function.__name__
 
 
-def _metric_key(thing: Any) -> tuple[str, str]:
-    if not isinstance(thing, Metric):
-        raise TypeError(f"a metric is a Metric, not {thing!r}")
-    return "metric", thing.name
+def _key_of(kind: str, wanted: type[Metric | Executor | Figure]) -> Key:
+    """The key of what is an object of this class, by its own name."""
 
+    def key(thing: Any) -> tuple[str, str]:
+        if not isinstance(thing, wanted):
+            raise TypeError(
+                f"what brings a {kind} is a {wanted.__name__} of vaezoo.hooks, not {thing!r}"
+            )
+        return kind, thing.name
 
-def _executor_key(thing: Any) -> tuple[str, str]:
-    if not isinstance(thing, Executor):
-        raise TypeError(f"an executor is an Executor of vaezoo.hooks, not {thing!r}")
-    return "executor", thing.name
-
-
-def _figure_key(thing: Any) -> tuple[str, str]:
-    if not isinstance(thing, Figure):
-        raise TypeError(f"a figure is a Figure of vaezoo.hooks, not {thing!r}")
-    return "figure", thing.name
+    return key
 
 
 def _part_key(thing: Any) -> tuple[str, str]:
@@ -182,11 +178,11 @@ def _part_key(thing: Any) -> tuple[str, str]:
     return kind, thing.name
 
 
-_KEYS: dict[str, Callable[[Any], tuple[str, str]]] = {
+_KEYS: dict[str, Key] = {
     "vaezoo_variants": _variant_key,
     "vaezoo_parts": _part_key,
     "vaezoo_datasets": _dataset_key,
-    "vaezoo_metrics": _metric_key,
-    "vaezoo_executors": _executor_key,
-    "vaezoo_figures": _figure_key,
+    "vaezoo_metrics": _key_of("metric", Metric),
+    "vaezoo_executors": _key_of("executor", Executor),
+    "vaezoo_figures": _key_of("figure", Figure),
 }
