@@ -13,10 +13,12 @@ import time
 
 import pytest
 
+from vaezoo.bench.records import ControlRecord
 from vaezoo.bench.report.printed import as_text
 from vaezoo.bench.report.report import read_tables, report
 from vaezoo.bench.runner import run
-from vaezoo.bench.store import Store, StoreError
+from vaezoo.bench.scheduling import Scheduler
+from vaezoo.bench.store import Store, StoreError, to_json
 
 
 def statuses(out):
@@ -252,6 +254,38 @@ def test_full_disk_stops_the_run_and_keeps_what_is_finished(plan, write_variant,
     assert "No space left" in summary.errors[0]
     assert statuses(out) == {"good": ("done", "")}
     assert not list((out / "trials").glob(".building*"))
+
+
+def test_control_rows_that_are_damaged_are_made_again_without_training(plan, tmp_path):
+    out = tmp_path / "out"
+    made = plan("good", metrics=("likelihood",))
+    run(made, out, jobs=1, figures=False)
+    (file,) = (out / "controls").iterdir()
+    whole = file.read_text()
+    assert json.loads(whole)["rows"]
+    file.write_text("{")
+    again = run(made, out, jobs=1, figures=False)
+    assert (again.trained, file.read_text()) == (0, whole)
+
+
+def test_two_runs_at_once_keep_the_control_rows_of_both(plan, tmp_path, monkeypatch):
+    """The other run writes its rows while this one makes its own."""
+    out = tmp_path / "out"
+    made = plan("good", metrics=("likelihood",))
+    name = made.trials[0].controls
+    theirs = ControlRecord({"noise": {"fid": 5.0}}, "tiny", {"samples": "1"})
+    wait = Scheduler.wait
+
+    def interrupted(self, future):
+        answer = wait(self, future)
+        self.store.write(name, to_json(theirs.to_json()))
+        return answer
+
+    monkeypatch.setattr(Scheduler, "wait", interrupted)
+    run(made, out, jobs=1, figures=False)
+    found = json.loads((out / name).read_text())
+    assert found["rows"]["noise"] == {"fid": 5.0}
+    assert set(found["measures"]) == {"likelihood", "samples"}
 
 
 def test_two_runs_at_once_share_a_folder(finished):

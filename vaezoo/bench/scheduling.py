@@ -95,7 +95,7 @@ class Scheduler:
         try:
             for trial in (t for t in left if t.skip):
                 self.commit_dead(trial, {"status": "skipped", "error": trial.skip})
-            self.prepare_data([trial for trial in left if not trial.skip])
+            self.prepare_data([trial for trial in self.plan.trials if not trial.skip])
             self.train(deque((trial, 0) for trial in left if not trial.skip))
         except Stopped:
             pass
@@ -129,8 +129,7 @@ class Scheduler:
         """
         first = {trial.controls: trial for trial in reversed(trials)}
         for name, trial in first.items():
-            there = self.controls(name)
-            lacking = there.lacks(trial.measures, self.plan.judged)
+            lacking = self.controls(name).lacks(trial.measures, self.plan.judged)
             if self.stop or not lacking:
                 continue
             self.progress.say(f"preparing {trial.dataset}")
@@ -138,6 +137,8 @@ class Scheduler:
                 future = pool.schedule(prepare, args=[self.plan.source, trial, list(lacking)])
                 answer = self.wait(future)
             if "controls" in answer:
+                # Read again: another run may have written while this one measured.
+                there = self.controls(name)
                 record = there.with_newer(answer["controls"], lacking, trial.dataset)
                 self.store.write(name, to_json(record.to_json()))
             elif answer.get("error") and not self.stop:
