@@ -41,7 +41,7 @@ def digits(rows: Few = 0) -> Data:
         ),
         card=CARD,
         labels=split.of(labels),
-        budget={"epochs": 120, "learning_rate": 4e-3, "patience": 25},
+        budget={"epochs": 300, "learning_rate": 4e-3, "patience": 25},
         split_hash=split.sha256,
         duplicates=duplicates(grey[split.train], grey[split.test]),
         **by_split(x),
