@@ -4,11 +4,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from tests.bench.conftest import recorded
 from tests.bench.test_tables import trial
+from vaezoo.bench.report import statistics as S
 from vaezoo.bench.report.compare import compare, compared_grid
 from vaezoo.cli import vaezoo
 
@@ -60,37 +62,116 @@ def test_what_is_equal_is_counted_and_what_one_run_has_alone_is_named(tmp_path):
     assert "only in B: vae on ring" in grid.caption
 
 
-def test_variants_are_ranked_over_the_data_sets_of_several_runs(tmp_path):
-    """a before b before c on each of four data sets: χ² = 12 · 8 / (3 · 4) = 8 with 2 degrees."""
-    scores = {"a": 1.0, "b": 2.0, "c": 3.0}
+NLL = [20.0, 20.3, 19.8, 20.1, 20.2, 19.9]
+
+
+def two_runs(folder: Path, shift: float, variants: int = 1, seeds: int = 6, **more: Any) -> list:
+    """The folders of A and of B, whose nll is larger by about `shift`."""
+    noise = [0.02, -0.01, 0.015, 0.0, -0.02, 0.01]
     runs = []
-    for i in range(4):
-        trials = [on(f"set{i}", name, 0, nll + i) for name, nll in scores.items()]
-        trials += [on(f"set{i}", "partly", 0, 0.0)] if i == 0 else []
-        runs.append(run_of(tmp_path / f"run{i}", trials))
-    found = json.loads(call("rank", *runs, "--column", "nll", "--json").stdout)
-    assert found["ranks"] == {"a": 1.0, "b": 2.0, "c": 3.0}
-    assert found["datasets"] == ["set0", "set1", "set2", "set3"]
-    assert found["left_out"] == ["partly"]
-    assert found["statistic"] == pytest.approx(8.0)
-    assert found["p"] == pytest.approx(0.0183156, rel=1e-5)  # exp(-4)
-    # Demšar 2006, table 5a: q = 2.343 for three classifiers
-    assert found["critical_difference"] == pytest.approx(2.343 * (12 / 24) ** 0.5, rel=1e-3)
-    text = call("rank", *runs, "--column", "nll").stdout
-    assert text.index("\na ") < text.index("\nb ") < text.index("\nc ")
-    assert "Without a number on every data set: partly" in text
+    for name, moved in (("a", 0.0), ("b", 1.0)):
+        trials = []
+        for i in range(variants):
+            for s in range(seeds):
+                one = on("digits", f"v{i}", s, NLL[s] + i + moved * (shift + noise[s]))
+                one["ingredients"] |= {"protocol": 3, "hyperparameters": {"beta": 1.0}}
+                one["ingredients"] |= more if moved else {}
+                trials.append(one)
+        runs.append(run_of(folder / name, trials))
+    return runs
 
 
-def test_higher_is_better_where_the_column_says_so(tmp_path):
-    """elbo is -nll here: the same ranks, and the column that is ranked by when none is named."""
-    trials = [on("digits", name, 0, nll) for name, nll in (("good", 1.0), ("bad", 2.0))]
-    found = json.loads(call("rank", run_of(tmp_path / "run", trials), "--json").stdout)
-    assert (found["column"], found["ranks"]) == ("elbo", {"good": 1.0, "bad": 2.0})
-    assert (found["statistic"], found["p"]) == (None, None)  # two variants, one data set
+@pytest.mark.parametrize(
+    ("shift", "gate", "code"),
+    [
+        (0.5, "worse", 1),
+        (-0.5, "worse", 0),
+        (-0.5, "different", 1),
+        (0.0, "worse", 0),
+        (0.0, "different", 0),
+        (0.0, "changed", 1),
+    ],
+)
+def test_a_gate_is_shut_where_b_is_worse_different_or_changed(tmp_path, shift, gate, code):
+    """By elbo = -nll and nll, as their columns have better directions."""
+    result = call("compare", *two_runs(tmp_path, shift), "--fail-on", gate)
+    assert result.exit_code == code, result.output
+    said = result.stderr.splitlines()
+    if gate == "worse" and code:
+        assert said[0].startswith("vaezoo: elbo of v0 on digits is worse in B: -20.05 in A, -20.55")
+        assert said[1].startswith("vaezoo: nll of v0 on digits is worse in B: 20.05 in A, 20.55")
+    assert bool(said) == bool(code)
 
 
-def test_a_column_without_a_better_direction_cannot_be_ranked_by(tmp_path):
-    run = run_of(tmp_path / "run", [on("digits", "vae", 0, 1.0)])
-    result = call("rank", run, "--column", "kl")
-    assert result.exit_code == 2
-    assert "'kl' is no column with a better direction; there are elbo, nll" in result.stderr
+def test_no_gate_is_shut_by_a_run_beside_itself(tmp_path):
+    (a, _) = two_runs(tmp_path, 0.0)
+    for gate in ("worse", "different", "changed"):
+        assert call("compare", a, a, "--fail-on", gate).exit_code == 0
+
+
+def test_the_verdict_is_that_of_the_adjusted_p(tmp_path):
+    """Six seeds that agree have p = 1/32 by permutation. Of many numbers none could then be
+    called different, so that they are compared by t.
+    """
+    result = call("compare", *two_runs(tmp_path, 0.5, variants=4), "--json")
+    rows = json.loads(result.stdout)["shared"]
+    assert {row["test"] for row in rows} == {"t"}
+    assert {row["verdict"] for row in rows} == {"worse"}
+    assert all(row["p"] < 1e-4 for row in rows)
+
+
+def test_null_comparisons_are_called_different_in_few_cases():
+    """Holm over all of them: of 200 comparisons of two runs with 5 rows, 5 % at most."""
+    generator = np.random.default_rng(0)
+    wrong = 0
+    for _ in range(200):
+        found = []
+        for d in generator.normal(size=(5, 6)):
+            found.append(S.difference(dict(enumerate(d)), dict.fromkeys(range(6), 0.0), 0.01, 5))
+        wrong += min(S.holm([one.p for one in found])) <= 0.05
+    assert wrong <= 200 * 0.05 + 2 * (200 * 0.05 * 0.95) ** 0.5
+
+
+def test_what_b_lost_shuts_the_gate_and_what_it_did_not_measure_does_not(tmp_path):
+    a, b = two_runs(tmp_path, 0.0)
+    path = next(iter(b.glob("trials/*/trial.json")))
+    facts = json.loads(path.read_text())
+    path.write_text(json.dumps(facts | {"status": "diverged", "reason": "loss was not finite"}))
+    result = call("compare", a, b, "--fail-on", "worse")
+    assert result.exit_code == 1
+    assert "elbo of v0 on digits is lost in B: diverged: loss was not finite" in result.stderr
+    assert "Lost in B: elbo of v0 on digits" in " ".join(result.stdout.split())
+
+    refused = facts | {"metrics": {"elbo": -20.0}, "refused": {"nll": "it cannot be"}}
+    path.write_text(json.dumps(refused))
+    result = call("compare", a, b, "--fail-on", "worse")
+    assert "nll of v0 on digits is lost in B: refused in seed" in result.stderr
+    path.write_text(json.dumps(facts | {"metrics": {"elbo": facts["metrics"]["elbo"]}}))
+    assert call("compare", a, b, "--fail-on", "worse").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("differs", "words"),
+    [
+        ({"protocol": 2}, "protocol 3 in A, 2 in B"),
+        ({"budget": {"epochs": 3}}, "epochs 100 in A, 3 in B"),
+        ({"hyperparameters": {"beta": 4.0, "new": 1}}, "beta 1.0 in A, 4.0 in B"),
+        ({"spec": {"likelihood": "normal"}}, "likelihood bernoulli in A, normal in B"),
+    ],
+)
+def test_rows_that_were_made_otherwise_are_refused_with_the_reason(tmp_path, differs, words):
+    runs = two_runs(tmp_path, 0.5, **differs)
+    found = compare(*runs)
+    assert found.shared == []
+    assert words in found.refused["v0", "digits"]
+    result = call("compare", *runs, "--fail-on", "worse")
+    assert result.exit_code == 2, "a gate that can see nothing is not open"
+    assert "there is nothing to compare" in result.stderr
+    assert words in result.stdout
+
+
+def test_single_seeds_can_shut_the_gate_of_changes_alone(tmp_path):
+    runs = two_runs(tmp_path, 0.5, seeds=1)
+    assert call("compare", *runs, "--fail-on", "worse").exit_code == 2
+    assert call("compare", *runs, "--fail-on", "changed").exit_code == 1
+    assert call("compare", runs[0], runs[0], "--fail-on", "worse").exit_code == 0

@@ -61,12 +61,46 @@ def test_paired_t_of_equal_samples_is_one():
     assert S.paired_t([0.0, 0.0, 0.0]) == 1.0
 
 
+def test_paired_t_is_scipys_where_numbers_vary():
+    d = np.random.default_rng(2).normal(0.7, 1, 5)
+    assert S.paired_t(d, 0.01) == pytest.approx(stats.ttest_1samp(d, 0.0).pvalue, rel=1e-12)
+
+
+@pytest.mark.parametrize("gap", [0.3, -0.3, 1e-9, 1e12])
+@pytest.mark.parametrize("resolution", [0.0, 0.01])
+def test_a_constant_gap_is_no_certainty(gap, resolution):
+    """Three numbers that happen to differ by the same."""
+    assert 0 < S.paired_t([gap] * 3, resolution) <= 1
+    assert S.difference(dict.fromkeys(range(3), gap), dict.fromkeys(range(3), 0.0), 0.01).p > 0
+
+
+def test_the_variance_of_a_constant_gap_is_that_of_two_rounded_numbers():
+    """One active unit more in each of three seeds: s² = 2/12, t = 1 / √(s²/3), by hand."""
+    t = 1 / math.sqrt(2 / 12 / 3)
+    assert S.paired_t([1.0, 1.0, 1.0], 1.0) == pytest.approx(2 * stats.t.sf(t, 2), rel=1e-12)
+
+
+def test_gaps_that_no_column_shows_are_no_difference():
+    a = {s: 20.0 + s for s in range(8)}
+    b = {s: 20.0 + s + 1e-6 for s in range(8)}
+    assert S.difference(a, b, 0.01).test == "permutation"
+    assert S.difference(a, b, 0.01).p == 1.0
+    assert S.difference(a, b).p == S.smallest_p(8)
+
+
+def test_ranks_that_all_tie_differ_by_nothing():
+    scores = {f"v{i}": {"d0": 1.0, "d1": 2.0} for i in range(3)}
+    assert S.friedman(scores) == (0.0, 1.0)
+
+
 def test_difference_with_few_seeds_says_underpowered_instead_of_no_difference():
     near = dict(enumerate([1.0, 1.2, 0.9]))
-    assert S.difference(near, dict(enumerate([1.1, 1.0, 1.0]))).verdict == "underpowered"
+    found = S.difference(near, dict(enumerate([1.1, 1.0, 1.0])))
+    assert S.verdict(found.p, found.n) == "underpowered"
     many = {s: float(v) for s, v in enumerate(np.random.default_rng(0).normal(size=12))}
     same = {s: float(v) for s, v in enumerate(np.random.default_rng(1).normal(size=12))}
-    assert S.difference(many, same).verdict == "no difference found"
+    found = S.difference(many, same)
+    assert S.verdict(found.p, found.n) == "no difference found"
 
 
 def test_friedman_and_ranks_are_scipys():

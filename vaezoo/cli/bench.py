@@ -235,9 +235,23 @@ def report(
 @click.command()
 @click.argument("a", type=FOLDER)
 @click.argument("b", type=FOLDER)
+@click.option(
+    "--fail-on",
+    type=click.Choice(["worse", "different", "changed"]),
+    help="Exit code 1 where a number that leads a table is worse in B by the adjusted p value, or "
+    "is lost; is different in either direction; or where any number is not the same.",
+)
 @as_json
 @common
-def compare(a: Path, b: Path, wants_json: bool, plugins_dir: Path | None) -> None:
+@click.pass_context
+def compare(
+    ctx: click.Context,
+    a: Path,
+    b: Path,
+    fail_on: str | None,
+    wants_json: bool,
+    plugins_dir: Path | None,
+) -> None:
     """Every number in which the runs A and B differ: A - B, paired by seed."""
     for folder in (a, b):
         _must_hold_trials(folder)
@@ -245,6 +259,10 @@ def compare(a: Path, b: Path, wants_json: bool, plugins_dir: Path | None) -> Non
 
     found = of.compare(a, b)
     _print_grid(of.compared_grid(found), of.compared_facts(found), wants_json)
+    sentences = of.failures(found, fail_on) if fail_on else []
+    for sentence in sentences:
+        click.echo(f"vaezoo: {sentence}", err=True)
+    ctx.exit(int(bool(sentences)))
 
 
 @click.command()
@@ -258,7 +276,7 @@ def rank(
     """Rank the variants of runs over their data sets, with Friedman's test."""
     for folder in folders:
         _must_hold_trials(folder)
-    from ..bench.report import compare as of
+    from ..bench.report import ranking as of
 
     found = of.rank(folders, column)
     _print_grid(of.ranking_grid(found), of.ranking_facts(found), wants_json)

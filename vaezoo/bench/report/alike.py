@@ -58,6 +58,26 @@ def _of(trial: Record) -> Json:
     return asdict(Budget()) | made_of.budget | size | facts
 
 
+def unlike(a: Sequence[Record], b: Sequence[Record]) -> str:
+    """In what the trials of one row in two runs, A and B, were made otherwise: conditions,
+    hyperparameters and likelihood that both state. "" where in nothing, or where one has no trial.
+    """
+    if not (a and b):
+        return ""
+    reasons = []
+    for of_a, of_b in zip(_made(a), _made(b), strict=True):
+        for name, value in of_a.items():
+            if value != of_b.get(name, value):
+                reasons.append(f"{name.replace('_', ' ')} {value} in A, {of_b[name]} in B")
+    return "; ".join(reasons)
+
+
+def _made(trials: Sequence[Record]) -> tuple[Json, Json]:
+    """The conditions of one row's trials, and what is the variant's own."""
+    made_of = trials[0].ingredients
+    return conditions(trials), {"likelihood": made_of.likelihood} | made_of.hyperparameters
+
+
 def standings(rows: Sequence[Sequence[Record]], swept: Swept) -> list[Standing]:
     """Whom each row of one data set is compared with, from the trials of each that are done."""
     each = [conditions(trials) if trials else {} for trials in rows]

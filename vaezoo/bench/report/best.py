@@ -18,12 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-ALPHA = 0.05
+from .statistics import ALPHA, Sample, rounded_variance
+
 DRAWS = 4000  # simulated columns; the error of the rate is about 0.3 %
 NOT_POOLED = 1e6  # degrees of freedom where the log variances vary no more than by chance
 
 Array = NDArray[np.float64]
-Sample = Mapping[int, float]  # seed -> value
 
 SIMULATED = "simulated"
 NONE = "none"
@@ -71,8 +71,7 @@ def best_rows(samples: Mapping[str, Sample], better: str, resolution: float = 0.
 
 def _variances(values: Array, resolution: float) -> Array:
     """(rows, seeds) -> (rows,): none below that of numbers rounded to the resolution."""
-    floor = max(resolution, 1e-12 * np.abs(values).max(), 1e-300) ** 2 / 12
-    return np.maximum(values.var(1, ddof=1), floor)
+    return np.maximum(values.var(1, ddof=1), rounded_variance(values, resolution))
 
 
 def together(each: Sequence[Best]) -> Best:

@@ -34,9 +34,14 @@ class Catalogue:
         return [*leading, *(c for c in own if not c.lead)]
 
     @property
+    def by_table(self) -> list[Column]:
+        """Every column as the tables have them, table by table."""
+        return [column for table in self.in_order() for column in self.of(table)]
+
+    @property
     def panels(self) -> list[Column]:
         """The columns that the figure of a sweep shows."""
-        return [c for table in self.in_order() for c in self.of(table) if c.panel]
+        return [column for column in self.by_table if column.panel]
 
 
 def described(metrics: Iterable[Metric]) -> dict[str, list[Json]]:

@@ -1,26 +1,31 @@
-"""Two runs side by side: every number that both have, its difference paired by seed; and variants
-ranked over data sets.
+"""Two runs side by side: every number that both have, its difference paired by seed.
+
+Rows are paired by name and data set. A pair that was not made alike is refused with the reason.
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ...hooks import Column
-from .catalogue import Catalogue, catalogue_of
+from ..records import Record
+from ..records.checks import storable
+from .alike import unlike
+from .catalogue import catalogue_of
 from .report import ReportError, read_rows
 from .rows import Row
-from .statistics import (
-    Difference,
-    critical_difference,
-    difference,
-    friedman,
-    holm,
-    mean_ranks,
-)
-from .typeset import Grid
+from .statistics import Difference, Sample, difference, gaps, holm, verdict
+from .typeset import Grid, brief
+
+Key = tuple[str, str]  # row's name, data set
+Pairs = Mapping[Key, tuple[Row, Row]]  # the rows of A and of B
+GATES = {
+    "worse": "a number that leads a table is significantly worse in B, or B lost it",
+    "different": "the same, or one is significantly better or, without a direction, different",
+    "changed": "any number is not the same to the last digit, or B lost it",
+}
 
 
 @dataclass(frozen=True)
@@ -29,28 +34,41 @@ class Compared:
 
     variant: str
     dataset: str
-    column: str
-    better: str
+    column: Column
     a: float
     b: float
     difference: Difference
-    p_adjusted: float  # by Holm over the variants of one data set and column
+    # by Holm over all numbers that differ, those of columns that lead a table and the others apart
+    p_adjusted: float
 
     @property
     def is_equal(self) -> bool:
         """Whether every seed that both have gives one number."""
         return self.difference.largest == 0
 
+    @property
+    def verdict(self) -> str:
+        """Of B: "worse", "better" or, without a better direction, "different"; else as `verdict` of
+        the statistics has it.
+        """
+        found = verdict(self.p_adjusted, self.difference.n)
+        if found != "different" or not self.column.better:
+            return found
+        is_larger = self.difference.mean < 0
+        return "worse" if is_larger == (self.column.better == "lower") else "better"
+
 
 @dataclass(frozen=True)
 class Comparison:
-    """Every number that two runs share, by data set and column; and the rows that one of them has
-    alone, as (variant, data set).
+    """Every number that two runs share, those of columns that lead a table first; and what they do
+    not share.
     """
 
     shared: list[Compared]
-    only_a: list[tuple[str, str]]
-    only_b: list[tuple[str, str]]
+    refused: dict[Key, str]  # row -> why its two are not compared
+    lost: list[tuple[Key, Column, str]]  # what A has and B has not, and why
+    only_a: list[Key]
+    only_b: list[Key]
 
 
 def compare(a: Path | str, b: Path | str) -> Comparison:
@@ -60,41 +78,120 @@ def compare(a: Path | str, b: Path | str) -> Comparison:
     """
     rows_a = _rows(a)
     rows_b = _rows(b)
-    both = [key for key in rows_a if key in rows_b]
-    columns = _columns(catalogue_of([rows_a[key] for key in both]))
-    shared = []
-    for dataset in dict.fromkeys(key[1] for key in both):
-        pairs = [(rows_a[key], rows_b[key]) for key in both if key[1] == dataset]
-        for column in columns:
-            shared += _column(pairs, column.name, column.better)
+    pairs = {}
+    refused = {}
+    for key in rows_a:
+        if key not in rows_b:
+            continue
+        if why := unlike(rows_a[key].done, rows_b[key].done):
+            refused[key] = why
+        else:
+            pairs[key] = rows_a[key], rows_b[key]
+
+    columns = catalogue_of([row for pair in pairs.values() for row in pair]).by_table
+    shared = _tested(list(_cells(pairs, [one for one in columns if one.lead])))
+    shared += _tested(list(_cells(pairs, [one for one in columns if not one.lead])))
     only_a = [key for key in rows_a if key not in rows_b]
     only_b = [key for key in rows_b if key not in rows_a]
-    return Comparison(shared, only_a, only_b)
+    return Comparison(shared, refused, list(_lost(pairs, columns)), only_a, only_b)
 
 
-def _rows(out: Path | str) -> dict[tuple[str, str], Row]:
-    """(row's name, data set) -> row, those of further samplers among them."""
+def _rows(out: Path | str) -> dict[Key, Row]:
+    """The rows of a run, those of further samplers among them."""
     return {(one.name, one.dataset): one for row in read_rows(out) for one in row.by_sampler()}
 
 
-def _columns(catalogue: Catalogue) -> list[Column]:
-    """Every column as the tables have them, table by table."""
-    return [column for table in catalogue.in_order() for column in catalogue.of(table)]
+@dataclass(frozen=True)
+class _Cell:
+    """One number of one row: what both runs say of it."""
+
+    a: Row
+    b: Row
+    column: Column
+
+    @property
+    def samples(self) -> tuple[Sample, Sample]:
+        return self.a.sample(self.column.name), self.b.sample(self.column.name)
 
 
-def _column(pairs: Sequence[tuple[Row, Row]], name: str, better: str) -> list[Compared]:
-    both = [(a, b) for a, b in pairs if a.sample(name) and b.sample(name)]
-    differences = [difference(a.sample(name), b.sample(name)) for a, b in both]
-    adjusted = iter(holm([d.p for d in differences if math.isfinite(d.p)]))
+def _cells(pairs: Pairs, columns: Sequence[Column]) -> Iterator[_Cell]:
+    """What both have, by data set, then by column."""
+    for dataset in dict.fromkeys(dataset for _, dataset in pairs):
+        for column in columns:
+            for (_, name), (a, b) in pairs.items():
+                cell = _Cell(a, b, column)
+                if name == dataset and all(cell.samples):
+                    yield cell
 
-    # single seeds have no p value, and are not among those that are adjusted
-    found = []
-    for (a, b), d in zip(both, differences, strict=True):
-        p = next(adjusted) if math.isfinite(d.p) else math.nan
-        mean_a = a.interval(name).mean
-        mean_b = b.interval(name).mean
-        found.append(Compared(a.name, a.dataset, name, better, mean_a, mean_b, d, p))
-    return found
+
+def _tested(cells: Sequence[_Cell]) -> list[Compared]:
+    """The cells, their p values adjusted over those that differ: of what was made anew to the last
+    digit no test can err.
+    """
+    among = 0
+    for cell in cells:
+        found_gaps = gaps(*cell.samples)
+        among += len(found_gaps) > 1 and any(found_gaps)
+    found = [difference(*cell.samples, 10.0**-cell.column.digits, among) for cell in cells]
+    adjusted = iter(holm([d.p for d in found if d.is_tested]))
+
+    compared = []
+    for cell, d in zip(cells, found, strict=True):
+        name = cell.column.name
+        p = next(adjusted) if d.is_tested else d.p
+        means = cell.a.interval(name).mean, cell.b.interval(name).mean
+        compared.append(Compared(cell.a.name, cell.a.dataset, cell.column, *means, d, p))
+    return compared
+
+
+def _lost(pairs: Pairs, columns: Sequence[Column]) -> Iterator[tuple[Key, Column, str]]:
+    """What A has and B has not, with the reasons. What B did not measure has none."""
+    for key, (a, b) in pairs.items():
+        for column in columns:
+            missing = set(a.sample(column.name)) - set(b.sample(column.name))
+            trials = [trial for trial in b.trials if trial.seed in missing]
+            reasons = [b.refused.get(column.name, ""), *(_why(one, column.name) for one in trials)]
+            why = "; ".join(dict.fromkeys(filter(None, reasons))) if trials else ""
+            if why:
+                yield key, column, why
+
+
+def _why(trial: Record, column: str) -> str:
+    return trial.reasons.get(column, "") if trial.is_done else f"{trial.status}: {trial.reason}"
+
+
+def failures(found: Comparison, gate: str) -> list[str]:
+    """A sentence for each number of B by which the gate, a key of `GATES`, is shut.
+
+    Raises: ReportError where no number could have shut it.
+    """
+    is_any = gate == "changed"
+    verdicts = ("worse",) if gate == "worse" else ("worse", "better", "different")
+    sentences = []
+    is_told = False  # whether some number could have been called different
+    for one in found.shared:
+        if not (is_any or one.column.lead):
+            continue
+        is_shut = not one.is_equal if is_any else one.verdict in verdicts
+        is_told |= is_any or one.is_equal or one.difference.is_tested
+        if is_shut:
+            sentences.append(_changed(one))
+    for (variant, dataset), column, why in found.lost:
+        if is_any or column.lead:
+            sentences.append(f"{column.name} of {variant} on {dataset} is lost in B: {why}")
+    if not (sentences or is_told):
+        raise ReportError(
+            "there is nothing to compare: no number that leads a table is there for the same two "
+            "seeds of a row in both runs"
+        )
+    return sentences
+
+
+def _changed(one: Compared) -> str:
+    verdict = one.verdict if one.verdict in ("worse", "better") else "different"
+    where = f"{one.column.name} of {one.variant} on {one.dataset} is {verdict} in B"
+    p = f", p = {brief(one.p_adjusted)}" if math.isfinite(one.p_adjusted) else ""
+    return f"{where}: {brief(one.a)} in A, {brief(one.b)} in B{p}"
 
 
 def compared_grid(found: Comparison) -> Grid:
@@ -104,26 +201,41 @@ def compared_grid(found: Comparison) -> Grid:
     body = []
     for one in differ:
         gap = one.difference
-        numbers = [_brief(x) for x in (one.a, one.b, gap.mean, gap.ci95)]
-        tested = [str(gap.n), _brief(one.p_adjusted), gap.verdict]
-        body.append([one.variant, one.dataset, one.column, *numbers, *tested])
+        numbers = [brief(x) for x in (one.a, one.b, gap.mean, gap.ci95)]
+        said = f"B {one.verdict}" if one.verdict in ("worse", "better") else one.verdict
+        tested = [str(gap.n), brief(one.p_adjusted), said]
+        body.append([one.variant, one.dataset, one.column.name, *numbers, *tested])
+    caption = ". ".join(_notes(found, len(found.shared) - len(differ)))
+    return Grid("A against B, paired by seed", head, body, caption=f"{caption}.")
 
-    notes = [
+
+def _notes(found: Comparison, equal: int) -> Iterator[str]:
+    """What a reader must know of the comparison."""
+    yield (
         "A - B is the mean difference over the n seeds that both runs have, ± the half width of "
-        "its 95 % Student-t interval",
+        "its 95 % Student-t interval"
+    )
+    yield (
         "p is that of a paired sign-flip permutation test, of a t-test where there are too few "
-        "seeds, adjusted by Holm over the variants of a data set",
-        f"{len(found.shared) - len(differ)} more numbers are equal in both runs",
-    ]
+        "seeds for so many numbers, no spread being taken to be smaller than that of numbers "
+        "rounded as their column shows; adjusted by Holm over all numbers that differ, those of "
+        "columns that lead a table and the others apart"
+    )
+    yield f"{equal} more numbers are equal in both runs"
+    by_reason: dict[str, list[Key]] = {}
+    for key, why in found.refused.items():
+        by_reason.setdefault(why, []).append(key)
+    for why, rows in by_reason.items():
+        yield f"Not compared: {_named(rows)} ({why})"
+    for (variant, dataset), column, why in found.lost:
+        yield f"Lost in B: {column.name} of {variant} on {dataset} ({why})"
     for which, rows in (("A", found.only_a), ("B", found.only_b)):
         if rows:
-            named = ", ".join(f"{variant} on {dataset}" for variant, dataset in rows)
-            notes.append(f"only in {which}: {named}")
-    return Grid("A against B, paired by seed", head, body, caption=". ".join(notes) + ".")
+            yield f"only in {which}: {_named(rows)}"
 
 
-def _brief(value: float) -> str:
-    return f"{value:.4g}" if math.isfinite(value) else "–"
+def _named(rows: Sequence[Key]) -> str:
+    return ", ".join(f"{variant} on {dataset}" for variant, dataset in rows)
 
 
 def compared_facts(found: Comparison) -> dict[str, Any]:
@@ -134,88 +246,13 @@ def compared_facts(found: Comparison) -> dict[str, Any]:
         facts: dict[str, Any] = {
             "variant": one.variant,
             "dataset": one.dataset,
-            "column": one.column,
+            "column": one.column.name,
+            "leads": bool(one.column.lead),
         }
         facts |= {"a": one.a, "b": one.b, "a - b": gap.mean, "ci95": gap.ci95, "n": gap.n}
-        facts |= {"p": one.p_adjusted, "test": gap.test, "verdict": gap.verdict}
-        shared.append({name: _or_none(value) for name, value in facts.items()})
-    return {"shared": shared, "only in a": found.only_a, "only in b": found.only_b}
-
-
-def _or_none(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-@dataclass(frozen=True)
-class Ranking:
-    """Mean ranks over data sets (1 is best), Friedman's test, and Nemenyi's critical difference at
-    α = 0.05.
-    """
-
-    column: str
-    datasets: tuple[str, ...]  # those that were ranked over
-    ranks: dict[str, float]
-    statistic: float
-    p: float
-    critical_difference: float
-    left_out: tuple[str, ...]  # variants without a number on one of the data sets
-
-
-def rank(runs: Sequence[Path | str], column: str = "") -> Ranking:
-    """The variants of these runs ranked by one column over all their data sets; by the first column
-    that has a better direction unless one is named.
-
-    Raises: ReportError for a folder without trials, and for a column that cannot be ranked by.
-    """
-    rows = [row for out in runs for row in read_rows(out)]
-    directed = {c.name: c for c in _columns(catalogue_of(rows)) if c.better}
-    if column and column not in directed:
-        raise ReportError(
-            f"{column!r} is no column with a better direction; there are {', '.join(directed)}"
-        )
-    chosen = directed[column or next(iter(directed))]
-    return ranking(rows, chosen.name, chosen.better)
-
-
-def ranking(rows: Sequence[Row], column: str, better: str) -> Ranking:
-    """The variants ranked by one column over the data sets of the rows; of rows of one name on one
-    data set the first counts.
-    """
-    scores: dict[str, dict[str, float]] = {}
-    for row in rows:
-        if row.sample(column):
-            scores.setdefault(row.name, {}).setdefault(row.dataset, row.interval(column).mean)
-
-    # a rank needs every variant on every data set
-    datasets = tuple(dict.fromkeys(name for known in scores.values() for name in known))
-    whole = {name: known for name, known in scores.items() if len(known) == len(datasets)}
-    left_out = tuple(name for name in scores if name not in whole)
-    ranks = mean_ranks(whole, better) if datasets else {}
-    statistic, p = friedman(whole)
-    return Ranking(column, datasets, ranks, statistic, p, _distance(whole, datasets), left_out)
-
-
-def _distance(scores: Mapping[str, object], datasets: Sequence[str]) -> float:
-    """Nemenyi's critical difference, NaN below two variants."""
-    return critical_difference(len(scores), len(datasets)) if len(scores) > 1 else math.nan
-
-
-def ranking_grid(found: Ranking) -> Grid:
-    """The ranking as a table, the best variant first."""
-    in_order = sorted(found.ranks.items(), key=lambda item: item[1])
-    body = [[name, f"{mean:.2f}"] for name, mean in in_order]
-    notes = [
-        f"Data sets: {', '.join(found.datasets)}",
-        f"Friedman's test of equal ranks: χ² = {_brief(found.statistic)}, p = {_brief(found.p)}",
-        "Mean ranks differ at α = 0.05 where they are further apart than Nemenyi's critical "
-        f"difference {_brief(found.critical_difference)}",
-    ]
-    if found.left_out:
-        notes.append(f"Without a number on every data set: {', '.join(found.left_out)}")
-    title = f"Mean ranks by {found.column} over {len(found.datasets)} data sets (1 is best)"
-    return Grid(title, ["variant", "mean rank"], body, caption=". ".join(notes) + ".")
-
-
-def ranking_facts(found: Ranking) -> dict[str, Any]:
-    """The ranking for a program: None where a number cannot be told."""
-    return {name: _or_none(value) for name, value in asdict(found).items()}
+        facts |= {"p": one.p_adjusted, "test": gap.test, "verdict": one.verdict}
+        shared.append(storable(facts))
+    refused = [[*key, why] for key, why in found.refused.items()]
+    lost = [[*key, column.name, why] for key, column, why in found.lost]
+    alone = {"only in a": found.only_a, "only in b": found.only_b}
+    return {"shared": shared, "refused": refused, "lost in b": lost, **alone}

@@ -49,11 +49,12 @@ def smallest_p(n: int) -> float:
     return 2.0 ** (1 - n) if n else 1.0
 
 
-def paired_permutation(differences: Sequence[float]) -> float:
+def paired_permutation(differences: Sequence[float], resolution: float = 0.0) -> float:
     """p value of "the mean difference is 0" by flipping signs: every pattern up to 14 pairs, else
-    20,000 drawn.
+    20,000 drawn. What is closer than half the resolution counts as equal.
     """
     d = np.asarray(differences, float)
+    d = np.where(np.abs(d) < resolution / 2, 0.0, d)
     if len(d) <= EXACT_UP_TO:
         signs = np.array(list(itertools.product((1, -1), repeat=len(d))))
         return float(np.mean(_as_far(signs @ d, d)))
@@ -65,16 +66,25 @@ def _as_far(sums: np.ndarray, d: np.ndarray) -> np.ndarray:
     return np.abs(sums) >= abs(d.sum()) - CLOSE * np.abs(d).sum()
 
 
-def paired_t(differences: Sequence[float]) -> float:
+def paired_t(differences: Sequence[float], resolution: float = 0.0) -> float:
     """p value of Student's paired t-test; 1 where all differences are 0, NaN for fewer than two
     pairs.
+
+    Their variance is taken to be no smaller than that of differences of numbers rounded to the
+    resolution, so that a gap that happens to be constant is no certainty.
     """
     d = np.asarray(differences, float)
     if len(d) < 2:
         return math.nan
-    if np.ptp(d) <= CLOSE * np.abs(d).max():
-        return 1.0 if not d.any() else 0.0
-    return float(stats.ttest_1samp(d, 0.0).pvalue)
+    if not d.any():
+        return 1.0
+    variance = max(float(d.var(ddof=1)), 2 * rounded_variance(d, resolution))
+    return float(2 * stats.t.sf(abs(d.mean()) / math.sqrt(variance / len(d)), len(d) - 1))
+
+
+def rounded_variance(values: np.ndarray, resolution: float) -> float:
+    """That of rounding: to the resolution, or to what a double of this size resolves."""
+    return max(resolution, CLOSE * float(np.abs(values).max()), 1e-150) ** 2 / 12
 
 
 def holm(p: Sequence[float]) -> list[float]:
@@ -87,14 +97,8 @@ def holm(p: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def _best_mean(samples: Mapping[str, Sample], better: str) -> str:
-    """The row with the best mean, of equal ones the first by name."""
-    sign = 1.0 if better == "lower" else -1.0
-    means = {row: interval(list(sample.values())).mean for row, sample in samples.items()}
-    return min(samples, key=lambda row: (sign * means[row], row))
-
-
-def _gaps(a: Sample, b: Sample) -> list[float]:
+def gaps(a: Sample, b: Sample) -> list[float]:
+    """a - b at each seed that both have."""
     return [a[seed] - b[seed] for seed in sorted(set(a) & set(b))]
 
 
@@ -110,26 +114,34 @@ class Difference:
     largest: float  # of any seed, without its sign
 
     @property
-    def verdict(self) -> str:
-        """In words: "different", "no difference found", or "underpowered" where no p value could
-        have been below α.
-        """
-        if self.n < 2 or (self.p > ALPHA and smallest_p(self.n) > ALPHA):
-            return "underpowered"
-        return "different" if self.p <= ALPHA else "no difference found"
+    def is_tested(self) -> bool:
+        """Whether it has a p value that is more than "the same numbers"."""
+        return self.n > 1 and self.largest > 0
 
 
-def difference(a: Sample, b: Sample) -> Difference:
-    """a - b, paired by seed: by permutation where it can reach α, else by t."""
-    gaps = _gaps(a, b)
-    found = interval(gaps)
-    largest = max(map(abs, gaps), default=math.nan)
-    if len(gaps) < 2:
+def verdict(p: float, n: int) -> str:
+    """Of a p value of n pairs, in words: "different", "no difference found", or "underpowered"
+    where no permutation test of so few could have been below α.
+    """
+    if p <= ALPHA:
+        return "different"
+    return "underpowered" if n < 2 or smallest_p(n) > ALPHA else "no difference found"
+
+
+def difference(a: Sample, b: Sample, resolution: float = 0.0, among: int = 1) -> Difference:
+    """a - b, paired by seed: by permutation where that can reach α as one of so many tests, else by
+    t. `resolution` is the last decimal that their column shows.
+    """
+    found_gaps = gaps(a, b)
+    found = interval(found_gaps)
+    largest = max(map(abs, found_gaps), default=math.nan)
+    if len(found_gaps) < 2:
         return Difference(found.mean, found.ci95, found.n, math.nan, "none", largest)
-    is_exact = smallest_p(len(gaps)) <= ALPHA
-    p = paired_permutation(gaps) if is_exact else paired_t(gaps)
-    test = "permutation" if is_exact else "t"
-    return Difference(found.mean, found.ci95, found.n, p, test, largest)
+    is_exact = among * smallest_p(found.n) <= ALPHA
+    test = paired_permutation if is_exact else paired_t
+    name = "permutation" if is_exact else "t"
+    p = test(found_gaps, resolution)
+    return Difference(found.mean, found.ci95, found.n, p, name, largest)
 
 
 def mean_ranks(scores: Mapping[str, Mapping[str, float]], better: str) -> dict[str, float]:
@@ -153,6 +165,8 @@ def friedman(scores: Mapping[str, Mapping[str, float]]) -> tuple[float, float]:
     table = _common(scores)
     if table.shape[0] < 3 or table.shape[1] < 2:
         return math.nan, math.nan
+    if (np.ptp(stats.rankdata(table, axis=0), axis=0) == 0).all():
+        return 0.0, 1.0  # ranks that all tie have no variance to divide by
     answer = stats.friedmanchisquare(*table)
     return float(answer.statistic), float(answer.pvalue)
 

@@ -1,5 +1,6 @@
 """A grid of text as Markdown, LaTeX and plain text."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -150,3 +151,8 @@ def _slug(title: str) -> str:
     return "".join(
         letter if letter.isalnum() and letter.isascii() else "-" for letter in title.lower()
     ).strip("-")
+
+
+def brief(value: float) -> str:
+    """Four digits, or a dash where there is no number."""
+    return f"{value:.4g}" if math.isfinite(value) else "–"
