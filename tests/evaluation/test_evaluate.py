@@ -114,6 +114,17 @@ def test_a_metric_that_cannot_be_had_gives_its_reason_and_the_rest_go_on(data, m
     assert seen == [("no", 1, 2), ("yes", 2, 2)]
 
 
+@pytest.mark.parametrize("labelled", [True, False])
+def test_the_random_network_has_a_column_of_its_own_where_fid_is_by_another(labelled):
+    data = digits(labelled, n_test=60)
+    chosen = [metric for metric in builtin_metrics() if metric.name == "samples"]
+    answer = evaluate(gaussian_vae(data.spec), data, metrics=chosen)
+    assert ("fid_random" in answer) == labelled
+    if not labelled:
+        assert answer.reasons["fid_random"].startswith("the data has no labels")
+    assert all(("fid_random" in row) == labelled for row in controls(data, chosen).values())
+
+
 def test_control_rows_are_in_the_order_that_they_must_be(data, cache):
     rows = controls(data)
     assert set(rows) == {

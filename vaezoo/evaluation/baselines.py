@@ -37,13 +37,14 @@ def _independent(data: Data, n: int, seed: int) -> Tensor:
 
 
 FLOOR = "test vs train (floor)"  # what no model can be expected to beat
+COPY = "copy of the training set"
 NOISE = "Gaussian noise"  # what every model should beat
+INDEPENDENT = "independent pixels"  # and this
 CONTROLS: dict[str, Callable[[Data, int, int], Tensor]] = {
     FLOOR: _floor,  # training rows, each at most once
-    # training rows drawn with replacement, as a model that memorised them would
-    "copy of the training set": _copy,
+    COPY: _copy,  # drawn with replacement, as a model that memorised them would
     NOISE: _noise,  # with the mean and deviation of all entries
-    "independent pixels": _independent,  # every entry on its own
+    INDEPENDENT: _independent,  # every entry on its own
 }
 
 

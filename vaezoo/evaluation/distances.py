@@ -111,29 +111,39 @@ def _kernel(x: Tensor, y: Tensor) -> Tensor:
 
 
 def neighbourhoods(real: Tensor, fake: Tensor, k: int = NEIGHBOURS) -> Mapping[str, float]:
-    """Precision and recall (Kynkäänniemi et al. 2019, arXiv:1904.06991), density and coverage
-    (Naeem et al. 2020, arXiv:2002.09797). A neighbourhood is the ball that reaches to the k-th
-    nearest other point of its own set."""
+    """Precision and recall, symmetric (Khayatkhoei & AbdAlmageed 2023, arXiv:2306.09618), and
+    density and coverage (Naeem et al. 2020, arXiv:2002.09797). A neighbourhood is the ball that
+    reaches to the k-th nearest other point of its own set.
+
+    Precision asks of each fake row whether it lies in the ball of a real one, and recall the
+    reverse (Kynkäänniemi et al. 2019, arXiv:1904.06991). Rows that lie far apart have balls that
+    hold everything, so that noise can win either; each is limited by the share of rows whose own
+    ball holds one of the other set, which for recall is coverage.
+    """
     real_radius = radii(real, k)
     fake_radius = radii(fake, k)
     covered = torch.zeros(len(real), dtype=torch.bool)
-    precise = 0
     recalled = torch.zeros(len(real), dtype=torch.bool)
+    precise = 0
+    placed = 0
     balls = 0
 
     for piece, radius in zip(fake.split(ROWS), fake_radius.split(ROWS), strict=True):
         distance = torch.cdist(piece, real, compute_mode="donot_use_mm_for_euclid_dist")
-        inside = distance <= real_radius
-        precise += int(inside.any(1).sum())
-        balls += int(inside.sum())
-        covered |= inside.any(0)
-        recalled |= (distance <= radius[:, None]).any(0)
+        in_real = distance <= real_radius  # (fake, real)
+        in_fake = distance <= radius[:, None]
+        precise += int(in_real.any(1).sum())
+        placed += int(in_fake.any(1).sum())
+        balls += int(in_real.sum())
+        covered |= in_real.any(0)
+        recalled |= in_fake.any(0)
 
+    coverage = float(covered.double().mean())
     return {
-        "precision": precise / len(fake),
-        "recall": float(recalled.double().mean()),
+        "precision": min(precise, placed) / len(fake),
+        "recall": min(float(recalled.double().mean()), coverage),
         "density": balls / (k * len(fake)),
-        "coverage": float(covered.double().mean()),
+        "coverage": coverage,
     }
 
 

@@ -74,12 +74,13 @@ def _power(table: ResultTable, dataset: str, columns: Sequence[Column]) -> Itera
 
 
 def _won_by_noise(table: ResultTable, dataset: str, columns: Sequence[Column]) -> Iterator[str]:
-    """The columns in which noise does as well as training rows."""
+    """The columns in which samples without a model do as well as training rows."""
     better = [column for column in columns if column.better]
     won = [in_words(one.name) for one in better if table.is_won_by_noise(dataset, one)]
     if won:
         yield (
-            f"Not compared in {', '.join(won)}: there Gaussian noise does as well as training rows"
+            f"Not compared in {', '.join(won)}: there Gaussian noise or independent pixels do as "
+            "well as training rows"
         )
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from ...evaluation.baselines import FLOOR, NOISE
+from ...evaluation.baselines import FLOOR, INDEPENDENT, NOISE
 from ...hooks import Column, Table
 from .best import NO_BEST, Best, best_rows, together
 from .catalogue import catalogue_of
@@ -64,7 +64,7 @@ class ResultTable:
         return found
 
     def _best(self, dataset: str, column: Column) -> Best:
-        """The best of each level of what is swept, together; none in a column that noise wins."""
+        """The best of each level of what is swept, together; none where noise wins."""
         if self.is_won_by_noise(dataset, column):
             return NO_BEST
         levels: dict[str, dict[str, Sample]] = {}
@@ -76,13 +76,15 @@ class ResultTable:
         return together(each)
 
     def is_won_by_noise(self, dataset: str, column: Column) -> bool:
-        """Whether Gaussian noise does as well in this column as training rows, so that a better
-        number says nothing.
+        """Whether Gaussian noise, or entries on their own, do as well in this column as training
+        rows, so that a better number says nothing.
         """
         rows = self.controls.get(dataset, {})
         floor = rows.get(FLOOR, {}).get(column.name, math.nan)
-        noise = rows.get(NOISE, {}).get(column.name, math.nan)
-        return noise <= floor if column.better == "lower" else noise >= floor
+        made_up = [rows.get(name, {}).get(column.name, math.nan) for name in (NOISE, INDEPENDENT)]
+        if column.better == "lower":
+            return any(number <= floor for number in made_up)
+        return any(number >= floor for number in made_up)
 
     def apart(self, row: Row) -> str:
         """Why the row is not compared with the others; "" where it is."""

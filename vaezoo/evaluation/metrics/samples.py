@@ -62,6 +62,8 @@ def samples(evaluation: Evaluation) -> Mapping[str, float]:
     rows = evaluation.beside_samples.rows
     if len(rows) < 4 * extractor.real(evaluation.split).shape[1]:
         evaluation.say("fid_infinite", "too few rows for a line in 1/n")
+    if not extractor.trained:
+        evaluation.say("fid_random", "the data has no labels, so that fid is by this network")
     return _scores(
         extractor, evaluation.random_extractor, evaluation.split, rows, evaluation.samples
     )
@@ -80,10 +82,14 @@ def _cannot(evaluation: Evaluation) -> str:
 def _scores(
     extractor: Extractor, random: Extractor, split: str, rows: Tensor, fake: Tensor
 ) -> dict[str, float]:
-    """The scores of made-up x against these rows of the split."""
+    """The scores of made-up x against these rows of the split; by the random network too, where it
+    is another one.
+    """
     real = extractor.real(split)[rows]
     found = extractor(fake)
     scores = sample_scores(real, found) | _beyond_the_floor(extractor, real, found)
+    if not extractor.trained:
+        return scores
     return scores | {"fid_random": frechet(random.real(split)[rows], random(fake))}
 
 
@@ -121,7 +127,7 @@ def controls(
     draws = range(seed, seed + (5 if n <= 1000 else 1))
     rows = {}
     for name, make in CONTROLS.items():
-        fakes = [_as_long(make(data, n, draw), data, split) for draw in draws]
+        fakes = [as_long(make(data, n, draw), data, split) for draw in draws]
         beside = some_rows(data, split, len(fakes[0]))
         rows[name] = _mean([_scores(extractor, random, split, beside, fake) for fake in fakes])
     return rows
@@ -135,7 +141,7 @@ def _mean(scores: list[dict[str, float]]) -> dict[str, float]:
     return found
 
 
-def _as_long(x: Tensor, data: Data, split: str) -> Tensor:
+def as_long(x: Tensor, data: Data, split: str) -> Tensor:
     """Made-up sequences with the padding of the split's own rows; real rows keep theirs."""
     if not data.spec.has_gaps or x.isnan().any():
         return x
