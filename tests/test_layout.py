@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 ROWS = (
     ("distributions",),
     ("core",),
-    ("hyperparameters", "seeds", "samplers", "fitted", "hooks"),
+    ("hyperparameters", "seeds", "samplers", "fitted", "hooks", "row_mean"),
     ("parts",),
     (
         "likelihoods",
@@ -39,7 +39,7 @@ ROWS = (
 PUBLIC = {
     "core", "distributions", "networks", "likelihoods", "parts", "steps", "bodies",
     "convolutions", "recurrent", "losses", "stepwise", "fivo", "similarity",
-    "samplers", "fitted", "hooks", "hyperparameters", "seeds", "testing", "data",
+    "row_mean", "samplers", "fitted", "hooks", "hyperparameters", "seeds", "testing", "data",
 }  # fmt: skip
 
 

@@ -188,7 +188,7 @@ class Column:
 @dataclass(frozen=True)
 class Metric:
     """Numbers computed from a trained model: `measure(evaluation)` gives one float for each column,
-    or NaN.
+    or NaN; a `RowMean` where it is a mean over the split's rows.
 
     A column that does not apply is left out of the answer; its reason goes to
     `evaluation.say(column, reason)`. Where no column applies, `measure` raises Unsupported(reason).

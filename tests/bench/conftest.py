@@ -153,6 +153,17 @@ def _plan(
 
 
 @pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, Path]:
+    """A run that several tests read and none changes: a variant, two seeds, the likelihood and the
+    metric `quick`.
+    """
+    folder = tmp_path_factory.mktemp("measured")
+    made = _plan(_fill(folder / "plugins"), seeds="2", metrics=("likelihood", "quick"))
+    run(made, folder / "out", jobs=2, figures=False)
+    return made, folder / "out"
+
+
+@pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, Path, Summary]:
     """A run that several tests read and none changes: two variants, two seeds, two samplers, and a
     metric that fails.

@@ -119,9 +119,8 @@ class Scheduler:
         return finished - unmeasured
 
     def lacks(self, trial: Trial) -> bool:
-        """Whether a trial that is there lacks a metric, or has it by other code."""
-        record = self.store.read(trial.key)
-        return record is not None and bool(record.lacks(trial.measures))
+        """Whether a trial that is there lacks a metric, or has it by other code, or damaged."""
+        return bool(self.store.lacks(trial.key, trial.measures))
 
     def prepare_data(self, trials: list[Trial]) -> None:
         """What trials of one data set share, computed once: its control rows, and what they cache.
@@ -215,16 +214,16 @@ class Scheduler:
             self.commit_dead(trial, answer)
 
         record = self.store.read(trial.key)
-        self.note_unmeasured(trial, record, answer)
+        self.note_unmeasured(trial, answer)
         if (record is None or record.status == "failed") and attempt < self.retries:
             left.append((trial, attempt + 1))
             return
         self.summary.trained += 1
         self.progress.done(trial, record)
 
-    def note_unmeasured(self, trial: Trial, record: Record | None, answer: Json) -> None:
+    def note_unmeasured(self, trial: Trial, answer: Json) -> None:
         """Says it where a finished trial still lacks what it was to be measured for."""
-        if record is not None and record.lacks(trial.measures):
+        if self.lacks(trial):
             why = answer.get("error") or f"it ended as {answer['status']}"
             self.progress.say(f"{trial.title}: not measured again ({why}); its old numbers stay")
             self.summary.unmeasured += 1

@@ -2,24 +2,23 @@
 sees half of one.
 
 OUT/trials/<key>/ holds trial.json (the truth), history.csv, model.safetensors, figures.safetensors,
-log.txt and MANIFEST.sha256. Two runs may share an OUT: the one that finishes a trial second throws
-its copy away.
+rows.safetensors, log.txt and MANIFEST.sha256. Two runs may share an OUT: the one that finishes a
+trial second throws its copy away.
 """
 
 import errno
-import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .records import Damaged, Record, parsed, storable
+from .manifest import MANIFEST, digest_of, listed_in, manifest
+from .records import ROWS, Damaged, Record, RowRecord, parsed, storable
 
 Json = dict[str, Any]
 FINAL = ("done", "skipped", "diverged")  # not tried again: the same key would end the same way
-MANIFEST = "MANIFEST.sha256"
 WEIGHTS = "model.safetensors"
 REPLACED = ".building-old."  # before the key of a trial that another one takes the place of
 PROGRESS = "progress.json"  # only while a trial runs
@@ -81,7 +80,7 @@ class Store:
         """
         for name in (PROGRESS, f".{PROGRESS}", PID):
             (folder / name).unlink(missing_ok=True)
-        _write(folder / MANIFEST, _manifest(folder))
+        _write(folder / MANIFEST, manifest(folder))
         aside: Path | None = None
         for _ in range(3):
             try:
@@ -120,8 +119,8 @@ class Store:
         folder = self.trials / key
         try:
             record = Record.from_json(parsed(folder / "trial.json"))
-            listed = _listed(folder)
-            if listed and listed.get("trial.json") != _hash(folder / "trial.json"):
+            listed = listed_in(folder)
+            if listed and listed.get("trial.json") != digest_of(folder / "trial.json"):
                 raise Damaged("it is not what MANIFEST.sha256 says")
         except FileNotFoundError:
             raise Damaged("there is none") from None
@@ -132,15 +131,48 @@ class Store:
         return record
 
     def is_whole(self, key: str) -> bool:
-        """Whether every file of the trial is there, as it was written."""
+        """Whether every file of the trial is there, as it was written, but for the one that
+        measuring makes anew.
+        """
         folder = self.trials / key
         try:
-            listed = _listed(folder)
+            listed = listed_in(folder)
             return bool(listed) and all(
-                _hash(folder / name) == digest for name, digest in listed.items()
+                digest_of(folder / name) == digest
+                for name, digest in listed.items()
+                if name != ROWS
             )
         except (OSError, ValueError):
             return False
+
+    def rows(self, record: Record) -> RowRecord:
+        """The numbers of the trial's test rows.
+
+        Raises: Damaged where the file is not what it was, or does not fit the trial.
+        """
+        path = self.trials / record.key / ROWS
+        try:
+            digest = listed_in(path.parent).get(ROWS, "")
+            if digest and not path.is_file():
+                raise Damaged("it is missing")
+            if digest and digest_of(path) != digest:
+                raise Damaged(f"it is not what {MANIFEST} says")
+        except (OSError, UnicodeError) as error:
+            raise Damaged(f"it cannot be read: {error}") from None
+        return RowRecord.read(path, record.metrics)
+
+    def lacks(self, key: str, measures: Mapping[str, str]) -> list[str]:
+        """Those of these metrics (name -> SHA-256) that the trial has not, or by other code; all of
+        them where the numbers of its rows are damaged. None of a trial that is not there.
+        """
+        record = self.read(key)
+        if record is None:
+            return []
+        try:
+            self.rows(record)
+        except Damaged:
+            return list(measures) if record.is_done else []
+        return record.lacks(measures)
 
     def has_weights(self, key: str) -> bool:
         """Whether the trial can be measured again without training."""
@@ -241,27 +273,6 @@ def _delete(path: Path | None) -> None:
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    return (path for path in sorted(folder.iterdir()) if path.is_file() and path.name != MANIFEST)
-
-
-def _manifest(folder: Path) -> str:
-    return "".join(f"{_hash(path)}  {path.name}\n" for path in _files(folder))
-
-
-def _listed(folder: Path) -> dict[str, str]:
-    """Name -> SHA-256 by the manifest; empty where a copy was published without one."""
-    path = folder / MANIFEST
-    lines = path.read_text().splitlines() if path.exists() else []
-    pairs = [line.split("  ", 1) for line in lines]
-    return {name: digest for digest, name in pairs}
-
-
-def _hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def is_alive(pid: str) -> bool:

@@ -3,6 +3,13 @@
 import traceback
 from pathlib import Path
 
+OUT_OF_MEMORY = (
+    "out of memory",
+    "can't allocate memory",
+    "cannot allocate memory",
+    "not enough memory",
+)
+
 
 def one_line(error: BaseException) -> str:
     """Type, message and the deepest line that is not torch's, such as "ValueError: no
@@ -12,3 +19,9 @@ def one_line(error: BaseException) -> str:
     ours = [frame for frame in frames if "site-packages" not in frame.filename] or frames
     where = f" ({Path(ours[-1].filename).name}:{ours[-1].lineno})" if ours else ""
     return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}{where}"
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory did not suffice, on this machine or its accelerator."""
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or any(words in text for words in OUT_OF_MEMORY)

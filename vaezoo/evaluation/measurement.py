@@ -78,7 +78,8 @@ def evaluate(
     cache: Path | None = None,
 ) -> Measured:
     """Column -> number, of one split; `.reasons` says why a column is left out, `.settings` what a
-    table's header must say.
+    table's header must say; `.rows` has a number for each row, (N,), of columns that are means
+    over them.
 
     `metrics` are the usual ones unless given; `progress` is called with a metric's name, its
     number and their count.

@@ -8,9 +8,11 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
+from torch import Tensor
 
 from ..core import Unsupported
 from ..hooks import Metric
+from ..row_mean import RowMean
 from .context import Evaluation, Setting
 from .failures import one_line
 from .guards import outside
@@ -24,6 +26,8 @@ class Measured(dict[str, float]):
     reasons: dict[str, str]
     refused: dict[str, str]  # column -> what was seen that cannot be; among the reasons too
     settings: dict[str, Setting]
+    # column -> (N,), float32: a number a row of the split, of which the column is the mean
+    rows: dict[str, Tensor]
     seconds: dict[str, float]
 
 
@@ -57,7 +61,13 @@ def _possible(
     refused = {column: seen for column, seen in evaluation.refused.items() if column in found}
     for column, seen in refused.items():
         evaluation.say(column, f"refused: {seen}")
-    answer = Measured({name: value for name, value in found.items() if name not in refused})
+    left = {name: value for name, value in found.items() if name not in refused}
+    answer = Measured({name: float(value) for name, value in left.items()})
+    answer.rows = {
+        name: value.of_rows.float().cpu()
+        for name, value in left.items()
+        if isinstance(value, RowMean) and math.isfinite(value)
+    }
     answer.reasons = evaluation.reasons
     answer.refused = refused
     answer.settings = evaluation.settings
@@ -68,7 +78,11 @@ def _possible(
 def _measure_one(evaluation: Evaluation, metric: Metric) -> dict[str, float]:
     try:
         with torch.no_grad(), evaluation.noise("metric", metric.name):
-            return {column: float(value) for column, value in metric.measure(evaluation).items()}
+            found = metric.measure(evaluation)
+            return {
+                column: value if isinstance(value, RowMean) else float(value)
+                for column, value in found.items()
+            }
     except Unsupported as why:
         reason = str(why)
     except Exception as error:  # a metric that fails costs its own columns, not the trained model

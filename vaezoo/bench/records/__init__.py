@@ -6,16 +6,19 @@ anyone: a file that does not fit raises `Damaged`, whose text is the reason in a
 
 from .checks import Damaged, parsed, storable
 from .ingredients import Ingredients
+from .per_row import ROWS, RowRecord
 from .runs import ControlRecord, HistoryRecord, ProgressRecord, RunRecord, joined_sweeps
 from .trials import Record, SamplerRecord
 
 __all__ = [
+    "ROWS",
     "ControlRecord",
     "Damaged",
     "HistoryRecord",
     "Ingredients",
     "ProgressRecord",
     "Record",
+    "RowRecord",
     "RunRecord",
     "SamplerRecord",
     "joined_sweeps",

@@ -11,6 +11,7 @@ import shutil
 import sys
 import time
 import traceback
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -21,22 +22,24 @@ from safetensors.torch import load_file
 
 from ...core import Model, Unsupported
 from ...data.data import Data
-from ...evaluation.failures import one_line
+from ...evaluation.failures import is_out_of_memory, one_line
 from ...samplers import PRIOR, prior_in_words
 from ...training.budget import Budget, Diverged, EpochLog
 from ...training.training import fit
-from ..records import HistoryRecord, ProgressRecord, Record, SamplerRecord
-from ..store import MANIFEST, PID, PROGRESS, WEIGHTS, Json, Store, is_full, to_json
+from ..manifest import MANIFEST
+from ..records import (
+    ROWS,
+    Damaged,
+    HistoryRecord,
+    ProgressRecord,
+    Record,
+    RowRecord,
+    SamplerRecord,
+)
+from ..store import PID, PROGRESS, WEIGHTS, Json, Store, is_full, to_json
 from ..trial import Trial
 from .processes import Places
 from .rebuild import build_model, data_of, metrics_of, registry_of
-
-OUT_OF_MEMORY = (
-    "out of memory",
-    "can't allocate memory",
-    "cannot allocate memory",
-    "not enough memory",
-)
 
 
 @dataclass(frozen=True)
@@ -82,16 +85,16 @@ def run_trial(task: Task) -> Json:
         (task.folder / PID).write_text(str(os.getpid()))
         silence(task.folder / "log.txt")
         there = store.read(key)
-        lacks = there is not None and bool(there.lacks(task.trial.measures))
+        lacking = store.lacks(key, task.trial.measures)
         if task.again and there is not None:
             _copy(store.trials / key, task.folder)
-            record = _measured_again(task, there)
+            record = _measured_again(task, there, lacking, _rows(store, there))
         else:
             record = _ended(task)
         text = to_json(record.to_json())
         (task.folder / "trial.json").write_text(text, encoding="utf-8")
         # Another run's finished trial stays, and nothing that failed replaces what is finished.
-        store.commit(task.folder, key, replaces=lacks and record.is_done)
+        store.commit(task.folder, key, replaces=bool(lacking) and record.is_done)
         return {"status": record.status}
     except BaseException as error:
         if is_full(error):
@@ -115,7 +118,7 @@ def _ended(task: Task) -> Record:
         if is_full(error):
             raise
         traceback.print_exc()
-        status = "oom" if _is_out_of_memory(error) else "failed"
+        status = "oom" if is_out_of_memory(error) else "failed"
         record = task.record(status, reason=one_line(error))
     seconds = time.perf_counter() - start
     return replace(record, total_seconds=seconds, machine=machine(task.trial.device))
@@ -136,7 +139,7 @@ def _trained(task: Task) -> Record:
     history = fit(model, data, seed=trial.seed, budget=budget, report=report, device=trial.device)
 
     _note(folder, ProgressRecord(stage="evaluation"))
-    measured = _measured(task, trial, model, data)
+    measured = _measured(task, trial, model, data, RowRecord())
     save(model, folder / WEIGHTS)
     save_material(model, data, folder, trial.device)
     costs = {"train_seconds": history.seconds, "parameters": _size(model)}
@@ -152,25 +155,36 @@ def _trained(task: Task) -> Record:
 def _copy(trial: Path, building: Path) -> None:
     """The files that measuring does not change, the weights among them."""
     for path in trial.iterdir():
-        if path.name not in (MANIFEST, "trial.json", "log.txt"):
+        if path.name not in (MANIFEST, "trial.json", ROWS, "log.txt"):
             shutil.copy2(path, building / path.name)
 
 
-def _measured_again(task: Task, there: Record) -> Record:
-    """The trial's record with the metrics that it lacks, from its own weights."""
+def _rows(store: Store, there: Record) -> RowRecord:
+    """The numbers of the trial's rows; damaged ones count as none."""
+    try:
+        return store.rows(there)
+    except Damaged:
+        return RowRecord()
+
+
+def _measured_again(task: Task, there: Record, lacking: Sequence[str], rows: RowRecord) -> Record:
+    """The trial's record with the metrics that it lacks, from its own weights; its `rows` but for
+    theirs are kept.
+    """
     trial = task.trial
     torch.set_num_threads(trial.threads)
-    lacking = tuple(there.lacks(trial.measures))
     measures = {name: trial.measures[name] for name in lacking}
     data = data_of(task.places, trial)
     model = build_model(task.places, trial)
     model.load_state_dict(load_file(task.folder / WEIGHTS))
-    asked = replace(trial, metrics=lacking, measures=measures)
-    return there.with_newer(_measured(task, asked, model, data))
+    asked = replace(trial, metrics=tuple(lacking), measures=measures)
+    return there.with_newer(_measured(task, asked, model, data, rows))
 
 
-def _measured(task: Task, trial: Trial, model: Model, data: Data) -> Record:
-    """What the metrics of the trial say, and what they say of themselves."""
+def _measured(task: Task, trial: Trial, model: Model, data: Data, rows: RowRecord) -> Record:
+    """What the metrics of the trial say, and what they say of themselves. Their numbers of rows are
+    written, beside the `rows` of other metrics.
+    """
     from ...evaluation.context import Evaluation
     from ...evaluation.measuring import measure
     from ..report.catalogue import described
@@ -189,6 +203,11 @@ def _measured(task: Task, trial: Trial, model: Model, data: Data) -> Record:
 
     found = measure(evaluation, metrics, report)
     of_themselves = described(metrics)
+
+    # what rows said of these columns before is of another model or of other code
+    own = {column["name"] for column in of_themselves["columns"]}
+    of_rows = {name: each.numpy() for name, each in found.rows.items()}
+    rows.with_newer(of_rows, own).write(task.folder)
     return replace(
         task.record("done"),
         metrics=dict(found),
@@ -266,12 +285,6 @@ def silence(path: Path) -> None:
     with path.open("ab") as log:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    return isinstance(error, MemoryError) or any(
-        words in str(error).lower() for words in OUT_OF_MEMORY
-    )
 
 
 def machine(device: str = "cpu") -> Json:

@@ -17,6 +17,7 @@ from ...core import Model
 from ...data.data import Data
 from ...hooks import Column, Metric, Table, hookimpl
 from ...networks import step_mask
+from ...row_mean import RowMean
 from ..baselines import independent_log_p
 from ..batches import balanced, trimmed
 from ..context import Evaluation
@@ -143,10 +144,10 @@ def _columns(evaluation: Evaluation, result: Estimate) -> dict[str, float]:
     """All columns that the draws' estimate gives."""
     _refuse_the_impossible(evaluation, result)
     answer = {
-        "elbo": float(result.elbo.double().mean()),
-        "nll": -float(result.log_likelihood.double().mean()),
+        "elbo": RowMean(result.elbo),
+        "nll": RowMean(-result.log_likelihood),
         "kl": float(result.kl.double().mean()),
-        "reconstruction_nll": -float(result.log_px.double().mean()),
+        "reconstruction_nll": RowMean(-result.log_px),
         "effective_draws": float(result.effective.double().mean()),
     }
     return answer | _per_step(evaluation, result) | _bits(evaluation, result.log_likelihood)
@@ -194,11 +195,11 @@ def _reconstruction_only(evaluation: Evaluation) -> dict[str, float]:
         evaluation.say("reconstruction_nll", evaluation.other_measure)
         return {}
     draws = 4  # a posterior without a density may still be random
-    total = sum(
-        float(evaluation.model.infer(x, c, draws).log_px.double().sum())
+    parts = [
+        evaluation.model.infer(x, c, draws).log_px.double().mean(0)
         for x, c in evaluation.batches(draws)
-    )
-    return {"reconstruction_nll": -total / (draws * len(evaluation.x))}
+    ]
+    return {"reconstruction_nll": RowMean(-torch.cat(parts))}
 
 
 def _per_step(evaluation: Evaluation, result: Estimate) -> dict[str, float]:
@@ -219,8 +220,8 @@ def per_step(name: str, of_each: Tensor, x: Tensor) -> dict[str, float]:
     steps = step_mask(x).sum(1).clamp_min(1).double()
     of_each = of_each.double()
     return {
-        f"{name}_per_step": float(of_each.sum() / steps.sum()),
-        f"{name}_mean_per_step": float((of_each / steps).mean()),
+        f"{name}_per_step": RowMean(of_each, steps),
+        f"{name}_mean_per_step": RowMean(of_each / steps),
     }
 
 

@@ -13,6 +13,7 @@ from ...distributions import to_length
 from ...fivo import FIVO
 from ...hooks import Column, Metric, Table, hookimpl
 from ...networks import step_mask
+from ...row_mean import RowMean
 from ...stepwise import Stepwise
 from .. import judges
 from ..batches import batches
@@ -106,12 +107,11 @@ def filtered(evaluation: Evaluation) -> Mapping[str, float]:
             loss.filter(evaluation.model, piece)[0]
             for piece, _ in batches(x[order], None, FILTERED)
         ]
-    nll = -torch.cat(parts)
+    nll = -torch.cat(parts)[order.argsort()]
     exact = evaluation.exact_log_p
-    exact = None if exact is None else exact[order]
     name = "the particle filter's estimate of log p(x)"
     evaluation.refuse(OF_FILTER, bound_too_high(name, -nll, nll, evaluation.is_mass, exact))
-    return {"filter_nll": float(nll.double().mean())} | per_step("filter_nll", nll, x[order])
+    return {"filter_nll": RowMean(nll)} | per_step("filter_nll", nll, x)
 
 
 def scores(evaluation: Evaluation) -> Mapping[str, float]:

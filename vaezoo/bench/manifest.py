@@ -1,0 +1,30 @@
+"""MANIFEST.sha256: the hash of every file of a folder."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+MANIFEST = "MANIFEST.sha256"
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    return (path for path in sorted(folder.iterdir()) if path.is_file() and path.name != MANIFEST)
+
+
+def manifest(folder: Path) -> str:
+    """The text of the file."""
+    return "".join(f"{digest_of(path)}  {path.name}\n" for path in _files(folder))
+
+
+def listed_in(folder: Path) -> dict[str, str]:
+    """Name -> SHA-256 by the manifest; empty where a copy was published without one."""
+    path = folder / MANIFEST
+    lines = path.read_text().splitlines() if path.exists() else []
+    pairs = [line.split("  ", 1) for line in lines]
+    return {name: digest for digest, name in pairs}
+
+
+def digest_of(path: Path) -> str:
+    """The SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
