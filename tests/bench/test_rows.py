@@ -29,7 +29,9 @@ def test_the_spread_of_a_ratio_is_that_of_the_delta_method():
     generator = np.random.default_rng(0)
     weights = generator.integers(1, 50, (400, 2000)).astype(float)
     values = 2 * weights + generator.normal(size=weights.shape)
-    found = [RowMean(torch.tensor(v), torch.tensor(w)) for v, w in zip(values, weights, strict=True)]
+    found = [
+        RowMean(torch.tensor(v), torch.tensor(w)) for v, w in zip(values, weights, strict=True)
+    ]
     se = np.array([one.of_rows.std() / 2000**0.5 for one in found])
     # 400 repetitions know their own spread to 1/√800 = 3.5 %, z = 4
     assert np.std(found) / se.mean() == pytest.approx(1, abs=0.15)
