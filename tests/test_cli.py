@@ -222,11 +222,14 @@ def test_a_training_that_diverges_is_exit_code_1(tmp_path: Path):
     assert not (tmp_path / "m.safetensors").exists()
 
 
-def test_a_crash_is_exit_code_3_and_debug_shows_where(monkeypatch: pytest.MonkeyPatch):
+def test_a_crash_is_exit_code_3_and_debug_shows_where(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     def crash(*_: object) -> None:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr("vaezoo.cli.listing.registry_of", crash)
+    monkeypatch.setenv("VAEZOO_CACHE", str(tmp_path))  # where nothing is kept
+    monkeypatch.setattr("vaezoo.cli.remembered.registry_of", crash)
     result = call("list", "variants")
     assert (result.exit_code, result.stderr) == (
         3,
@@ -235,11 +238,12 @@ def test_a_crash_is_exit_code_3_and_debug_shows_where(monkeypatch: pytest.Monkey
     assert "Traceback" in call("list", "variants", "--debug").stderr
 
 
-def test_an_interrupt_is_exit_code_130(monkeypatch: pytest.MonkeyPatch):
+def test_an_interrupt_is_exit_code_130(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("vaezoo.cli.listing.registry_of", interrupt)
+    monkeypatch.setenv("VAEZOO_CACHE", str(tmp_path))
+    monkeypatch.setattr("vaezoo.cli.remembered.registry_of", interrupt)
     assert call("list", "variants").exit_code == 130
 
 

@@ -2,6 +2,7 @@
 
 import inspect
 import json
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from .common import (
     reads_data,
     registry_of,
 )
+from .remembered import remembered
 
 if TYPE_CHECKING:
     from ..hyperparameters import Hyperparameter
@@ -30,13 +32,21 @@ def show(name: str, wants_json: bool, plugins_dir: Path | None) -> None:
     """What NAME is: its hyperparameters, its paper; or what a TRIAL's folder holds."""
     if Path(name, "trial.json").is_file():
         return _print_facts([_trial(Path(name))], wants_json)
-    registry = registry_of(plugins_dir)
+    facts = remembered(f"show {name}", plugins_dir, partial(_found, name=name))
+    _print_facts(facts, wants_json)
+
+
+def _found(registry: "Registry", name: str) -> list[Row]:
+    """What is called so, of whatever kind.
+
+    Raises: click.UsageError where nothing is.
+    """
     kinds = [_variant(registry, name), _dataset(registry, name), _metric(registry, name)]
     kinds += [_part(registry, kind, name) for kind in registry.parts]
     found = [facts for facts in kinds if facts]
     if not found:
         raise click.UsageError(_unknown(registry, name))
-    _print_facts(found, wants_json)
+    return found
 
 
 def _unknown(registry: "Registry", name: str) -> str:

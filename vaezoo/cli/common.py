@@ -97,10 +97,11 @@ def registry_of(plugins_dir: Path | None) -> "Registry":
 
 def print_json(value: Any) -> None:
     """The value as JSON on stdout."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=_plain))
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=plain))
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """What JSON has no word for, in one that it has."""
     return sorted(value) if isinstance(value, set | frozenset) else str(value)
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .common import Row, as_json, common, first_line, print_table, registry_of
+from .common import Row, as_json, common, first_line, print_table
+from .remembered import remembered
 
 if TYPE_CHECKING:
     from ..hooks import Column
@@ -43,7 +44,7 @@ def list_(
     kind: str, query: str, tag: str | None, wants_json: bool, plugins_dir: Path | None
 ) -> None:
     """What there is of a kind."""
-    rows = _suites() if kind == "suites" else _ROWS[kind](registry_of(plugins_dir))
+    rows = _suites() if kind == "suites" else remembered("list", plugins_dir, _all_rows)[kind]
     if tag and not any(tag in row.get("tags", ()) for row in rows):
         tags = sorted({t for row in rows for t in row.get("tags", ())})
         raise click.UsageError(
@@ -169,6 +170,11 @@ _ROWS = {
     "tags": _tags,
     "plugins": _plugins,
 }
+
+
+def _all_rows(registry: "Registry") -> dict[str, list[Row]]:
+    """kind -> its rows."""
+    return {kind: rows(registry) for kind, rows in _ROWS.items()}
 
 
 def _defaults(known: "dict[str, Hyperparameter]") -> Row:

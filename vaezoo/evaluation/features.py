@@ -10,8 +10,6 @@ by its digest when it is read: many processes may share the folder, and a damage
 """
 
 import hashlib
-import os
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +24,7 @@ from torch.nn import functional as F
 
 from ..core import Spec
 from ..data.data import Data
+from ..data.kept import user_cache, written_aside
 from ..networks import step_mask
 from ..seeds import generator_for, seeded
 from .batches import batches
@@ -136,7 +135,7 @@ def extractor_for(data: Data, cache: Path | None = None, trained: bool = True) -
     a random network.
     """
     trained = trained and bool(data.labels)
-    folder = (cache or default_cache()) / "features" / _key(data)
+    folder = (cache or user_cache()) / "features" / _key(data)
     with one_thread():
         with seeded("extractor", VERSION, _key(data)):
             network = Network(data.spec, data.train)
@@ -185,13 +184,6 @@ def _key(data: Data) -> str:
     """The name of a data set's folder: its content and the recipe's version."""
     words = "\0".join((VERSION, data.identity, *data.hashes.values(), torch.__version__))
     return hashlib.sha256(words.encode()).hexdigest()[:24]
-
-
-def default_cache() -> Path:
-    """$VAEZOO_CACHE, else the user's cache folder."""
-    import pooch
-
-    return Path(os.environ.get("VAEZOO_CACHE") or pooch.os_cache("vaezoo"))
 
 
 @contextmanager
@@ -246,10 +238,5 @@ def _read(path: Path) -> dict[str, Tensor] | None:
 
 def _write(path: Path, tensors: dict[str, Tensor]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, aside = tempfile.mkstemp(dir=path.parent, suffix=".part")
-    os.close(handle)
-    try:
+    with written_aside(path) as aside:
         save_file(tensors, aside, {"digest": digest(tensors)})
-        os.replace(aside, path)
-    finally:
-        Path(aside).unlink(missing_ok=True)

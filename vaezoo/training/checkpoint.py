@@ -8,7 +8,6 @@ under `shared`.
 
 import json
 import os
-import tempfile
 import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, fields
@@ -21,6 +20,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ..core import Model, Recipe, Spec, Unsupported
+from ..data.kept import written_aside
 from ..hyperparameters import HyperparameterError, did_you_mean
 from ..parts import find
 from ..registry.guard import own_version
@@ -53,14 +53,9 @@ def save(model: Model, path: str | Path) -> Path:
         "versions": {"vaezoo": own_version(), "torch": torch.__version__},
         "shared": shared,
     }
-    handle, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    try:
+    with written_aside(path) as aside:
         save_file(tensors, aside, {"vaezoo": json.dumps(about, sort_keys=True)})
-        os.chmod(aside, 0o666 & ~_umask())
-        os.replace(aside, path)
-    finally:
-        Path(aside).unlink(missing_ok=True)
+        aside.chmod(0o666 & ~_umask())
     return path
 
 
