@@ -1,6 +1,7 @@
 """The benchmark: `bench`, `report`, `compare`, `rank`."""
 
 import csv
+import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .common import (
+    FILE,
     FOLDER,
     as_json,
     common,
@@ -20,6 +22,7 @@ from .common import (
 
 if TYPE_CHECKING:
     from ..bench.plan import Plan
+    from ..bench.report.ranking import Ranking
     from ..bench.report.typeset import Grid
 
 OUT = Path("runs/bench")
@@ -268,18 +271,43 @@ def compare(
 @click.command()
 @click.argument("folders", metavar="DIR...", type=FOLDER, nargs=-1, required=True)
 @click.option("--column", default="", help="What to rank by, such as nll. [default: the first]")
+@click.option(
+    "-o",
+    "--out",
+    type=FILE,
+    help="Where to draw the critical-difference diagram: a file .png, .pdf or .svg.",
+)
 @as_json
 @common
 def rank(
-    folders: tuple[Path, ...], column: str, wants_json: bool, plugins_dir: Path | None
+    folders: tuple[Path, ...],
+    column: str,
+    out: Path | None,
+    wants_json: bool,
+    plugins_dir: Path | None,
 ) -> None:
-    """Rank the variants of runs over their data sets, with Friedman's test."""
+    """Rank the variants of runs over their data sets: mean ranks, Friedman's test, IQM."""
     for folder in folders:
         _must_hold_trials(folder)
     from ..bench.report import ranking as of
+    from ..bench.report.report import read_tables
 
-    found = of.rank(folders, column)
+    found = of.rank([table for folder in folders for table in read_tables(folder)], column)
+    if out:
+        _draw_ranks(found, out)
     _print_grid(of.ranking_grid(found), of.ranking_facts(found), wants_json)
+
+
+def _draw_ranks(found: "Ranking", out: Path) -> None:
+    from ..bench.report.drawing import KINDS, rendered
+    from ..bench.report.figures.ranks import diagram
+
+    suffix = out.suffix.removeprefix(".")
+    if suffix not in KINDS:
+        raise click.UsageError(f"-o takes a file that ends with .{', .'.join(KINDS)}, not {out}")
+    if not math.isfinite(found.p):
+        raise click.UsageError("there is no diagram of fewer than three variants or two data sets")
+    out.write_bytes(rendered(diagram(found), suffix))
 
 
 def _print_grid(grid: "Grid", facts: dict[str, Any], wants_json: bool) -> None:

@@ -19,6 +19,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
 
 
+# what a file may end with -> what it says of itself, without the time
+KINDS: Mapping[str, Mapping[str, None]] = {
+    "png": {"Software": None},
+    "svg": {"Date": None, "Creator": None},
+    "pdf": {"CreationDate": None},
+}
+
+
 def draw_all(rows: Sequence[Row], store: Store, figures: Iterable[Figure]) -> None:
     """Every figure for which there is material, under figures/; why another one is left out goes to
     stderr.
@@ -72,14 +80,18 @@ def _by_suffix(drawn: Any) -> dict[str, "Canvas"]:
 
 
 def _save(canvas: "Canvas", store: Store, name: str) -> None:
+    for suffix in ("png", "svg"):
+        store.write(f"{name}.{suffix}", rendered(canvas, suffix))
+
+
+def rendered(canvas: "Canvas", suffix: str) -> bytes:
+    """The figure as a file that ends so, a key of `KINDS`; the same bytes at every call."""
     import matplotlib
 
-    kinds = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}
+    content = io.BytesIO()
     with matplotlib.rc_context({"svg.hashsalt": "vaezoo", "svg.fonttype": "none"}):
-        for suffix, metadata in kinds.items():
-            content = io.BytesIO()
-            canvas.savefig(content, format=suffix, dpi=130, bbox_inches="tight", metadata=metadata)
-            store.write(f"{name}.{suffix}", content.getvalue())
+        canvas.savefig(content, format=suffix, dpi=130, bbox_inches="tight", metadata=KINDS[suffix])
+    return content.getvalue()
 
 
 def _slug(name: str) -> str:
