@@ -14,7 +14,8 @@ from click.testing import CliRunner, Result
 from vaezoo.cli import vaezoo
 from vaezoo.core import Spec
 from vaezoo.registry import registry
-from vaezoo.training import checkpoint
+from vaezoo.training import Diverged, checkpoint
+from vaezoo.training.resume import Bookmark
 
 SPEC = Spec((1, 8, 8), n_train=64, classes=10, latent=3, hidden=8)
 
@@ -220,6 +221,43 @@ def test_a_training_that_diverges_is_exit_code_1(tmp_path: Path):
     )  # fmt: skip
     assert (result.exit_code, "was not finite at step" in result.stderr) == (1, True)
     assert not (tmp_path / "m.safetensors").exists()
+
+
+def test_train_that_was_stopped_goes_on_when_it_is_asked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("vaezoo.training.resume.EVERY", 0.0)
+    command = ["train", "vae", "-d", "digits", "--epochs", "3", "--set", "hidden=8", "-o"]
+    assert call(*command, tmp_path / "whole.safetensors").exit_code == 0
+
+    def stop(self: object, epoch: int, *_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("vaezoo.cli.output.Epochs.__call__", stop)
+        assert call(*command, tmp_path / "m.safetensors").exit_code == 130
+    assert [path.name for path in tmp_path.glob(".*")] == [".m.safetensors.state"]
+    other = call(*command, tmp_path / "m.safetensors", "--seed", "1")
+    assert "training starts anew: its seed is 0, here it is 1" in other.stderr
+
+    with monkeypatch.context() as patched:
+        patched.setattr("vaezoo.cli.output.Epochs.__call__", stop)
+        assert call(*command, tmp_path / "m.safetensors").exit_code == 130
+    again = call(*command, tmp_path / "m.safetensors")
+    assert "vaezoo: training goes on after epoch 1\n" in again.stderr
+    whole, model = (tmp_path / f"{name}.safetensors" for name in ("whole", "m"))
+    assert whole.read_bytes() == model.read_bytes()
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_training_that_diverges_leaves_no_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def diverges(*_: object, bookmark: Bookmark, **more: object) -> None:
+        bookmark.path.write_text("")
+        raise Diverged("loss", 9, 2)
+
+    monkeypatch.setattr("vaezoo.training.training.fit", diverges)
+    assert call("train", "vae", "-d", "digits", "-o", tmp_path / "m.safetensors").exit_code == 1
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_crash_is_exit_code_3_and_debug_shows_where(

@@ -215,6 +215,34 @@ def test_signal_keeps_what_is_finished_and_writes_tables(started, number, code):
     assert not list((out / "trials").glob(".building*"))
 
 
+def test_a_long_trial_that_was_killed_goes_on_to_the_same_bits(plan, write_variant, tmp_path):
+    mark = tmp_path / "mark"
+    write_variant(
+        "long",
+        step=f"mark = {str(mark)!r}; model.training and progress >= 0.5 and not "
+        "os.path.exists(mark) and (open(mark, 'w').close(), os.kill(os.getpid(), 9))",
+        build="from vaezoo.training import resume; resume.EVERY = 0.0",
+    )
+    made = plan("long")
+    key = made.trials[0].key
+    out, whole = tmp_path / "out" / "trials", tmp_path / "whole" / "trials"
+    assert dict(run(made, out.parent, figures=False).counts) == {"oom": 1}
+    assert (out / f".state-{key}").exists()
+    (out / f"..state-{key}.x").write_text("")
+    assert run(made, out.parent, figures=False).exit_code == 0
+    assert run(made, whole.parent, figures=False).exit_code == 0
+
+    assert "training goes on after epoch 1" in (out / key / "log.txt").read_text()
+    assert not (whole / key / "log.txt").read_text()
+    assert not list(out.glob(".*"))
+    name = f"{key}/model.safetensors"
+    assert (out / name).read_bytes() == (whole / name).read_bytes()
+    epochs = [(trials / key / "history.csv").read_text().split() for trials in (out, whole)]
+    assert len(epochs[0]) == len(epochs[1]) == 3
+    record = Store(out.parent).read(key)
+    assert record.total_seconds >= record.metrics["train_seconds"]
+
+
 @pytest.mark.slow
 def test_no_trial_outlives_a_killed_run(started):
     process, out = started

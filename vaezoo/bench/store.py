@@ -21,6 +21,7 @@ Json = dict[str, Any]
 FINAL = ("done", "skipped", "diverged")  # not tried again: the same key would end the same way
 WEIGHTS = "model.safetensors"
 REPLACED = ".building-old."  # before the key of a trial that another one takes the place of
+STATE = ".state-"  # before the key of a trial whose training was long, and is not done
 PROGRESS = "progress.json"  # only while a trial runs
 PID = "pid"  # likewise: the process that trains it
 
@@ -58,6 +59,11 @@ class Store:
         for task in self.trials.glob(".task-*-*.json"):
             if not is_alive(task.stem.rsplit("-", 1)[1]):
                 task.unlink(missing_ok=True)
+        for state in self.trials.glob(f"{STATE}*"):
+            if self.is_finished(state.name.removeprefix(STATE)):
+                state.unlink(missing_ok=True)
+        for aside in self.trials.glob(f".{STATE}*"):  # that was being written
+            aside.unlink(missing_ok=True)
 
     def _put_back(self) -> None:
         """Trials that a dead run took away and did not come to replace stand in place again."""
@@ -69,6 +75,12 @@ class Store:
     def building(self, key: str, pid: int | None = None) -> Path:
         """Where the trial is built by the run of this process id."""
         return self.trials / f".building-{key}-{pid or os.getpid()}"
+
+    def state(self, key: str) -> Path:
+        """Where a long training keeps its state, for any later run: the folder in which the trial
+        is built goes with the run.
+        """
+        return self.trials / f"{STATE}{key}"
 
     def task(self, key: str) -> Path:
         """Where this run says what the trial is, for the executor."""

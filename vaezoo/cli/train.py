@@ -1,5 +1,6 @@
 """`train`: one variant on one data set, and a checkpoint."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from ..registry.entries import Variant
     from ..registry.selection import Chosen
     from ..training.budget import History
+    from ..training.resume import Bookmark
 
 
 @click.command()
@@ -47,7 +49,10 @@ if TYPE_CHECKING:
 def train(
     variant: str, dataset: str, out: Path, wants_json: bool, plugins_dir: Path | None, **asked: Any
 ) -> None:
-    """Train one VARIANT, such as vae or 'beta[beta=2]', and write a checkpoint."""
+    """Train one VARIANT, such as vae or 'beta[beta=2]', and write a checkpoint.
+
+    A training of over a minute that is stopped goes on when the same command is given again.
+    """
     from dataclasses import asdict, replace
 
     from ..training.checkpoint import must_be_writable, save
@@ -62,29 +67,63 @@ def train(
     data = dataset_of(registry, dataset, asked["data_dirs"], asked["offline"])
     data = replace(data, spec=replace(data.spec, **size))
 
-    model, history = _trained(choice, data, asked["seed"], device, budget)
+    bookmark = _bookmark(out, choice, data, asked["seed"], budget)
+    model, history = _trained(choice, data, asked["seed"], device, budget, bookmark)
     save(model, out)
-    best = _best(history)
+    bookmark.remove()
     if wants_json:
-        return print_json({"checkpoint": str(out), "best": best, "history": asdict(history)})
-    loss = best.get("validation_loss", float("nan"))
-    click.echo(
-        f"{choice.label} on {data.name}: validation loss {loss:.2f} nats at epoch "
-        f"{history.best_epoch} of {len(history.rows)}, {history.seconds:.0f} s; {out}"
+        facts = {"checkpoint": str(out), "best": _best(history), "history": asdict(history)}
+        return print_json(facts)
+    click.echo(f"{choice.label} on {data.name}: {_in_words(history)}; {out}")
+
+
+def _in_words(history: "History") -> str:
+    loss = _best(history).get("validation_loss", float("nan"))
+    return (
+        f"validation loss {loss:.2f} nats at epoch "
+        f"{history.best_epoch} of {len(history.rows)}, {history.seconds:.0f} s"
     )
 
 
+def _bookmark(
+    out: Path, choice: "Chosen[Variant]", data: "Data", seed: int, budget: Row
+) -> "Bookmark":
+    """Beside the checkpoint, for this training and no other."""
+    from ..training.resume import Bookmark
+
+    identity = {
+        "variant": choice.label,
+        "source": choice.entry.plugin.source_hash,
+        "data set": [data.name, data.hashes],
+        "spec": str(data.spec),
+        "seed": seed,
+        "budget": {**data.budget, **budget},
+    }
+    return Bookmark(out.with_name(f".{out.name}.state"), identity, partial(click.echo, err=True))
+
+
 def _trained(
-    choice: "Chosen[Variant]", data: "Data", seed: int, device: str, budget: Row
+    choice: "Chosen[Variant]",
+    data: "Data",
+    seed: int,
+    device: str,
+    budget: Row,
+    bookmark: "Bookmark",
 ) -> "tuple[Model, History]":
     from ..seeds import seeded
+    from ..training.budget import Diverged
     from ..training.training import fit
 
     data.must_fit()
     with seeded("weights", seed):
         model = choice.entry(data.spec, **choice.values)
-    with Epochs() as report:
-        return model, fit(model, data, seed=seed, report=report, device=device, **budget)
+    settings = {"seed": seed, "device": device, "bookmark": bookmark, **budget}
+    try:
+        with Epochs() as report:
+            return model, fit(model, data, report=report, **settings)
+    except Diverged:  # so it would again
+        bookmark.remove()
+        raise
 
 
 def _best(history: "History") -> Row:

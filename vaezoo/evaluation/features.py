@@ -5,8 +5,8 @@ Its weights are hashed, and the hash goes beside the numbers: rows are comparabl
 same. Data without labels get the same network as it is before training. Features are the layer
 before the last, float64, `WIDTH` of them, each with mean 0 and deviation 1 over the training split.
 
-What is expensive is kept in one file a data set, written aside and renamed into place, and checked
-by its digest when it is read: many processes may share the folder, and a damaged file is made anew.
+What is expensive is kept in one file a data set: many processes may share the folder, and a damaged
+file is made anew.
 """
 
 import hashlib
@@ -17,14 +17,13 @@ from functools import cached_property
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..core import Spec
+from ..data import sealed
 from ..data.data import Data
-from ..data.kept import user_cache, written_aside
+from ..data.kept import user_cache
 from ..networks import step_mask
 from ..seeds import generator_for, seeded
 from .batches import batches
@@ -107,7 +106,7 @@ class Extractor:
     @cached_property
     def hash(self) -> str:
         """SHA-256 of the weights."""
-        return digest(dict(self.network.state_dict()))
+        return sealed.digest(self.network.state_dict())
 
     @property
     def words(self) -> str:
@@ -199,44 +198,19 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def digest(tensors: dict[str, Tensor]) -> str:
-    """SHA-256 of names, shapes and bytes."""
-    h = hashlib.sha256()
-    for name in sorted(tensors):
-        value = tensors[name].detach().cpu().contiguous()
-        h.update(f"{name} {tuple(value.shape)} {value.dtype}\n".encode())
-        h.update(value.numpy().tobytes())
-    return h.hexdigest()
-
-
 def cached(path: Path, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
     """The tensors in the file, or, where it is missing or damaged, those that `make` gives, which
     are then kept there.
 
     A folder that cannot be written to costs time, not the answer.
     """
-    found = _read(path)
+    found = sealed.read(path)
     if found is not None:
-        return found
+        return found[0]
     tensors = {name: value.contiguous() for name, value in make().items()}
     try:
-        _write(path, tensors)
+        sealed.write(path, tensors)
     except OSError:
         return tensors
-    return _read(path) or tensors
-
-
-def _read(path: Path) -> dict[str, Tensor] | None:
-    try:
-        with safe_open(str(path), "pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a mapping)
-            said = (file.metadata() or {}).get("digest")
-    except (OSError, SafetensorError):
-        return None
-    return tensors if said == digest(tensors) else None
-
-
-def _write(path: Path, tensors: dict[str, Tensor]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with written_aside(path) as aside:
-        save_file(tensors, aside, {"digest": digest(tensors)})
+    again = sealed.read(path)
+    return again[0] if again else tensors

@@ -46,7 +46,7 @@ def save(model: Model, path: str | Path) -> Path:
             "this model has no recipe: build it by a registered variant, "
             "vaezoo.variants()[name](spec)"
         )
-    tensors, shared = _unshared(model.state_dict())
+    tensors, shared = unshared(model.state_dict())
     about = {
         "format": FORMAT,
         "recipe": asdict(model.recipe) | {"hyperparameters": _plain(model.recipe)},
@@ -87,7 +87,7 @@ def load(path: str | Path, registry: Registry | None = None) -> Model:
     return model.eval()
 
 
-def _unshared(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
+def unshared(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Every tensor once, and which name repeats which."""
     first: dict[tuple[Any, ...], str] = {}
     tensors = {}

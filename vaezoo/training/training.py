@@ -23,6 +23,7 @@ from ..stepwise import Stepwise
 from .budget import Budget, Diverged, EpochLog, History
 from .descent import Stepper
 from .minibatches import Minibatches
+from .resume import Bookmark, Course
 from .start import start
 
 Report = Callable[[int, int, EpochLog], None]  # epoch, epochs, its row
@@ -36,9 +37,11 @@ def fit(
     budget: Budget | None = None,
     report: Report | None = None,
     device: torch.device | str = "cpu",
+    bookmark: Bookmark | None = None,
     **changes: Any,
 ) -> History:
-    """Train `model` in place on `data`; `changes` are fields of the budget, such as epochs=50.
+    """Train `model` in place on `data`; `changes` are fields of the budget, such as epochs=50. With
+    a `bookmark`, a long training that was killed goes on from there.
 
     Raises: Diverged at the first epoch with a term that is not finite, BadData for data that is not
     what its spec says.
@@ -50,16 +53,16 @@ def fit(
     model.to(device)
     rows = Minibatches(data, budget.batch, seed, device, budget.pool)
     start(model, rows.x["train"], rows.conditions["train"], rows.batch, seed)
-    stepper = Stepper(model, budget)
+    course = Course(model, rows, Stepper(model, budget))
     try:
         with seeded("noise", data.identity, seed):
-            history = _epochs(model, rows, stepper, budget, report or (lambda *_: None), seed)
+            _epochs(course, budget, report or (lambda *_: None), seed, bookmark)
     finally:
-        stepper.release()
+        course.stepper.release()
     model.eval()
     with seeded("prior", data.identity, seed):
         model.fit_prior(rows.seen_train(), rows.conditions["train"])
-    return history
+    return course.history
 
 
 def _must_truncate(model: Model, data: Data, steps: int) -> None:
@@ -78,32 +81,39 @@ def _must_truncate(model: Model, data: Data, steps: int) -> None:
 
 
 def _epochs(
-    model: Model, rows: Minibatches, stepper: Stepper, budget: Budget, report: Report, seed: int
-) -> History:
-    history = History()
-    best = {}
-    best_loss = math.inf
-    start = time.perf_counter()
+    course: Course, budget: Budget, report: Report, seed: int, bookmark: Bookmark | None
+) -> None:
+    if bookmark:
+        bookmark.take_up(course)
+    for row in course.history.rows:  # of an earlier call
+        report(int(row["epoch"]), budget.epochs, row)
+    start = time.perf_counter() - course.history.seconds
 
-    for epoch in range(1, budget.epochs + 1):
-        model.train()
-        row = _train_epoch(model, rows, stepper, budget, epoch)
-        row |= _validate(model, rows, seed)
-        row["seconds"] = history.seconds = time.perf_counter() - start
-        history.rows.append(row)
-        monitored = row.get("validation_monitor", row["validation_loss"])
-        if monitored < best_loss:
-            best_loss = monitored
-            history.best_epoch = epoch
-            best = copy.deepcopy(model.state_dict())
-        report(epoch, budget.epochs, row)
-        if epoch - history.best_epoch >= budget.patience:
-            break
+    while not course.is_over(budget):
+        row = _epoch(course, budget, seed)
+        row["seconds"] = course.history.seconds = time.perf_counter() - start
+        if bookmark:
+            bookmark.keep(course, course.is_over(budget))
+        report(course.epoch, budget.epochs, row)
 
-    if not best:  # no epoch had a validation loss that is a number
-        raise Diverged("validation_loss", len(history.rows) * rows.batches, len(history.rows))
-    model.load_state_dict(best)
-    return history
+    if not course.best:  # no epoch had a validation loss that is a number
+        raise Diverged("validation_loss", course.epoch * course.rows.batches, course.epoch)
+    course.model.load_state_dict(course.best)
+
+
+def _epoch(course: Course, budget: Budget, seed: int) -> EpochLog:
+    """The row of one epoch more, its seconds aside."""
+    model = course.model
+    model.train()
+    row = _train_epoch(model, course.rows, course.stepper, budget, course.epoch + 1)
+    row |= _validate(model, course.rows, seed)
+    course.history.rows.append(row)
+    monitored = row.get("validation_monitor", row["validation_loss"])
+    if monitored < course.best_loss:
+        course.best_loss = monitored
+        course.history.best_epoch = course.epoch
+        course.best = copy.deepcopy(model.state_dict())
+    return row
 
 
 def _train_epoch(

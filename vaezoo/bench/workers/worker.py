@@ -25,6 +25,7 @@ from ...data.data import Data
 from ...evaluation.failures import is_out_of_memory, one_line
 from ...samplers import PRIOR, prior_in_words
 from ...training.budget import Budget, Diverged, EpochLog
+from ...training.resume import Bookmark
 from ...training.training import fit
 from ..manifest import MANIFEST
 from ..records import (
@@ -36,7 +37,7 @@ from ..records import (
     RowRecord,
     SamplerRecord,
 )
-from ..store import PID, PROGRESS, WEIGHTS, Json, Store, is_full, to_json
+from ..store import FINAL, PID, PROGRESS, WEIGHTS, Json, Store, is_full, to_json
 from ..trial import Trial
 from .processes import Places
 from .rebuild import build_model, data_of, metrics_of, registry_of
@@ -90,11 +91,13 @@ def run_trial(task: Task) -> Json:
             _copy(store.trials / key, task.folder)
             record = _measured_again(task, there, lacking, _rows(store, there))
         else:
-            record = _ended(task)
+            record = _ended(task, store.state(key))
         text = to_json(record.to_json())
         (task.folder / "trial.json").write_text(text, encoding="utf-8")
         # Another run's finished trial stays, and nothing that failed replaces what is finished.
         store.commit(task.folder, key, replaces=bool(lacking) and record.is_done)
+        if record.status in FINAL:
+            store.state(key).unlink(missing_ok=True)
         return {"status": record.status}
     except BaseException as error:
         if is_full(error):
@@ -102,13 +105,14 @@ def run_trial(task: Task) -> Json:
         raise
 
 
-def _ended(task: Task) -> Record:
+def _ended(task: Task, state: Path) -> Record:
     """How the trial ended, and all that was measured. The one place that turns an exception into a
     row.
     """
     start = time.perf_counter()
+    bookmark = Bookmark(state, {"key": task.trial.key})
     try:
-        record = _trained(task)
+        record = _trained(task, bookmark)
     except Unsupported as why:
         record = task.record("skipped", reason=str(why))
     except Diverged as error:
@@ -120,11 +124,11 @@ def _ended(task: Task) -> Record:
         traceback.print_exc()
         status = "oom" if is_out_of_memory(error) else "failed"
         record = task.record(status, reason=one_line(error))
-    seconds = time.perf_counter() - start
+    seconds = bookmark.seconds + time.perf_counter() - start
     return replace(record, total_seconds=seconds, machine=machine(task.trial.device))
 
 
-def _trained(task: Task) -> Record:
+def _trained(task: Task, bookmark: Bookmark) -> Record:
     from ...training.checkpoint import save
     from .material import save_material
 
@@ -134,9 +138,15 @@ def _trained(task: Task) -> Record:
     torch.backends.cudnn.benchmark = False
     data = data_of(task.places, trial)
     model = build_model(task.places, trial)
-    budget = Budget(**trial.budget)
-    report = _Reporter(folder)
-    history = fit(model, data, seed=trial.seed, budget=budget, report=report, device=trial.device)
+    history = fit(
+        model,
+        data,
+        seed=trial.seed,
+        budget=Budget(**trial.budget),
+        report=_Reporter(folder),
+        device=trial.device,
+        bookmark=bookmark,
+    )
 
     _note(folder, ProgressRecord(stage="evaluation"))
     measured = _measured(task, trial, model, data, RowRecord())
