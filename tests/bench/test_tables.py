@@ -85,7 +85,7 @@ def test_a_column_that_noise_wins_has_no_best_and_the_caption_says_so(row, numbe
     controls = {FLOOR: {"recall": 0.8}, row: {"recall": number}}
     (made,) = (one for one in tables_of(rows_of(trials), {"digits": controls}) if one.name == "fid")
     assert made.best["digits", "recall"].rows == ({"good"} if is_compared else set())
-    said = "Not compared in recall: there Gaussian noise or independent pixels do as well as"
+    said = "Not compared in recall: there a control row without a model does as well as"
     assert (said in as_markdown(made)) != is_compared
 
 

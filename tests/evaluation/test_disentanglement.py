@@ -9,7 +9,9 @@ import pytest
 import torch
 
 from vaezoo.evaluation import evaluate
+from vaezoo.evaluation.baselines import CODE, FACTORS
 from vaezoo.evaluation.metrics.disentanglement import (
+    controls,
     dci,
     factor_vae_score,
     information,
@@ -46,6 +48,17 @@ def test_noise_scores_next_to_nothing():
     assert answer["dci_disentanglement"] < 0.1
     assert answer["dci_informativeness"] < 0.35  # chance is 1/4
     assert answer["factor_vae_score"] < 0.4  # chance is 1/5
+
+
+def test_control_rows_are_the_factors_themselves_and_noise(data):
+    factors = torch.tensor(GRID)
+    spec = replace(data.spec, n_train=len(GRID))
+    x = torch.zeros(len(GRID), *spec.shape)
+    rows = controls(replace(data, spec=spec, train=x, labels={}, factors={"train": factors}))
+    assert set(rows) == {FACTORS, CODE}
+    assert rows[FACTORS] == {name: pytest.approx(1, abs=1e-6) for name in rows[FACTORS]}
+    assert max(rows[CODE][name] for name in ("mig", "sap", "dci_disentanglement")) < 0.1
+    assert controls(data) == {}
 
 
 def test_a_rotation_of_two_factors_is_worse_than_the_factors():

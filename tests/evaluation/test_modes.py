@@ -13,9 +13,10 @@ from vaezoo.data.data import Data
 from vaezoo.data.sources.digits import digits
 from vaezoo.data.sources.ring import ring
 from vaezoo.data.sources.stacked_digits import numbers, stacked_digits
+from vaezoo.evaluation.baselines import COPY, INDEPENDENT, NOISE, REAL
 from vaezoo.evaluation.context import Evaluation
 from vaezoo.evaluation.measuring import measure
-from vaezoo.evaluation.metrics.modes import divergence, vaezoo_metrics
+from vaezoo.evaluation.metrics.modes import controls, divergence, vaezoo_metrics
 from vaezoo.losses import ELBO
 from vaezoo.networks import Gaussian, StandardNormal, Write
 from vaezoo.samplers import Sampler
@@ -57,6 +58,23 @@ def test_a_collapsed_generator_reaches_one_mode():
     one = data.train[data.modes.of(data.train) == 3]
     answer = found(one, data)
     assert answer == {"modes_found": 1, "mode_kl": pytest.approx(math.log(8)), "high_quality": 1}
+
+
+def test_control_rows_are_what_draws_of_them_reach():
+    data = ring()
+    rows = controls(data)
+    assert set(rows) == {REAL, COPY, NOISE, INDEPENDENT}
+    counts = torch.bincount(data.modes.of(data.train[torch.randperm(4000)[:2500]]) + 1)[1:]
+    assert rows[REAL]["modes_found"] == rows[COPY]["modes_found"] == 8
+    assert rows[REAL]["mode_kl"] == pytest.approx(divergence(counts), abs=0.01)
+
+    # the ring's own variance is 1/2 an axis; a mode's disc has an area of π (3 · 0.05)²
+    variance = 0.5 + 0.05**2
+    density = math.exp(-1 / (2 * variance)) / (2 * math.pi * variance)
+    share = 8 * math.pi * 0.15**2 * density
+    assert rows[NOISE]["high_quality"] == pytest.approx(share, abs=0.02)
+    assert rows[INDEPENDENT]["high_quality"] == pytest.approx(share, abs=0.02)
+    assert controls(digits()) == {}
 
 
 def test_draws_near_no_mode_count_for_nothing():

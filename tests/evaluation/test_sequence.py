@@ -3,6 +3,7 @@ generator, and noise.
 """
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -11,10 +12,12 @@ from torch import Tensor
 from vaezoo.core import Spec, Unsupported
 from vaezoo.data.data import Card, Data
 from vaezoo.evaluation import judges
+from vaezoo.evaluation.baselines import APART, NOISE, REAL, apart
 from vaezoo.evaluation.context import Evaluation
 from vaezoo.evaluation.measuring import measure
+from vaezoo.evaluation.metrics import sequence
 from vaezoo.evaluation.metrics.likelihood import per_step
-from vaezoo.evaluation.metrics.sequence import filtered, vaezoo_metrics
+from vaezoo.evaluation.metrics.sequence import controls, filtered, vaezoo_metrics
 from vaezoo.evaluation.prediction import predictions
 from vaezoo.registry import registry
 from vaezoo.seeds import seeded
@@ -130,6 +133,31 @@ def test_a_predictor_trained_on_the_process_errs_by_its_innovations_and_one_trai
     floor = SIGMA * (1 - 4 / math.sqrt(2 * 19 * 1000))  # the best predictor's error, z = 4
     assert floor < good < 1.1 * SIGMA
     assert bad > 1.5 * SIGMA
+
+
+def test_control_rows_of_the_judges_are_real_rows_steps_in_any_order_and_noise(monkeypatch):
+    """The best predictor of the process errs by its innovations, of steps on their own by the
+    deviation of x.
+    """
+    monkeypatch.setattr(sequence, "JUDGES", 1)
+    monkeypatch.setattr(judges, "STEPS", 60)
+    rows = controls(data())
+    assert set(rows) == {REAL, APART, NOISE}
+    assert rows[REAL]["discriminative_score"] < 0.1 < 0.4 < rows[APART]["discriminative_score"]
+    deviation = float(data().test[:, 1:].std())
+    assert rows[REAL]["predictive_score"] == pytest.approx(SIGMA, rel=0.15)
+    assert rows[APART]["predictive_score"] == pytest.approx(deviation, rel=0.15)
+    assert rows[NOISE]["predictive_score"] == pytest.approx(deviation, rel=0.15)
+
+
+def test_independent_steps_are_steps_of_training_rows_as_long_as_real_ones():
+    x = torch.arange(24.0).reshape(4, 3, 2)
+    x[1, 2] = x[3, 1:] = math.nan
+    made = apart(replace(data(), train=x), x, torch.Generator().manual_seed(0))
+    assert torch.equal(made.isnan(), x.isnan())
+    steps = made[~made.isnan()].view(-1, 2)
+    assert (steps[:, 1] == steps[:, 0] + 1).all()  # the channels of a step stay together
+    assert (steps[:, 0] % 2 == 0).all()
 
 
 def test_windows_lie_within_their_sequences():

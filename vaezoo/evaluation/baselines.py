@@ -3,7 +3,7 @@
 Metrics make their control rows of these.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -11,6 +11,7 @@ from torch import Tensor
 from ..core import Unsupported
 from ..data.data import Data
 from ..likelihoods import head
+from ..networks import step_mask
 from ..seeds import generator_for, seeded
 from .features import as_seen
 
@@ -36,16 +37,49 @@ def _independent(data: Data, n: int, seed: int) -> Tensor:
         return head(data.spec).independent(data.train).sample(torch.Size((n,)))
 
 
-FLOOR = "test vs train (floor)"  # what no model can be expected to beat
+# what no model can be expected to beat
+FLOOR = "test vs train (floor)"
+REAL = "training rows"  # in the place of samples, where no test row is looked at
+FACTORS = "true factors as the code"
+BEST = (FLOOR, REAL, FACTORS)
+
+# what every model should beat
+NOISE = "Gaussian noise"
+INDEPENDENT = "independent pixels"
+APART = "independent steps"
+CODE = "noise as the code"
+MADE_UP = (NOISE, INDEPENDENT, APART, CODE)
+
 COPY = "copy of the training set"
-NOISE = "Gaussian noise"  # what every model should beat
-INDEPENDENT = "independent pixels"  # and this
 CONTROLS: dict[str, Callable[[Data, int, int], Tensor]] = {
     FLOOR: _floor,  # training rows, each at most once
     COPY: _copy,  # drawn with replacement, as a model that memorised them would
     NOISE: _noise,  # with the mean and deviation of all entries
     INDEPENDENT: _independent,  # every entry on its own
 }
+
+
+def apart(data: Data, like: Tensor, g: torch.Generator) -> Tensor:
+    """Sequences whose steps are drawn from all steps of the training rows, each on its own; as many
+    and as long as those of `like` (B, T, C).
+    """
+    steps = data.train[step_mask(data.train)]  # (steps, C)
+    there = step_mask(like)
+    drawn = steps[torch.randint(len(steps), there.shape, generator=g)]
+    return torch.where(there[..., None], drawn, torch.nan)
+
+
+def as_there(x: Tensor, like: Tensor) -> Tensor:
+    """Made-up x (N, *shape) with NaN where the real rows `like` have it."""
+    return torch.where(like.isnan(), torch.nan, x)
+
+
+def mean_of(scores: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Column -> mean over draws that have the same columns."""
+    found = {}
+    for column in scores[0]:
+        found[column] = sum(one[column] for one in scores) / len(scores)
+    return found
 
 
 def independent_log_p(data: Data, split: str = "test") -> Tensor | None:

@@ -4,7 +4,7 @@ neighbours.
 All are computed in pieces: memory does not grow with N × M.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from statistics import linear_regression
 
 import torch
@@ -120,18 +120,12 @@ def neighbourhoods(real: Tensor, fake: Tensor, k: int = NEIGHBOURS) -> Mapping[s
     hold everything, so that noise can win either; each is limited by the share of rows whose own
     ball holds one of the other set, which for recall is coverage.
     """
-    real_radius = radii(real, k)
-    fake_radius = radii(fake, k)
     covered = torch.zeros(len(real), dtype=torch.bool)
     recalled = torch.zeros(len(real), dtype=torch.bool)
     precise = 0
     placed = 0
     balls = 0
-
-    for piece, radius in zip(fake.split(ROWS), fake_radius.split(ROWS), strict=True):
-        distance = torch.cdist(piece, real, compute_mode="donot_use_mm_for_euclid_dist")
-        in_real = distance <= real_radius  # (fake, real)
-        in_fake = distance <= radius[:, None]
+    for in_real, in_fake in _memberships(real, fake, k):
         precise += int(in_real.any(1).sum())
         placed += int(in_fake.any(1).sum())
         balls += int(in_real.sum())
@@ -145,6 +139,16 @@ def neighbourhoods(real: Tensor, fake: Tensor, k: int = NEIGHBOURS) -> Mapping[s
         "density": balls / (k * len(fake)),
         "coverage": coverage,
     }
+
+
+def _memberships(real: Tensor, fake: Tensor, k: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Of a few fake rows at a time, (rows, N) each: whether they lie in the balls of the real rows,
+    and these in theirs.
+    """
+    real_radius = radii(real, k)
+    for piece, radius in zip(fake.split(ROWS), radii(fake, k).split(ROWS), strict=True):
+        distance = torch.cdist(piece, real, compute_mode="donot_use_mm_for_euclid_dist")
+        yield distance <= real_radius, distance <= radius[:, None]
 
 
 def radii(x: Tensor, k: int = NEIGHBOURS) -> Tensor:

@@ -79,8 +79,8 @@ def _won_by_noise(table: ResultTable, dataset: str, columns: Sequence[Column]) -
     won = [in_words(one.name) for one in better if table.is_won_by_noise(dataset, one)]
     if won:
         yield (
-            f"Not compared in {', '.join(won)}: there Gaussian noise or independent pixels do as "
-            "well as training rows"
+            f"Not compared in {', '.join(won)}: there a control row without a model does as well as "
+            "the best that there is"
         )
 
 

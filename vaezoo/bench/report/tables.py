@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from ...evaluation.baselines import FLOOR, INDEPENDENT, NOISE
+from ...evaluation.baselines import BEST, MADE_UP
 from ...hooks import Column, Table
 from .best import NO_BEST, Best, best_rows, together
 from .catalogue import catalogue_of
@@ -76,15 +76,16 @@ class ResultTable:
         return together(each)
 
     def is_won_by_noise(self, dataset: str, column: Column) -> bool:
-        """Whether Gaussian noise, or entries on their own, do as well in this column as training
-        rows, so that a better number says nothing.
+        """Whether something made up without a model does as well in this column as what no model
+        beats, so that a better number says nothing.
         """
         rows = self.controls.get(dataset, {})
-        floor = rows.get(FLOOR, {}).get(column.name, math.nan)
-        made_up = [rows.get(name, {}).get(column.name, math.nan) for name in (NOISE, INDEPENDENT)]
+        numbers = {name: row.get(column.name, math.nan) for name, row in rows.items()}
+        best = [numbers[name] for name in BEST if math.isfinite(numbers.get(name, math.nan))]
+        made_up = [numbers[name] for name in MADE_UP if name in numbers]
         if column.better == "lower":
-            return any(number <= floor for number in made_up)
-        return any(number >= floor for number in made_up)
+            return any(number <= min(best) for number in made_up) if best else False
+        return any(number >= max(best) for number in made_up) if best else False
 
     def apart(self, row: Row) -> str:
         """Why the row is not compared with the others; "" where it is."""

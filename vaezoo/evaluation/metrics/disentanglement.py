@@ -10,14 +10,20 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from ...core import Unsupported
+from ...data.data import Data
 from ...hooks import Column, Metric, Table, hookimpl
+from ...seeds import generator_for
+from ..baselines import CODE, FACTORS
 from ..context import Evaluation
+from ..subset import some_rows
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+MOST = 10_000  # rows whose codes are looked at
 BINS = 20
 GROUP = 64
 GROUPS = 600
@@ -156,7 +162,7 @@ def disentanglement(evaluation: Evaluation) -> Mapping[str, float]:
         raise Unsupported("the data has no known factors")
     if evaluation.is_conditional:
         raise Unsupported("the codes are made with the label")
-    codes = evaluation.codes("train")
+    codes = evaluation.codes("train", MOST)
     z = codes.flat.double().numpy()
     factors = evaluation.data.factors["train"][codes.rows].numpy()
     evaluation.settings |= {
@@ -166,10 +172,37 @@ def disentanglement(evaluation: Evaluation) -> Mapping[str, float]:
         "group_size": GROUP,
         "trees": TREES,
     }
-    seed = evaluation.seed
-    shared, entropy = information(z, factors)
-    scores = {"mig": mig(shared, entropy), "sap": sap(z, factors), "modularity": modularity(shared)}
-    return scores | dci(z, factors, seed) | {"factor_vae_score": factor_vae_score(z, factors, seed)}
+    return all_scores(z, factors, evaluation.seed)
+
+
+def all_scores(codes: Floats, factors: Ints, seed: int) -> dict[str, float]:
+    """Every score of codes (N, D) for factors (N, F)."""
+    shared, entropy = information(codes, factors)
+    scores = {
+        "mig": mig(shared, entropy),
+        "sap": sap(codes, factors),
+        "modularity": modularity(shared),
+    }
+    return (
+        scores
+        | dci(codes, factors, seed)
+        | {"factor_vae_score": factor_vae_score(codes, factors, seed)}
+    )
+
+
+def controls(data: Data, seed: int = 0) -> dict[str, dict[str, float]]:
+    """The control rows: the true factors in the place of the code, and a Normal of as many units as
+    the data's models have.
+    """
+    if not data.factors:
+        return {}
+    factors = data.factors["train"][some_rows(data, "train", MOST)]
+    g = generator_for("controls", "code", data.identity, seed)
+    codes = {FACTORS: factors, CODE: torch.randn(len(factors), data.spec.latent, generator=g)}
+    rows = {}
+    for name, code in codes.items():
+        rows[name] = all_scores(code.double().numpy(), factors.numpy(), seed)
+    return rows
 
 
 NAMES = (
@@ -186,4 +219,5 @@ NAMES = (
 @hookimpl
 def vaezoo_metrics() -> list[Metric]:
     columns = tuple(Column(name, "", "higher", digits=3, low=0, high=1) for name in NAMES)
-    return [Metric("disentanglement", columns, disentanglement, Table("disentanglement"))]
+    table = Table("disentanglement")
+    return [Metric("disentanglement", columns, disentanglement, table, controls=controls)]

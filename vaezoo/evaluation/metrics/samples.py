@@ -16,7 +16,7 @@ from ...core import Unsupported
 from ...data.data import Data
 from ...hooks import EXTRACTOR, Column, Metric, Table, hookimpl
 from ...seeds import generator_for
-from ..baselines import CONTROLS
+from ..baselines import CONTROLS, as_there, mean_of
 from ..context import Evaluation
 from ..distances import (
     NEIGHBOURS,
@@ -129,16 +129,8 @@ def controls(
     for name, make in CONTROLS.items():
         fakes = [as_long(make(data, n, draw), data, split) for draw in draws]
         beside = some_rows(data, split, len(fakes[0]))
-        rows[name] = _mean([_scores(extractor, random, split, beside, fake) for fake in fakes])
+        rows[name] = mean_of([_scores(extractor, random, split, beside, fake) for fake in fakes])
     return rows
-
-
-def _mean(scores: list[dict[str, float]]) -> dict[str, float]:
-    """Column -> mean over the draws."""
-    found = {}
-    for column in scores[0]:
-        found[column] = sum(one[column] for one in scores) / len(scores)
-    return found
 
 
 def as_long(x: Tensor, data: Data, split: str) -> Tensor:
@@ -146,7 +138,7 @@ def as_long(x: Tensor, data: Data, split: str) -> Tensor:
     if not data.spec.has_gaps or x.isnan().any():
         return x
     real = data.split(split)[some_rows(data, split, len(x))]
-    return torch.where(real.isnan(), torch.nan, x)
+    return as_there(x, real)
 
 
 _score = partial(Column, unit="", digits=3, one_extractor=True)

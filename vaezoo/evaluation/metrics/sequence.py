@@ -9,17 +9,21 @@ import torch
 from torch import Tensor
 
 from ...core import Unsupported
+from ...data.data import Data
 from ...distributions import to_length
 from ...fivo import FIVO
 from ...hooks import Column, Metric, Table, hookimpl
 from ...networks import step_mask
 from ...row_mean import RowMean
+from ...seeds import generator_for, seeded
 from ...stepwise import Stepwise
 from .. import judges
+from ..baselines import APART, CONTROLS, NOISE, REAL, apart, as_there, mean_of
 from ..batches import batches
 from ..context import Evaluation
 from ..guards import bound_too_high
 from ..prediction import draws_of_means, squared_error
+from ..subset import some_rows
 from .likelihood import per_step
 
 PARTICLES = 16  # of the filter that estimates the likelihood
@@ -31,6 +35,7 @@ FILTERED = 128  # sequences that are filtered at a time
 OF_FILTER = ("filter_nll", "filter_nll_per_step", "filter_nll_mean_per_step")
 ONE_STEP = "sequences of one step: there is no next one to predict"
 MOST = 512  # sequences of each kind that a judge is trained on
+JUDGES = 3  # judges that are trained for a control row
 
 
 def _must_be_sequence(evaluation: Evaluation) -> None:
@@ -127,16 +132,65 @@ def scores(evaluation: Evaluation) -> Mapping[str, float]:
         fake = _generated(evaluation, real, "train")
         fake_test = _generated(evaluation, real_test, "test")
 
-        real = judges.windows(real)
-        fake = judges.windows(fake)
-        real_test = judges.windows(real_test)
-        fake_test = judges.windows(fake_test)
-        evaluation.settings |= {"judged": len(real_test), "judged_steps": real_test.shape[1]}
-        answer = {"discriminative_score": judges.discriminative(real, fake, real_test, fake_test)}
-        if real_test.shape[1] > 1:
-            return answer | {"predictive_score": judges.predictive(fake, real_test)}
+        found, settings = _judged(Judged(real, fake, real_test, fake_test))
+    evaluation.settings |= settings
+    if "predictive_score" not in found:
         evaluation.say("predictive_score", ONE_STEP)
-        return answer
+    return found
+
+
+class Judged(NamedTuple):
+    """Sequences (N, T, C) each: what judges learn from, and what they are scored on."""
+
+    real: Tensor
+    fake: Tensor
+    real_test: Tensor
+    fake_test: Tensor
+
+
+def _judged(of: Judged) -> tuple[dict[str, float], dict[str, int]]:
+    """Both scores, the second where there is a next step; and on what."""
+    real, fake, real_test, fake_test = (judges.windows(x) for x in of)
+    settings = {"judged": len(real_test), "judged_steps": real_test.shape[1]}
+    answer = {"discriminative_score": judges.discriminative(real, fake, real_test, fake_test)}
+    if real_test.shape[1] > 1:
+        answer["predictive_score"] = judges.predictive(fake, real_test)
+    return answer, settings
+
+
+def controls(data: Data, seed: int = 0) -> dict[str, dict[str, float]]:
+    """The control rows of the judges, each the mean over a few trainings: other real rows, the same
+    steps in any order, Gaussian noise.
+
+    Real rows to learn from are half of the training rows that a model's judges learn from where
+    there are no more: the other half stands for the model. In the test it is the validation split.
+    """
+    if not data.spec.is_sequence:
+        return {}
+    rows: dict[str, list[dict[str, float]]] = {}
+    for draw in range(seed, seed + JUDGES):
+        with seeded("controls", "judges", data.identity, draw):
+            for name, of in _made_up(data, draw).items():
+                rows.setdefault(name, []).append(_judged(of)[0])
+    return {name: mean_of(scores) for name, scores in rows.items()}
+
+
+def _made_up(data: Data, draw: int) -> dict[str, Judged]:
+    """Control row -> what its judges see."""
+    g = generator_for("controls", "judged", data.identity, draw)
+    train = data.train[torch.randperm(len(data.train), generator=g)]
+    half = min(MOST, len(train) // 2)
+    real = train[:half]
+    test = data.test[some_rows(data, "test", MOST)]
+
+    # other draws for the test than to learn from
+    noise = as_there(CONTROLS[NOISE](data, len(real), draw), real)
+    noise_test = as_there(CONTROLS[NOISE](data, len(test), draw + JUDGES), test)
+    return {
+        REAL: Judged(real, train[half : 2 * half], test, data.validation[:MOST]),
+        APART: Judged(real, apart(data, real, g), test, apart(data, test, g)),
+        NOISE: Judged(real, noise, test, noise_test),
+    }
 
 
 def _generated(evaluation: Evaluation, real: Tensor, name: str) -> Tensor:
@@ -171,5 +225,5 @@ def vaezoo_metrics() -> list[Metric]:
     return [
         Metric("prediction", of_steps, prediction, table),
         Metric("filter", of_paths, filtered, table),
-        Metric("judges", of_draws, scores, of="samples"),
+        Metric("judges", of_draws, scores, of="samples", controls=controls),
     ]
