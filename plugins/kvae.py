@@ -1,7 +1,7 @@
 """KVAE: linear-Gaussian dynamics over the codes of the steps, filtered and smoothed exactly."""
 
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,30 +12,11 @@ from vaezoo.core import Latent, Model, Spec, Trace
 from vaezoo.distributions import MaskedNormals
 from vaezoo.hooks import Variants, hookimpl, tags
 from vaezoo.hyperparameters import Count
+from vaezoo.kalman import Filtered, System, applied, filtered, log_density, smoothed
 from vaezoo.losses import ELBO
 from vaezoo.networks import mlp
 from vaezoo.recurrent import previous_steps
 from vaezoo.stepwise import Normals, StepsLikelihood, as_steps, noise_of_steps, normals
-
-
-class Belief(NamedTuple):
-    """N(mean, covariance) of z_t for N rows; a covariance that all share is (1, D, D)."""
-
-    mean: Tensor  # (N, D)
-    covariance: Tensor  # (N, D, D)
-
-
-class Filtered(NamedTuple):
-    """What a Kalman filter knows of the states of N rows.
-
-    Covariances are (1, …) where all rows share them.
-    """
-
-    mean: Tensor  # (N, T, D), of z_t given a_≤t
-    covariance: Tensor  # (N, T, D, D)
-    predicted: Tensor  # (N, T, D), of z_t given a_<t
-    spread: Tensor  # (N, T, D, D)
-    log_p: Tensor  # (N, T): log p(a_t|a_<t)
 
 
 class StateSpace(nn.Module):
@@ -72,51 +53,50 @@ class StateSpace(nn.Module):
 
         They are (N, T, D, D), or (1, 1, D, D) where all steps share them.
         """
+        alpha, state = self._weights(past, state)
+        return *self._mixed(alpha), state
+
+    def _weights(self, past: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """α_t (N, T, M), or (1, 1, 1) for one component, and the recurrence's state."""
         if self.memory is None or self.weigh is None:
-            return self.transitions[None], self.emissions[None], None
+            return past.new_ones(1, 1, 1), None
         h, state = self.memory(past, state)
-        alpha = self.weigh(h).softmax(-1)  # (N, T, M)
-        # (N, T, M), (M, D, D) -> (N, T, D, D)
-        forward = torch.einsum("ntm,mij->ntij", alpha, self.transitions)
-        emit = torch.einsum("ntm,mij->ntij", alpha, self.emissions)
-        return forward, emit, state
+        return self.weigh(h).softmax(-1), state
 
+    def _mixed(self, alpha: Tensor) -> tuple[Tensor, Tensor]:
+        """Σ_m α^m A^m and Σ_m α^m C^m, (…, D, D) in the precision of α (…, M)."""
+        square = (self.size, self.size)
+        forward = alpha @ self.transitions.to(alpha).flatten(1)  # (…, D D)
+        emit = alpha @ self.emissions.to(alpha).flatten(1)
+        return forward.unflatten(-1, square), emit.unflatten(-1, square)
+
+    def system(self, a: Tensor) -> System:
+        """What the codes a (N, T, D) meet; A_t and C_t depend on those before a_t."""
+        alpha, _ = self._weights(previous_steps(a), None)
+        noise = (self.first, *self.variances)
+        return System(*self._mixed(alpha.double().transpose(0, 1)), *(v.double() for v in noise))
+
+    def log_prob(self, a: Tensor, mask: Tensor | None = None) -> Tensor:
+        """log p(a) of each row of a (N, T, D), (N,); steps outside `mask` (N, T) do not count."""
+        there = None if mask is None else mask.T
+        return log_density(self.system(a), a.double().transpose(0, 1), there).to(a)
+
+    @torch.no_grad()
     def filter(self, a: Tensor) -> Filtered:
-        """The exact filter over a (N, T, D).
+        """The exact filter over a (N, T, D), in float64."""
+        return filtered(self.system(a), a.double().transpose(0, 1))
 
-        In float64: over a hundred steps float32 loses a covariance's positivity.
-        """
-        first, noise_z, noise_a = (torch.diag(v)[None].double() for v in self.variances)
-        forward, emit = (each.double() for each in self.matrices(previous_steps(a))[:2])
-        mean = self.first.double().expand(len(a), -1)
-        predicted = Belief(mean, first.expand(len(emit), -1, -1))
-        known = predicted
-        steps = list[tuple[Tensor, ...]]()
-        for t, a_t in enumerate(a.double().unbind(1)):
-            if t:
-                predicted = _predicted(known, _of_step(forward, t), noise_z)
-            known, log_p = _updated(predicted, a_t, _of_step(emit, t), noise_a)
-            steps.append((*known, *predicted, log_p))
-        # T tuples of five (N, …) -> five (N, T, …), in single precision again
-        return Filtered(*(torch.stack(each, 1).to(a) for each in zip(*steps, strict=True)))
-
+    @torch.no_grad()
     def smooth(self, a: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Mean (N, T, D) and covariance (N, T, D, D) of every z_t given all of a.
 
-        Rauch, Tung & Striebel 1965. Steps outside `mask` (N, T) teach nothing.
+        Steps outside `mask` (N, T) teach nothing.
         """
-        known = self.filter(a)
-        forward = self.matrices(previous_steps(a))[0]
-        everywhere = torch.ones_like(a[:, 0, 0])
-        covariance = known.covariance[:, -1].expand(len(a), -1, -1)
-        later = Belief(known.mean[:, -1], covariance)
-        backwards = [later]
-        for t in reversed(range(a.shape[1] - 1)):
-            there = everywhere if mask is None else mask[:, t + 1].to(a)
-            later = _smoothed(known, t, later, _of_step(forward, t + 1), there)
-            backwards.append(later)
-        means, covariances = zip(*reversed(backwards), strict=True)
-        return torch.stack(means, 1), torch.stack(covariances, 1)
+        system = self.system(a)
+        known = filtered(system, a.double().transpose(0, 1))
+        mean, covariance, _ = smoothed(system, known, None if mask is None else mask.T)
+        covariance = covariance.expand(-1, len(a), -1, -1)
+        return mean.transpose(0, 1).to(a), covariance.transpose(0, 1).to(a)
 
     def draw(self, n: int, steps: int, like: Tensor) -> Tensor:
         """a (n, T, D) from the model itself."""
@@ -129,60 +109,11 @@ class StateSpace(nn.Module):
             # the recurrence reads a_t-1 and gives the matrices of step t, (n, 1, D, D)
             forward, emit, state = self.matrices(past, state)
             if t:
-                z = _apply(forward[:, 0], z) + q * torch.randn_like(z)
-            a = _apply(emit[:, 0], z) + r * torch.randn_like(z)
+                z = applied(forward[:, 0], z) + q * torch.randn_like(z)
+            a = applied(emit[:, 0], z) + r * torch.randn_like(z)
             path.append(a)
             past = a[:, None]
         return torch.stack(path, 1)
-
-
-def _of_step(matrices: Tensor, t: int) -> Tensor:
-    """(N, T, D, D), or (1, 1, D, D) for all steps -> (N or 1, D, D), those of step t."""
-    return matrices[:, t % matrices.shape[1]]
-
-
-def _apply(matrix: Tensor, vector: Tensor) -> Tensor:
-    """(N or 1, D, D) and (N, D) -> (N, D)."""
-    return (matrix @ vector[..., None])[..., 0]
-
-
-def _predicted(known: Belief, forward: Tensor, noise_z: Tensor) -> Belief:
-    """z_t given a_<t, from z_t-1 given a_<t."""
-    mean = _apply(forward, known.mean)
-    return Belief(mean, forward @ known.covariance @ forward.mT + noise_z)
-
-
-def _updated(predicted: Belief, a: Tensor, emit: Tensor, noise_a: Tensor) -> tuple[Belief, Tensor]:
-    """z_t once a_t (N, D) is seen, and log p(a_t|a_<t) (N,)."""
-    mean, spread = predicted
-    # S = C Σ Cᵀ + R = L Lᵀ; where there is no factor cholesky_ex gives NaN, and cholesky raises
-    root = torch.linalg.cholesky_ex(emit @ spread @ emit.mT + noise_a)[0]
-    gain = torch.linalg.solve_triangular(root, emit @ spread, upper=False)  # L⁻¹ C Σ
-    error = (a - _apply(emit, mean))[..., None]  # (N, D, 1)
-    surprise = torch.linalg.solve_triangular(root, error, upper=False)[..., 0]  # (N, D)
-
-    # log N(a_t; C m, S)
-    log_det = root.diagonal(dim1=-2, dim2=-1).log().sum(-1)
-    log_p = -0.5 * (surprise.square() + math.log(2 * math.pi)).sum(-1) - log_det
-
-    # Joseph's form of the covariance, which is positive however K is rounded
-    full = torch.linalg.solve_triangular(root.mT, gain, upper=True).mT  # K = Σ Cᵀ S⁻¹
-    rest = torch.eye(mean.shape[-1]).to(a) - full @ emit
-    covariance = rest @ spread @ rest.mT + full @ noise_a @ full.mT
-    return Belief(mean + _apply(gain.mT, surprise), covariance), log_p
-
-
-def _smoothed(known: Filtered, t: int, later: Belief, forward: Tensor, there: Tensor) -> Belief:
-    """z_t given all of a, from z_t+1 given all of a.
-
-    `there` (N,) is 0 where step t + 1 is padding, which teaches nothing.
-    """
-    filtered = known.covariance[:, t]
-    gain = torch.linalg.solve(known.spread[:, t + 1], forward @ filtered).mT
-    surprise = later.mean - known.predicted[:, t + 1]
-    mean = known.mean[:, t] + there[:, None] * _apply(gain, surprise)
-    change = gain @ (later.covariance - known.spread[:, t + 1]) @ gain.mT
-    return Belief(mean, filtered + there[:, None, None] * change)
 
 
 class Chain(Distribution):
@@ -199,11 +130,10 @@ class Chain(Distribution):
         self.mask = mask
 
     def log_prob(self, value: Tensor) -> Tensor:
+        lead, steps = value.shape[:-2], value.shape[-2]
         rows = value.flatten(0, -3)  # (*, T, D) -> (N, T, D)
-        log_p = self.space.filter(rows).log_p.unflatten(0, value.shape[:-2])  # (*, T)
-        if self.mask is not None:
-            log_p = torch.where(self.mask, log_p, 0.0)
-        return log_p.sum(-1)
+        each = None if self.mask is None else self.mask.expand(*lead, steps).flatten(0, -2)
+        return self.space.log_prob(rows, each).unflatten(0, lead)
 
     @torch.no_grad()
     def sample(self, sample_shape: Any = ()) -> Tensor:

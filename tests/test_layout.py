@@ -26,6 +26,7 @@ ROWS = (
         "stepwise",
         "fivo",
         "similarity",
+        "kalman",
     ),
     ("data",),
     ("registry",),
@@ -38,7 +39,7 @@ ROWS = (
 # What lies flat may be imported by a stranger, and what three folders hand on.
 PUBLIC = {
     "core", "distributions", "networks", "likelihoods", "parts", "steps", "bodies",
-    "convolutions", "recurrent", "losses", "stepwise", "fivo", "similarity",
+    "convolutions", "recurrent", "losses", "stepwise", "fivo", "similarity", "kalman",
     "row_mean", "samplers", "fitted", "hooks", "hyperparameters", "seeds", "testing", "data",
 }  # fmt: skip
 

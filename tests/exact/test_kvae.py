@@ -59,7 +59,30 @@ def joint(model: StateSpace, a: Tensor) -> tuple[MultivariateNormal, Tensor, Ten
 def test_the_filter_gives_the_joint_density(components):
     model, a = space(components), codes()
     expected = torch.stack([joint(model, row)[0].log_prob(row.flatten()) for row in a])
-    torch.testing.assert_close(model.filter(a).log_p.sum(1), expected, rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(model.log_prob(a), expected, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("components", [1, 3])
+def test_the_gradient_is_that_of_the_joint_density(components):
+    # log_prob sends no gradient through the filter: it has that of the expected log p(a, z)
+    model, a = space(components), codes().requires_grad_()
+    wanted = (a, *(p for p in model.parameters()))
+    weights = torch.tensor([1.0, -2.0, 0.5]).double()
+    expected = torch.stack([joint(model, row)[0].log_prob(row.flatten()) for row in a])
+    gradients = [torch.autograd.grad(v @ weights, wanted) for v in (expected, model.log_prob(a))]
+    for found, right in zip(gradients[1], gradients[0], strict=True):
+        torch.testing.assert_close(found, right, rtol=1e-9, atol=1e-9)
+
+
+def test_the_gradient_of_a_padded_row_is_that_of_its_steps():
+    model, a = space(3), codes()
+    mask = torch.tensor([True, True, True, False, False]).expand(3, T)
+    padded = torch.where(mask[..., None], a, 0.0).requires_grad_()
+    short = a[:, :3].clone().requires_grad_()
+    (found,) = torch.autograd.grad(model.log_prob(padded, mask).sum(), padded)
+    (right,) = torch.autograd.grad(model.log_prob(short).sum(), short)
+    torch.testing.assert_close(found[:, :3], right, rtol=1e-10, atol=1e-10)
+    assert not found[:, 3:].any()
 
 
 @pytest.mark.certifies("kvae", claim="the smoother's states are those of one joint Gaussian")
@@ -94,7 +117,7 @@ def test_mixed_dynamics_are_a_density_over_codes():
     grid = torch.linspace(-15, 15, 401, dtype=torch.float64)
     a = torch.cartesian_prod(grid, grid)[..., None]
     with torch.no_grad():
-        mass = model.filter(a).log_p.sum(1).exp().sum() * (grid[1] - grid[0]) ** 2
+        mass = model.log_prob(a).exp().sum() * (grid[1] - grid[0]) ** 2
     torch.testing.assert_close(mass, torch.ones_like(mass), rtol=1e-6, atol=1e-6)
 
 
@@ -107,7 +130,7 @@ def test_draws_have_the_density_of_the_filter(components):
         other.transitions.mul_(0.97)
         with seeded("draws"):
             a = Chain(model, torch.Size((4, T, D)), None).sample((5000,)).flatten(0, 1)
-        ratio = (other.filter(a).log_p.sum(1) - model.filter(a).log_p.sum(1)).exp()
+        ratio = (other.log_prob(a) - model.log_prob(a)).exp()
     assert abs(ratio.mean() - 1) < 4 * ratio.std() / math.sqrt(20_000)
     assert ratio.std() > 0.05
 
@@ -124,7 +147,7 @@ def test_kvae_of_one_component_has_the_exact_likelihood_when_codes_are_the_data(
         model.encode.raw_scale.fill_(math.log(math.expm1(0.009)))
         with seeded("x"):
             x = model.space.draw(8, T, torch.zeros(1).double())
-        exact = model.space.filter(x).log_p.sum(1)
+        exact = model.space.log_prob(x)
         with seeded("draws"):
             trace = model.infer(x, None, 500)
     bound = (trace.log_px - trace.kl).mean(0)
