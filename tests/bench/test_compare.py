@@ -11,7 +11,8 @@ from click.testing import CliRunner
 from tests.bench.conftest import recorded
 from tests.bench.test_tables import trial
 from vaezoo.bench.report import statistics as S
-from vaezoo.bench.report.compare import compare, compared_grid
+from vaezoo.bench.report.compare import compare
+from vaezoo.bench.report.compared import compared_grid
 from vaezoo.cli import vaezoo
 
 

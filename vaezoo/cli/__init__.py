@@ -4,8 +4,9 @@ Exit codes: 0 all well, 1 some trial did not end `done` or has a number that can
 3 internal, 130 and 143 after SIGINT and SIGTERM.
 """
 
-from .bench import bench, compare, rank, report
+from .bench import bench, report
 from .browse import data, show
+from .compare import compare, rank
 from .develop import check, matrix, new
 from .group import vaezoo
 from .listing import list_

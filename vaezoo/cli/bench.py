@@ -1,7 +1,6 @@
-"""The benchmark: `bench`, `report`, `compare`, `rank`."""
+"""The benchmark: `bench`, `report`."""
 
 import csv
-import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .common import (
-    FILE,
     FOLDER,
     as_json,
     common,
@@ -22,8 +20,6 @@ from .common import (
 
 if TYPE_CHECKING:
     from ..bench.plan import Plan
-    from ..bench.report.ranking import Ranking
-    from ..bench.report.typeset import Grid
 
 OUT = Path("runs/bench")
 
@@ -208,7 +204,7 @@ def table_of(out: Path, name: str) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def _must_hold_trials(folder: Path) -> None:
+def must_hold_trials(folder: Path) -> None:
     if not (folder / "trials").is_dir():
         raise click.UsageError(
             f"{folder} is no folder of a run: it holds no trials/ (write the DIR of bench --out)"
@@ -228,91 +224,8 @@ def report(
 
     Exit code 1 where a number cannot be.
     """
-    _must_hold_trials(folder)
+    must_hold_trials(folder)
     from ..bench.report.report import report as rebuild
 
     rebuild(folder, figures=figures, plugins_dir=plugins_dir)
     ctx.exit(int(print_tables(folder, wants_json)))
-
-
-@click.command()
-@click.argument("a", type=FOLDER)
-@click.argument("b", type=FOLDER)
-@click.option(
-    "--fail-on",
-    type=click.Choice(["worse", "different", "changed"]),
-    help="Exit code 1 where a number that leads a table is worse in B by the adjusted p value, or "
-    "is lost; is different in either direction; or where any number is not the same.",
-)
-@as_json
-@common
-@click.pass_context
-def compare(
-    ctx: click.Context,
-    a: Path,
-    b: Path,
-    fail_on: str | None,
-    wants_json: bool,
-    plugins_dir: Path | None,
-) -> None:
-    """Every number in which the runs A and B differ: A - B, paired by seed."""
-    for folder in (a, b):
-        _must_hold_trials(folder)
-    from ..bench.report import compare as of
-
-    found = of.compare(a, b)
-    _print_grid(of.compared_grid(found), of.compared_facts(found), wants_json)
-    sentences = of.failures(found, fail_on) if fail_on else []
-    for sentence in sentences:
-        click.echo(f"vaezoo: {sentence}", err=True)
-    ctx.exit(int(bool(sentences)))
-
-
-@click.command()
-@click.argument("folders", metavar="DIR...", type=FOLDER, nargs=-1, required=True)
-@click.option("--column", default="", help="What to rank by, such as nll. [default: the first]")
-@click.option(
-    "-o",
-    "--out",
-    type=FILE,
-    help="Where to draw the critical-difference diagram: a file .png, .pdf or .svg.",
-)
-@as_json
-@common
-def rank(
-    folders: tuple[Path, ...],
-    column: str,
-    out: Path | None,
-    wants_json: bool,
-    plugins_dir: Path | None,
-) -> None:
-    """Rank the variants of runs over their data sets: mean ranks, Friedman's test, IQM."""
-    for folder in folders:
-        _must_hold_trials(folder)
-    from ..bench.report import ranking as of
-    from ..bench.report.report import read_tables
-
-    found = of.rank([table for folder in folders for table in read_tables(folder)], column)
-    if out:
-        _draw_ranks(found, out)
-    _print_grid(of.ranking_grid(found), of.ranking_facts(found), wants_json)
-
-
-def _draw_ranks(found: "Ranking", out: Path) -> None:
-    from ..bench.report.drawing import KINDS, rendered
-    from ..bench.report.figures.ranks import diagram
-
-    suffix = out.suffix.removeprefix(".")
-    if suffix not in KINDS:
-        raise click.UsageError(f"-o takes a file that ends with .{', .'.join(KINDS)}, not {out}")
-    if not math.isfinite(found.p):
-        raise click.UsageError("there is no diagram of fewer than three variants or two data sets")
-    out.write_bytes(rendered(diagram(found), suffix))
-
-
-def _print_grid(grid: "Grid", facts: dict[str, Any], wants_json: bool) -> None:
-    if wants_json:
-        return print_json(facts)
-    from ..bench.report.typeset import grid_text
-
-    click.echo(grid_text(grid, width_of_terminal()))

@@ -58,24 +58,26 @@ def _of(trial: Record) -> Json:
     return asdict(Budget()) | made_of.budget | size | facts
 
 
-def unlike(a: Sequence[Record], b: Sequence[Record]) -> str:
+def unlike(a: Sequence[Record], b: Sequence[Record], *, is_one_variant: bool = True) -> str:
     """In what the trials of one row in two runs, A and B, were made otherwise: conditions,
-    hyperparameters and likelihood that both state. "" where in nothing, or where one has no trial.
+    likelihood and, of one variant, hyperparameters that both state. "" where in nothing, or where
+    one has no trial.
     """
     if not (a and b):
         return ""
     reasons = []
-    for of_a, of_b in zip(_made(a), _made(b), strict=True):
+    for of_a, of_b in zip(_made(a, is_one_variant), _made(b, is_one_variant), strict=True):
         for name, value in of_a.items():
             if value != of_b.get(name, value):
                 reasons.append(f"{name.replace('_', ' ')} {value} in A, {of_b[name]} in B")
     return "; ".join(reasons)
 
 
-def _made(trials: Sequence[Record]) -> tuple[Json, Json]:
+def _made(trials: Sequence[Record], with_hyperparameters: bool) -> tuple[Json, Json]:
     """The conditions of one row's trials, and what is the variant's own."""
     made_of = trials[0].ingredients
-    return conditions(trials), {"likelihood": made_of.likelihood} | made_of.hyperparameters
+    own = made_of.hyperparameters if with_hyperparameters else {}
+    return conditions(trials), {"likelihood": made_of.likelihood} | own
 
 
 def standings(rows: Sequence[Sequence[Record]], swept: Swept) -> list[Standing]:

@@ -7,6 +7,7 @@ from typing import Any
 from ...hooks import Column
 from ...samplers import PRIOR
 from .best import NONE, RULES
+from .by_row import errors_of
 from .rows import Row
 from .tables import ResultTable
 
@@ -26,6 +27,7 @@ def caption(table: ResultTable, dataset: str, columns: Sequence[Column]) -> str:
     rows = table.of(dataset)
     sentences = [
         _seeds(rows),
+        *_test_rows(table, dataset, columns),
         *_bold(table, dataset, columns),
         *_power(table, dataset, columns),
         *_won_by_noise(table, dataset, columns),
@@ -46,6 +48,25 @@ def _seeds(rows: Sequence[Row]) -> str:
         f"Mean ± half width of the 95 % Student-t interval over n seeds ({named}); the test set's "
         "own error is not in it"
     )
+
+
+def _test_rows(table: ResultTable, dataset: str, columns: Sequence[Column]) -> Iterator[str]:
+    """The test set's own error in the columns that lead."""
+    rows = [row for row in table.of(dataset) if not table.apart(row)]
+    of_one = list[str]()
+    of_two = list[str]()
+    for column in columns:
+        one, two = errors_of(rows, column) if column.lead else (math.nan, math.nan)
+        for error, said in ((one, of_one), (two, of_two)):
+            if math.isfinite(error):
+                said.append(f"{error:.{column.digits + 1}f} in {in_words(column.name)}")
+    if of_one:
+        yield (
+            "Over the test rows, for one model, the standard error is, in the median of this table, "
+            + ", ".join(of_one)
+        )
+    if of_two:
+        yield f"Of the difference of two models, paired by test row, it is {', '.join(of_two)}"
 
 
 def _bold(table: ResultTable, dataset: str, columns: Sequence[Column]) -> Iterator[str]:

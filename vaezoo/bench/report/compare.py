@@ -1,23 +1,25 @@
-"""Two runs side by side: every number that both have, its difference paired by seed.
+"""Two runs side by side: every number that both have, its difference paired by seed or by test row.
 
-Rows are paired by name and data set. A pair that was not made alike is refused with the reason.
+Rows are paired by name and data set, or every row with one. A pair that was not made alike is
+refused with the reason.
 """
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from ...hooks import Column
+from ...hyperparameters import did_you_mean
 from ..records import Record
-from ..records.checks import storable
 from .alike import unlike
+from .by_row import averaged, why_no_rows
 from .catalogue import catalogue_of
 from .report import ReportError, read_rows
 from .rows import Row
 from .statistics import Difference, Sample, difference, gaps, holm, verdict
-from .typeset import Grid, brief
+from .typeset import brief
 
 Key = tuple[str, str]  # row's name, data set
 Pairs = Mapping[Key, tuple[Row, Row]]  # the rows of A and of B
@@ -43,7 +45,7 @@ class Compared:
 
     @property
     def is_equal(self) -> bool:
-        """Whether every seed that both have gives one number."""
+        """Whether every seed, or test row, that both have gives one number."""
         return self.difference.largest == 0
 
     @property
@@ -69,36 +71,59 @@ class Comparison:
     lost: list[tuple[Key, Column, str]]  # what A has and B has not, and why
     only_a: list[Key]
     only_b: list[Key]
+    by_row: bool = False  # paired by test row
+    against: str = ""  # the row of B that every row of A is compared with
 
 
-def compare(a: Path | str, b: Path | str) -> Comparison:
-    """Two runs, number by number.
+def compare(a: Path | str, b: Path | str, *, by_row: bool = False, against: str = "") -> Comparison:
+    """Two runs, number by number: paired by seed, or `by_row` by test row, each one's numbers
+    averaged over the seeds that both have. With `against`, every row of A and that row of B.
 
-    Raises: ReportError for a folder without trials.
+    Raises: ReportError for a folder without trials, and where B has no such row.
     """
-    rows_a = _rows(a)
-    rows_b = _rows(b)
+    rows_a = _rows(a, by_row)
+    rows_b = _rows(b, by_row)
+    if against:
+        rows_b = _against(against, rows_a, rows_b)
     pairs = {}
     refused = {}
     for key in rows_a:
         if key not in rows_b:
             continue
-        if why := unlike(rows_a[key].done, rows_b[key].done):
+        pair = rows_a[key], rows_b[key]
+        why = unlike(*(row.done for row in pair), is_one_variant=not against)
+        if why := why or (why_no_rows(*pair) if by_row else ""):
             refused[key] = why
         else:
-            pairs[key] = rows_a[key], rows_b[key]
+            pairs[key] = pair
 
     columns = catalogue_of([row for pair in pairs.values() for row in pair]).by_table
-    shared = _tested(list(_cells(pairs, [one for one in columns if one.lead])))
-    shared += _tested(list(_cells(pairs, [one for one in columns if not one.lead])))
+    shared = _tested(list(_cells(pairs, [one for one in columns if one.lead], by_row)))
+    shared += _tested(list(_cells(pairs, [one for one in columns if not one.lead], by_row)))
+    lost = [] if against else list(_lost(pairs, columns))
     only_a = [key for key in rows_a if key not in rows_b]
     only_b = [key for key in rows_b if key not in rows_a]
-    return Comparison(shared, refused, list(_lost(pairs, columns)), only_a, only_b)
+    return Comparison(shared, refused, lost, only_a, only_b, by_row, against)
 
 
-def _rows(out: Path | str) -> dict[Key, Row]:
-    """The rows of a run, those of further samplers among them."""
-    return {(one.name, one.dataset): one for row in read_rows(out) for one in row.by_sampler()}
+def _rows(out: Path | str, by_row: bool) -> dict[Key, Row]:
+    """The rows of a run, those of further samplers among them: they have no numbers of test rows."""
+    rows = read_rows(out)
+    if not by_row:
+        rows = [one for row in rows for one in row.by_sampler()]
+    return {(row.name, row.dataset): row for row in rows}
+
+
+def _against(name: str, rows_a: Mapping[Key, Row], rows_b: Mapping[Key, Row]) -> dict[Key, Row]:
+    """Row of A -> the row of B of this name, on its data set.
+
+    Raises: ReportError where there is none.
+    """
+    names = list(dict.fromkeys(variant for variant, _ in rows_b))
+    if name not in names:
+        near = did_you_mean(name, names)
+        raise ReportError(f"B has no row {name!r}{near}; it has {', '.join(names)}")
+    return {key: rows_b[name, key[1]] for key in rows_a if (name, key[1]) in rows_b}
 
 
 @dataclass(frozen=True)
@@ -108,18 +133,21 @@ class _Cell:
     a: Row
     b: Row
     column: Column
+    by_row: bool
 
-    @property
+    @cached_property
     def samples(self) -> tuple[Sample, Sample]:
+        if self.by_row:
+            return averaged(self.a, self.b, self.column.name)
         return self.a.sample(self.column.name), self.b.sample(self.column.name)
 
 
-def _cells(pairs: Pairs, columns: Sequence[Column]) -> Iterator[_Cell]:
+def _cells(pairs: Pairs, columns: Sequence[Column], by_row: bool) -> Iterator[_Cell]:
     """What both have, by data set, then by column."""
     for dataset in dict.fromkeys(dataset for _, dataset in pairs):
         for column in columns:
             for (_, name), (a, b) in pairs.items():
-                cell = _Cell(a, b, column)
+                cell = _Cell(a, b, column, by_row)
                 if name == dataset and all(cell.samples):
                     yield cell
 
@@ -192,67 +220,3 @@ def _changed(one: Compared) -> str:
     where = f"{one.column.name} of {one.variant} on {one.dataset} is {verdict} in B"
     p = f", p = {brief(one.p_adjusted)}" if math.isfinite(one.p_adjusted) else ""
     return f"{where}: {brief(one.a)} in A, {brief(one.b)} in B{p}"
-
-
-def compared_grid(found: Comparison) -> Grid:
-    """The comparison as a table: A - B over the seeds that both runs have, where it is not 0."""
-    differ = [one for one in found.shared if not one.is_equal]
-    head = ["variant", "data set", "column", "A", "B", "A - B", "± 95 %", "n", "p", "verdict"]
-    body = []
-    for one in differ:
-        gap = one.difference
-        numbers = [brief(x) for x in (one.a, one.b, gap.mean, gap.ci95)]
-        said = f"B {one.verdict}" if one.verdict in ("worse", "better") else one.verdict
-        tested = [str(gap.n), brief(one.p_adjusted), said]
-        body.append([one.variant, one.dataset, one.column.name, *numbers, *tested])
-    caption = ". ".join(_notes(found, len(found.shared) - len(differ)))
-    return Grid("A against B, paired by seed", head, body, caption=f"{caption}.")
-
-
-def _notes(found: Comparison, equal: int) -> Iterator[str]:
-    """What a reader must know of the comparison."""
-    yield (
-        "A - B is the mean difference over the n seeds that both runs have, ± the half width of "
-        "its 95 % Student-t interval"
-    )
-    yield (
-        "p is that of a paired sign-flip permutation test, of a t-test where there are too few "
-        "seeds for so many numbers, no spread being taken to be smaller than that of numbers "
-        "rounded as their column shows; adjusted by Holm over all numbers that differ, those of "
-        "columns that lead a table and the others apart"
-    )
-    yield f"{equal} more numbers are equal in both runs"
-    by_reason: dict[str, list[Key]] = {}
-    for key, why in found.refused.items():
-        by_reason.setdefault(why, []).append(key)
-    for why, rows in by_reason.items():
-        yield f"Not compared: {_named(rows)} ({why})"
-    for (variant, dataset), column, why in found.lost:
-        yield f"Lost in B: {column.name} of {variant} on {dataset} ({why})"
-    for which, rows in (("A", found.only_a), ("B", found.only_b)):
-        if rows:
-            yield f"only in {which}: {_named(rows)}"
-
-
-def _named(rows: Sequence[Key]) -> str:
-    return ", ".join(f"{variant} on {dataset}" for variant, dataset in rows)
-
-
-def compared_facts(found: Comparison) -> dict[str, Any]:
-    """The comparison for a program: None where a number cannot be told."""
-    shared = []
-    for one in found.shared:
-        gap = one.difference
-        facts: dict[str, Any] = {
-            "variant": one.variant,
-            "dataset": one.dataset,
-            "column": one.column.name,
-            "leads": bool(one.column.lead),
-        }
-        facts |= {"a": one.a, "b": one.b, "a - b": gap.mean, "ci95": gap.ci95, "n": gap.n}
-        facts |= {"p": one.p_adjusted, "test": gap.test, "verdict": one.verdict}
-        shared.append(storable(facts))
-    refused = [[*key, why] for key, why in found.refused.items()]
-    lost = [[*key, column.name, why] for key, column, why in found.lost]
-    alone = {"only in a": found.only_a, "only in b": found.only_b}
-    return {"shared": shared, "refused": refused, "lost in b": lost, **alone}

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from ..records import ControlRecord, Damaged, RunRecord
+from ..records import ROWS, ControlRecord, Damaged, Record, RowRecord, RunRecord
 from ..store import Store
 from .printed import as_markdown, as_tex
 from .rows import Row, rows_of
@@ -86,6 +86,14 @@ def _read(out: Path | str, quiet: bool = False) -> tuple[list[Row], int]:
             aside[name] = str(why)
             return kind()
 
+    def rows_of_trial(record: Record) -> RowRecord:
+        try:
+            return store.rows(record)
+        except Damaged as why:
+            aside[f"trials/{record.key}/{ROWS}"] = str(why)
+            return RowRecord()
+
+    of_rows = {record.key: rows_of_trial(record) for record in records if record.is_done}
     run = fitting(RunRecord, "run.json")
     names = sorted({record.controls for record in records})
     controls = {name: fitting(ControlRecord, name).rows for name in names}
@@ -99,5 +107,7 @@ def _read(out: Path | str, quiet: bool = False) -> tuple[list[Row], int]:
             f"a run of `vaezoo bench --out {out}` makes some"
         )
     rows = rows_of(records, run.trials, run.sweeps)
-    known = [replace(row, controls=controls[row.trials[0].controls]) for row in rows]
+    known = [
+        replace(row, controls=controls[row.trials[0].controls], of_rows=of_rows) for row in rows
+    ]
     return known, len(aside)

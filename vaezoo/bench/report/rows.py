@@ -12,8 +12,11 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ...samplers import PRIOR
-from ..records import Record
+from ..records import Record, RowRecord
 from ..trial import canonical
 from .alike import ALIKE, Standing, Swept, standings
 from .statistics import Interval, Sample, interval
@@ -35,6 +38,8 @@ class Row:
     # of its data: control row -> column -> number
     controls: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     standing: Standing = ALIKE  # which rows of its data set it may be compared with
+    # key of a trial -> what its test rows have
+    of_rows: Mapping[str, RowRecord] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -120,7 +125,8 @@ class Row:
 
     def _with(self, label: str) -> "Row":
         trials = tuple(_sampled(trial, label) if trial.is_done else trial for trial in self.trials)
-        return replace(self, variant=f"{self.variant} + {label}", trials=trials, sampler=label)
+        named = f"{self.variant} + {label}"
+        return replace(self, variant=named, trials=trials, sampler=label, of_rows={})
 
     def sample(self, column: str) -> Sample:
         """seed -> value, the seeds that have a number; none where one was refused."""
@@ -132,6 +138,18 @@ class Row:
             for seed, value in sorted(found.items())
             if value is not None and math.isfinite(value)
         }
+
+    @cached_property
+    def by_test_row(self) -> dict[str, dict[int, NDArray[np.float64]]]:
+        """column -> seed -> the numbers of its test rows, (N,), where they are known and none was
+        refused.
+        """
+        found: dict[str, dict[int, NDArray[np.float64]]] = {}
+        for trial in self.done:
+            known = self.of_rows.get(trial.key, RowRecord()).of_rows
+            for column in set(known) - set(self.refused):
+                found.setdefault(column, {})[trial.seed] = known[column].astype(float)
+        return found
 
     def interval(self, column: str) -> Interval:
         return interval(list(self.sample(column).values()))

@@ -1,7 +1,7 @@
 """Statistics over seeds and over data sets: intervals, paired tests, which rows are not worse than
 the best, ranks.
 
-A sample is {seed: value}. Rows are compared on the seeds that both have. Tests are two-sided at
+A sample is {seed: value}, or {test row: value}. Rows are compared on those that both have. Tests are two-sided at
 `ALPHA`, p values are adjusted by Holm (1979) over the rows that are compared.
 """
 
@@ -15,6 +15,7 @@ from scipy import stats
 
 ALPHA = 0.05
 EXACT_UP_TO = 14  # pairs: 2^14 sign patterns are enumerated
+MANY = 50  # pairs, of which the mean is as good as normal
 CLOSE = 1e-12  # relative: statistics this close count as equal
 
 Sample = Mapping[int, float]
@@ -98,20 +99,20 @@ def holm(p: Sequence[float]) -> list[float]:
 
 
 def gaps(a: Sample, b: Sample) -> list[float]:
-    """a - b at each seed that both have."""
+    """a - b at each seed, or test row, that both have."""
     return [a[seed] - b[seed] for seed in sorted(set(a) & set(b))]
 
 
 @dataclass(frozen=True)
 class Difference:
-    """a - b over the seeds that both have."""
+    """a - b over the seeds, or test rows, that both have."""
 
     mean: float
     ci95: float
     n: int
     p: float
     test: str
-    largest: float  # of any seed, without its sign
+    largest: float  # of any pair, without its sign
 
     @property
     def is_tested(self) -> bool:
@@ -129,15 +130,15 @@ def verdict(p: float, n: int) -> str:
 
 
 def difference(a: Sample, b: Sample, resolution: float = 0.0, among: int = 1) -> Difference:
-    """a - b, paired by seed: by permutation where that can reach α as one of so many tests, else by
-    t. `resolution` is the last decimal that their column shows.
+    """a - b, paired: by permutation where that can reach α as one of so many tests, else by t, and
+    of many pairs by t. `resolution` is the last decimal that their column shows.
     """
     found_gaps = gaps(a, b)
     found = interval(found_gaps)
     largest = max(map(abs, found_gaps), default=math.nan)
     if len(found_gaps) < 2:
         return Difference(found.mean, found.ci95, found.n, math.nan, "none", largest)
-    is_exact = among * smallest_p(found.n) <= ALPHA
+    is_exact = found.n <= MANY and among * smallest_p(found.n) <= ALPHA
     test = paired_permutation if is_exact else paired_t
     name = "permutation" if is_exact else "t"
     p = test(found_gaps, resolution)

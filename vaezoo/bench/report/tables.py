@@ -17,12 +17,14 @@ from typing import Any
 from ...evaluation.baselines import BEST, MADE_UP
 from ...hooks import Column, Table
 from .best import NO_BEST, Best, best_rows, together
+from .by_row import row_error
 from .catalogue import catalogue_of
 from .rows import COST, Row
-from .statistics import Interval, Sample
+from .statistics import Sample
 
 LIMIT = "at_limit"  # seeds whose training ended by the limit of epochs
 PARTS = ("mean", "ci95", "std")  # of a number over seeds, each a column of the CSV
+ROW_SE = "row_se"  # over the test rows, for one model: a further one where some row has it
 Controls = Mapping[str, Mapping[str, float]]  # row -> column -> number
 
 
@@ -95,6 +97,15 @@ class ResultTable:
         reason = "; ".join(filter(None, reasons))
         return f"{reason}: not compared with the other rows" if reason else ""
 
+    @cached_property
+    def _has_rows(self) -> set[str]:
+        """The columns of which some row knows the numbers of its test rows."""
+        return {name for row in self.rows for name in row.by_test_row}
+
+    def parts(self, column: Column) -> tuple[str, ...]:
+        """The columns that the CSV has of this one."""
+        return (*PARTS, ROW_SE) if column.name in self._has_rows else PARTS
+
     def few(self, row: Row) -> str:
         """Why the row is not compared although its seeds say the same as others': there are fewer
         of them. "" where there are not.
@@ -157,7 +168,7 @@ def as_csv(table: ResultTable) -> str:
     head = ["variant", "dataset", "n_seeds", "status", "likelihood", "settings"]
     if table.has_samplers:
         head.append("sampler")
-    numbers = [f"{column.name}_{part}" for column in table.columns for part in PARTS]
+    numbers = [f"{column.name}_{part}" for column in table.columns for part in table.parts(column)]
     writer.writerow([*head, *numbers, *COST, LIMIT, "reason"])
     for dataset in table.datasets:
         for row in table.of(dataset):
@@ -173,17 +184,19 @@ def _csv_row(table: ResultTable, row: Row) -> list[Any]:
     if table.has_samplers:
         head.append(row.sampler_in_words)
 
-    intervals = [row.interval(column.name) for column in table.columns]
-    numbers = [text for interval in intervals for text in _csv_cells(interval)]
+    numbers = [text for column in table.columns for text in _csv_cells(table, row, column)]
     costs = [*(_number(row.interval(name).mean) for name in COST), _number(row.cut_short)]
     reasons = [row.reason, table.apart(row), table.few(row)]
     reasons += [row.why_missing(column.name) for column in table.columns]
     return [*head, *numbers, *costs, "; ".join(dict.fromkeys(filter(None, reasons)))]
 
 
-def _csv_cells(interval: Interval) -> tuple[str, ...]:
-    """The numbers of `PARTS`."""
-    return _number(interval.mean), _number(interval.ci95), _number(interval.std)
+def _csv_cells(table: ResultTable, row: Row, column: Column) -> list[str]:
+    """The numbers of the column's parts."""
+    found = row.interval(column.name)
+    numbers = {"mean": found.mean, "ci95": found.ci95, "std": found.std}
+    numbers[ROW_SE] = row_error(row, column.name)
+    return [_number(numbers[part]) for part in table.parts(column)]
 
 
 def _csv_control(
@@ -195,7 +208,8 @@ def _csv_control(
         head.append("")
     numbers: list[str] = []
     for column in table.columns:
-        numbers += [_number(values.get(column.name)), "", ""]
+        blanks = [""] * (len(table.parts(column)) - 1)
+        numbers += [_number(values.get(column.name)), *blanks]
     return [*head, *numbers, *("" for _ in (*COST, LIMIT, "reason"))]
 
 

@@ -2,8 +2,11 @@
 
 from collections.abc import Mapping
 
+import torch
+
 from ...core import Unsupported
 from ...hooks import Column, Metric, Table, hookimpl
+from ...row_mean import RowMean
 from ..context import Evaluation
 
 
@@ -16,7 +19,7 @@ def accuracy(evaluation: Evaluation) -> Mapping[str, float]:
         evaluation.model.classify(x).argmax(-1) == own
         for x, own in zip(evaluation.x.split(1000), y, strict=True)
     ]
-    return {"accuracy": sum(float(r.sum()) for r in right) / len(evaluation.x)}
+    return {"accuracy": RowMean(torch.cat(right))}
 
 
 @hookimpl

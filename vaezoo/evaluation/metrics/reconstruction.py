@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ...hooks import Column, Metric, Table, hookimpl
+from ...row_mean import RowMean
 from ...similarity import WINDOW, gaussian_window, similarities
 from ..context import Evaluation
 
@@ -66,20 +67,20 @@ def reconstruction(evaluation: Evaluation) -> Mapping[str, float]:
     return answer | {"psnr": psnr(answer["mse"], extent), "ssim": similarity}
 
 
-def _means(evaluation: Evaluation, low: float, extent: float, size: int) -> tuple[float, float]:
+def _means(evaluation: Evaluation, low: float, extent: float, size: int) -> tuple[RowMean, float]:
     """Squared error over what is seen, and structural similarity over rows (size 0: of none)."""
-    errors = 0.0
-    count = 0
+    errors = []
+    counts = []
     similarity = 0.0
     for x, mean in evaluation.reconstructions():
         seen = ~x.isnan()
         x = torch.where(seen, x, mean).double()
-        errors += float((x - mean).square().sum())
-        count += int(seen.sum())
+        errors.append((x - mean).square().flatten(1).sum(1))
+        counts.append(seen.flatten(1).sum(1))
         if size:
             scaled = (x - low) / extent, (mean.double() - low) / extent
             similarity += float(ssim(*scaled, size=size).sum())
-    return errors / count, similarity / len(evaluation.x)
+    return RowMean(torch.cat(errors), torch.cat(counts)), similarity / len(evaluation.x)
 
 
 @hookimpl
