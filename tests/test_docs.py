@@ -171,7 +171,7 @@ def test_the_protocols_page_names_every_key_of_a_trial_and_every_status(tmp_path
     assert result.exit_code == 0, result.output
     (file,) = out.glob("trials/*/trial.json")
     record = json.loads(file.read_text())
-    for key in [*record, *record["ingredients"], *FINAL, "failed", "timeout", "oom"]:
+    for key in [*record, *record["ingredients"], *FINAL, "failed", "timeout", "oom", "cancelled"]:
         assert f"`{key}`" in page, key
     for name in (path.name for path in file.parent.iterdir()):
         assert name in page, name

@@ -436,6 +436,33 @@ def test_a_strangers_executor_runs_the_trials(tmp_path):
     assert numbers("local") == numbers("fresh")
 
 
+def test_an_executor_with_options_is_a_function_of_them(tmp_path):
+    text = EXECUTOR.replace(
+        '    return [Executor("fresh", submit, poll, cancel)]',
+        """    return [fresh]
+
+
+def fresh(nice: int = 0, mark: str = "") -> Executor:
+    \"\"\"Each trial in a fresh, nice interpreter.\"\"\"
+    open(mark, "w").write(str(nice))
+    return Executor("fresh", submit, poll, cancel)
+""",
+    )
+    (tmp_path / "fresh.py").write_text(text)
+    arguments = (
+        "bench", "--variants", "vae", "--datasets", "gaussian[rows=60]", "--seeds", "1",
+        "--epochs", "1", "--metrics", "likelihood", "--no-figures",
+        "--out", str(tmp_path / "out"), "--plugins-dir", str(tmp_path),
+    )  # fmt: skip
+    mark = tmp_path / "mark"
+    assert run(*arguments, "--executor", f"fresh[nice=5,mark='{mark}']") == 0, run.output
+    assert mark.read_text() == "5"
+    assert run(*arguments, "--executor", "fresh[nicer=5]") == 2
+    assert "executor fresh has no hyperparameter 'nicer'; did you mean 'nice'" in run.output
+    assert run("list", "executors", "--plugins-dir", str(tmp_path)) == 0
+    assert "Each trial in a fresh, nice interpreter." in run.output
+
+
 def test_an_executor_that_is_not_there_is_one_sentence(tmp_path):
     code = run("bench", "--variants", "vae", "--seeds", "1", "--executor", "locl",
                "--out", str(tmp_path / "out"))  # fmt: skip

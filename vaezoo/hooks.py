@@ -28,6 +28,7 @@ __all__ = [
     "TAGS",
     "Column",
     "Executor",
+    "ExecutorError",
     "Figure",
     "Hooks",
     "Metric",
@@ -247,14 +248,23 @@ def _no_session(jobs: int, threads: int) -> AbstractContextManager[Any]:
     return nullcontext()
 
 
+class ExecutorError(RuntimeError):
+    """An executor can run nothing here. One sentence."""
+
+
 @dataclass(frozen=True)
 class Executor:
     """Where trials run: `bench --executor NAME`. A trial goes in as a path and comes back as one.
 
     `submit(task, timeout)` starts the trial of a file, by `python -m vaezoo.bench.workers.task
     FILE` wherever it likes, and gives a handle. `poll(handle)` gives None while it runs; then {}
-    or, where it died, {"error": why, "status": "failed", "timeout" or "oom"}. `cancel(handle)`
-    stops it. `session(jobs, threads)` is a context around all trials of a run, where one is needed.
+    or, where it died, {"error": why, "status": "failed", "timeout", "oom" or "cancelled"}.
+    `cancel(handle)` stops it. `session(jobs, threads)` is a context around all trials of a run,
+    where one is needed. One that `queues` is handed all trials at once, runs `jobs` of them side by
+    side itself, and keeps them when the run is stopped.
+
+    An executor with options is a function of them that returns an `Executor`; it has the function's
+    name: `bench --executor 'NAME[option=value]'`.
     """
 
     name: str
@@ -262,6 +272,7 @@ class Executor:
     poll: Callable[[Any], Mapping[str, Any] | None]
     cancel: Callable[[Any], None]
     session: Callable[[int, int], AbstractContextManager[Any]] = _no_session
+    queues: bool = False
 
     @property
     def doc(self) -> str:
@@ -292,7 +303,7 @@ class Hooks:
         """Metrics of a trained model."""
 
     @hookspec
-    def vaezoo_executors(self) -> list[Executor]:  # type: ignore[empty-body]
+    def vaezoo_executors(self) -> list[Executor | Callable[..., Executor]]:  # type: ignore[empty-body]
         """Where trials run: on this machine, on a cluster."""
 
     @hookspec

@@ -14,8 +14,7 @@ from pathlib import Path
 from types import FrameType
 
 from ..hooks import Executor
-from ..hyperparameters import did_you_mean
-from .plan import Plan, PlanError
+from .plan import Plan
 from .progress import Progress
 from .records import Damaged, RunRecord, joined_sweeps
 from .scheduling import Scheduler, Summary
@@ -45,9 +44,8 @@ def run(
     chosen = _executor(plan, executor)
     store.prepare()
     store.write("run.json", to_json(_run_record(plan, store, command).to_json()))
-    runner = Scheduler(
-        plan, store, jobs or _cores(plan), timeout, retries, Progress(progress), chosen
-    )
+    width = len(plan.trials) if chosen.queues else _cores(plan)
+    runner = Scheduler(plan, store, jobs or width, timeout, retries, Progress(progress), chosen)
     try:
         with _signals(runner):
             runner.go()
@@ -57,24 +55,24 @@ def run(
     return runner.summary
 
 
-def _executor(plan: Plan, name: str) -> Executor:
+def _executor(plan: Plan, text: str) -> Executor:
     from ..registry.registry import load_registry
 
-    known = load_registry(plan.source.plugins_dir).executors
-    if name not in known:
-        near = did_you_mean(name, known) or f"; there are {', '.join(known)}"
-        raise PlanError(f"no executor is called {name!r}{near}")
-    return known[name]
+    chosen = load_registry(plan.source.plugins_dir).choose_executor(text)
+    return chosen.entry.build(**chosen.values)
 
 
 def _report(runner: Scheduler, figures: bool) -> None:
-    from .report.report import report
+    from .report.report import ReportError, report
 
     try:
         source = runner.plan.source
         report(runner.store.out, figures=figures, plugins_dir=source.plugins_dir)
     except StoreError as error:
         runner.fail(str(error))
+    except ReportError:
+        if not runner.summary.errors:  # else they say why there is no trial
+            raise
 
 
 def _cores(plan: Plan) -> int:

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..hooks import Executor
+from ..hooks import Executor, ExecutorError
 from .plan import Plan
 from .progress import Progress
 from .records import ControlRecord, Damaged, Record
@@ -101,6 +101,8 @@ class Scheduler:
             pass
         except OSError as error:
             self.fail(explained(error, self.store.out))
+        except ExecutorError as error:
+            self.fail(str(error))
         finally:
             self.progress.close()
             records = [self.store.read(trial.key) for trial in self.plan.trials]
@@ -162,7 +164,7 @@ class Scheduler:
         running: dict[Any, tuple[Trial, int]] = {}  # handle of the executor -> trial, attempt
         with self.executor.session(self.jobs, left[0][0].threads):
             while (left or running) and not self.stop and not self.summary.errors:
-                while left and len(running) < self.jobs:
+                while left and (self.executor.queues or len(running) < self.jobs):
                     trial, attempt = left.popleft()
                     running[self.submit(trial)] = trial, attempt
                 for handle in list(running):
@@ -172,15 +174,31 @@ class Scheduler:
                 self.show(running.values())
                 time.sleep(POLL)
 
-            # The run was stopped, or could not write: what still runs is of no use.
-            for handle in running:
+            self.leave(running)
+
+    def leave(self, running: Iterable[Any]) -> None:
+        """The run was stopped, or could not write. What still runs is of no use, unless it waits in
+        a queue that outlives the run.
+        """
+        left = list(running)
+        if left and self.stop and self.executor.queues:
+            self.progress.say(
+                f"{len(left)} trials stay with the executor {self.executor.name}; "
+                "the same command finds them again"
+            )
+        else:
+            for handle in left:
                 self.executor.cancel(handle)
-            if running and self.stop:
-                raise Stopped
+        if left and self.stop:
+            raise Stopped
 
     def show(self, running: Iterable[tuple[Trial, int]]) -> None:
-        """The progress bars, from the small files that trials write."""
-        self.progress.show([(trial, self.store.building(trial.key)) for trial, _ in running])
+        """The progress bars, from the small files that trials write; none for a queue, which may
+        hold thousands.
+        """
+        if not self.executor.queues:
+            states = [(trial, self.store.building(trial.key)) for trial, _ in running]
+            self.progress.show(states)
 
     def submit(self, trial: Trial) -> Any:
         """Hands the trial to the executor, as a file."""
@@ -209,8 +227,6 @@ class Scheduler:
             )
             return
         if "error" in answer and not self.store.is_finished(trial.key):
-            if answer["status"] == "timeout":
-                answer["error"] = f"ran past its limit of {self.timeout:g} s"
             self.commit_dead(trial, answer)
 
         record = self.store.read(trial.key)

@@ -87,7 +87,7 @@ OUT = Path("runs/bench")
     "--executor",
     default="local",
     show_default=True,
-    help="Where trials run: see vaezoo list executors.",
+    help="Where trials run, such as 'slurm[partition=gpu]': see vaezoo list executors.",
 )
 @click.option("--figures/--no-figures", default=True, help="Draw figures.  [default: figures]")
 @click.option("--dry-run", is_flag=True, help="Only print what would be trained.")

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..core import Model, Recipe, Spec
+from ..hooks import Executor
 from ..hyperparameters import Hyperparameter, from_text, hyperparameters, resolve
 from .loading import Plugin
 
@@ -91,6 +92,32 @@ class SamplerRecipe:
 
 def no_sampler() -> None:
     """The model's own prior."""
+
+
+@dataclass(frozen=True)
+class ExecutorRecipe:
+    """Where trials run: call it with options for an executor."""
+
+    name: str
+    build: Callable[..., Executor]
+    doc: str
+    tags: frozenset[str] = frozenset()
+    in_all: bool = True
+
+    @classmethod
+    def of(cls, brought: Executor | Callable[..., Executor]) -> "ExecutorRecipe":
+        """The recipe of what a plugin brings: an executor, or what makes one from options."""
+        if isinstance(brought, Executor):
+            return cls(brought.name, lambda: brought, brought.doc)
+        return cls(brought.__name__, brought, inspect.getdoc(brought) or "")
+
+    def resolve_text(self, given: Mapping[str, str]) -> dict[str, Any]:
+        """All options, the given ones read from their texts.
+
+        Raises: HyperparameterError.
+        """
+        values = from_text(given, hyperparameters(self.build))
+        return resolve(self.build, values, f"executor {self.name}")
 
 
 @dataclass(frozen=True)

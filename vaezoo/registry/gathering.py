@@ -157,7 +157,7 @@ def _name_of(function: Callable[..., Any]) -> str:
     return function.__name__
 
 
-def _key_of(kind: str, wanted: type[Metric | Executor | Figure]) -> Key:
+def _key_of(kind: str, wanted: type[Metric | Figure]) -> Key:
     """The key of what is an object of this class, by its own name."""
 
     def key(thing: Any) -> tuple[str, str]:
@@ -168,6 +168,18 @@ def _key_of(kind: str, wanted: type[Metric | Executor | Figure]) -> Key:
         return kind, thing.name
 
     return key
+
+
+def _executor_key(thing: Any) -> tuple[str, str]:
+    if isinstance(thing, Executor):
+        return "executor", thing.name
+    if not inspect.isfunction(thing):
+        raise TypeError(
+            "what brings an executor is an Executor of vaezoo.hooks, or a function "
+            f"(**options) -> Executor, not {thing!r}"
+        )
+    hyperparameters(thing)
+    return "executor", _name_of(thing)
 
 
 def _part_key(thing: Any) -> tuple[str, str]:
@@ -183,6 +195,6 @@ _KEYS: dict[str, Key] = {
     "vaezoo_parts": _part_key,
     "vaezoo_datasets": _dataset_key,
     "vaezoo_metrics": _key_of("metric", Metric),
-    "vaezoo_executors": _key_of("executor", Executor),
+    "vaezoo_executors": _executor_key,
     "vaezoo_figures": _key_of("figure", Figure),
 }

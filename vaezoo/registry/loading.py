@@ -27,6 +27,8 @@ OURS = (
     "vaezoo.evaluation.metrics",
     "vaezoo.bench.report.figures",
     "vaezoo.bench.workers.local",
+    "vaezoo.bench.workers.slurm.executor",
+    "vaezoo.bench.workers.ray",
 )
 
 

@@ -13,11 +13,11 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..hooks import Executor, Figure, Metric, Part
+from ..hooks import Figure, Metric, Part
 from ..hyperparameters import hyperparameters
 from ..samplers import PRIOR
 from . import mix
-from .entries import Dataset, Function, SamplerRecipe, Variant, no_sampler
+from .entries import Dataset, ExecutorRecipe, Function, SamplerRecipe, Variant, no_sampler
 from .gathering import PART_KINDS, Found, Gathering
 from .guard import PluginError, Problem, Source, own_version
 from .loading import Plugin, plugin_of
@@ -36,7 +36,7 @@ class Registry:
     datasets: dict[str, Dataset] = field(default_factory=dict)
     metrics: dict[str, Metric] = field(default_factory=dict)
     figures: dict[str, Figure] = field(default_factory=dict)
-    executors: dict[str, Executor] = field(default_factory=dict)
+    executors: dict[str, ExecutorRecipe] = field(default_factory=dict)
     parts: dict[str, dict[str, Part]] = field(
         default_factory=lambda: {kind: {} for kind in PART_KINDS}
     )
@@ -73,6 +73,16 @@ class Registry:
         """
         return choose(text, self.samplers, "sampler")
 
+    def choose_executor(self, text: str) -> Chosen[ExecutorRecipe]:
+        """The executor that the text names, such as "slurm[partition=gpu]".
+
+        Raises: SelectionError, also where it names several.
+        """
+        chosen = choose(text, self.executors, "executor")
+        if len(chosen) > 1:
+            raise SelectionError(f"{text!r} names {len(chosen)} executors; name one")
+        return chosen[0]
+
 
 def load_registry(plugins_dir: Path | str | None = None, strict: bool | None = None) -> Registry:
     """The registry, made once for each state of the folder; `strict` is VAEZOO_STRICT_PLUGINS=1
@@ -104,7 +114,7 @@ def _loaded(folder: Path | None, state: tuple[tuple[str, int], ...]) -> Registry
         datasets=_datasets(found["dataset"]),
         metrics=_things(found["metric"]),
         figures=_things(found["figure"]),
-        executors=_things(found["executor"]),
+        executors=_executors(found["executor"]),
         parts=parts,
         samplers=_samplers(parts["sampler"], hashes["sampler"]),
         plugins=tuple(gathering.plugins),
@@ -168,6 +178,10 @@ def _must_be_told(function: Callable[..., Any]) -> bool:
 def _samplers(parts: dict[str, Part], hashes: dict[str, str]) -> dict[str, SamplerRecipe]:
     brought = {name: SamplerRecipe(name, part.build, hashes[name]) for name, part in parts.items()}
     return {**brought, PRIOR: SamplerRecipe(PRIOR, no_sampler)}
+
+
+def _executors(found: Found) -> dict[str, ExecutorRecipe]:
+    return {name: ExecutorRecipe.of(brought) for name, brought in _things(found).items()}
 
 
 def _plugin_of_mix() -> Plugin:

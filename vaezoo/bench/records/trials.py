@@ -23,7 +23,7 @@ from .checks import (
 )
 from .ingredients import Ingredients
 
-STATUSES = ("done", "skipped", "diverged", "failed", "timeout", "oom")
+STATUSES = ("done", "skipped", "diverged", "failed", "timeout", "oom", "cancelled")
 DIVERGENCE = ("step", "epoch", "term")  # of a trial that diverged
 # what trial.json holds of a trial that is done, and of no other
 DONE = (

@@ -12,7 +12,6 @@ from pebble import ProcessPool
 from ...hooks import Executor, hookimpl
 from ..store import PID, is_alive
 from .processes import pool_of, result_of
-from .task import run_task
 
 GRACE = 3.0  # seconds that the answer of an ended process may be under way
 VANISHED = {
@@ -24,10 +23,18 @@ VANISHED = {
 class Running:
     """One trial in a process."""
 
-    def __init__(self, task: Path, future: Any) -> None:
+    def __init__(self, task: Path, future: Any, limit: float | None) -> None:
         self.future = future
+        self.limit = limit  # seconds
         self.pid_file = Path(json.loads(task.read_text(encoding="utf-8"))["folder"]) / PID
         self.ended: float | None = None  # when its process was first seen to have ended silently
+
+    def answer(self) -> dict[str, Any]:
+        """How it ended."""
+        found = result_of(self.future)
+        if found.get("status") == "timeout":
+            found["error"] = f"ran past its limit of {self.limit:g} s"
+        return found
 
     def has_vanished(self) -> bool:
         """Whether its process ended with exit code 0 and no answer, which pebble takes for a normal
@@ -63,12 +70,12 @@ class Local:
     def submit(self, task: Path, timeout: float | None) -> Running:
         """Each trial in a process of its own on this machine, `--jobs` side by side."""
         assert self.pool is not None, "submitted outside of a session"
-        future = self.pool.schedule(run_task, args=[str(task)], timeout=timeout)
-        return Running(task, future)
+        future = self.pool.schedule(_in_its_process, args=[str(task)], timeout=timeout)
+        return Running(task, future, timeout)
 
     def poll(self, running: Running) -> dict[str, Any] | None:
         if running.future.done():
-            return result_of(running.future)
+            return running.answer()
         if running.has_vanished():
             running.future.cancel()
             return VANISHED
@@ -76,6 +83,13 @@ class Local:
 
     def cancel(self, running: Running) -> None:
         running.future.cancel()
+
+
+def _in_its_process(task: str) -> dict[str, Any]:
+    """The trial of this file. Who only hands it over does not load torch."""
+    from .task import run_task
+
+    return run_task(task)
 
 
 @hookimpl
