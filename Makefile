@@ -18,6 +18,15 @@ test-slow:       ## the tests that take minutes
 test-time:       ## the processor time of `make test`; a change should not raise it without a reason
 	bash -c "TIMEFORMAT='%U s user + %S s system, %R s of wall time'; time $(BIN)/pytest -q --durations=20"
 
+test-slurm:      ## the executor slurm on a real Slurm, fetched into .cluster/: kills at random
+	$(BIN)/pip install -q -c constraints.txt -e '.[test,slurm]'
+	$(BIN)/pytest -s -m cluster tests/cluster/test_slurm.py
+
+test-ray:        ## the executor ray on a Ray of this machine, in a virtual environment of its own
+	test -d .cluster/ray || $(PYTHON) -m venv .cluster/ray
+	.cluster/ray/bin/pip install -q -c constraints.txt -e '.[test,ray]'
+	.cluster/ray/bin/pytest -s -m cluster tests/cluster/test_ray.py
+
 lint:            ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -49,4 +58,4 @@ ci:              ## what CI does, from a fresh clone and a fresh virtual environ
 wheel:           ## the distribution files
 	$(BIN)/python -m build
 
-.PHONY: help install test test-slow test-time lint format speed bench results certificates docs ci wheel
+.PHONY: help install test test-slow test-time test-slurm test-ray lint format speed bench results certificates docs ci wheel

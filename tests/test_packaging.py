@@ -27,7 +27,15 @@ def wheel(tmp_path_factory) -> Path:
     """vaezoo's wheel, built from a copy of the tree so that nothing is left in it."""
     copy, out = tmp_path_factory.mktemp("tree") / "vaezoo", tmp_path_factory.mktemp("wheel")
     ignored = shutil.ignore_patterns(
-        ".git", ".venv", "*.egg-info", "results", "runs", "build", "__pycache__", ".*_cache"
+        ".git",
+        ".venv",
+        ".cluster",
+        "*.egg-info",
+        "results",
+        "runs",
+        "build",
+        "__pycache__",
+        ".*_cache",
     )
     shutil.copytree(ROOT, copy, ignore=ignored)
     pip("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(out), str(copy))

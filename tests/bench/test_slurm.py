@@ -2,7 +2,6 @@
 tests/cluster/ has the rest.
 """
 
-import os
 import shutil
 import time
 
@@ -177,16 +176,6 @@ def test_a_heart_that_stops_is_a_lost_trial_though_slurm_says_running(task, batc
     assert _judged(one, batch, Entry("7", "PENDING")) is None
     time.sleep(0.1)
     assert _judged(one, batch, Entry("7", "RUNNING")) is None, "its next life has not begun"
-
-
-def test_age_is_told_by_the_clock_of_the_file_system(tmp_path, monkeypatch):
-    monkeypatch.setattr(time, "time", lambda: 0.0)  # a clock that is decades behind
-    file = tmp_path / "file"
-    file.touch()
-    assert -1 < files.age(file) < 5
-    os.utime(file, (file.stat().st_mtime - 100,) * 2)
-    assert 99 < files.age(file) < 105
-    assert files.age(tmp_path / "none") == float("inf")
 
 
 def test_files_of_batches_are_removed_once_their_trials_are_in_place(task, batch, finished):

@@ -99,6 +99,7 @@ class Request:
     importance_samples: int = DRAWS
     device: str = "cpu"
     threads: int = 1
+    is_here: bool = True  # trials run on this machine
 
 
 def make_plan(
@@ -116,7 +117,7 @@ def make_plan(
     seeds = parse_seeds(asked.seeds)
     facts = _facts(registry.choose_datasets(asked.datasets), probe, source, settings)
     shared = {
-        "device": chosen_device(asked.device),
+        "device": chosen_device(asked.device, asked.is_here),
         "threads": asked.threads,
         "metrics": tuple(asked.metrics),
         "measures": measures,

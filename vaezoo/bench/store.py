@@ -9,6 +9,8 @@ trial second throws its copy away.
 import errno
 import json
 import os
+import platform
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,6 +25,7 @@ WEIGHTS = "model.safetensors"
 REPLACED = ".building-old."  # before the key of a trial that another one takes the place of
 STATE = ".state-"  # before the key of a trial whose training was long, and is not done
 PROGRESS = "progress.json"  # only while a trial runs
+DAY = 86400.0  # seconds
 PID = "pid"  # likewise: the process that trains it
 
 
@@ -42,7 +45,7 @@ class Store:
 
         Raises: StoreError with one sentence where it cannot be written.
         """
-        probe = self.trials / f".probe-{os.getpid()}"
+        probe = self.trials / f".probe-{owner()}"
         try:
             self.trials.mkdir(parents=True, exist_ok=True)
             probe.write_bytes(b"\0" * 4096)
@@ -54,10 +57,10 @@ class Store:
             raise StoreError(explained(error, self.out)) from None
         self._put_back()
         for folder in self.trials.glob(".building-*-*"):
-            if not is_alive(folder.name.rsplit("-", 1)[1]):
+            if is_left(folder, folder.name.rsplit("-", 1)[1]):
                 shutil.rmtree(folder, ignore_errors=True)
         for task in self.trials.glob(".task-*-*.json"):
-            if not is_alive(task.stem.rsplit("-", 1)[1]):
+            if is_left(task, task.stem.rsplit("-", 1)[1]):
                 task.unlink(missing_ok=True)
         for state in self.trials.glob(f"{STATE}*"):
             if self.is_finished(state.name.removeprefix(STATE)):
@@ -68,13 +71,13 @@ class Store:
     def _put_back(self) -> None:
         """Trials that a dead run took away and did not come to replace stand in place again."""
         for folder in self.trials.glob(f"{REPLACED}*-*"):
-            key, _, pid = folder.name.removeprefix(REPLACED).rpartition("-")
-            if not is_alive(pid) and not (self.trials / key).exists():
+            key, _, owner = folder.name.removeprefix(REPLACED).rpartition("-")
+            if is_left(folder, owner) and not (self.trials / key).exists():
                 folder.rename(self.trials / key)
 
-    def building(self, key: str, pid: int | None = None) -> Path:
-        """Where the trial is built by the run of this process id."""
-        return self.trials / f".building-{key}-{pid or os.getpid()}"
+    def building(self, key: str) -> Path:
+        """Where the trial is built by this run."""
+        return self.trials / f".building-{key}-{owner()}"
 
     def state(self, key: str) -> Path:
         """Where a long training keeps its state, for any later run: the folder in which the trial
@@ -84,7 +87,7 @@ class Store:
 
     def task(self, key: str) -> Path:
         """Where this run says what the trial is, for the executor."""
-        return self.trials / f".task-{key}-{os.getpid()}.json"
+        return self.trials / f".task-{key}-{owner()}.json"
 
     def commit(self, folder: Path, key: str, *, replaces: bool = False) -> None:
         """Renames a whole folder into place; a finished trial that is there already stays, unless
@@ -96,20 +99,30 @@ class Store:
         aside: Path | None = None
         for _ in range(3):
             try:
-                folder.rename(self.trials / key)
+                self.move(folder, key)
                 _delete(aside)
                 return
             except OSError as error:
                 if error.errno not in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
                     raise
             if not replaces and self.is_finished(key):
-                shutil.rmtree(folder)
+                _delete(folder)  # NFS keeps a log that is open, under another name
                 return
             aside = self.take_away(key) or aside
 
+    def move(self, folder: Path, key: str) -> None:
+        """Renames the folder into place. NFS asks again where an answer was lost, and then says
+        that the folder is gone: it is in its place.
+        """
+        try:
+            folder.rename(self.trials / key)
+        except FileNotFoundError:
+            if folder.exists() or not self.is_whole(key):
+                raise
+
     def take_away(self, key: str) -> Path | None:
         """Renames a trial aside in one step; None where there is none."""
-        aside = self.trials / f"{REPLACED}{key}-{os.getpid()}"
+        aside = self.trials / f"{REPLACED}{key}-{owner()}"
         _delete(aside)
         try:
             return (self.trials / key).rename(aside)
@@ -213,16 +226,16 @@ class Store:
 
     def clear(self) -> None:
         """Removes what this run was building when it was stopped."""
-        for folder in self.trials.glob(f".building-*-{os.getpid()}"):
+        for folder in self.trials.glob(f".building-*-{owner()}"):
             shutil.rmtree(folder, ignore_errors=True)
-        for task in self.trials.glob(f".task-*-{os.getpid()}.json"):
+        for task in self.trials.glob(f".task-*-{owner()}.json"):
             task.unlink(missing_ok=True)
 
     def write(self, name: str, content: str | bytes) -> None:
         """One file of the output folder, replaced in one step."""
         path = self.out / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        aside = path.with_name(f".{path.name}-{os.getpid()}")
+        aside = path.with_name(f".{path.name}-{owner()}")
         try:
             _write(aside, content)
             aside.replace(path)
@@ -285,6 +298,41 @@ def _delete(path: Path | None) -> None:
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
+
+
+def owner() -> str:
+    """This run, among those of all machines that see the folder: process@machine."""
+    return f"{os.getpid()}@{_machine()}"
+
+
+def _machine() -> str:
+    return re.sub(r"[^\w.]", "_", platform.node())  # a dash divides names here
+
+
+def is_left(path: Path, owner: str) -> bool:
+    """Whether the run that made this file or folder is dead. One of another machine cannot be
+    asked: it counts as dead once nothing in it has changed for a day, by the clock of its file
+    system.
+    """
+    pid, _, machine = owner.partition("@")
+    if machine in ("", _machine()):
+        return not is_alive(pid)
+    return age(path) > DAY
+
+
+def age(path: Path) -> float:
+    """Seconds since the file, or anything in the folder, was written, by the clock of its file
+    system, which is no machine's own. Infinite where there is none.
+    """
+    probe = path.parent / f".now-{owner()}"
+    try:
+        probe.write_text("now")
+        now = probe.stat().st_mtime
+        probe.unlink()
+        times = [path.stat().st_mtime, *(one.stat().st_mtime for one in path.glob("*"))]
+    except OSError:
+        return float("inf")
+    return now - max(times)
 
 
 def is_alive(pid: str) -> bool:

@@ -142,8 +142,14 @@ def _plan(asked: dict[str, Any]) -> "tuple[Plan, float | None]":
     plugins_dir = asked["plugins_dir"]
     folder = str(plugins_dir.resolve()) if plugins_dir else None
     places = Places(folder, tuple(str(d.resolve()) for d in asked["data_dirs"]), asked["offline"])
-    machine = {"device": asked["device"], "threads": asked["threads"]}
-    return make_plan(registry_of(plugins_dir), Request(**wanted, **machine), source=places), timeout
+    registry = registry_of(plugins_dir)
+    where = registry.choose_executor(asked["executor"]).entry.name
+    machine = {
+        "device": asked["device"],
+        "threads": asked["threads"],
+        "is_here": where == "local",
+    }
+    return make_plan(registry, Request(**wanted, **machine), source=places), timeout
 
 
 def _wanted(asked: dict[str, Any]) -> tuple[dict[str, Any], float | None]:

@@ -56,8 +56,9 @@ def split_settings(sets: Mapping[str, Any]) -> tuple[Json, Json]:
     return budget, size
 
 
-def chosen_device(name: str) -> str:
-    """ "auto" -> "cuda" where there is one, else "cpu".
+def chosen_device(name: str, is_here: bool = True) -> str:
+    """ "auto" -> "cuda" where there is one, else "cpu". Where trials run elsewhere (not `is_here`), a
+    device is taken at its word.
 
     Raises: SettingError for a device that is not here.
     """
@@ -65,7 +66,7 @@ def chosen_device(name: str) -> str:
 
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
-    if name.startswith("cuda") and not torch.cuda.is_available():
+    if is_here and name.startswith("cuda") and not torch.cuda.is_available():
         raise SettingError(
             "device cuda was asked for, and torch finds no CUDA here; use --device cpu or auto"
         )

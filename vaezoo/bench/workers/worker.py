@@ -304,6 +304,6 @@ def machine(device: str = "cpu") -> Json:
         "torch": torch.__version__,
         "platform": f"{platform.system()} {platform.machine()}",
         "device": torch.cuda.get_device_name(device)
-        if device.startswith("cuda")
+        if device.startswith("cuda") and torch.cuda.is_available()
         else platform.processor() or "cpu",
     }

@@ -15,7 +15,7 @@ driver and what is left of a dead one, do not train a trial twice.
 
 import json
 import os
-import time
+import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,7 +95,7 @@ def batches(out: Path) -> list[Batch]:
 
 def write(path: Path, content: Any) -> None:
     """JSON in a file that is replaced in one step."""
-    aside = path.with_name(f".{path.name}-{os.uname().nodename}-{os.getpid()}")
+    aside = path.with_name(f".{path.name}-{platform.node()}-{os.getpid()}")
     aside.write_text(json.dumps(content), encoding="utf-8")
     aside.replace(path)
 
@@ -106,17 +106,3 @@ def read(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-
-
-def age(path: Path) -> float:
-    """Seconds since the file was written, by the clock of its file system, which is nobody else's.
-    Infinite where there is none.
-    """
-    probe = path.parent / f".now-{os.uname().nodename}-{os.getpid()}"
-    try:
-        probe.write_text(str(time.monotonic()))
-        now = probe.stat().st_mtime
-        probe.unlink()
-        return now - path.stat().st_mtime
-    except OSError:
-        return float("inf")

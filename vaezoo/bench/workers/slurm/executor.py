@@ -19,7 +19,7 @@ from pydantic import Field
 
 from ....hooks import Executor, ExecutorError, hookimpl
 from ....hyperparameters import Count, NonNegative
-from ...store import FINAL, Store, to_json
+from ...store import FINAL, Store, age, to_json
 from ..worker import Task
 from . import batch as files, queue
 from .batch import Batch
@@ -114,12 +114,10 @@ class Watched:
 
     def is_finished(self) -> bool:
         """Whether the trial is in place, with all that it was to be measured for."""
-        record = Store(self.out).read(self.key) if self.is_visible() else None
-        return (
-            record is not None
-            and record.status in FINAL
-            and not record.lacks(self.task.trial.measures)
-        )
+        store = Store(self.out)
+        record = store.read(self.key) if self.is_visible() else None
+        is_there = record is not None and record.status in FINAL
+        return is_there and not store.lacks(self.key, self.task.trial.measures)
 
 
 class Slurm:
@@ -254,7 +252,7 @@ def _judged(one: Watched, batch: Batch, entry: Entry) -> Answer | None:
     has_settled = one.has_ended_for(SEEN)
     if entry.state == GONE:
         is_beating = not one.is_silent(batch) and one.beat_at is not None
-        if is_beating or files.age(batch.folder / files.BATCH) < SENDING:
+        if is_beating or age(batch.folder / files.BATCH) < SENDING:
             return None
     error = (
         f"its job {entry.number} ended as {entry.state} before the trial was finished; "
@@ -293,7 +291,7 @@ def clear(out: Path) -> None:
     for batch in files.batches(out):
         keys = [one["key"] for job in batch.jobs() for one in job]
         records = [store.read(key) for key in keys]
-        is_new = not keys and files.age(batch.folder) < SENDING
+        is_new = not keys and age(batch.folder) < SENDING
         if not is_new and all(record and record.status in FINAL for record in records):
             done.append((batch, keys))
     _let_end([batch for batch, _ in done])

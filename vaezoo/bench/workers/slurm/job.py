@@ -5,6 +5,7 @@ take a minute to load from a file system that many jobs read.
 """
 
 import os
+import platform
 import signal
 import threading
 import time
@@ -73,7 +74,7 @@ def _beating(path: Path) -> Iterator[None]:
         count = 0
         while not stop.wait(BEAT if count else 0):
             count += 1
-            path.write_text(f"{os.uname().nodename} {os.getpid()} {count}")
+            path.write_text(f"{platform.node()} {os.getpid()} {count}")
 
     thread = threading.Thread(target=beat, daemon=True)
     thread.start()
@@ -116,9 +117,9 @@ def _is_settled(batch: Batch, key: str) -> bool:
         return True
     measures = files.read(batch.task(key))["trial"]["measures"]
     store = Store(batch.out)
-    record = store.read(key)
-    if record is None or record.lacks(measures) or not store.is_finished(key):
+    if not store.is_finished(key) or store.lacks(key, measures):
         return False
+    record = store.checked(key)
     files.write(batch.answer(key), {"status": record.status})
     return True
 
@@ -127,7 +128,7 @@ def _task(batch: Batch, key: str) -> Path:
     """The trial's file for this life of the job. It is built in a folder of its own: an earlier
     life, on a node that Slurm has given up, may still be at it.
     """
-    life = f"{os.uname().nodename}-{os.getpid()}-{time.time_ns()}"
+    life = f"{platform.node()}-{os.getpid()}-{time.time_ns()}"
     path = batch.folder / f"task-{key}-{life}.json"
     folder = batch.folder / f"build-{key}-{life}"
     files.write(path, files.read(batch.task(key)) | {"folder": str(folder)})
