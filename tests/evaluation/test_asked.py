@@ -10,11 +10,11 @@ import torch
 
 from vaezoo.core import VAE, Encoder
 from vaezoo.distributions import normal
+from vaezoo.evaluation.bounds import estimate
 from vaezoo.evaluation.context import Evaluation
 from vaezoo.evaluation.measurement import known_metrics, usual_metrics
 from vaezoo.evaluation.measuring import measure
 from vaezoo.evaluation.metrics.annealed import annealed
-from vaezoo.evaluation.metrics.likelihood import estimate
 from vaezoo.evaluation.metrics.units import kl_of_units
 from vaezoo.registry.registry import load_registry
 

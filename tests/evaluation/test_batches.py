@@ -9,7 +9,7 @@ from torch import Tensor
 
 from vaezoo.core import Spec
 from vaezoo.evaluation.batches import balanced
-from vaezoo.evaluation.metrics.likelihood import estimate_all
+from vaezoo.evaluation.bounds import estimate_all
 from vaezoo.registry import registry
 from vaezoo.seeds import seeded
 

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 
+from vaezoo.evaluation.bounds import elbo_of
 from vaezoo.evaluation.context import Evaluation
 from vaezoo.evaluation.metrics.generalisation import generalisation
-from vaezoo.evaluation.metrics.likelihood import elbo_of
 from vaezoo.training.training import fit
 
 from .conftest import digits, gaussian_vae

@@ -17,7 +17,7 @@ from vaezoo.evaluation import (
     importance_log_likelihood,
     quadrature_log_likelihood,
 )
-from vaezoo.evaluation.metrics.likelihood import estimate, estimate_all
+from vaezoo.evaluation.bounds import estimate, estimate_all
 from vaezoo.losses import ELBO
 from vaezoo.networks import Gaussian, StandardNormal, Write
 from vaezoo.registry import load_registry

@@ -15,10 +15,11 @@ from ..hooks import Metric
 from ..registry.registry import load_registry
 from ..samplers import Sampler
 from .annealing import ais_log_likelihood, bdmc_gap
+from .bounds import elbo_of, importance_log_likelihood
 from .context import Evaluation
 from .measuring import Measured, measure
 from .metrics import likelihood
-from .metrics.likelihood import elbo_of, importance_log_likelihood, quadrature_log_likelihood
+from .metrics.likelihood import quadrature_log_likelihood
 
 
 def known_metrics() -> list[Metric]:

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from ...core import Unsupported
 from ...hooks import Column, Metric, Table, hookimpl
+from ..bounds import estimate_all
 from ..context import Evaluation
-from .likelihood import estimate_all
 
 ROWS = 1000
 DRAWS = 4

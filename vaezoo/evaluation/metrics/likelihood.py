@@ -5,24 +5,20 @@ elbo = -(reconstruction_nll + kl). All columns come from the same draws of q(z|x
 """
 
 import math
-import operator
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial, reduce
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from ...core import Model
 from ...data.data import Data
 from ...hooks import Column, Metric, Table, hookimpl
 from ...networks import step_mask
 from ...row_mean import RowMean
 from ..baselines import independent_log_p
-from ..batches import balanced, trimmed
+from ..bounds import Estimate, estimate_all
 from ..context import Evaluation
 from ..guards import (
-    Witness,
     bound_too_high,
     elbo_off_its_draws,
     kl_below_zero,
@@ -35,86 +31,12 @@ ONE_CODE = (
     "the bound log p(x|z) + log p(z) of the one code z that the encoder gives; "
     "more draws bring it no nearer to log p(x)"
 )
-UPPER = ("nll", "bits", "effective")  # columns of -log p(x) and its draws, by their first word
+NO_TAIL = "the weights are fewer than 25, or take few values: there is no tail to fit"
+# columns of -log p(x) and its draws, by their first word
+UPPER = ("nll", "bits", "effective", "pareto")
 PER_STEP = ("elbo_per_step", "elbo_mean_per_step", "nll_per_step", "nll_mean_per_step")
 # what log q and log p(z) enter
-OF_CODES = ("elbo", "nll", "kl", "effective_draws", *PER_STEP, "bits_per_dim")
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """What K draws of q(z|x) say of each row: (B,) each, in nats."""
-
-    log_px: Tensor  # the mean of log p(x|z)
-    kl: Tensor  # in closed form where there is one, else the draws' mean
-    log_likelihood: Tensor  # log 1/K Σ_k p(x,z_k)/q(z_k|x)
-    effective: Tensor  # (Σ w)²/Σ w²: how many of the K draws count
-    witness: Witness  # by which `guards` tells what cannot be
-
-    @property
-    def elbo(self) -> Tensor:
-        return self.log_px - self.kl
-
-
-def estimate(model: Model, x: Tensor, c: Tensor | None, k: int, chunk: int) -> Estimate:
-    """The estimate of a few rows from k draws, `chunk` at a time, so that memory does not grow with
-    k.
-    """
-    log_px = x.new_zeros(len(x))
-    kl = x.new_zeros(len(x))
-    log_sum = x.new_full((len(x),), -math.inf)
-    log_squares = log_sum
-    seen = []
-
-    # a closed KL is (B,), a sampled one (K, B)
-    for start in range(0, k, chunk):
-        draws = min(chunk, k - start)
-        trace = model.infer(x, c, draws)
-        log_sum = torch.logaddexp(log_sum, trace.log_w.logsumexp(0))
-        log_squares = torch.logaddexp(log_squares, (2 * trace.log_w).logsumexp(0))
-        log_px = log_px + trace.log_px.sum(0)
-        kl = kl + (trace.kl.sum(0) if trace.kl.ndim == 2 else draws * trace.kl)
-        seen.append(Witness.of(trace))
-    effective = (2 * log_sum - log_squares).exp()
-    witness = reduce(operator.add, seen)
-    return Estimate(log_px / k, kl / k, log_sum - math.log(k), effective, witness)
-
-
-@torch.no_grad()
-def estimate_all(model: Model, x: Tensor, c: Tensor | None, k: int, entries: int) -> Estimate:
-    """The estimate of every row; at no time are more than about `entries` numbers of x, times
-    draws, in memory.
-    """
-    order = []
-    parts = []
-    for rows, draws in balanced(x, k, entries):
-        given = None if c is None else c[rows]
-        parts.append(estimate(model, trimmed(x[rows]), given, k, draws))
-        order.append(rows)
-
-    back = torch.cat(order).argsort()  # to the order of x
-    log_px = torch.cat([part.log_px for part in parts])
-    kl = torch.cat([part.kl for part in parts])
-    log_likelihood = torch.cat([part.log_likelihood for part in parts])
-    effective = torch.cat([part.effective for part in parts])
-    witness = Witness.joined([part.witness for part in parts], back)
-    return Estimate(log_px[back], kl[back], log_likelihood[back], effective[back], witness)
-
-
-def importance_log_likelihood(
-    model: Model, x: Tensor, c: Tensor | None = None, k: int = 500, entries: int = 2**18
-) -> Tensor:
-    """(B,): log 1/K Σ_k p(x,z_k)/q(z_k|x), in expectation below log p(x) (Burda 2016,
-    arXiv:1509.00519, eq. 8).
-    """
-    return estimate_all(model, x, c, k, entries).log_likelihood
-
-
-def elbo_of(
-    model: Model, x: Tensor, c: Tensor | None = None, k: int = 16, entries: int = 2**18
-) -> Tensor:
-    """(B,): the bound with β = 1, from k draws."""
-    return estimate_all(model, x, c, k, entries).elbo
+OF_CODES = ("elbo", "nll", "kl", "effective_draws", "pareto_k", *PER_STEP, "bits_per_dim")
 
 
 def draws_for(evaluation: Evaluation) -> int:
@@ -129,7 +51,7 @@ def likelihood(evaluation: Evaluation) -> Mapping[str, float]:
     if evaluation.model.is_one_code and not evaluation.other_measure:
         return _of_one_code(evaluation)
     if evaluation.no_density:
-        for column in ("elbo", "nll", "kl", "effective_draws"):
+        for column in ("elbo", "nll", "kl", "effective_draws", "pareto_k"):
             evaluation.say(column, evaluation.no_density)
         return _reconstruction_only(evaluation)
 
@@ -150,6 +72,10 @@ def _columns(evaluation: Evaluation, result: Estimate) -> dict[str, float]:
         "reconstruction_nll": RowMean(-result.log_px),
         "effective_draws": float(result.effective.double().mean()),
     }
+    if result.pareto_k.isfinite().all():
+        answer["pareto_k"] = RowMean(result.pareto_k)
+    else:
+        evaluation.say("pareto_k", NO_TAIL)
     return answer | _per_step(evaluation, result) | _bits(evaluation, result.log_likelihood)
 
 
@@ -182,7 +108,7 @@ def _of_one_code(evaluation: Evaluation) -> dict[str, float]:
     """
     result = estimate_all(evaluation.model, evaluation.x, evaluation.c, 1, evaluation.entries)
     found = _columns(evaluation, result)
-    for column in found:
+    for column in (*found, "pareto_k"):
         if column != "reconstruction_nll":
             evaluation.say(column, ONE_CODE)
     return {name: value for name, value in found.items() if name.partition("_")[0] not in UPPER}
@@ -283,6 +209,7 @@ def vaezoo_metrics() -> list[Metric]:
         nats_per_step("nll_per_step", better="lower", panel=True),
         nats_per_step("nll_mean_per_step", better="lower"),
         Column("effective_draws", "", "", digits=1, low=0),
+        Column("pareto_k", "", ""),
         Column("bits_per_dim", "bits/dim", "lower", digits=3),
     )
 
