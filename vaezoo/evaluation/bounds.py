@@ -32,9 +32,6 @@ class Estimate:
         return self.log_px - self.kl
 
 
-OF_ROWS = ("log_px", "kl", "log_likelihood", "effective", "pareto_k")  # as `Estimate` has them
-
-
 @dataclass(frozen=True)
 class _Sums:
     """What is kept of some draws, (B,) each."""
@@ -105,7 +102,14 @@ def estimate_all(model: Model, x: Tensor, c: Tensor | None, k: int, entries: int
         return torch.cat([getattr(part, name) for part in parts])[back]
 
     witness = Witness.joined([part.witness for part in parts], back)
-    return Estimate(*map(whole, OF_ROWS), witness)
+    return Estimate(
+        log_px=whole("log_px"),
+        kl=whole("kl"),
+        log_likelihood=whole("log_likelihood"),
+        effective=whole("effective"),
+        pareto_k=whole("pareto_k"),
+        witness=witness,
+    )
 
 
 def importance_log_likelihood(
