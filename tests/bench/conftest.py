@@ -154,12 +154,10 @@ def _plan(
 
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, Path]:
-    """A run that several tests read and none changes: a variant, two seeds, the likelihood and the
-    metric `quick`.
-    """
+    """A run that several tests read and none changes: one trial, the likelihood and `quick`."""
     folder = tmp_path_factory.mktemp("measured")
-    made = _plan(_fill(folder / "plugins"), seeds="2", metrics=("likelihood", "quick"))
-    run(made, folder / "out", jobs=2, figures=False)
+    made = _plan(_fill(folder / "plugins"), metrics=("likelihood", "quick"))
+    run(made, folder / "out", jobs=1, figures=False)
     return made, folder / "out"
 
 

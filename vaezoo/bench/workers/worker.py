@@ -4,7 +4,6 @@ What a trial prints goes to its log; what it raises becomes its
 status.
 """
 
-import math
 import os
 import platform
 import shutil
@@ -24,23 +23,23 @@ from ...core import Model, Unsupported
 from ...data.data import Data
 from ...evaluation.failures import is_out_of_memory, one_line
 from ...samplers import PRIOR, prior_in_words
-from ...training.budget import Budget, Diverged, EpochLog
+from ...training.budget import Budget, Diverged
 from ...training.resume import Bookmark
 from ...training.training import fit
 from ..manifest import MANIFEST
 from ..records import (
     ROWS,
     Damaged,
-    HistoryRecord,
     ProgressRecord,
     Record,
     RowRecord,
     SamplerRecord,
 )
-from ..store import FINAL, PID, PROGRESS, WEIGHTS, Json, Store, is_full, to_json
+from ..store import FINAL, PID, WEIGHTS, Json, Store, is_full, to_json
 from ..trial import Trial
 from .processes import Places
 from .rebuild import build_model, data_of, metrics_of, registry_of
+from .reporting import Reporter, note
 
 
 @dataclass(frozen=True)
@@ -143,12 +142,12 @@ def _trained(task: Task, bookmark: Bookmark) -> Record:
         data,
         seed=trial.seed,
         budget=Budget(**trial.budget),
-        report=_Reporter(folder),
+        report=Reporter(folder),
         device=trial.device,
         bookmark=bookmark,
     )
 
-    _note(folder, ProgressRecord(stage="evaluation"))
+    note(folder, ProgressRecord(stage="evaluation"))
     measured = _measured(task, trial, model, data, RowRecord())
     save(model, folder / WEIGHTS)
     save_material(model, data, folder, trial.device)
@@ -209,7 +208,7 @@ def _measured(task: Task, trial: Trial, model: Model, data: Data, rows: RowRecor
     )
 
     def report(name: str, i: int, n: int) -> None:
-        _note(task.folder, ProgressRecord(stage=name))
+        note(task.folder, ProgressRecord(stage=name))
 
     found = measure(evaluation, metrics, report)
     of_themselves = described(metrics)
@@ -260,32 +259,6 @@ def _measured_by_sampler(
 
 def _size(model: Model) -> float:
     return float(sum(p.numel() for p in model.parameters()))
-
-
-class _Reporter:
-    """Writes the learning curve as it grows, and a small file that the progress bars read."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.names = list[str]()
-        self.last = 0.0
-
-    def __call__(self, epoch: int, epochs: int, row: EpochLog) -> None:
-        with (self.folder / "history.csv").open("a", encoding="utf-8") as file:
-            if not self.names:
-                self.names = list(row)
-                file.write(",".join(self.names) + "\n")
-            file.write(HistoryRecord.line(self.names, row))
-        if time.monotonic() - self.last > 0.2:
-            self.last = time.monotonic()
-            loss = row.get("validation_loss", math.nan)
-            _note(self.folder, ProgressRecord(epoch, loss))
-
-
-def _note(folder: Path, progress: ProgressRecord) -> None:
-    aside = folder / f".{PROGRESS}"
-    aside.write_text(to_json(progress.to_json()))
-    aside.replace(folder / PROGRESS)
 
 
 def silence(path: Path) -> None:
