@@ -171,6 +171,9 @@ class Column:
     panel_controls: bool = False  # whether that panel shows its control rows
     one_extractor: bool = False  # comparable only where the setting `EXTRACTOR` is the same
     of: str = ""  # what the metric measures
+    # the densities that it is computed from, of "q", "p" and "px" (q(z|x), p(z), p(x|z)), such as
+    # "p,px": it is refused where one of them is broken. The metric's own unless given
+    rests_on: str = ""
     axis: str = ""  # "rate" or "distortion", in nats: an axis of the figure of both
     # the range of what it measures, ends included: a number beyond it is refused. None: no end, or
     # an estimate that chance alone takes past it
@@ -181,6 +184,11 @@ class Column:
         if self.better not in ("lower", "higher", ""):
             raise ValueError(
                 f"column {self.name!r}: better is 'lower', 'higher' or '', not {self.better!r}"
+            )
+        if not set(filter(None, self.rests_on.split(","))) <= {"q", "p", "px"}:
+            raise ValueError(
+                f"column {self.name!r}: rests_on names q, p or px with commas, "
+                f"not {self.rests_on!r}"
             )
         if self.low is not None and self.high is not None and self.low >= self.high:
             raise ValueError(f"column {self.name!r}: low={self.low:g} is not below {self.high:g}")
@@ -204,12 +212,17 @@ class Metric:
     of: str = ""  # "samples": measured for every sampler; "": once
     controls: Callable[[Data], Mapping[str, Mapping[str, float]]] | None = None
     asked: bool = False  # too costly to be measured unless `--metrics` names it
+    rests_on: str = ""  # of columns that do not say; of samples "p,px"
 
     def __post_init__(self) -> None:
         if self.of not in ("", "samples"):
             raise ValueError(f"metric {self.name!r}: of is 'samples' or '', not {self.of!r}")
         own = (self.table or DEFAULT).name
-        columns = [replace(c, table=c.table or own, of=c.of or self.of) for c in self.columns]
+        rests_on = self.rests_on or ("p,px" if self.of == "samples" else "")
+        columns = []
+        for c in self.columns:
+            whole = replace(c, table=c.table or own, of=c.of or self.of)
+            columns.append(replace(whole, rests_on=c.rests_on or rests_on))
         object.__setattr__(self, "columns", tuple(columns))
 
     @property

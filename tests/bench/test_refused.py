@@ -110,7 +110,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Result, Path, Path]:
     words = (
         "bench --variants sound,wrong_q,heavy,high --datasets tiny --seeds 2 --epochs 1 --jobs 2"
     )
-    more = ["--metrics", "likelihood,share", "--no-figures", "--importance-samples", "20"]
+    more = ["--metrics", "likelihood,share,outliers", "--no-figures", "--importance-samples", "20"]
     places = ["--out", str(folder / "out"), "--plugins-dir", str(plugins)]
     result = CliRunner().invoke(vaezoo, [*words.split(), *more, *places])
     return result, folder / "out", plugins
@@ -152,6 +152,17 @@ def test_a_refused_number_is_a_dash_with_its_sentence_and_its_row_has_a_mark(run
     assert rows["sound"]["elbo_mean"]
     assert rows["wrong_q"]["reconstruction_nll_mean"]
     assert not rows["heavy"]["reconstruction_nll_mean"]
+
+
+def test_scores_that_are_computed_from_a_refused_density_are_refused_with_it(run):
+    _, out, _ = run
+    with (out / "outliers.csv").open() as file:
+        rows = {row["variant"]: row for row in csv.DictReader(file)}
+    assert rows["sound"]["auroc_log_px_noise_mean"]
+    for variant, seen in SEEN.items():
+        assert not rows[variant]["auroc_log_px_noise_mean"]
+        assert not rows[variant]["auroc_ess_noise_mean"]
+        assert seen in rows[variant]["reason"]
 
 
 def test_no_seed_of_a_column_counts_where_one_was_refused(run):

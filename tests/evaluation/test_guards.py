@@ -4,6 +4,7 @@ sound.
 
 import math
 from dataclasses import replace
+from typing import ClassVar
 
 import pytest
 import torch
@@ -13,19 +14,21 @@ from torch.distributions import Distribution
 from vaezoo.core import VAE, Spec, Trace
 from vaezoo.data.data import Card, Data
 from vaezoo.distributions import Drawable
-from vaezoo.evaluation import evaluate
+from vaezoo.evaluation import Evaluation, evaluate
 from vaezoo.evaluation.guards import (
     bound_too_high,
     divergence_below_zero,
     information_outside,
     outside,
+    prior_mass_above_one,
 )
 from vaezoo.evaluation.metrics.likelihood import vaezoo_metrics
 from vaezoo.hooks import Column, Metric
 from vaezoo.losses import ELBO
 from vaezoo.networks import Gaussian, StandardNormal, Write
+from vaezoo.samplers import Sampler
 
-from .conftest import digits, gaussian_vae
+from .conftest import gaussian_vae
 
 LIKELIHOOD = [metric for metric in vaezoo_metrics() if metric.name == "likelihood"]
 BOUNDS = {"elbo", "nll", "kl", "bits_per_dim", "effective_draws"}
@@ -142,7 +145,6 @@ def test_a_bound_above_the_exact_log_density_is_refused(data: Data) -> None:
         (-0.01, True),
         (math.inf, True),
         (-math.inf, True),
-        (math.nan, False),
     ],
 )
 def test_a_strangers_column_is_refused_outside_its_own_range(
@@ -192,7 +194,124 @@ def test_chance_and_rounding_alone_refuse_nothing():
     assert bound_too_high("it", log_mass + 0.1, torch.ones(1000), False, None) == ""
 
 
-def test_what_is_no_number_has_that_as_its_reason(data: Data) -> None:
-    metric = Metric("odd", (Column("odd", "", ""),), lambda evaluation: {"odd": math.nan})
-    answer = evaluate(gaussian_vae(digits().spec), data, metrics=[metric])
-    assert answer.reasons["odd"] == "it came out as nan"
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("reason", ["", "nothing is missing"])
+def test_what_is_no_number_is_refused_unless_its_metric_says_why(
+    data: Data, value: float, reason: str
+) -> None:
+    def odd(evaluation: Evaluation) -> dict[str, float]:
+        if reason:
+            evaluation.say("odd", reason)
+        return {"odd": value}
+
+    metric = Metric("odd", (Column("odd", "", ""),), odd)
+    answer = evaluate(gaussian_vae(data.spec), data, metrics=[metric])
+    seen = f"odd came out as {value:g}"
+    assert answer.refused == ({} if reason else {"odd": seen})
+    assert answer.reasons["odd"] == (reason or f"refused: {seen}")
+    assert "odd" not in answer
+
+
+class HeavyPrior(StandardNormal):
+    """A p(z) that integrates to e^2."""
+
+    def forward(self, c: Tensor | None = None) -> Distribution:
+        return Heavy(super().forward(c))
+
+
+class Heavy(Distribution):
+    arg_constraints: ClassVar[dict] = {}
+
+    def __init__(self, p: Distribution) -> None:
+        super().__init__(p.batch_shape, p.event_shape)
+        self.p = p
+
+    def sample(self, shape: tuple[int, ...] = ()) -> Tensor:
+        return self.p.sample(shape)
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        return self.p.log_prob(z) + 2
+
+
+def reads(name: str, rests_on: str, of: str = "") -> Metric:
+    """A stranger's metric of one column, computed from these densities."""
+    return Metric(name, (Column(name, "", ""),), lambda _: {name: 1.0}, of=of, rests_on=rests_on)
+
+
+STRANGERS = [
+    reads("of_weights", "q,p,px"),
+    reads("of_codes", "q"),
+    reads("of_p", "p"),
+    reads("of_decoder", "px"),
+    reads("of_nothing", ""),
+    reads("of_samples", "", of="samples"),
+]
+
+
+@pytest.mark.parametrize("metrics", [STRANGERS, [*LIKELIHOOD, *STRANGERS]], ids=["alone", "beside"])
+@pytest.mark.parametrize(
+    ("fault", "refused"),
+    [
+        ("none", set()),
+        ("q", {"of_weights", "of_codes"}),
+        ("p", {"of_weights", "of_p", "of_samples"}),
+        ("px", {"of_weights", "of_decoder", "of_samples"}),
+    ],
+)
+def test_a_number_that_rests_on_a_broken_density_is_refused_with_it(
+    data: Data, metrics: list[Metric], fault: str, refused: set[str]
+) -> None:
+    torch.manual_seed(0)
+    spec = data.spec
+    model = VAE(
+        (TooSmall if fault == "q" else Gaussian)(spec),
+        Write(spec),
+        (HeavyPrior if fault == "p" else StandardNormal)(spec),
+        ELBO(),
+    )
+    if fault == "px":
+        model = with_parts(AboveOne, spec)
+    answer = evaluate(model, data, metrics=metrics, importance_samples=20)
+    names = {metric.name for metric in STRANGERS}
+    assert names & set(answer.refused) == refused
+    assert names - refused == names & set(answer)
+    said = {"q": "no KL is below 0", "p": "integrates to more than 1", "px": "no probability is"}
+    assert all(said[fault] in answer.refused[name] for name in refused)
+
+
+class Fitted(Sampler):
+    def fit(self, z: Tensor, seed: int) -> None:
+        self.z = z
+
+    def sample(self, n: int) -> Tensor:
+        return self.z[:n]
+
+
+def test_a_fitted_sampler_does_not_rest_on_the_prior(data: Data) -> None:
+    spec = data.spec
+    torch.manual_seed(0)
+    model = VAE(Gaussian(spec), Write(spec), HeavyPrior(spec), ELBO())
+    of_samples = [STRANGERS[-1]]
+    assert evaluate(model, data, metrics=of_samples).refused
+    assert evaluate(model, data, metrics=of_samples, sampler=lambda: None).refused
+    assert not evaluate(model, data, metrics=of_samples, sampler=Fitted).refused
+
+
+def test_the_mass_of_a_prior_is_judged_by_draws_that_are_not_its_own():
+    """Of N(0, 1) in 8 units as it is, with 1 % more mass than it has, and with e^0.5."""
+    torch.manual_seed(0)
+    p = torch.distributions.Normal(0.0, 1.0)
+    q = torch.distributions.Normal(0.02, 1.03)
+    z = q.sample((1000, 8))
+    log_p = p.log_prob(z).sum(1)
+    log_q = q.log_prob(z).sum(1)
+    assert not prior_mass_above_one(log_p, log_q)
+    assert not prior_mass_above_one(log_p + 0.01, log_q)
+    assert "0.4" in prior_mass_above_one(log_p + 0.5, log_q)
+
+
+def test_a_column_rests_on_densities_that_there_are():
+    with pytest.raises(ValueError, match="names q, p or px with commas, not 'pz'"):
+        Column("x", "", "", rests_on="pz")
+    made = Metric("m", (Column("a", "", ""), Column("b", "", "", rests_on="q")), dict, of="samples")
+    assert [column.rests_on for column in made.columns] == ["p,px", "q"]

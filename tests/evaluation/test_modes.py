@@ -79,9 +79,11 @@ def test_control_rows_are_what_draws_of_them_reach():
 
 def test_draws_near_no_mode_count_for_nothing():
     data = ring()
-    reasonless = measure(Evaluation(Replay(torch.zeros(5, 2)), data), vaezoo_metrics())
-    assert (reasonless["modes_found"], reasonless["high_quality"]) == (0, 0)
-    assert math.isnan(reasonless["mode_kl"])
+    found = measure(Evaluation(Replay(torch.zeros(5, 2)), data), vaezoo_metrics())
+    assert (found["modes_found"], found["high_quality"]) == (0, 0)
+    assert "mode_kl" not in found
+    assert found.reasons["mode_kl"] == "no draw is near a mode"
+    assert not found.refused
 
 
 def test_the_divergence_is_that_of_the_definition():

@@ -55,6 +55,9 @@ class Evaluation:
     reasons: dict[str, str] = field(default_factory=dict)  # column -> why it is left out
     # column -> what was seen that cannot be, see `guards`
     refused: dict[str, str] = field(default_factory=dict)
+    # density that is broken, "q", "p" or "px" -> what was seen, see `faults`
+    faults: dict[str, str] = field(default_factory=dict)
+    is_examined: bool = False  # whether they were looked for
     # what a table's header must say, such as K
     settings: dict[str, Setting] = field(default_factory=dict)
 
@@ -68,6 +71,11 @@ class Evaluation:
         """
         for column in columns if seen else ():
             self.refused.setdefault(column, seen)
+
+    def distrust(self, density: str, seen: str) -> None:
+        """What was `seen` says that this density is broken. "" is nothing impossible."""
+        if seen:
+            self.faults.setdefault(density, seen)
 
     @contextmanager
     def noise(self, *names: object) -> Iterator[None]:
@@ -229,6 +237,11 @@ class Evaluation:
         if self._fitted_sampler is None:
             return self.model.sample(n, c, mean)
         return decode(self.model, self._fitted_sampler.sample(n).to(self.x), c, mean)
+
+    @property
+    def has_sampler(self) -> bool:
+        """Whether the codes of samples come from a fitted sampler, not from p(z)."""
+        return self._fitted_sampler is not None
 
     @cached_property
     def _fitted_sampler(self) -> Sampler | None:

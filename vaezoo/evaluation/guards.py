@@ -158,6 +158,17 @@ def mass_above_one(seen: Witness) -> str:
     return ""
 
 
+def prior_mass_above_one(log_p: Tensor, log_r: Tensor) -> str:
+    """A p(z) that integrates to more than 1: E_r p(z)/r(z) is its integral, by draws (N,) of r."""
+    ratio = log_p - log_r
+    if not exceeds_zero(ratio, log_p.abs() + log_r.abs()):
+        return ""
+    return (
+        f"log p(z) lies {ratio.mean():.4g} nats above the log density of a Normal, in the mean of "
+        f"{len(ratio)} draws of that Normal, so that p(z) integrates to more than 1"
+    )
+
+
 def bound_too_high(
     name: str, bound: Tensor, size: Tensor, is_mass: bool | None, exact: Tensor | None
 ) -> str:

@@ -11,13 +11,17 @@ import torch
 from torch import Tensor
 
 from ..core import Unsupported
-from ..hooks import Metric
+from ..hooks import Column, Metric
 from ..row_mean import RowMean
 from .context import Evaluation, Setting
 from .failures import one_line
+from .faults import examine
 from .guards import outside
 
 Report = Callable[[str, int, int], None]  # a metric's name, its number and their count
+
+
+EXAMINED = Metric("faults", (), examine)
 
 
 class Measured(dict[str, float]):
@@ -49,9 +53,34 @@ def measure(
             seconds[metric.name] = time.perf_counter() - start
             if progress:
                 progress(metric.name, i + 1, len(metrics))
+        if not evaluation.is_examined and _rest_on_densities(metrics, found):
+            _measure_one(evaluation, EXAMINED)
     finally:
         evaluation.model.train(training)
+
+    # what is broken is known once all have looked
+    for metric in metrics:
+        for column in metric.columns:
+            if column.name in found:
+                evaluation.refuse([column.name], _broken(evaluation, column))
     return _possible(evaluation, found, seconds)
+
+
+def _rest_on_densities(metrics: Sequence[Metric], found: Mapping[str, float]) -> bool:
+    """Whether a column that was found does."""
+    columns = [column for metric in metrics for column in metric.columns]
+    return any(column.rests_on and column.name in found for column in columns)
+
+
+def _broken(evaluation: Evaluation, column: Column) -> str:
+    """What was seen of a density that the column is computed from. The codes of a sampler that was
+    fitted do not come from p(z).
+    """
+    for density in column.rests_on.split(","):
+        seen = evaluation.faults.get(density, "")
+        if seen and not (density == "p" and evaluation.has_sampler):
+            return seen
+    return ""
 
 
 def _possible(
@@ -94,14 +123,18 @@ def _measure_one(evaluation: Evaluation, metric: Metric) -> dict[str, float]:
 
 
 def _in_range(evaluation: Evaluation, metric: Metric, found: dict[str, float]) -> dict[str, float]:
-    """What was found, once what its own column says cannot be is refused; of what is no number the
-    reason is that.
+    """What was found, once what its own column says cannot be is refused, and what is no number
+    though its metric gave no reason; with that reason it is left out.
     """
     for column in metric.columns:
         if column.name not in found:
             continue
         value = found[column.name]
         evaluation.refuse([column.name], outside(column, value))
-        if not math.isfinite(value):
-            evaluation.reasons.setdefault(column.name, f"it came out as {value:g}")
+        if math.isfinite(value):
+            continue
+        if column.name in evaluation.reasons:
+            del found[column.name]
+        else:
+            evaluation.refuse([column.name], f"{column.name} came out as {value:g}")
     return found

@@ -50,4 +50,4 @@ def vaezoo_metrics() -> list[Metric]:
         Column("ais_gap_se", "nats", "", digits=3, low=0),
     )
     table = Table("ais", "Annealed importance sampling")
-    return [Metric("annealed", columns, annealed, table, asked=True)]
+    return [Metric("annealed", columns, annealed, table, asked=True, rests_on="p,px")]

@@ -76,4 +76,4 @@ def vaezoo_metrics() -> list[Metric]:
         Column("forecast_coverage", "", "", digits=3, low=0, high=1),
     )
     table = Table("forecasts", apart="forecasts_are")
-    return [Metric("forecasts", columns, forecasts, table, asked=True)]
+    return [Metric("forecasts", columns, forecasts, table, asked=True, rests_on="q,p,px")]

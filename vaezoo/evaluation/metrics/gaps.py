@@ -93,4 +93,4 @@ def vaezoo_metrics() -> list[Metric]:
         Column("amortisation_gap", "nats", ""),
     )
     table = Table("gaps", "Inference gaps")
-    return [Metric("inference_gaps", columns, inference_gaps, table, asked=True)]
+    return [Metric("inference_gaps", columns, inference_gaps, table, asked=True, rests_on="q,p,px")]

@@ -44,4 +44,4 @@ def vaezoo_metrics() -> list[Metric]:
         Column("generalisation_gap", "nats", "", lead=3),
     )
     table = Table("generalisation", apart="generalisation_is")
-    return [Metric("generalisation", columns, generalisation, table)]
+    return [Metric("generalisation", columns, generalisation, table, rests_on="q,p,px")]

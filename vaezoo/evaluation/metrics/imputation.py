@@ -105,5 +105,6 @@ def vaezoo_metrics() -> list[Metric]:
             imputation,
             Table("imputation", apart="imputation_is"),
             controls=controls,
+            rests_on="q,p,px",
         )
     ]

@@ -30,19 +30,21 @@ def modes(evaluation: Evaluation) -> Mapping[str, float]:
     evaluation.settings |= {"mode_draws": known.draws, "modes": known.count}
     if not known.is_strict:
         evaluation.say("high_quality", "every picture has a mode here, noise too")
-    return reached(known, draws)
+    answer = reached(known, draws)
+    if "mode_kl" not in answer:
+        evaluation.say("mode_kl", "no draw is near a mode")
+    return answer
 
 
 def reached(known: Modes, draws: Tensor) -> dict[str, float]:
     """What the draws (N, *shape) reach; of modes that every x has, the share says nothing and is
-    left out.
+    left out, and so is the KL where no draw is near a mode.
     """
     found = known.of(draws)
     counts = torch.bincount(found[found != NONE], minlength=known.count)
-    answer = {
-        "modes_found": float((counts > 0).sum()),
-        "mode_kl": divergence(counts) if counts.sum() else math.nan,
-    }
+    answer = {"modes_found": float((counts > 0).sum())}
+    if counts.sum():
+        answer["mode_kl"] = divergence(counts)
     if not known.is_strict:
         return answer
     return answer | {"high_quality": float((found != NONE).double().mean())}

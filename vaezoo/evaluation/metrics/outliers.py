@@ -181,4 +181,4 @@ def _by_weights(
 def vaezoo_metrics() -> list[Metric]:
     columns = tuple(Column(name, "", "higher", digits=3, low=0, high=1) for name in COLUMNS)
     table = Table("outliers", "Outliers (area under the ROC curve)", says="auroc_")
-    return [Metric("outliers", columns, outliers, table)]
+    return [Metric("outliers", columns, outliers, table, rests_on="q,p,px")]

@@ -117,8 +117,8 @@ def probes(evaluation: Evaluation) -> Mapping[str, float]:
 @hookimpl
 def vaezoo_metrics() -> list[Metric]:
     of_densities = (
-        Column("mutual_information", "nats", ""),
-        Column("kl_aggregate", "nats", "lower"),
+        Column("mutual_information", "nats", "", rests_on="q"),
+        Column("kl_aggregate", "nats", "lower", rests_on="q,p"),
     )
     of_labels = (
         Column("linear_probe", "", "higher", digits=3, low=0, high=1),

@@ -223,7 +223,7 @@ def vaezoo_metrics() -> list[Metric]:
 
     table = Table("sequence", apart="prediction_is")
     return [
-        Metric("prediction", of_steps, prediction, table),
-        Metric("filter", of_paths, filtered, table),
+        Metric("prediction", of_steps, prediction, table, rests_on="q,p,px"),
+        Metric("filter", of_paths, filtered, table, rests_on="q,p,px"),
         Metric("judges", of_draws, scores, of="samples", controls=controls),
     ]

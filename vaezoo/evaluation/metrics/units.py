@@ -67,5 +67,5 @@ def vaezoo_metrics() -> list[Metric]:
     )
     return [
         Metric("active_units", active, active_units),
-        Metric("kl_of_units", of_kl, kl_of_units),
+        Metric("kl_of_units", of_kl, kl_of_units, rests_on="q,p"),
     ]
