@@ -92,6 +92,14 @@ def processes(setting: str) -> dict[int, tuple[str, str]]:
     return found
 
 
+def pid_in(path: Path) -> int:
+    """The process that the file names; 0 where it has gone meanwhile."""
+    try:
+        return int(path.read_text() or 0)
+    except OSError:
+        return 0
+
+
 def kill(pid: int) -> None:
     """SIGKILL, to what may have ended."""
     with suppress(ProcessLookupError):

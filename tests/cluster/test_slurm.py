@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from .runs import Drivers, Watch, kill, processes, tables, wait_for
+from .runs import Drivers, Watch, kill, pid_in, processes, tables, wait_for
 from .slurm import fetch, running
 
 pytestmark = pytest.mark.cluster
@@ -99,12 +99,19 @@ def hit(what, cluster, driver, out, chance) -> int:
         time.sleep(chance.uniform(0, 5))
         cluster.start(what)
     elif what == "trial":
-        found = [int(path.read_text() or 0) for path in out.glob("slurm/*/build-*/pid")]
-        alive = [pid for pid in found if pid and Path(f"/proc/{pid}").exists()]
-        return kill_one(alive, chance)
+        until = time.monotonic() + 20
+        while not (found := trials_of(out)) and time.monotonic() < until:
+            time.sleep(0.05)  # they run for seconds only
+        return kill_one(found, chance)
     else:
         return kill_one(jobs(cluster), chance)
     return 1
+
+
+def trials_of(out: Path) -> list[int]:
+    """The processes that train."""
+    found = [pid_in(path) for path in out.glob("slurm/*/build-*/pid")]
+    return [pid for pid in found if pid and Path(f"/proc/{pid}").exists()]
 
 
 def kill_one(pids, chance) -> int:
