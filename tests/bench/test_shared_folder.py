@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from vaezoo.bench import store as module
-from vaezoo.bench.store import DAY, Store, age, owner
+from vaezoo.bench.owners import DAY, age, owner
+from vaezoo.bench.store import Store
 
 
 @pytest.fixture

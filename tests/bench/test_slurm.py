@@ -9,12 +9,13 @@ import pytest
 
 from vaezoo.bench.runner import run
 from vaezoo.bench.store import Store, to_json
-from vaezoo.bench.workers.slurm import batch as files, executor, queue
+from vaezoo.bench.workers.slurm import batch as files, clearing, queue, watching
 from vaezoo.bench.workers.slurm.batch import Batch
-from vaezoo.bench.workers.slurm.executor import AWAY, Slurm, Watched, _judged
+from vaezoo.bench.workers.slurm.executor import Slurm
 from vaezoo.bench.workers.slurm.job import SUPERSEDED, _train
 from vaezoo.bench.workers.slurm.queue import UNKNOWN, Entry
 from vaezoo.bench.workers.slurm.sending import Wishes, _flags
+from vaezoo.bench.workers.slurm.watching import AWAY, Watched, judged
 from vaezoo.bench.workers.worker import Task
 from vaezoo.registry.registry import SelectionError, load_registry
 
@@ -120,68 +121,68 @@ def test_a_job_that_ended_without_an_answer_gives_the_trial_its_status(
     task, batch, state, monkeypatch
 ):
     one = watched(task)
-    assert _judged(one, batch, Entry("7", "RUNNING")) is None
+    assert judged(one, batch, Entry("7", "RUNNING")) is None
     one.is_known = True
-    assert _judged(one, batch, Entry("7", state)) is None, "what it wrote may still come"
-    monkeypatch.setattr(executor, "SEEN", 0.0)
-    answer = _judged(one, batch, Entry("7", state))
+    assert judged(one, batch, Entry("7", state)) is None, "what it wrote may still come"
+    monkeypatch.setattr(watching, "SEEN", 0.0)
+    answer = judged(one, batch, Entry("7", state))
     assert answer["status"] == ENDS[state]
     assert f"its job 7 ended as {state}" in answer["error"]
 
 
 def test_a_job_that_died_before_this_driver_came_is_sent_again(task, batch, monkeypatch):
-    monkeypatch.setattr(executor, "SEEN", 0.0)
+    monkeypatch.setattr(watching, "SEEN", 0.0)
     one = watched(task)
-    assert _judged(one, batch, Entry("7", "CANCELLED")) is None
+    assert judged(one, batch, Entry("7", "CANCELLED")) is None
     assert one.batch is None
 
 
 def test_a_job_that_no_queue_knows_is_waited_for_while_it_may_be_on_its_way(
     task, batch, monkeypatch
 ):
-    monkeypatch.setattr(executor, "SEEN", 0.0)
+    monkeypatch.setattr(watching, "SEEN", 0.0)
     one = watched(task)
-    assert _judged(one, batch, UNKNOWN) is None
+    assert judged(one, batch, UNKNOWN) is None
     assert one.batch == batch
-    monkeypatch.setattr(executor, "SENDING", -1.0)
-    assert _judged(one, batch, UNKNOWN) is None
+    monkeypatch.setattr(watching, "SENDING", -1.0)
+    assert judged(one, batch, UNKNOWN) is None
     assert one.batch is None
 
 
 @pytest.mark.parametrize("entry", [AWAY, UNKNOWN], ids=lambda entry: entry.state)
 def test_a_heart_that_beats_is_believed_where_slurm_knows_nothing(task, batch, entry, monkeypatch):
-    monkeypatch.setattr(executor, "SEEN", 0.0)
-    monkeypatch.setattr(executor, "SENDING", -1.0)
+    monkeypatch.setattr(watching, "SEEN", 0.0)
+    monkeypatch.setattr(watching, "SENDING", -1.0)
     one = watched(task)
     for count in range(3):
         batch.beat(0).write_text(str(count))
-        assert _judged(one, batch, entry) is None
+        assert judged(one, batch, entry) is None
     assert one.batch == batch
 
 
 def test_a_heart_that_stops_is_a_lost_trial_though_slurm_says_running(task, batch, monkeypatch):
-    monkeypatch.setattr(executor, "SILENT", 0.05)
+    monkeypatch.setattr(watching, "SILENT", 0.05)
     monkeypatch.setattr(queue, "cancel", lambda *numbers: None)
     one = watched(task)
-    assert _judged(one, batch, Entry("7", "RUNNING")) is None, "it has not begun"
+    assert judged(one, batch, Entry("7", "RUNNING")) is None, "it has not begun"
     batch.beat(0).write_text("1")
-    assert _judged(one, batch, Entry("7", "RUNNING")) is None
+    assert judged(one, batch, Entry("7", "RUNNING")) is None
     time.sleep(0.1)
-    assert _judged(one, batch, Entry("7", "SUSPENDED")) is None, "a paused job is silent"
-    assert _judged(one, batch, Entry("7", "RUNNING")) is None
+    assert judged(one, batch, Entry("7", "SUSPENDED")) is None, "a paused job is silent"
+    assert judged(one, batch, Entry("7", "RUNNING")) is None
     time.sleep(0.1)
-    answer = _judged(one, batch, Entry("7", "RUNNING"))
+    answer = judged(one, batch, Entry("7", "RUNNING"))
     assert answer["status"] == "failed"
     assert "no sign of life" in answer["error"]
-    assert _judged(one, batch, Entry("7", "PENDING")) is None
+    assert judged(one, batch, Entry("7", "PENDING")) is None
     time.sleep(0.1)
-    assert _judged(one, batch, Entry("7", "RUNNING")) is None, "its next life has not begun"
+    assert judged(one, batch, Entry("7", "RUNNING")) is None, "its next life has not begun"
 
 
 def test_files_of_batches_are_removed_once_their_trials_are_in_place(task, batch, finished):
-    executor.clear(task.out)
+    clearing.clear(task.out)
     assert batch.folder.is_dir(), "its trial is not there"
     key = task.trial.key
     shutil.copytree(finished[1] / "trials" / key, task.out / "trials" / key)
-    executor.clear(task.out)
+    clearing.clear(task.out)
     assert not (task.out / "slurm").exists()

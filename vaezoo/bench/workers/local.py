@@ -10,7 +10,8 @@ from typing import Any
 from pebble import ProcessPool
 
 from ...hooks import Executor, hookimpl
-from ..store import PID, is_alive
+from ..owners import is_alive
+from ..store import PID
 from .processes import pool_of, result_of
 
 GRACE = 3.0  # seconds that the answer of an ended process may be under way

@@ -57,6 +57,10 @@ class Batch:
         """What each job has to do; none where a driver died before it said it."""
         return read(self.folder / BATCH) or []
 
+    def keys(self) -> list[str]:
+        """Those of all its trials."""
+        return [trial["key"] for job in self.jobs() for trial in job]
+
     def answered(self) -> set[str]:
         """The keys of the trials that have an answer, by one look at the folder."""
         try:

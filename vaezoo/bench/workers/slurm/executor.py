@@ -1,17 +1,14 @@
-"""The driver's side: what is sent, what is watched, and what became of it.
+"""The driver's side: what is sent, and what is watched.
 
 A driver that dies leaves its jobs, and the same command, given anywhere that sees the folder and
-the cluster, watches them in its place. Clocks of several machines are never compared: a driver
-watches for a beat that changes, by its own clock.
+the cluster, watches them in its place.
 """
 
-import os
-import shutil
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,105 +16,19 @@ from pydantic import Field
 
 from ....hooks import Executor, ExecutorError, hookimpl
 from ....hyperparameters import Count, NonNegative
-from ...store import FINAL, Store, age, to_json
+from ...store import to_json
 from ..worker import Task
 from . import batch as files, queue
 from .batch import Batch
-from .job import SUPERSEDED
-from .queue import GONE, PAUSED, RUNNING, STATUS, WAITING, Entry
+from .clearing import clear
 from .sending import SHORTEST, Wishes, must_be_here, send
+from .watching import AWAY, Answer, Watched, answered, judged
 
 LOOK = 2.0  # seconds between two looks at queue and folder
-SILENT = 45.0  # without a beat, which comes every 5 s, until a running job counts as lost
-SEEN = 15.0  # until other machines see what an ended job wrote
-SENDING = 30.0  # that a driver may take between the ticket and the queue
 AGAIN = 10.0  # until sbatch is asked again
 PATIENCE = 600.0  # that the controller may be away when jobs are to be sent
 
 Minutes = Annotated[int, Field(ge=SHORTEST)]
-Answer = dict[str, Any]
-AWAY = Entry("", "AWAY")  # the controller does not answer
-
-
-@dataclass(eq=False)
-class Watched:
-    """One trial that was handed over."""
-
-    task: Task
-    timeout: float | None
-    ticket: str  # as this driver last read or wrote it
-    batch: Batch | None = None  # None until it is sent
-    index: int = 0
-    is_known: bool = False  # this driver sent it, or saw it alive
-    answer: Answer | None = None
-    beat: str = ""
-    beat_at: float | None = None  # when it last changed
-    ended_at: float | None = None  # when its job was first seen to have ended
-
-    @property
-    def key(self) -> str:
-        return self.task.trial.key
-
-    @property
-    def out(self) -> Path:
-        return self.task.out
-
-    def follow(self, batch: Batch, index: int) -> None:
-        """From now on this job is the trial's."""
-        self.ticket = batch.name
-        self.batch = batch
-        self.index = index
-        self.is_known = False
-        self.beat = ""
-        self.beat_at = self.ended_at = None
-
-    def find(self) -> None:
-        """Follows the job that has the ticket, where it has not said how it ended; else the trial
-        is to be sent.
-        """
-        self.batch = None
-        self.ticket = files.ticket(self.out, self.key)
-        batch = Batch(self.out, self.ticket)
-        index = batch.index_of(self.key) if self.ticket else None
-        if index is not None and not batch.answer(self.key).exists():
-            self.follow(batch, index)
-
-    def is_silent(self, batch: Batch) -> bool:
-        """Whether its job has beaten, and no longer does."""
-        now = time.monotonic()
-        try:
-            beat = batch.beat(self.index).read_text()
-        except OSError:
-            beat = self.beat
-        if beat != self.beat:
-            self.beat = beat
-            self.beat_at = now
-        return self.beat_at is not None and now - self.beat_at > SILENT
-
-    def rest(self, is_paused: bool) -> None:
-        """Its job does not run now. One that is paused beats on later; one that is in the queue
-        begins anew, and what an earlier life of it left does not count as a beat.
-        """
-        self.ended_at = None
-        self.beat_at = time.monotonic() if is_paused and self.beat_at is not None else None
-
-    def has_ended_for(self, seconds: float) -> bool:
-        """Whether its job was first seen to have ended so long ago."""
-        self.ended_at = self.ended_at or time.monotonic()
-        return time.monotonic() - self.ended_at > seconds
-
-    def is_visible(self) -> bool:
-        """Whether the finished trial is seen here. The folder is listed, since a shared file system
-        keeps for a while that a file was not there.
-        """
-        return self.key in os.listdir(self.out / "trials")
-
-    def is_finished(self) -> bool:
-        """Whether the trial is in place, with all that it was to be measured for."""
-        store = Store(self.out)
-        record = store.read(self.key) if self.is_visible() else None
-        is_there = record is not None and record.status in FINAL
-        return is_there and not store.lacks(self.key, self.task.trial.measures)
 
 
 class Slurm:
@@ -167,13 +78,15 @@ class Slurm:
                 by_batch.setdefault(one.batch, []).append(one)
         if not by_batch:
             return
+
+        # One squeue and one listing a batch, however many trials there are.
         found = queue.ask(batch.job_name for batch in by_batch)
         for batch, ones in by_batch.items():
-            answered = batch.answered()
+            has_answer = batch.answered()
             for one in ones:
                 entry = found.of(batch.job_name, one.index) if found else AWAY
-                is_answered = one.key in answered
-                one.answer = _answered(one, batch) if is_answered else _judged(one, batch, entry)
+                is_answered = one.key in has_answer
+                one.answer = answered(one, batch) if is_answered else judged(one, batch, entry)
 
     def send(self, waiting: list[Watched]) -> None:
         """Sends the trials that no other driver has sent meanwhile, in arrays."""
@@ -222,96 +135,6 @@ class Slurm:
 
 def _to_do(job: list[Watched]) -> list[dict[str, Any]]:
     return [{"key": one.key, "timeout": one.timeout} for one in job]
-
-
-def _answered(one: Watched, batch: Batch) -> Answer | None:
-    """What the job says of the trial, once what it wrote is seen here."""
-    answer = files.read(batch.answer(one.key))
-    if answer is None:
-        return None
-    if answer == SUPERSEDED:
-        one.find()
-        return None
-    is_seen = "error" in answer or one.is_visible() or one.has_ended_for(SEEN)
-    return answer if is_seen else None
-
-
-def _judged(one: Watched, batch: Batch, entry: Entry) -> Answer | None:
-    """What became of a trial that its job has said nothing of yet; None while it may still end."""
-    if entry.state in WAITING:
-        one.is_known = True
-        one.rest(entry.state in PAUSED)
-        return None
-    if entry.state in RUNNING or entry is AWAY:
-        if not one.is_silent(batch):
-            one.is_known = one.is_known or one.beat_at is not None
-            return None
-        queue.cancel(entry.number) if entry.number else None
-        return _verdict(one, batch, {"status": "failed", "error": _silence(entry)})
-
-    has_settled = one.has_ended_for(SEEN)
-    if entry.state == GONE:
-        is_beating = not one.is_silent(batch) and one.beat_at is not None
-        if is_beating or age(batch.folder / files.BATCH) < SENDING:
-            return None
-    error = (
-        f"its job {entry.number} ended as {entry.state} before the trial was finished; "
-        f"what it printed is in {batch.folder}"
-    )
-    answer = {"status": STATUS.get(entry.state, "failed"), "error": error}
-    return _verdict(one, batch, answer) if has_settled else None
-
-
-def _silence(entry: Entry) -> str:
-    where = f"its job {entry.number} is {entry.state}" if entry.number else "squeue does not answer"
-    return f"lost: no sign of life for {SILENT:g} s, and {where}"
-
-
-def _verdict(one: Watched, batch: Batch, answer: Answer) -> Answer | None:
-    """The answer for a trial whose job is dead, unless the trial is there, or another job has it,
-    or it died before this driver came: then it is sent again.
-    """
-    if one.is_finished():
-        return {}
-    if files.ticket(one.out, one.key) != batch.name:
-        one.find()
-        return None
-    if not one.is_known:
-        one.batch = None
-        return None
-    return answer
-
-
-def clear(out: Path) -> None:
-    """Removes the files of batches whose trials are all in place; the others keep what their jobs
-    printed.
-    """
-    store = Store(out)
-    done = []
-    for batch in files.batches(out):
-        keys = [one["key"] for job in batch.jobs() for one in job]
-        records = [store.read(key) for key in keys]
-        is_new = not keys and age(batch.folder) < SENDING
-        if not is_new and all(record and record.status in FINAL for record in records):
-            done.append((batch, keys))
-    _let_end([batch for batch, _ in done])
-    for batch, keys in done:
-        shutil.rmtree(batch.folder, ignore_errors=True)
-        for key in keys:
-            if files.ticket(out, key) == batch.name:
-                (out / "slurm" / key).unlink(missing_ok=True)
-    with suppress(OSError):  # something is left in it
-        (out / "slurm").rmdir()
-
-
-def _let_end(batches: list[Batch]) -> None:
-    """Waits a while for jobs that have done their work and are about to leave."""
-    until = time.monotonic() + SEEN
-    while batches and time.monotonic() < until:
-        found = queue.ask(batch.job_name for batch in batches)
-        if found is None or not found.active:
-            return
-        time.sleep(1.0)
 
 
 def slurm(
