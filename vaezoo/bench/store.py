@@ -7,6 +7,7 @@ trial second throws its copy away.
 """
 
 import errno
+import hashlib
 import json
 import os
 import shutil
@@ -16,7 +17,7 @@ from typing import Any
 
 from .manifest import MANIFEST, digest_of, listed_in, manifest
 from .owners import is_left, owner
-from .records import ROWS, Damaged, Record, RowRecord, parsed, storable
+from .records import ROWS, Damaged, Record, RowRecord, parsed, parsed_text, storable
 
 Json = dict[str, Any]
 FINAL = ("done", "skipped", "diverged")  # not tried again: the same key would end the same way
@@ -141,9 +142,10 @@ class Store:
         """
         folder = self.trials / key
         try:
-            record = Record.from_json(parsed(folder / "trial.json"))
+            content = (folder / "trial.json").read_bytes()
+            record = Record.from_json(parsed_text(content))
             listed = listed_in(folder)
-            if listed and listed.get("trial.json") != digest_of(folder / "trial.json"):
+            if listed and listed.get("trial.json") != hashlib.sha256(content).hexdigest():
                 raise Damaged("it is not what MANIFEST.sha256 says")
         except FileNotFoundError:
             raise Damaged("there is none") from None

@@ -2,6 +2,7 @@
 
 import csv
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from .common import (
 
 if TYPE_CHECKING:
     from ..bench.plan import Plan
+    from ..bench.report.tables import ResultTable
 
 OUT = Path("runs/bench")
 
@@ -116,7 +118,7 @@ def bench(ctx: click.Context, /, out: Path, dry_run: bool, wants_json: bool, **a
         figures=asked["figures"],
         executor=asked["executor"],
     )
-    print_tables(out, wants_json)
+    print_tables(out, _tables_of(out), wants_json)
     for sentence in summary.errors:
         click.echo(f"vaezoo: {sentence}", err=True)
     click.echo(f"{summary}; see {out}", err=True)
@@ -180,17 +182,24 @@ def _planned(trial: Any) -> dict[str, Any]:
     }
 
 
-def print_tables(out: Path, wants_json: bool) -> bool:
-    """The tables that every run has: fitted to a terminal, whole as Markdown where stdout is a
-    file or a pipe. Then whether any row has a number that cannot be, which stderr names.
-    """
-    from ..bench.report.printed import as_markdown, as_text
-    from ..bench.report.report import ReportError, read_tables, refusals
+def _tables_of(out: Path) -> "list[ResultTable]":
+    """The tables of a run; none where it was stopped before any trial ended."""
+    from ..bench.report.report import ReportError, read_tables
 
     try:
-        tables = read_tables(out, quiet=True)
-    except ReportError:  # stopped before any trial ended
-        tables = []
+        return read_tables(out, quiet=True)
+    except ReportError:
+        return []
+
+
+def print_tables(out: Path, tables: "Sequence[ResultTable]", wants_json: bool) -> bool:
+    """Those of these tables of `out` that every run has: fitted to a terminal, whole as Markdown
+    where stdout is a file or a pipe. Then whether any row has a number that cannot be, which stderr
+    names.
+    """
+    from ..bench.report.printed import as_markdown, as_text
+    from ..bench.report.report import refusals
+
     shown = [table for table in tables if table.about.always]
     if wants_json:
         print_json({table.name: table_of(out, table.name) for table in shown})
@@ -233,5 +242,5 @@ def report(
     must_hold_trials(folder)
     from ..bench.report.report import report as rebuild
 
-    rebuild(folder, figures=figures, plugins_dir=plugins_dir)
-    ctx.exit(int(print_tables(folder, wants_json)))
+    tables = rebuild(folder, figures=figures, plugins_dir=plugins_dir)
+    ctx.exit(int(print_tables(folder, tables, wants_json)))

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,6 +12,8 @@ from ...hooks import Column, Table
 Json = dict[str, Any]
 T = TypeVar("T")
 DIGITS = 20  # decimals that a column may ask for, at most
+MOST_KNOWN = 50_000  # texts of what was read that are remembered
+_KNOWN: dict[str, Any] = {}  # its text -> what was read
 TYPES: Mapping[str, Any] = {"int": int, "bool": bool, "float | None": int | float | None}
 
 
@@ -27,12 +29,20 @@ def parsed(path: Path) -> Any:
     Raises: Damaged for what is no JSON, NaN and infinities among it; FileNotFoundError.
     """
     try:
-        content = path.read_bytes()
-        return json.loads(content, parse_constant=_no_number, parse_float=_finite)
+        return parsed_text(path.read_bytes())
     except FileNotFoundError:
         raise
     except OSError as error:
         raise Damaged(f"it cannot be read: {error.strerror}") from None
+
+
+def parsed_text(content: bytes) -> Any:
+    """The JSON in these bytes.
+
+    Raises: Damaged for what is no JSON, NaN and infinities among it.
+    """
+    try:
+        return json.loads(content, parse_constant=_no_number, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         raise Damaged(f"it is no JSON: {error}".partition("\n")[0]) from None
 
@@ -105,17 +115,50 @@ def number(value: Any, where: str) -> float:
 def numbers(value: Any, where: str) -> dict[str, float]:
     """Column -> number."""
     facts = mapping(value, where)
-    return {file_name(key, where): number(one, f"{where}.{key}") for key, one in facts.items()}
+    found = {}
+    for key, one in facts.items():
+        # the fast way for what nearly all are
+        is_plain = type(one) is float and -1e300 <= one <= 1e300
+        found[_column(key, where)] = one if is_plain else number(one, f"{where}.{key}")
+    return found
+
+
+def _column(name: Any, where: str) -> str:
+    """The name of a column, one object wherever it is read."""
+    return _once(f"column {name}", lambda: file_name(name, where))
 
 
 def texts(value: Any, where: str) -> dict[str, str]:
     """Name -> text."""
+    return _once(f"texts {value!r}", lambda: _texts(value, where))
+
+
+def _texts(value: Any, where: str) -> dict[str, str]:
     facts = mapping(value, where)
     return {key: of_type(str, one, f"{where}.{key}") for key, one in facts.items()}
 
 
+def shared(value: T) -> T:
+    """What was read before and reads the same, else the value: thousands of trials say much that is
+    the same, and hold it once. Nobody changes what was read.
+    """
+    return _once(repr(value), lambda: value)
+
+
+def _once(text: str, make: Callable[[], T]) -> T:
+    if text not in _KNOWN:
+        if len(_KNOWN) >= MOST_KNOWN:
+            _KNOWN.clear()
+        _KNOWN[text] = make()
+    return _KNOWN[text]
+
+
 def descriptions(kind: type[Column] | type[Table], value: Any, where: str) -> tuple[Json, ...]:
     """The descriptions of columns or tables, every field of its type."""
+    return _once(f"{kind.__name__} {value!r}", lambda: _descriptions(kind, value, where))
+
+
+def _descriptions(kind: type[Column] | type[Table], value: Any, where: str) -> tuple[Json, ...]:
     found = []
     types = {one.name: TYPES.get(str(one.type), str) for one in fields(kind)}
     for one in of_type(list, value, where):

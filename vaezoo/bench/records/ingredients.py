@@ -7,7 +7,7 @@ from typing import Any
 
 from ...samplers import PRIOR
 from ..trial import Json, canonical
-from .checks import Damaged, file_name, label, mapping, of_type, texts
+from .checks import Damaged, file_name, label, mapping, of_type, shared, texts
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,8 @@ class Ingredients:
 
     @classmethod
     def from_json(cls, facts: Any) -> "Ingredients":
-        stored = mapping(facts, "ingredients")
+        # all but the seed is mostly what other trials say too
+        stored = {k: shared(v) for k, v in mapping(facts, "ingredients").items()}
         plugin = mapping(stored.get("plugin"), "ingredients.plugin")
         spec = mapping(stored.get("spec"), "ingredients.spec")
         return cls(

@@ -18,6 +18,7 @@ from .checks import (
     number,
     numbers,
     of_type,
+    shared,
     storable,
     texts,
 )
@@ -127,7 +128,7 @@ class Record:
             columns=descriptions(Column, stored.get("columns", []), "columns"),
             tables=descriptions(Table, stored.get("tables", []), "tables"),
             total_seconds=number(stored.get("total_seconds", 0.0), "total_seconds"),
-            machine=_machine(stored),
+            machine=shared(_machine(stored)),
             divergence={name: stored[name] for name in DIVERGENCE if name in stored},
         )
         if found.key != found.ingredients.key:
@@ -147,7 +148,7 @@ class Record:
             metrics=numbers(stored.get("metrics"), "metrics"),
             reasons=texts(stored.get("reasons", {}), "reasons"),
             refused=texts(stored.get("refused", {}), "refused"),
-            settings=_settings(stored),
+            settings=shared(_settings(stored)),
             evaluation_seconds=numbers(stored.get("evaluation_seconds", {}), "evaluation_seconds"),
             samplers=samplers,
             prior=label(stored.get("prior", PRIOR), "prior"),

@@ -9,6 +9,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from typing import Any
 
 from ...training.budget import Budget
@@ -34,6 +35,8 @@ ALIKE = Standing()  # with every other one
 def conditions(trials: Sequence[Record]) -> Json:
     """What trials of one row were made with; where they differ, each value, joined by "and"."""
     each = [_of(trial) for trial in trials]
+    if len({canonical(one) for one in each}) == 1:
+        return each[0]
     found = {}
     for name in each[0]:
         values = list({canonical(one.get(name)): one.get(name) for one in each}.values())
@@ -55,7 +58,13 @@ def _of(trial: Record) -> Json:
     }
     # what a likelihood says is in the same unit as what another one does
     size = {name: value for name, value in made_of.spec.items() if name != "likelihood"}
-    return asdict(Budget()) | made_of.budget | size | facts
+    return _usual() | made_of.budget | size | facts
+
+
+@cache
+def _usual() -> Json:
+    """The budget of a trial that says nothing of it."""
+    return asdict(Budget())
 
 
 def unlike(a: Sequence[Record], b: Sequence[Record], *, is_one_variant: bool = True) -> str:

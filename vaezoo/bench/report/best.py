@@ -10,7 +10,7 @@ table may differ in spread by a factor of fifty, and a row that really is noisy 
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 
@@ -21,6 +21,8 @@ from scipy import special
 from .statistics import ALPHA, Sample, rounded_variance
 
 DRAWS = 4000  # simulated columns; the error of the rate is about 0.3 %
+PIECE = 2**15  # simulated numbers worked on at a time
+KEPT = 300  # rows up to which the draws are kept: 19 MB
 NOT_POOLED = 1e6  # degrees of freedom where the log variances vary no more than by chance
 
 Array = NDArray[np.float64]
@@ -47,26 +49,61 @@ class Best:
 NO_BEST = Best(frozenset(), NONE)
 
 
+@dataclass(frozen=True, eq=False)
+class Contest:
+    """Rows that are compared in one column: what the rule reads of them."""
+
+    names: tuple[str, ...]
+    means: Array  # (rows,): the lowest is the best
+    variances: Array  # (rows,): moderated, of one seed
+    seeds: int
+
+
 def best_rows(samples: Mapping[str, Sample], better: str, resolution: float = 0.0) -> Best:
     """The rows to print bold, `better` being "lower" or "higher".
 
     A row that lacks a seed takes no part: seeds that failed are not missing at random.
     `resolution` is the last decimal that the column shows; no spread is taken to be smaller.
     """
+    return decided([contest(samples, better, resolution)])[0]
+
+
+def contest(samples: Mapping[str, Sample], better: str, resolution: float = 0.0) -> Contest | None:
+    """What `decided` decides; None where no test could tell the rows apart."""
     most = max((len(sample) for sample in samples.values()), default=0)
-    names = [name for name, sample in samples.items() if len(sample) == most]
+    names = tuple(name for name, sample in samples.items() if len(sample) == most)
     if better not in ("lower", "higher") or most < 2 or len(names) < 2:
-        return NO_BEST
+        return None
 
     sign = 1.0 if better == "lower" else -1.0
     values = sign * np.array([list(samples[name].values()) for name in names])  # (rows, seeds)
-    means = values.mean(1)
     variances = moderated(_variances(values, resolution), most - 1)
+    return Contest(names, values.mean(1), variances, most)
 
-    limit = critical_value(variances, most)
-    bold = distances(means, variances / most) <= limit
-    visible = limit * math.sqrt(2 * float(np.median(variances)) / most)
-    return Best(frozenset(np.array(names)[bold].tolist()), SIMULATED, visible)
+
+def decided(contests: Sequence[Contest | None]) -> list[Best]:
+    """What is bold in each. Contests of as many rows and seeds share the draws that they are
+    simulated with.
+    """
+    alike: dict[tuple[int, int], list[int]] = {}
+    for i, one in enumerate(contests):
+        if one is not None:
+            alike.setdefault((len(one.names), one.seeds), []).append(i)
+
+    found = [NO_BEST] * len(contests)
+    for (_, seeds), places in alike.items():
+        group = [one for i in places if (one := contests[i]) is not None]
+        limits = critical_values([one.variances for one in group], seeds)
+        for i, one, limit in zip(places, group, limits, strict=True):
+            found[i] = _bold(one, limit)
+    return found
+
+
+def _bold(one: Contest, limit: float) -> Best:
+    """The rows that are no further from the best than the limit."""
+    bold = distances(one.means, one.variances / one.seeds) <= limit
+    visible = limit * math.sqrt(2 * float(np.median(one.variances)) / one.seeds)
+    return Best(frozenset(np.array(one.names)[bold].tolist()), SIMULATED, visible)
 
 
 def _variances(values: Array, resolution: float) -> Array:
@@ -94,25 +131,45 @@ def distances(means: Array, variances: Array) -> Array:
     return gap / np.sqrt(spread)
 
 
-def critical_value(variances: Array, seeds: int) -> float:
-    """What the largest distance exceeds in 5 % of columns with equal means and these variances.
+def critical_values(variances: Sequence[Array], seeds: int) -> list[float]:
+    """What the largest distance exceeds in 5 % of columns with equal means and these variances,
+    (rows,) each: one number for each of them.
 
     Every simulated column goes through the whole rule: its best is chosen, its variances are
     estimated from `seeds` values and moderated anew. The draws are the same at every call.
     """
-    normals, squares = _draws(DRAWS, len(variances), seeds - 1)
-    means = normals * np.sqrt(variances / seeds)
-    seen = variances * squares / (seeds - 1)
-    largest = distances(means, moderated(seen, seeds - 1) / seeds).max(-1)
-    return float(np.quantile(largest, 1 - ALPHA))
+    largest: list[list[Array]] = [[] for _ in variances]
+    for normals, squares in _draws(DRAWS, len(variances[0]), seeds - 1):
+        for of_one, own in zip(largest, variances, strict=True):
+            means = normals * np.sqrt(own / seeds)
+            seen = own * squares / (seeds - 1)
+            of_one.append(distances(means, moderated(seen, seeds - 1) / seeds).max(-1))
+    return [float(np.quantile(np.concatenate(one), 1 - ALPHA)) for one in largest]
+
+
+def _draws(columns: int, rows: int, df: int) -> Iterable[tuple[Array, Array]]:
+    """(columns, rows) each, in pieces that a processor's cache holds: standard normals, and χ² of
+    `df` degrees of freedom.
+    """
+    return _kept(columns, rows, df) if rows <= KEPT else _drawn(columns, rows, df)
 
 
 @lru_cache(maxsize=2)  # the columns of a table mostly share their rows and seeds
-def _draws(columns: int, rows: int, df: int) -> tuple[Array, Array]:
-    """(columns, rows) each: standard normals, and χ² of `df` degrees of freedom."""
-    generator = np.random.default_rng(0)
-    shape = columns, rows
-    return generator.normal(size=shape), generator.chisquare(df, shape)
+def _kept(columns: int, rows: int, df: int) -> tuple[tuple[Array, Array], ...]:
+    return tuple(_drawn(columns, rows, df))
+
+
+def _drawn(columns: int, rows: int, df: int) -> Iterator[tuple[Array, Array]]:
+    sizes = [
+        len(piece) for piece in np.array_split(np.arange(columns), -(-columns * rows // PIECE))
+    ]
+    of_normals = np.random.default_rng(0)
+    of_squares = np.random.default_rng(0)
+    for size in sizes:  # one stream: the squares come after all normals
+        of_squares.normal(size=(size, rows))
+    for size in sizes:
+        shape = size, rows
+        yield of_normals.normal(size=shape), of_squares.chisquare(df, shape)
 
 
 def moderated(s2: Array, df: int) -> Array:
@@ -120,12 +177,19 @@ def moderated(s2: Array, df: int) -> Array:
 
     s̃² = (d₀ s₀² + d s²) / (d₀ + d), with d₀ and s₀² by the moments of log s² (Smyth 2004, §6.2).
     """
-    logs = np.log(s2) - special.digamma(df / 2) + math.log(df / 2)
-    excess = logs.var(-1, ddof=1, keepdims=True) - special.polygamma(1, df / 2)
+    centre, spread = _of_logs(df)
+    logs = np.log(s2) - centre + math.log(df / 2)
+    excess = logs.var(-1, ddof=1, keepdims=True) - spread
     prior_df = np.where(excess > 1e-6, 2 * _inverse_trigamma(excess), NOT_POOLED)
     log_prior = logs.mean(-1, keepdims=True) + special.digamma(prior_df / 2) - np.log(prior_df / 2)
     shrunk = (prior_df * np.exp(log_prior) + df * s2) / (prior_df + df)
     return np.maximum(shrunk, s2)
+
+
+@cache
+def _of_logs(df: int) -> tuple[float, float]:
+    """ψ(df/2) and ψ'(df/2)."""
+    return special.digamma(df / 2), special.polygamma(1, df / 2)
 
 
 def _inverse_trigamma(value: Array) -> Array:

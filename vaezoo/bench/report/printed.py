@@ -6,6 +6,7 @@ reasons are footnotes.
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 from ...hooks import Column
 from .caption import REFUSED, caption, in_words
@@ -36,6 +37,7 @@ def as_text(table: ResultTable, width: int = 120) -> str:
     return "\n\n".join(grid_text(grid, width, wide=True) for grid in grids(table)) + "\n"
 
 
+@lru_cache(maxsize=1)  # a table is written in one form after the other
 def grids(table: ResultTable) -> list[Grid]:
     """The table's cells as text, one grid a data set."""
     return [_grid(table, dataset) for dataset in table.datasets]
@@ -141,11 +143,7 @@ class _Notes:
     """Footnotes, numbered as they come, each text once."""
 
     def __init__(self) -> None:
-        self.lines: list[str] = []
+        self.lines: dict[str, int] = {}
 
     def mark(self, text: str) -> str:
-        if not text:
-            return ""
-        if text not in self.lines:
-            self.lines.append(text)
-        return f" [{self.lines.index(text) + 1}]"
+        return f" [{self.lines.setdefault(text, len(self.lines) + 1)}]" if text else ""

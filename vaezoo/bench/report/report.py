@@ -31,7 +31,8 @@ def report(
     Raises: StoreError where the folder cannot be written, ReportError where there are no trials.
     """
     store = Store(out)
-    tables = read_tables(out)
+    rows, aside = _read(out)
+    tables = _tables(rows, aside)
     for table in tables:
         for suffix, write in WRITERS.items():
             store.write(f"{table.name}.{suffix}", write(table))
@@ -39,7 +40,7 @@ def report(
         from ...registry.registry import load_registry
         from .drawing import draw_all
 
-        draw_all(read_rows(out, quiet=True), store, load_registry(plugins_dir).figures.values())
+        draw_all(rows, store, load_registry(plugins_dir).figures.values())
     return tables
 
 
@@ -49,7 +50,10 @@ def read_tables(out: Path | str, *, quiet: bool = False) -> list[ResultTable]:
 
     Raises: ReportError for a folder without trials.
     """
-    rows, aside = _read(out, quiet)
+    return _tables(*_read(out, quiet))
+
+
+def _tables(rows: Sequence[Row], aside: int) -> list[ResultTable]:
     tables = tables_of(rows, {row.dataset: row.controls for row in rows})
     return [replace(table, set_aside=aside) for table in tables]
 

@@ -152,7 +152,14 @@ class Row:
         return found
 
     def interval(self, column: str) -> Interval:
-        return interval(list(self.sample(column).values()))
+        if column not in self._intervals:
+            self._intervals[column] = interval(list(self.sample(column).values()))
+        return self._intervals[column]
+
+    @cached_property
+    def _intervals(self) -> dict[str, Interval]:
+        """Those that were asked for: each is written in several forms."""
+        return {}
 
 
 def _sampled(trial: Record, label: str) -> Record:
@@ -178,11 +185,10 @@ def rows_of(
     by_name: dict[tuple[str, str], list[tuple[Record, ...]]] = {}
     for trials in rows:
         by_name.setdefault((trials[0].variant, trials[0].dataset), []).append(trials)
-    named = [
-        Row(*name, _apart(trials, others, swept), trials)
-        for name, others in by_name.items()
-        for trials in others
-    ]
+    named = []
+    for name, others in by_name.items():
+        settings = _apart([_flat(trials[0]) for trials in others], swept)
+        named += [Row(*name, *each) for each in zip(settings, others, strict=True)]
     return _with_standing(named, swept)
 
 
@@ -215,15 +221,16 @@ def _one_per_seed(group: Sequence[Record]) -> tuple[Record, ...]:
     return tuple(by_seed[seed] for seed in sorted(by_seed))
 
 
-def _apart(trials: tuple[Record, ...], others: Sequence[tuple[Record, ...]], swept: Swept) -> str:
-    """The settings in which rows of one name differ, and those that are swept, as this row has
-    them.
+def _apart(rows: Sequence[Json], swept: Swept) -> list[str]:
+    """Of each of the rows of one name, given all settings of each: those in which they differ, and
+    those that are swept, as this row has them.
     """
-    mine = _flat(trials[0])
-    all_flat = [_flat(group[0]) for group in others]
-    differ = {name for name in swept if name in mine}
-    differ |= {name for name in set().union(*all_flat) if _values_of(name, all_flat) > 1}
-    return ", ".join(f"{name}={_short(mine.get(name))}" for name in sorted(differ))
+    differ = {name for name in set().union(*rows) if _values_of(name, rows) > 1}
+    found = []
+    for mine in rows:
+        names = sorted(differ | {name for name in swept if name in mine})
+        found.append(", ".join(f"{name}={_short(mine.get(name))}" for name in names))
+    return found
 
 
 def _values_of(name: str, settings: Sequence[Json]) -> int:

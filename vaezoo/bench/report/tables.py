@@ -12,11 +12,12 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
 from typing import Any
 
 from ...evaluation.baselines import BEST, MADE_UP
 from ...hooks import Column, Table
-from .best import NO_BEST, Best, best_rows, together
+from .best import Best, Contest, contest, decided, together
 from .by_row import row_error
 from .catalogue import catalogue_of
 from .rows import COST, Row
@@ -28,7 +29,7 @@ ROW_SE = "row_se"  # over the test rows, for one model: a further one where some
 Controls = Mapping[str, Mapping[str, float]]  # row -> column -> number
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ResultTable:
     """One table: what its metrics say of it, its rows, and rows of control values by data set."""
 
@@ -51,31 +52,46 @@ class ResultTable:
 
     @property
     def datasets(self) -> list[str]:
-        return list(dict.fromkeys(row.dataset for row in self.rows))
+        return list(self._by_dataset)
 
     def of(self, dataset: str) -> list[Row]:
-        return [row for row in self.rows if row.dataset == dataset]
+        return self._by_dataset.get(dataset, [])
+
+    @cached_property
+    def _by_dataset(self) -> dict[str, list[Row]]:
+        found: dict[str, list[Row]] = {}
+        for row in self.rows:
+            found.setdefault(row.dataset, []).append(row)
+        return found
+
+    @cached_property
+    def _most_seeds(self) -> dict[str, int]:
+        """data set -> the seeds of the row that has most."""
+        return {name: max(len(row.done) for row in rows) for name, rows in self._by_dataset.items()}
 
     @cached_property
     def best(self) -> dict[tuple[str, str], Best]:
         """(data set, column) -> the rows to print bold."""
-        found = {}
-        for dataset in self.datasets:
-            for column in self.columns:
-                found[dataset, column.name] = self._best(dataset, column)
-        return found
+        places = [(dataset, column) for dataset in self.datasets for column in self.columns]
+        groups = [self._contests(*place) for place in places]
+        # all at once, for those of as many rows share their draws
+        each = iter(decided([one for group in groups for one in group]))
+        return {
+            (dataset, column.name): together(list(islice(each, len(group))))
+            for (dataset, column), group in zip(places, groups, strict=True)
+        }
 
-    def _best(self, dataset: str, column: Column) -> Best:
-        """The best of each level of what is swept, together; none where noise wins."""
+    def _contests(self, dataset: str, column: Column) -> list[Contest | None]:
+        """One for each level of what is swept; none where noise wins."""
         if self.is_won_by_noise(dataset, column):
-            return NO_BEST
+            return []
         levels: dict[str, dict[str, Sample]] = {}
         for row in self.of(dataset):
             if not self.apart(row):
                 samples = levels.setdefault(row.standing.level, {})
                 samples[row.name] = row.sample(column.name)
-        each = [best_rows(one, column.better, 10.0**-column.digits) for one in levels.values()]
-        return together(each)
+        resolution = 10.0**-column.digits
+        return [contest(one, column.better, resolution) for one in levels.values()]
 
     def is_won_by_noise(self, dataset: str, column: Column) -> bool:
         """Whether something made up without a model does as well in this column as what no model
@@ -110,7 +126,7 @@ class ResultTable:
         """Why the row is not compared although its seeds say the same as others': there are fewer
         of them. "" where there are not.
         """
-        most = max(len(other.done) for other in self.of(row.dataset))
+        most = self._most_seeds[row.dataset]
         return f"fewer seeds than the table's {most}: not compared" if len(row.done) < most else ""
 
     def controls_of(self, dataset: str) -> dict[str, Mapping[str, float]]:

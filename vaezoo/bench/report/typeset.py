@@ -14,6 +14,7 @@ TEX = {
     "†": r"$\dagger$",
 }  # fmt: skip
 
+IN_TEX = str.maketrans(TEX)
 PROSE = 120  # columns that a line of text may have
 
 
@@ -42,7 +43,7 @@ def escaped(grid: Grid) -> Grid:
 
 
 def to_tex(text: str) -> str:
-    return "".join(TEX.get(letter, letter) for letter in text)
+    return text.translate(IN_TEX)
 
 
 def grid_markdown(grid: Grid) -> str:
