@@ -95,3 +95,21 @@ def test_moderation_finds_the_common_variance_and_its_weight(df):
 def test_the_inverse_of_trigamma_is_one():
     x = np.geomspace(1e-3, 1e5, 50)
     assert np.allclose(best._inverse_trigamma(special.polygamma(1, x)), x, rtol=1e-4)
+
+
+@pytest.mark.parametrize("rows", [7, best.KEPT + 1])
+def test_the_pieces_of_the_draws_are_those_of_one_stream(rows: int):
+    generator = np.random.default_rng(0)
+    normals = generator.normal(size=(best.DRAWS, rows))
+    squares = generator.chisquare(2, (best.DRAWS, rows))
+    pieces = list(best._draws(best.DRAWS, rows, 2))
+    assert np.array_equal(np.concatenate([piece for piece, _ in pieces]), normals)
+    assert np.array_equal(np.concatenate([piece for _, piece in pieces]), squares)
+
+
+def test_contests_that_are_decided_together_come_out_as_each_alone():
+    generator = np.random.default_rng(3)
+    shapes = [(12, 6), (5, 3), (12, 6)]
+    columns = [column(generator.normal(size=shape)) for shape in shapes]
+    together = best.decided([None, *(best.contest(one, "lower") for one in columns)])
+    assert together == [best.NO_BEST, *(best_rows(one, "lower") for one in columns)]

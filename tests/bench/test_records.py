@@ -206,3 +206,13 @@ def test_control_rows_are_made_for_what_lacks_them_or_has_them_by_other_code():
     assert after.rows == {"floor": {"fid": 1.0, "nll": 3.0}, "noise": {"mse": 4.0}}
     assert after.lacks(asked, set("abcd")) == {}
     assert ControlRecord.from_json(after.to_json()) == after
+
+
+def test_what_two_trials_say_alike_is_held_once():
+    facts = json.dumps(recorded(WHOLE).to_json())
+    a, b = (Record.from_json(json.loads(facts)) for _ in range(2))
+    assert a == b
+    for name in ("columns", "tables", "reasons", "settings", "machine"):
+        assert getattr(a, name) is getattr(b, name)
+    assert a.ingredients.stored["data"] is b.ingredients.stored["data"]
+    assert a.metrics is not b.metrics

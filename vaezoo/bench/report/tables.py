@@ -12,7 +12,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 from ...evaluation.baselines import BEST, MADE_UP
@@ -75,7 +75,7 @@ class ResultTable:
         places = [(dataset, column) for dataset in self.datasets for column in self.columns]
         groups = [self._contests(*place) for place in places]
         # all at once, for those of as many rows share their draws
-        each = iter(decided([one for group in groups for one in group]))
+        each = iter(decided(list(chain.from_iterable(groups))))
         return {
             (dataset, column.name): together(list(islice(each, len(group))))
             for (dataset, column), group in zip(places, groups, strict=True)
