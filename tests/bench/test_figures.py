@@ -7,6 +7,7 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
+from vaezoo.bench.report.figures import units
 from vaezoo.bench.report.figures.classes import _blocks, _scatters
 from vaezoo.bench.report.figures.forecasts import Forecast, _lines, _rolls
 from vaezoo.bench.workers import material
@@ -76,7 +77,27 @@ def test_a_forecast_of_real_numbers_has_quantiles_in_their_order(tmp_path):
     [("vae", sequences(has_gaps=False)), ("dsae", sequences()), ("vae", labelled((1, 8, 8)))],
 )
 def test_material_that_does_not_apply_is_missing_and_the_rest_is_there(name, data, tmp_path):
-    assert set(saved(name, data, tmp_path)) == {"x", "reconstruction", "samples"}
+    of_units = {"kl_of_units"} if name == "vae" else set()
+    assert set(saved(name, data, tmp_path)) == {"x", "reconstruction", "samples"} | of_units
+
+
+def test_the_kl_of_each_unit_is_kept_and_drawn_the_largest_first(tmp_path):
+    data = labelled((2,))
+    with seeded("weights"):
+        model = VARIANTS["vae"](data.spec)
+    material.save_material(model, data, tmp_path, "cpu")
+    kept = load_file(tmp_path / "figures.safetensors")["kl_of_units"]
+    with torch.no_grad():
+        q = model.infer(data.test).latents[0].q
+    mean, variance = q.mean, q.variance
+    each = (0.5 * (mean**2 + variance - 1 - variance.log())).view(-1, 2).mean(0)
+    np.testing.assert_allclose(kept, each, rtol=1e-5)
+
+    figure = units.panels([("vae", np.array([0.5, 2.0])), ("beta", np.array([1.0, 0.1]))], 2.0)
+    first, second = figure.axes
+    assert [bar.get_height() for bar in first.patches] == [2.0, 0.5]
+    assert [bar.get_height() for bar in second.patches] == [1.0, 0.1]
+    assert first.get_ylim() == second.get_ylim()
 
 
 def test_a_figure_that_fails_costs_its_own_material_only(tmp_path, capsys):
@@ -89,6 +110,7 @@ def test_a_figure_that_fails_costs_its_own_material_only(tmp_path, capsys):
         "reconstruction",
         "forecast_truth",
         "forecast_mean",
+        "kl_of_units",
     }
     assert "IndexError" in capsys.readouterr().err
 

@@ -9,7 +9,7 @@ from tests.bench.conftest import recorded
 from vaezoo.bench.report.catalogue import described
 from vaezoo.bench.report.printed import as_markdown, as_tex
 from vaezoo.bench.report.rows import rows_of as gathered
-from vaezoo.bench.report.tables import as_csv, tables_of
+from vaezoo.bench.report.tables import as_csv, tables_of, to_print
 from vaezoo.evaluation.baselines import FLOOR, INDEPENDENT, NOISE
 from vaezoo.evaluation.metrics import outliers
 from vaezoo.hooks import Column, Metric, Table
@@ -153,6 +153,22 @@ def test_a_table_of_a_stranger_is_shown_without_its_metric():
     assert "| variant | n | first (m) ↑ | late ↓ |" in text
     assert "[1] too even" in text
     assert "odd elsewhere ↓" in as_markdown(second)
+
+
+def test_tables_that_were_asked_for_are_printed_and_empty_ones_are_not():
+    metric = Metric("oddity", (Column("odd", "", "lower"),), lambda e: {}, Table("odd"))
+    asked = trial("vae", 0, 23.0) | described([metric])
+    asked["metrics"] = {"odd": 1.0}
+    assert [table.name for table in to_print(tables_of(rows_of([asked])))] == ["odd"]
+
+    whole = trial("vae", 0, 23.0)
+    whole["columns"] += described([metric])["columns"]
+    whole["metrics"] |= {"odd": 1.0}
+    made = tables_of(rows_of([whole]))
+    for column in [c for t in made for c in t.columns if c.lead == 1]:
+        whole["metrics"][column.name] = 1.0
+    names = [table.name for table in to_print(tables_of(rows_of([whole])))]
+    assert names == ["elbo", "reconstruction", "fid"]
 
 
 def test_trials_of_an_older_version_give_the_same_tables():

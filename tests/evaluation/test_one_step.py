@@ -15,7 +15,7 @@ from vaezoo.data.kalman import kalman_filter
 from vaezoo.data.sources.lgssm import state_space
 from vaezoo.evaluation.context import Evaluation
 from vaezoo.evaluation.metrics.forecasts import covered, crps, forecasts
-from vaezoo.evaluation.metrics.sequence import prediction
+from vaezoo.evaluation.metrics.sequence import exact_of_paths, filtered, prediction
 from vaezoo.evaluation.prediction import draws_of_means, squared_error
 from vaezoo.stepwise import Normals, Stepwise
 from vaezoo.use import dataset
@@ -91,6 +91,24 @@ def test_the_errors_are_those_of_the_kalman_filter(narrow: float, moved: float):
     exact = [float((truth - m).square().mean().sqrt()) for m in (ahead, torch.stack(onward, 1))]
     assert found["one_step_error"] == pytest.approx(exact[0], rel=0.006)
     assert found["free_running_error"] == pytest.approx(exact[1], rel=0.02)
+
+
+def test_the_filter_of_the_right_model_is_just_above_the_exact_control_row():
+    """E -log p̂(x) ≥ -log p(x), by Jensen; with a wrong proposal by more."""
+    data = dataset("lgssm[rows=320]")
+    (row,) = exact_of_paths(data).values()
+    assert row["filter_nll"] == pytest.approx(-float(data.exact(data.test).mean()))
+    assert row["filter_nll_per_step"] == pytest.approx(row["filter_nll"] / data.test.shape[1])
+    above = []
+    for narrow, moved in ((1.0, 0.0), (0.4, 0.2)):
+        with torch.no_grad():
+            found = filtered(Evaluation(Chain(data.spec, narrow, moved), data))["filter_nll"]
+        difference = found.of_rows - data.exact(data.test).neg()
+        error = float(difference.std()) / math.sqrt(len(difference))
+        assert found - row["filter_nll"] > -4 * error
+        above.append(found - row["filter_nll"])
+    assert above[0] < 0.4 < 5 < above[1]
+    assert exact_of_paths(dataset("digits")) == {}
 
 
 def test_the_number_of_draws_does_not_move_the_error():

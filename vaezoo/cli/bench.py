@@ -193,14 +193,15 @@ def _tables_of(out: Path) -> "list[ResultTable]":
 
 
 def print_tables(out: Path, tables: "Sequence[ResultTable]", wants_json: bool) -> bool:
-    """Those of these tables of `out` that every run has: fitted to a terminal, whole as Markdown
-    where stdout is a file or a pipe. Then whether any row has a number that cannot be, which stderr
-    names.
+    """Those of these tables of `out` that every run has, or that `--metrics` asked for: fitted to a
+    terminal, whole as Markdown where stdout is a file or a pipe. Then whether any row has a number
+    that cannot be, which stderr names.
     """
     from ..bench.report.printed import as_markdown, as_text
     from ..bench.report.report import refusals
+    from ..bench.report.tables import to_print
 
-    shown = [table for table in tables if table.about.always]
+    shown = to_print(tables)
     if wants_json:
         print_json({table.name: table_of(out, table.name) for table in shown})
     for table in shown if not wants_json else ():

@@ -46,6 +46,11 @@ class ResultTable:
         return self.about.name
 
     @property
+    def has_numbers(self) -> bool:
+        """Whether a row has a number in it, or one that was refused."""
+        return any(says_of(self.rows, column.name) for column in self.columns)
+
+    @property
     def has_samplers(self) -> bool:
         """Whether it has a row for each sampler."""
         return any(column.of == "samples" for column in self.columns)
@@ -150,9 +155,19 @@ def tables_of(rows: Sequence[Row], controls: Mapping[str, Any] | None = None) ->
             names = {column.name for column in columns}
             shown = [one for row in rows for one in row.by_sampler() if _belongs(one, names)]
             table = ResultTable(about, columns, tuple(shown), controls or {}, settings)
-        if about.always or any(says_of(table.rows, column.name) for column in columns):
+        if about.always or table.has_numbers:
             made.append(table)
     return made
+
+
+def to_print(tables: Sequence[ResultTable]) -> list[ResultTable]:
+    """The tables that every run has; where one of them is empty, as where other metrics were asked
+    for, all that have numbers.
+    """
+    usual = [table for table in tables if table.about.always]
+    if all(table.has_numbers for table in usual):
+        return usual
+    return [table for table in tables if table.has_numbers] or usual
 
 
 def says_of(rows: Sequence[Row], column: str) -> bool:

@@ -15,8 +15,11 @@ from torch import Tensor
 from ...core import Model, Unsupported
 from ...data.data import Data
 from ...distributions import at_centre
+from ...evaluation.batches import batches
 from ...evaluation.conditioning import samples_by_label
+from ...evaluation.metrics.units import mean_of_each
 from ...evaluation.prediction import PATHS, forecast, quantiles
+from ...evaluation.subset import some_rows
 from ...networks import step_mask
 from ...seeds import seeded
 from ...stepwise import Stepwise
@@ -30,6 +33,8 @@ AHEAD = 24  # rows, steps
 FEW = 24
 CLASSES = 10
 LINES = 3
+MOST = 1000  # rows over which the KL of units is the mean
+PIECE = 100  # of them at a time
 POINTS = 100  # at most so many classes; pictures of each, or points in the plane
 
 Arrays = dict[str, Tensor]
@@ -44,7 +49,7 @@ def save_material(model: Model, data: Data, folder: Path, device: str) -> None:
 
     model.eval()
     arrays: Arrays = {}
-    for kind in (_reconstructions, _samples, _forecasts, _by_class):
+    for kind in (_reconstructions, _samples, _forecasts, _by_class, _units):
         arrays |= _made(kind, model, data, device)
     save_file(
         {name: array.detach().float().cpu().contiguous() for name, array in arrays.items()},
@@ -127,6 +132,15 @@ def _by_class(model: Model, data: Data, device: str) -> Arrays:
         "by_class": torch.stack(columns, 1),
         "by_class_data": _rows_by_class(data, n, len(columns)),
     }
+
+
+def _units(model: Model, data: Data, device: str) -> Arrays:
+    """E_x KL(q(z_j|x) ‖ p(z_j)) of every unit, (D,), in nats, over a part of the test split."""
+    if model.no_density:
+        return {}
+    rows = some_rows(data, "test", MOST)
+    c = _labels(data, rows, device)
+    return {"kl_of_units": mean_of_each(model, batches(data.test[rows].to(device), c, PIECE))}
 
 
 def _rows_by_class(data: Data, n: int, classes: int) -> Tensor:

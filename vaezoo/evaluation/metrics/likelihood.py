@@ -15,7 +15,7 @@ from ...data.data import Data
 from ...hooks import Column, Metric, Table, hookimpl
 from ...networks import step_mask
 from ...row_mean import RowMean
-from ..baselines import independent_log_p
+from ..baselines import INDEPENDENT, independent_log_p
 from ..bounds import Estimate, estimate_all
 from ..context import Evaluation
 from ..faults import by_draws
@@ -25,6 +25,7 @@ ONE_CODE = (
     "the bound log p(x|z) + log p(z) of the one code z that the encoder gives; "
     "more draws bring it no nearer to log p(x)"
 )
+EXACT = "exact log p(x)"  # the control row, where it is known
 NO_TAIL = "the weights are fewer than 25, or take few values: there is no tail to fit"
 # columns of -log p(x) and its draws, by their first word
 UPPER = ("nll", "bits", "effective", "pareto")
@@ -134,9 +135,9 @@ def controls(data: Data, split: str = "test") -> dict[str, dict[str, float]]:
     pass by chance alone.
     """
     apart = independent_log_p(data, split)
-    rows = {} if apart is None else {"independent pixels": _known(apart, ("nll",), data, split)}
+    rows = {} if apart is None else {INDEPENDENT: _known(apart, ("nll",), data, split)}
     if data.exact is not None:
-        rows["exact log p(x)"] = _known(data.exact(data.split(split)), ("elbo", "nll"), data, split)
+        rows[EXACT] = _known(data.exact(data.split(split)), ("elbo", "nll"), data, split)
     return rows
 
 

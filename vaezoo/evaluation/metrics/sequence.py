@@ -24,9 +24,9 @@ from ..context import Evaluation
 from ..guards import bound_too_high
 from ..prediction import draws_of_means, squared_error
 from ..subset import some_rows
-from .likelihood import per_step
+from .likelihood import EXACT, per_step
 
-PARTICLES = 16  # of the filter that estimates the likelihood
+PARTICLES = 64  # of the filter that estimates the likelihood
 PREDICTING = 256  # particles of the filter that predicts
 DRAWS = 4  # of q, of a model that needs no filter to predict
 ROWS = 64
@@ -104,7 +104,7 @@ def filtered(evaluation: Evaluation) -> Mapping[str, float]:
         raise Unsupported(evaluation.no_density)
     x = evaluation.x
     loss = FIVO(PARTICLES)
-    evaluation.settings["particles"] = PARTICLES
+    evaluation.settings["filter_particles"] = PARTICLES
     # short ones together: a piece takes as long as its longest
     order = step_mask(x).sum(1).argsort(stable=True)
     with evaluation.noise("filter"):
@@ -117,6 +117,17 @@ def filtered(evaluation: Evaluation) -> Mapping[str, float]:
     name = "the particle filter's estimate of log p(x)"
     evaluation.refuse(OF_FILTER, bound_too_high(name, -nll, nll, evaluation.is_mass, exact))
     return {"filter_nll": RowMean(nll)} | per_step("filter_nll", nll, x)
+
+
+def exact_of_paths(data: Data, split: str = "test") -> dict[str, dict[str, float]]:
+    """The control row of the filter: -log p(x) where it is known, which the mean of -log p̂(x) is
+    no less than.
+    """
+    if not data.spec.is_sequence or data.exact is None:
+        return {}
+    x = data.split(split)
+    nll = -data.exact(x)
+    return {EXACT: {"filter_nll": float(nll.double().mean())} | per_step("filter_nll", nll, x)}
 
 
 def scores(evaluation: Evaluation) -> Mapping[str, float]:
@@ -224,6 +235,6 @@ def vaezoo_metrics() -> list[Metric]:
     table = Table("sequence", apart="prediction_is")
     return [
         Metric("prediction", of_steps, prediction, table, rests_on="q,p,px"),
-        Metric("filter", of_paths, filtered, table, rests_on="q,p,px"),
+        Metric("filter", of_paths, filtered, table, controls=exact_of_paths, rests_on="q,p,px"),
         Metric("judges", of_draws, scores, of="samples", controls=controls),
     ]

@@ -1,11 +1,11 @@
 """How much each unit of the code is used: by its movement with x, and by its KL."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor, distributions as D
 
-from ...core import Latent, Unsupported
+from ...core import Latent, Model, Unsupported
 from ...hooks import Column, Metric, hookimpl
 from ..context import Evaluation
 
@@ -28,17 +28,27 @@ def kl_of_units(evaluation: Evaluation) -> Mapping[str, float]:
     """
     if evaluation.no_density:
         raise Unsupported(evaluation.no_density)
-    total = torch.zeros(0)
-    for x, c in evaluation.batches():
-        trace = evaluation.model.infer(x, c)
-        found = torch.cat([of_each_unit(latent).double().cpu() for latent in trace.latents])
-        total = found if not len(total) else total + found
-    each = total / len(evaluation.x)
+    each = mean_of_each(evaluation.model, evaluation.batches())
     return {
         "kl_largest": float(each.max()),
         "kl_smallest": float(each.min()),
         "kl_units": float((each > LEAST).sum()),
     }
+
+
+def mean_of_each(model: Model, rows: Iterable[tuple[Tensor, Tensor | None]]) -> Tensor:
+    """(D,): E_x KL(q(z_j|x) ‖ p(z_j)) of every unit over batches of x and its condition, in nats,
+    float64 on the CPU.
+
+    Raises: Unsupported where the KL is no sum over units.
+    """
+    parts = []
+    n = 0
+    for x, c in rows:
+        latents = model.infer(x, c).latents
+        parts.append(torch.cat([of_each_unit(latent).double().cpu() for latent in latents]))
+        n += len(x)
+    return torch.stack(parts).sum(0) / n
 
 
 def of_each_unit(latent: Latent) -> Tensor:
