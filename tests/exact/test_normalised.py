@@ -87,8 +87,8 @@ def test_probabilities_of_all_x_sum_to_one(name: str):
     model, spec = built(name)
     x = every_x(spec)
     with seeded("train", name):  # a little, so that posteriors leave the prior
-        optimiser = torch.optim.Adam(model.parameters(), 0.01)
-        for _ in range(30):
+        optimiser = torch.optim.Adam(model.parameters(), 0.03)
+        for _ in range(10):
             c = torch.eye(2).double()[torch.randint(2, (16,))]
             optimiser.zero_grad()
             model(x, c, 1.0)["loss"].backward()

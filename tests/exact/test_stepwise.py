@@ -49,9 +49,9 @@ def binary(spec: Spec, n: int) -> Tensor:
         return torch.bernoulli(torch.full((n, *spec.shape), 0.4, dtype=torch.float64))
 
 
-def trained(model, steps: int = 150):
+def trained(model, steps: int):
     """The model after it has learned that bits are mostly 0 and mostly repeat the one before."""
-    optimiser, (t, c) = torch.optim.Adam(model.parameters(), 0.02), model.spec.as_steps
+    optimiser, (t, c) = torch.optim.Adam(model.parameters(), 0.05), model.spec.as_steps
     with seeded("train"):
         for _ in range(steps):
             flips = torch.rand(1, 64, t, c) < 0.1
@@ -86,7 +86,7 @@ def test_probabilities_of_all_x_sum_to_one(build):
     # p(x) by importance sampling with k draws; Σ_x p̂(x) has mean 1, and its spread over 20 groups
     # gives the error, z = 4. That images have the density of their rows is tested below.
     spec = Spec((2, 2), latent=1, hidden=6)
-    model, x, k = trained(made(build, spec), 50), all_binary(spec), 2000
+    model, x, k = trained(made(build, spec), 20), all_binary(spec), 2000
     with torch.no_grad(), seeded("draws"):
         groups = model.infer(x, None, k).log_w.exp().unflatten(0, (20, -1)).mean(1).sum(1)
     assert abs(groups.mean() - 1) < 4 * groups.std() / math.sqrt(20) + 1e-6
@@ -111,7 +111,7 @@ def test_draws_follow_the_density_that_infer_reports(build):
     # probability, z = 5: an x_t that
     # is returned but is not the one fed back would show here.
     spec = Spec((4, 1), latent=1, hidden=6)
-    model, n = trained(made(build, spec), 100), 20_000
+    model, n = trained(made(build, spec), 40), 20_000
     with torch.no_grad(), seeded("draws"):
         p = model.infer(all_binary(spec), None, 5000).log_w.logsumexp(0).sub(math.log(5000)).exp()
         index = (model.sample(n).flatten(1) @ (2.0 ** torch.arange(4)).double()).long()
