@@ -17,7 +17,14 @@ from vaezoo.evaluation.context import Evaluation
 from vaezoo.evaluation.measuring import measure
 from vaezoo.evaluation.metrics import sequence
 from vaezoo.evaluation.metrics.likelihood import per_step
-from vaezoo.evaluation.metrics.sequence import controls, filtered, vaezoo_metrics
+from vaezoo.evaluation.metrics.sequence import (
+    LAST,
+    MEAN,
+    controls,
+    filtered,
+    naive,
+    vaezoo_metrics,
+)
 from vaezoo.evaluation.prediction import predictions
 from vaezoo.registry import registry
 from vaezoo.seeds import seeded
@@ -84,6 +91,30 @@ def test_free_running_error_of_an_ar1_process_grows_as_its_variance():
         found = float((x[:, 8 + ahead] - free[:, ahead, :]).square().mean())
         # a χ² of 4000 degrees, z = 4
         assert abs(found - expected) < 4 * expected * math.sqrt(2 / 4000)
+
+
+def test_naive_predictions_of_an_ar1_process_err_as_its_moments_say(monkeypatch):
+    n = 20_000
+    monkeypatch.setattr(sequence, "ROWS", n)
+    x = ar1(n, "naive")
+    rows = naive(replace(data(), train=x, test=x))
+    start, stop = 10, 18
+
+    def variance(t: int) -> float:
+        """Of x after t steps from 0."""
+        return SIGMA**2 * (1 - A ** (2 * t)) / (1 - A**2)
+
+    steps = range(start, stop)  # x[:, t] has made t + 1 steps
+    of_mean = sum(variance(t + 1) for t in steps) / len(steps)
+    of_last = sum((1 - A) ** 2 * variance(t) + SIGMA**2 for t in steps) / len(steps)
+    free = [(1 - A ** (t + 1 - start)) ** 2 * variance(start) for t in steps]
+    of_held = sum(free[i] + variance(i + 1) for i in range(len(steps))) / len(steps)
+    error = 4 * math.sqrt(2 / n)  # of a mean square over n sequences of one number each
+    found = rows[MEAN]["one_step_error"] ** 2
+    assert found == pytest.approx(of_mean, rel=error)
+    assert rows[MEAN]["free_running_error"] == rows[MEAN]["one_step_error"]
+    assert rows[LAST]["one_step_error"] ** 2 == pytest.approx(of_last, rel=error)
+    assert rows[LAST]["free_running_error"] ** 2 == pytest.approx(of_held, rel=error)
 
 
 def test_the_filter_gives_the_exact_log_likelihood_where_no_latent_is_read():

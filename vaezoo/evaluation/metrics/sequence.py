@@ -34,6 +34,8 @@ AHEAD = 8
 FILTERED = 128  # sequences that are filtered at a time
 OF_FILTER = ("filter_nll", "filter_nll_per_step", "filter_nll_mean_per_step")
 ONE_STEP = "sequences of one step: there is no next one to predict"
+MEAN = "mean of the training rows"
+LAST = "last step again"
 MOST = 512  # sequences of each kind that a judge is trained on
 JUDGES = 3  # judges that are trained for a control row
 
@@ -57,13 +59,45 @@ def window_of(evaluation: Evaluation) -> Window:
     that are long enough.
     """
     _must_be_sequence(evaluation)
-    lengths = step_mask(evaluation.x).sum(1)
-    start = max(1, int(lengths.median()) // 2)
-    stop = min(start + AHEAD, int(lengths.max()))
+    start, stop, among = _steps(evaluation.x)
     if start >= stop:
         raise Unsupported(ONE_STEP)
-    rows, x, c = evaluation.part(ROWS, among=(lengths >= stop).nonzero().squeeze(1))
+    rows, x, c = evaluation.part(ROWS, among=among)
     return Window(rows, x[:, :stop], c, start)
+
+
+def _steps(x: Tensor) -> tuple[int, int, Tensor]:
+    """The first step of the window and the one after its last, and the rows that are long enough."""
+    lengths = step_mask(x).sum(1)
+    start = max(1, int(lengths.median()) // 2)
+    stop = min(start + AHEAD, int(lengths.max()))
+    return start, stop, (lengths >= stop).nonzero().squeeze(1)
+
+
+def naive(data: Data, split: str = "test") -> dict[str, dict[str, float]]:
+    """The control rows of `prediction`: the mean of the training rows at each step, and the last
+    step that was seen.
+    """
+    if not data.spec.is_sequence:
+        return {}
+    start, stop, among = _steps(data.split(split))
+    if start >= stop:
+        return {}
+    x = data.split(split)[some_rows(data, split, ROWS, among)].double()
+    truth = x[:, start:stop]
+    mean = data.train.double().nanmean(0)[start:stop]
+    held = x[:, start - 1 : start]
+    return {
+        MEAN: _naive_errors(mean, mean, truth),
+        LAST: _naive_errors(x[:, start - 1 : stop - 1], held, truth),
+    }
+
+
+def _naive_errors(one_step: Tensor, free: Tensor, truth: Tensor) -> dict[str, float]:
+    guesses = {"one_step_error": one_step, "free_running_error": free}
+    return {
+        name: float((guess - truth).square().nanmean().sqrt()) for name, guess in guesses.items()
+    }
 
 
 def prediction(evaluation: Evaluation) -> Mapping[str, float]:
@@ -234,7 +268,7 @@ def vaezoo_metrics() -> list[Metric]:
 
     table = Table("sequence", apart="prediction_is")
     return [
-        Metric("prediction", of_steps, prediction, table, rests_on="q,p,px"),
+        Metric("prediction", of_steps, prediction, table, controls=naive, rests_on="q,p,px"),
         Metric("filter", of_paths, filtered, table, controls=exact_of_paths, rests_on="q,p,px"),
         Metric("judges", of_draws, scores, of="samples", controls=controls),
     ]
