@@ -2,7 +2,6 @@
 tests/cluster/ has the rest.
 """
 
-import shutil
 import time
 
 import pytest
@@ -53,9 +52,9 @@ def test_without_slurm_a_run_says_so_and_trains_nothing(plan, tmp_path, monkeypa
 
 
 @pytest.fixture
-def task(finished, tmp_path):
-    """A trial that is not trained, as a task of a run in a folder of its own."""
-    made = finished[0]
+def task(plan, tmp_path):
+    """A trial that is not trained, as a task."""
+    made = plan("good")
     out = tmp_path / "out"
     (out / "trials").mkdir(parents=True)
     return Task(made.trials[0], made.source, out, out / "unused", made.columns)
@@ -179,10 +178,11 @@ def test_a_heart_that_stops_is_a_lost_trial_though_slurm_says_running(task, batc
     assert judged(one, batch, Entry("7", "RUNNING")) is None, "its next life has not begun"
 
 
-def test_files_of_batches_are_removed_once_their_trials_are_in_place(task, batch, finished):
+def test_files_of_batches_are_removed_once_their_trials_are_in_place(task, batch):
     clearing.clear(task.out)
     assert batch.folder.is_dir(), "its trial is not there"
-    key = task.trial.key
-    shutil.copytree(finished[1] / "trials" / key, task.out / "trials" / key)
+    place = task.out / "trials" / task.trial.key
+    place.mkdir()
+    (place / "trial.json").write_text(to_json(task.record("diverged").to_json()))
     clearing.clear(task.out)
     assert not (task.out / "slurm").exists()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .common import (
+    FILE,
     FOLDER,
     as_json,
     common,
@@ -93,6 +94,11 @@ OUT = Path("runs/bench")
 )
 @click.option("--figures/--no-figures", default=True, help="Draw figures.  [default: figures]")
 @click.option("--dry-run", is_flag=True, help="Only print what would be trained.")
+@click.option(
+    "--snakemake",
+    type=FILE,
+    help="Only write the trials as rules of Snakemake, to this file.",
+)
 @reads_data
 @as_json
 @common
@@ -100,6 +106,11 @@ OUT = Path("runs/bench")
 def bench(ctx: click.Context, /, out: Path, dry_run: bool, wants_json: bool, **asked: Any) -> None:
     """Train and measure VARIANTS on DATASETS, and write the tables."""
     plan, timeout = _plan(asked)
+    if asked["snakemake"]:
+        from ..bench.snakemake import write_rules
+
+        count = write_rules(plan, out, asked["snakemake"])
+        return click.echo(f"wrote {count} rules to {asked['snakemake']}")
     if dry_run:
         return (
             print_json([_planned(trial) for trial in plan.trials])

@@ -1,0 +1,71 @@
+"""A plan as rules of Snakemake, for labs that run everything by it."""
+
+import sys
+from pathlib import Path
+
+from .plan import Plan
+from .store import Store, to_json
+from .workers.worker import Task
+
+HEAD = """# Written by vaezoo. `snakemake -s {file} --cores 4` trains what is missing.
+
+rule tables:
+    input:
+{inputs}
+    output:
+        {report!r}
+    shell:
+        {shell!r}
+"""
+RULE = """
+rule trial_{number}:  # {title}
+    output:
+        {trial!r}
+    threads: {threads}
+    shell:
+        {shell!r}
+"""
+
+
+def write_rules(plan: Plan, out: Path, file: Path) -> int:
+    """Writes the rules to the file, and what each trial is to OUT/snakemake/; how many trials it
+    has.
+    """
+    store = Store(out.resolve())
+    store.prepare()
+    trials = [trial for trial in plan.trials if not trial.skip]
+    rules = []
+    inputs = []
+    for number, trial in enumerate(trials):
+        folder = store.out / "snakemake" / f"build-{trial.key}"
+        task = Task(trial, plan.source, store.out, folder, plan.columns)
+        name = f"snakemake/{trial.key}.json"
+        store.write(name, to_json(task.to_json()))
+
+        # What an earlier run of the rule had begun is of no use.
+        module = "vaezoo.bench.workers.task"
+        shell = f"rm -rf '{folder}' && '{sys.executable}' -m {module} '{store.out / name}'"
+        place = str(store.trials / trial.key / "trial.json")
+        inputs.append(f"        {place!r},")
+        rules.append(
+            RULE.format(
+                number=number,
+                title=trial.title,
+                trial=place,
+                threads=trial.threads,
+                shell=_escaped(shell),
+            )
+        )
+    head = HEAD.format(
+        file=file.name,
+        inputs="\n".join(inputs),
+        report=str(store.out / "elbo.csv"),
+        shell=_escaped(f"'{sys.executable}' -m vaezoo report '{store.out}'"),
+    )
+    file.write_text(head + "".join(rules), encoding="utf-8")
+    return len(trials)
+
+
+def _escaped(shell: str) -> str:
+    """A command in which Snakemake looks for nothing to fill in."""
+    return shell.replace("{", "{{").replace("}", "}}")
