@@ -179,6 +179,8 @@ class Column:
     # an estimate that chance alone takes past it
     low: float | None = None
     high: float | None = None
+    # of a mean over N rows that chance alone takes past its range: the setting that is N
+    rows: str = ""
 
     def __post_init__(self) -> None:
         if self.better not in ("lower", "higher", ""):

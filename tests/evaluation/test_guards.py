@@ -18,6 +18,7 @@ from vaezoo.evaluation import Evaluation, evaluate
 from vaezoo.evaluation.guards import (
     bound_too_high,
     divergence_below_zero,
+    impossible,
     information_outside,
     outside,
     prior_mass_above_one,
@@ -160,11 +161,36 @@ def test_a_strangers_column_is_refused_outside_its_own_range(
 
 
 def test_a_column_may_have_one_end_or_none():
-    assert outside(Column("x", "", "", low=0), -1.0) == "x is -1, and its range is 0 to ∞"
-    assert outside(Column("x", "", "", high=2), 3.0) == "x is 3, and its range is -∞ to 2"
-    assert outside(Column("x", "", ""), -1e9) == ""
+    assert outside(Column("x", "", "", low=0), -1.0, {}) == "x is -1, and its range is 0 to ∞"
+    assert outside(Column("x", "", "", high=2), 3.0, {}) == "x is 3, and its range is -∞ to 2"
+    assert outside(Column("x", "", ""), -1e9, {}) == ""
     with pytest.raises(ValueError, match="low=1 is not below 0"):
         Column("x", "", "", low=1, high=0)
+
+
+def test_a_mean_may_pass_its_range_by_chance_over_its_rows():
+    """15 nats over 300 rows."""
+    column = Column("information", "nats", "", low=0, rows="aggregate_rows")
+    assert not outside(column, -0.049, {"aggregate_rows": 300})
+    assert outside(column, -0.051, {"aggregate_rows": 300})
+    assert outside(column, -0.001, {})
+
+
+def test_stored_numbers_are_judged_by_their_ranges_and_fall_with_what_they_rest_on():
+    columns = {
+        "kl": Column("kl", "nats", "", low=-0.1, rests_on="q,p,px"),
+        "elbo": Column("elbo", "nats", "higher", rests_on="q,p,px"),
+        "mse": Column("mse", "", "lower", low=0, rests_on="px"),
+        "information": Column("information", "nats", "", low=0, rests_on="q"),
+    }
+    sound = {"kl": 3.0, "elbo": -20.0, "mse": 0.1, "information": 2.0, "unknown": -1.0}
+    assert impossible(columns, sound, {}) == {}
+    assert impossible(columns, sound | {"information": -1.99}, {}) == {
+        "information": "information is -1.99, and its range is 0 to ∞"
+    }
+    broken = impossible(columns, sound | {"kl": -3e7, "elbo": 3e7}, {})
+    assert set(broken) == {"kl", "elbo", "information"}
+    assert broken["elbo"] == "kl is -3e+07, and its range is -0.1 to ∞"
 
 
 def test_a_rule_of_means_errs_less_often_than_it_says():

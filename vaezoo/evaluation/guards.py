@@ -12,8 +12,9 @@ Normal:
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -23,6 +24,7 @@ from ..hooks import Column
 
 LEVEL = 3e-7  # of refusing a sound model, a rule
 CHANCE = -math.log(LEVEL)  # 15 nats
+AT_FAULT = {"kl": "q", "bits_per_dim": "q"}  # column -> density that is broken beyond its range
 ULPS = 64  # what rounding may add, in units of the last place of the largest term
 
 
@@ -85,13 +87,35 @@ def rounding(size: Tensor) -> Tensor:
     return ULPS * torch.finfo(torch.float32).eps * (1 + size.abs())
 
 
-def outside(column: Column, value: float) -> str:
-    """A value that its own column says cannot be."""
-    is_low = column.low is not None and value < column.low - _slack(column.low)
-    is_high = column.high is not None and value > column.high + _slack(column.high)
+def outside(column: Column, value: float, settings: Mapping[str, Any]) -> str:
+    """A value that its own column says cannot be; `settings` are those of the evaluation."""
+    rows = settings.get(column.rows)
+    chance = CHANCE / rows if isinstance(rows, int) and rows > 0 else 0.0
+    is_low = column.low is not None and value < column.low - chance - _slack(column.low)
+    is_high = column.high is not None and value > column.high + chance + _slack(column.high)
     if not (is_low or is_high):
         return ""
     return f"{column.name} is {value:.6g}, and its range is {_span(column)}"
+
+
+def impossible(
+    columns: Mapping[str, Column], numbers: Mapping[str, float], settings: Mapping[str, Any]
+) -> dict[str, str]:
+    """Column -> what of these stored numbers cannot be, by their ranges; with a number that says
+    that a density is broken go all that rest on it.
+    """
+    known = {name: columns[name] for name in numbers if name in columns}
+    found = {}
+    broken = {}
+    for name, column in known.items():
+        if seen := outside(column, numbers[name], settings):
+            found[name] = seen
+            broken[AT_FAULT.get(name, "")] = seen
+    for name, column in known.items():
+        for density in filter(None, column.rests_on.split(",")):
+            if density in broken:
+                found.setdefault(name, broken[density])
+    return found
 
 
 def _slack(end: float) -> float:

@@ -49,7 +49,7 @@ def measure(
     try:
         for i, metric in enumerate(metrics):
             start = time.perf_counter()
-            found |= _in_range(evaluation, metric, _measure_one(evaluation, metric))
+            found |= _measure_one(evaluation, metric)
             seconds[metric.name] = time.perf_counter() - start
             if progress:
                 progress(metric.name, i + 1, len(metrics))
@@ -62,8 +62,24 @@ def measure(
     for metric in metrics:
         for column in metric.columns:
             if column.name in found:
-                evaluation.refuse([column.name], _broken(evaluation, column))
+                _judge(evaluation, column, found)
     return _possible(evaluation, found, seconds)
+
+
+def _judge(evaluation: Evaluation, column: Column, found: dict[str, float]) -> None:
+    """Refuses the column's number where it rests on a broken density, where its own column says
+    that it cannot be, and where it is none without a reason of its metric's; with one it is left
+    out.
+    """
+    name = column.name
+    value = found[name]
+    evaluation.refuse([name], _broken(evaluation, column))
+    evaluation.refuse([name], outside(column, value, evaluation.settings))
+    if not math.isfinite(value) and name not in evaluation.refused:
+        if name in evaluation.reasons:
+            del found[name]
+        else:
+            evaluation.refuse([name], f"{name} came out as {value:g}")
 
 
 def _rest_on_densities(metrics: Sequence[Metric], found: Mapping[str, float]) -> bool:
@@ -120,21 +136,3 @@ def _measure_one(evaluation: Evaluation, metric: Metric) -> dict[str, float]:
     for column in metric.columns:
         evaluation.reasons.setdefault(column.name, reason)
     return {}
-
-
-def _in_range(evaluation: Evaluation, metric: Metric, found: dict[str, float]) -> dict[str, float]:
-    """What was found, once what its own column says cannot be is refused, and what is no number
-    though its metric gave no reason; with that reason it is left out.
-    """
-    for column in metric.columns:
-        if column.name not in found:
-            continue
-        value = found[column.name]
-        evaluation.refuse([column.name], outside(column, value))
-        if math.isfinite(value):
-            continue
-        if column.name in evaluation.reasons:
-            del found[column.name]
-        else:
-            evaluation.refuse([column.name], f"{column.name} came out as {value:g}")
-    return found

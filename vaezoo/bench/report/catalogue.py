@@ -14,12 +14,16 @@ from .rows import COST, Row
 Json = dict[str, Any]
 
 
+RANGE = ("low", "high", "rows", "rests_on")  # what today's column knows better than an old trial's
+
+
 @dataclass(frozen=True)
 class Catalogue:
     """Every column and every table by name, the columns in the order of the trials' metrics."""
 
     columns: Mapping[str, Column]
     tables: Mapping[str, Table]
+    metrics: Mapping[str, str]  # column -> the metric that gives it
 
     def in_order(self) -> list[Table]:
         """The tables that have columns, as they follow each other."""
@@ -48,9 +52,13 @@ def described(metrics: Iterable[Metric]) -> dict[str, list[Json]]:
     """The columns and the tables of these metrics, as a trial keeps them."""
     chosen = list(metrics)
     return {
-        "columns": [asdict(column) for metric in chosen for column in metric.columns],
+        "columns": [_facts(column, metric) for metric in chosen for column in metric.columns],
         "tables": [asdict(metric.table) for metric in chosen if metric.table],
     }
+
+
+def _facts(column: Column, metric: Metric) -> Json:
+    return asdict(column) | {"metric": metric.name}
 
 
 def catalogue_of(rows: Sequence[Row]) -> Catalogue:
@@ -61,10 +69,12 @@ def catalogue_of(rows: Sequence[Row]) -> Catalogue:
     columns: dict[str, Column] = {}
     tables: dict[str, Table] = {}
     known = {column.name: column for metric in ours for column in metric.columns}
+    metrics = {column.name: metric.name for metric in ours for column in metric.columns}
     for trial in (trial for row in rows for trial in row.trials):
         for facts in trial.columns:
             if facts["name"] not in columns:
                 columns[facts["name"]] = _column(facts, known.get(facts["name"]))
+                metrics[facts["name"]] = facts.get("metric") or metrics.get(facts["name"], "")
         for facts in trial.tables:
             tables.setdefault(facts["name"], Table(**_fields(Table, facts)))
     for column in known.values():
@@ -73,14 +83,17 @@ def catalogue_of(rows: Sequence[Row]) -> Catalogue:
     for metric in ours:
         if metric.table:
             tables.setdefault(metric.table.name, metric.table)
-    return Catalogue(columns, tables)
+    return Catalogue(columns, tables, metrics)
 
 
 def _column(facts: Json, known: Column | None) -> Column:
-    """The column as the trial has it; what it leaves out, as our column of that name says it."""
+    """The column as the trial has it; what it leaves out, and what can be, as our column of that
+    name says it.
+    """
     is_ours = known is not None and known.table == facts["table"]
     base = asdict(known) if known is not None and is_ours else {}
-    return Column(**base | _fields(Column, facts))
+    of_today = {name: base[name] for name in RANGE if name in base}
+    return Column(**base | _fields(Column, facts) | of_today)
 
 
 def _fields(kind: type[Column] | type[Table], facts: Json) -> Json:

@@ -15,7 +15,7 @@ from ...hyperparameters import did_you_mean
 from ..records import Record
 from .alike import unlike
 from .by_row import averaged, why_no_rows
-from .catalogue import catalogue_of
+from .catalogue import Catalogue, catalogue_of
 from .report import ReportError, read_rows
 from .rows import Row
 from .statistics import Difference, Sample, difference, gaps, holm, verdict
@@ -68,6 +68,7 @@ class Comparison:
 
     shared: list[Compared]
     refused: dict[Key, str]  # row -> why its two are not compared
+    other_code: list[str]  # metrics whose code differs for some row, so that it is not compared
     lost: list[tuple[Key, Column, str]]  # what A has and B has not, and why
     only_a: list[Key]
     only_b: list[Key]
@@ -97,13 +98,17 @@ def compare(a: Path | str, b: Path | str, *, by_row: bool = False, against: str 
         else:
             pairs[key] = pair
 
-    columns = catalogue_of([row for pair in pairs.values() for row in pair]).by_table
-    shared = _tested(list(_cells(pairs, [one for one in columns if one.lead], by_row)))
-    shared += _tested(list(_cells(pairs, [one for one in columns if not one.lead], by_row)))
-    lost = [] if against else list(_lost(pairs, columns))
+    catalogue = catalogue_of([row for pair in pairs.values() for row in pair])
+    cells = list(_cells(pairs, catalogue, by_row))
+    alike = [cell for cell in cells if cell.is_alike]
+    shared = _tested([cell for cell in alike if cell.column.lead])
+    shared += _tested([cell for cell in alike if not cell.column.lead])
+
+    other_code = list(dict.fromkeys(cell.metric for cell in cells if not cell.is_alike))
+    lost = [] if against else list(_lost(pairs, catalogue))
     only_a = [key for key in rows_a if key not in rows_b]
     only_b = [key for key in rows_b if key not in rows_a]
-    return Comparison(shared, refused, lost, only_a, only_b, by_row, against)
+    return Comparison(shared, refused, other_code, lost, only_a, only_b, by_row, against)
 
 
 def _rows(out: Path | str, by_row: bool) -> dict[Key, Row]:
@@ -133,7 +138,13 @@ class _Cell:
     a: Row
     b: Row
     column: Column
+    metric: str  # that gives it
     by_row: bool
+
+    @property
+    def is_alike(self) -> bool:
+        """Whether both were measured by the same code."""
+        return self.a.measured_by(self.metric) == self.b.measured_by(self.metric)
 
     @cached_property
     def samples(self) -> tuple[Sample, Sample]:
@@ -142,12 +153,12 @@ class _Cell:
         return self.a.sample(self.column.name), self.b.sample(self.column.name)
 
 
-def _cells(pairs: Pairs, columns: Sequence[Column], by_row: bool) -> Iterator[_Cell]:
+def _cells(pairs: Pairs, catalogue: Catalogue, by_row: bool) -> Iterator[_Cell]:
     """What both have, by data set, then by column."""
     for dataset in dict.fromkeys(dataset for _, dataset in pairs):
-        for column in columns:
+        for column in catalogue.by_table:
             for (_, name), (a, b) in pairs.items():
-                cell = _Cell(a, b, column, by_row)
+                cell = _Cell(a, b, column, catalogue.metrics.get(column.name, ""), by_row)
                 if name == dataset and all(cell.samples):
                     yield cell
 
@@ -172,10 +183,10 @@ def _tested(cells: Sequence[_Cell]) -> list[Compared]:
     return compared
 
 
-def _lost(pairs: Pairs, columns: Sequence[Column]) -> Iterator[tuple[Key, Column, str]]:
+def _lost(pairs: Pairs, catalogue: Catalogue) -> Iterator[tuple[Key, Column, str]]:
     """What A has and B has not, with the reasons. What B did not measure has none."""
     for key, (a, b) in pairs.items():
-        for column in columns:
+        for column in catalogue.by_table:
             missing = set(a.sample(column.name)) - set(b.sample(column.name))
             trials = [trial for trial in b.trials if trial.seed in missing]
             reasons = [b.refused.get(column.name, ""), *(_why(one, column.name) for one in trials)]

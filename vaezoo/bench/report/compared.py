@@ -53,6 +53,8 @@ def _notes(found: Comparison, equal: int) -> Iterator[str]:
         by_reason.setdefault(why, []).append(key)
     for why, rows in by_reason.items():
         yield f"Not compared: {_named(rows)} ({why})"
+    for metric in found.other_code:
+        yield f"Not compared where A and B were measured by unlike code: the metric {metric}"
     for (variant, dataset), column, why in found.lost:
         yield f"Lost in B: {column.name} of {variant} on {dataset} ({why})"
     for which, rows in (("A", found.only_a), ("B", found.only_b)):
@@ -80,5 +82,6 @@ def compared_facts(found: Comparison) -> dict[str, Any]:
         shared.append(storable(facts))
     refused = [[*key, why] for key, why in found.refused.items()]
     lost = [[*key, column.name, why] for key, column, why in found.lost]
+    code = {"by other code": found.other_code}
     alone = {"only in a": found.only_a, "only in b": found.only_b}
-    return {"shared": shared, "refused": refused, "lost in b": lost, **alone}
+    return {"shared": shared, "refused": refused, "lost in b": lost, **alone, **code}

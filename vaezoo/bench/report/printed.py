@@ -108,7 +108,7 @@ def _cells(
     marks = f" {REFUSED}" if any(column.name in row.refused for column in columns) else ""
     marks += notes.mark("; ".join(filter(None, [lost, table.few(row)])))
     marks += notes.mark(table.apart(row))
-    numbers = [_cell(row, column, notes) for column in columns]
+    numbers = [_cell(table, row, column, notes) for column in columns]
     paid = [_cost(row, name) for name in costs]
     return [f"{row.name}{marks}", *sampler, str(len(row.done)), *numbers, *paid]
 
@@ -119,7 +119,7 @@ def _cost(row: Row, name: str) -> str:
     return DASH if row.cut_short is None else f"{row.cut_short}/{len(row.done)}"
 
 
-def _cell(row: Row, column: Column, notes: "_Notes") -> str:
+def _cell(table: ResultTable, row: Row, column: Column, notes: "_Notes") -> str:
     found = row.interval(column.name)
     if not found.n:
         return f"{DASH}{notes.mark(row.why_missing(column.name))}"
@@ -127,7 +127,7 @@ def _cell(row: Row, column: Column, notes: "_Notes") -> str:
     why = row.why_missing(column.name)
     if found.n < len(row.done):
         why = f"over {found.n} of {len(row.done)} seeds{': ' * bool(why)}{why}"
-    return text + notes.mark(why)
+    return text + notes.mark(why) + notes.mark(table.other_code(row, column))
 
 
 def _with_interval(found: Interval, digits: int) -> str:

@@ -89,14 +89,20 @@ def _scores(tables: Sequence[ResultTable], column: Column) -> tuple[Scores, dict
     """
     scores: Scores = {}
     left_out: dict[str, str] = {}
+
+    # a row is left out for the first thing that keeps it from being compared
     for table in tables:
         if column.name not in [one.name for one in table.columns]:
             continue
         for row in table.rows:
             sample = row.sample(column.name)
             if table.is_won_by_noise(row.dataset, column):
-                left_out[row.dataset] = "Gaussian noise does as well there as training rows"
-            elif why := table.apart(row) or table.few(row):
+                left_out[row.dataset] = (
+                    "what is made up without a model does as well there as real rows"
+                )
+            elif (why := table.apart(row) or table.few(row)) or (
+                why := table.other_code(row, column)
+            ):
                 left_out.setdefault(row.name, f"{why}, on {row.dataset}")
             elif sample:
                 scores.setdefault(row.name, {}).setdefault(row.dataset, sample)

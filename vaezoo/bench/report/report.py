@@ -11,6 +11,7 @@ from typing import TypeVar
 from ..records import ROWS, ControlRecord, Damaged, Record, RowRecord, RunRecord
 from ..store import Store
 from .printed import as_markdown, as_tex
+from .ranges import judged
 from .rows import Row, rows_of
 from .tables import ResultTable, as_csv, tables_of
 
@@ -110,7 +111,7 @@ def _read(out: Path | str, quiet: bool = False) -> tuple[list[Row], int]:
             f"there are no trials in {out}{set_aside}; "
             f"a run of `vaezoo bench --out {out}` makes some"
         )
-    rows = rows_of(records, run.trials, run.sweeps)
+    rows = judged(rows_of(records, run.trials, run.sweeps))
     known = [
         replace(row, controls=controls[row.trials[0].controls], of_rows=of_rows) for row in rows
     ]

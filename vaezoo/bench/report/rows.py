@@ -89,6 +89,10 @@ class Row:
         known = [trial.settings for trial in self.done if name in trial.settings]
         return known[0][name] if known else ""
 
+    def measured_by(self, metric: str) -> frozenset[str]:
+        """The SHA-256 of the code by which its seeds were measured; "" of one that does not say."""
+        return frozenset((trial.measures or {}).get(metric, "") for trial in self.done)
+
     @property
     def seeds(self) -> list[int]:
         """The seeds that are done."""

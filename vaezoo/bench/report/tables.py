@@ -9,6 +9,7 @@ finished first.
 import csv
 import io
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -39,6 +40,7 @@ class ResultTable:
     controls: Mapping[str, Controls] = field(default_factory=dict)  # by data set
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # by data set
     set_aside: int = 0  # files that do not fit
+    metrics: Mapping[str, str] = field(default_factory=dict)  # column -> what gives it
 
     @property
     def name(self) -> str:
@@ -92,7 +94,7 @@ class ResultTable:
             return []
         levels: dict[str, dict[str, Sample]] = {}
         for row in self.of(dataset):
-            if not self.apart(row):
+            if not self.apart(row) and not self.other_code(row, column):
                 samples = levels.setdefault(row.standing.level, {})
                 samples[row.name] = row.sample(column.name)
         resolution = 10.0**-column.digits
@@ -117,6 +119,28 @@ class ResultTable:
             reasons.append(f"{self.about.apart.replace('_', ' ')} {given}")
         reason = "; ".join(filter(None, reasons))
         return f"{reason}: not compared with the other rows" if reason else ""
+
+    def other_code(self, row: Row, column: Column) -> str:
+        """Why the row's number in this column is not compared with the others': other code gave it.
+        "" where it is.
+        """
+        metric = self.metrics.get(column.name, "")
+        common = self._codes[row.dataset, column.name]
+        if not row.sample(column.name) or row.measured_by(metric) == common:
+            return ""
+        return f"measured by other code of the metric {metric} than most rows: not compared"
+
+    @cached_property
+    def _codes(self) -> dict[tuple[str, str], frozenset[str]]:
+        """(data set, column) -> the code by which most rows were measured that have a number."""
+        found = {}
+        for dataset in self.datasets:
+            for column in self.columns:
+                metric = self.metrics.get(column.name, "")
+                rows = [row for row in self.of(dataset) if row.sample(column.name)]
+                codes = Counter(row.measured_by(metric) for row in rows)
+                found[dataset, column.name] = max(codes, key=codes.__getitem__, default=frozenset())
+        return found
 
     @cached_property
     def _has_rows(self) -> set[str]:
@@ -146,15 +170,18 @@ def tables_of(rows: Sequence[Row], controls: Mapping[str, Any] | None = None) ->
     catalogue = catalogue_of(rows)
     apart = {table.apart for table in catalogue.tables.values()}
     settings = _settings(rows, apart)  # what sets a row apart is a footnote of the row
+    of_columns = catalogue.metrics
 
     made = []
     for about in catalogue.in_order():
         columns = tuple(catalogue.of(about))
-        table = ResultTable(about, columns, tuple(rows), controls or {}, settings)
+        table = ResultTable(about, columns, tuple(rows), controls or {}, settings, 0, of_columns)
         if table.has_samplers:
             names = {column.name for column in columns}
             shown = [one for row in rows for one in row.by_sampler() if _belongs(one, names)]
-            table = ResultTable(about, columns, tuple(shown), controls or {}, settings)
+            table = ResultTable(
+                about, columns, tuple(shown), controls or {}, settings, 0, of_columns
+            )
         if about.always or table.has_numbers:
             made.append(table)
     return made
@@ -218,7 +245,8 @@ def _csv_row(table: ResultTable, row: Row) -> list[Any]:
     numbers = [text for column in table.columns for text in _csv_cells(table, row, column)]
     costs = [*(_number(row.interval(name).mean) for name in COST), _number(row.cut_short)]
     reasons = [row.reason, table.apart(row), table.few(row)]
-    reasons += [row.why_missing(column.name) for column in table.columns]
+    for column in table.columns:
+        reasons += [row.why_missing(column.name), table.other_code(row, column)]
     return [*head, *numbers, *costs, "; ".join(dict.fromkeys(filter(None, reasons)))]
 
 

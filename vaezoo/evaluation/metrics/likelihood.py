@@ -173,7 +173,8 @@ def vaezoo_metrics() -> list[Metric]:
     columns = (
         Column("elbo", "nats", "higher", lead=1, panel=True),
         Column("nll", "nats", "lower", lead=2, panel=True),
-        Column("kl", "nats", "", lead=3, panel=True, axis="rate"),
+        # by draws both may be a little below 0, see `guards`
+        Column("kl", "nats", "", lead=3, panel=True, axis="rate", low=-0.1),
         Column("reconstruction_nll", "nats", "lower", lead=4, axis="distortion", rests_on="px"),
         nats_per_step("elbo_per_step", better="higher"),
         nats_per_step("elbo_mean_per_step", better="higher"),
@@ -181,7 +182,7 @@ def vaezoo_metrics() -> list[Metric]:
         nats_per_step("nll_mean_per_step", better="lower"),
         Column("effective_draws", "", "", digits=1, low=0),
         Column("pareto_k", "", ""),
-        Column("bits_per_dim", "bits/dim", "lower", digits=3),
+        Column("bits_per_dim", "bits/dim", "lower", digits=3, low=-0.1),
     )
 
     table = Table("elbo", "Likelihood", order=1, always=True, apart="likelihood_is")

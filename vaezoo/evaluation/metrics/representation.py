@@ -117,8 +117,8 @@ def probes(evaluation: Evaluation) -> Mapping[str, float]:
 @hookimpl
 def vaezoo_metrics() -> list[Metric]:
     of_densities = (
-        Column("mutual_information", "nats", "", rests_on="q"),
-        Column("kl_aggregate", "nats", "lower", rests_on="q,p"),
+        Column("mutual_information", "nats", "", rests_on="q", low=0, rows="aggregate_rows"),
+        Column("kl_aggregate", "nats", "lower", rests_on="q,p", low=0, rows="aggregate_rows"),
     )
     of_labels = (
         Column("linear_probe", "", "higher", digits=3, low=0, high=1),

@@ -1,0 +1,44 @@
+"""Today's ranges applied to the trials of earlier code, whose numbers were judged by other rules or
+by none.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+from ...hooks import Column
+from ..records import Record, SamplerRecord
+from .catalogue import catalogue_of
+from .rows import Row
+
+R = TypeVar("R", Record, SamplerRecord)
+NO_NUMBER = "it came out as "  # what earlier code said of NaN and infinities
+
+
+def judged(rows: Sequence[Row]) -> list[Row]:
+    """The rows, of which today's rules refuse what they refuse."""
+    columns = catalogue_of(rows).columns
+    found = []
+    for row in rows:
+        trials = tuple(_trial(trial, columns) for trial in row.trials)
+        found.append(replace(row, trials=trials))
+    return found
+
+
+def _trial(trial: Record, columns: Mapping[str, Column]) -> Record:
+    if not trial.is_done:
+        return trial
+    samplers = {}
+    for label, one in trial.samplers.items():
+        samplers[label] = _judged(one, columns, trial)
+    return replace(_judged(trial, columns, trial), samplers=samplers)
+
+
+def _judged(numbers: R, columns: Mapping[str, Column], trial: Record) -> R:
+    from ...evaluation.guards import impossible
+
+    found = impossible(columns, numbers.metrics, trial.settings)
+    for name, reason in numbers.reasons.items():
+        if reason.startswith(NO_NUMBER):
+            found[name] = f"{name} came out as {reason.removeprefix(NO_NUMBER)}"
+    return replace(numbers, refused={**found, **numbers.refused})
