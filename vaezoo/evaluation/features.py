@@ -9,9 +9,6 @@ What is expensive is kept in one file a data set: many processes may share the f
 file is made anew.
 """
 
-import hashlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,12 +20,11 @@ from torch.nn import functional as F
 from ..core import Spec
 from ..data import sealed
 from ..data.data import Data
-from ..data.kept import user_cache
 from ..networks import step_mask
 from ..seeds import generator_for, seeded
 from .batches import batches
+from .entries import VERSION, Entries, cached, entries_of, folder_of, one_thread
 
-VERSION = "2"  # of the recipe: another number, another cache entry
 WIDTH = 32
 HIDDEN = 64
 STEPS = 800
@@ -46,12 +42,11 @@ class Network(nn.Module):
     centre: Tensor
     spread: Tensor
 
-    def __init__(self, spec: Spec, train: Tensor) -> None:
+    def __init__(self, spec: Spec, entries: Entries) -> None:
         super().__init__()
         self.spec = spec
-        seen = train[~train.isnan()]
-        self.register_buffer("mean", seen.mean())
-        self.register_buffer("scale", seen.std().clamp_min(1e-6))
+        self.register_buffer("mean", entries.mean.clone())
+        self.register_buffer("scale", entries.deviation.clamp_min(1e-6))
         self.body, width = _body(spec)
         self.out = nn.Linear(width, WIDTH)
         self.register_buffer("centre", torch.zeros(WIDTH))
@@ -134,10 +129,11 @@ def extractor_for(data: Data, cache: Path | None = None, trained: bool = True) -
     a random network.
     """
     trained = trained and bool(data.labels)
-    folder = (cache or user_cache()) / "features" / _key(data)
+    folder = folder_of(data, cache)
+    entries = entries_of(data, cache)
     with one_thread():
-        with seeded("extractor", VERSION, _key(data)):
-            network = Network(data.spec, data.train)
+        with seeded("extractor", VERSION, folder.name):
+            network = Network(data.spec, entries)
         name = "classifier" if trained else "random"
         weights = cached(folder / f"{name}.safetensors", lambda: _made(network, data, trained))
         network.load_state_dict(weights)
@@ -163,7 +159,7 @@ def _made(network: Network, data: Data, trained: bool) -> dict[str, Tensor]:
 
 def _train(network: Network, data: Data) -> None:
     """`STEPS` steps of Adam on the labels of the training split."""
-    with seeded("classifier", VERSION, _key(data)):
+    with seeded("classifier", VERSION, folder_of(data).name):
         head = nn.Linear(WIDTH, data.spec.classes)
         x = as_seen(data, "train")
         y = data.labels["train"]
@@ -177,40 +173,3 @@ def _train(network: Network, data: Data) -> None:
                 optimiser.zero_grad(set_to_none=True)
                 loss.backward()
                 optimiser.step()
-
-
-def _key(data: Data) -> str:
-    """The name of a data set's folder: its content and the recipe's version."""
-    words = "\0".join((VERSION, data.identity, *data.hashes.values(), torch.__version__))
-    return hashlib.sha256(words.encode()).hexdigest()[:24]
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Inside the block torch computes on one thread, so that sums are added in one order and
-    weights come out the same.
-    """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-
-
-def cached(path: Path, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
-    """The tensors in the file, or, where it is missing or damaged, those that `make` gives, which
-    are then kept there.
-
-    A folder that cannot be written to costs time, not the answer.
-    """
-    found = sealed.read(path)
-    if found is not None:
-        return found[0]
-    tensors = {name: value.contiguous() for name, value in make().items()}
-    try:
-        sealed.write(path, tensors)
-    except OSError:
-        return tensors
-    again = sealed.read(path)
-    return again[0] if again else tensors

@@ -10,6 +10,7 @@ below 0.5 outliers look more typical than the data.
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -23,6 +24,7 @@ from ...likelihoods import head
 from ..baselines import CONTROLS
 from ..batches import batches
 from ..context import Evaluation
+from ..entries import entries_of
 
 ROWS = 200
 DRAWS = 32  # rows of each kind, and draws of q(z|x) a row
@@ -77,7 +79,7 @@ def shapes(data: Data, n: int, generator: torch.Generator) -> Tensor:
     return (small > 0.5).float().expand(-1, channels, -1, -1)
 
 
-def framed(data: Data, n: int, generator: torch.Generator) -> Tensor:
+def framed(data: Data, n: int, generator: torch.Generator, cache: Path | None = None) -> Tensor:
     """Noise the size of a Frey face, (n, *shape): the largest block of its proportions in the
     middle, the rest empty.
 
@@ -85,29 +87,30 @@ def framed(data: Data, n: int, generator: torch.Generator) -> Tensor:
     would shine through. This is our reading of "mnist -> freyfaces-sized noise"; on 28×28 the block
     is 28×20.
     """
-    pixels = data.train
     (_, height, width) = data.spec.shape
     scale = min(height / FACE[0], width / FACE[1])
     rows, columns = (max(1, round(side * scale)) for side in FACE)
     top = (height - rows) // 2
     left = (width - columns) // 2
-    seen = pixels[~pixels.isnan()]
-    x = seen.min().expand(n, *data.spec.shape).clone()
+    pixels = entries_of(data, cache)
+    x = pixels.low.expand(n, *data.spec.shape).clone()
     block = x[..., top : top + rows, left : left + columns]
     if head(data.spec).levels == 2:
-        block.bernoulli_(float(seen.mean()), generator=generator)
+        block.bernoulli_(float(pixels.mean), generator=generator)
     else:
-        block.normal_(float(seen.mean()), float(seen.std()), generator=generator)
+        block.normal_(float(pixels.mean), float(pixels.deviation), generator=generator)
     return x
 
 
-def outliers_for(data: Data, x: Tensor, seed: int, generator: torch.Generator) -> dict[str, Tensor]:
+def outliers_for(
+    data: Data, x: Tensor, seed: int, generator: torch.Generator, cache: Path | None = None
+) -> dict[str, Tensor]:
     """Name -> rows as many as x (B, *shape), with the gaps of x."""
     made = {"noise": CONTROLS["independent pixels"](data, len(x), seed)[:, : x.shape[1]]}
     if data.spec.is_image:
         made |= {
             "shapes": shapes(data, len(x), generator),
-            "frame": framed(data, len(x), generator),
+            "frame": framed(data, len(x), generator, cache),
         }
     return {name: torch.where(x.isnan(), torch.nan, rows.to(x)) for name, rows in made.items()}
 
@@ -126,7 +129,8 @@ def outliers(evaluation: Evaluation) -> Mapping[str, float]:
         raise Unsupported("it is told the label of each row; outliers have none")
     x = evaluation.part(ROWS).x
     data = evaluation.data
-    others = outliers_for(data, x.cpu(), evaluation.seed, evaluation.generator("outliers"))
+    drawn = evaluation.generator("outliers")
+    others = outliers_for(data, x.cpu(), evaluation.seed, drawn, evaluation.cache)
     _say_what_is_left_out(evaluation, others)
     evaluation.settings |= {
         "outliers": ", ".join(kind for kind in KINDS if kind in others),

@@ -13,6 +13,7 @@ from ...hooks import Column, Metric, Table, hookimpl
 from ...row_mean import RowMean
 from ...similarity import WINDOW, gaussian_window, similarities
 from ..context import Evaluation
+from ..entries import Entries, entries_of
 
 
 def ssim(x: Tensor, y: Tensor, size: int = WINDOW) -> Tensor:
@@ -36,12 +37,11 @@ def psnr(mse: float, extent: float = 1.0) -> float:
     return 20 * math.log10(extent) - 10 * math.log10(mse) if mse > 0 else math.inf
 
 
-def range_of(train: Tensor) -> tuple[float, float]:
+def range_of(entries: Entries) -> tuple[float, float]:
     """Between which values pixels lie: 0 and 1 where all do, else the smallest and the largest of
     the training split.
     """
-    seen = train[~train.isnan()]
-    low, high = float(seen.min()), float(seen.max())
+    low, high = float(entries.low), float(entries.high)
     return (0.0, 1.0) if low >= 0 and high <= 1 else (low, high)
 
 
@@ -49,7 +49,7 @@ def reconstruction(evaluation: Evaluation) -> Mapping[str, float]:
     """Squared error, peak signal-to-noise ratio and structural similarity of reconstructions."""
     evaluation.say_given_label("reconstruction_is")
     image = evaluation.data.spec.is_image
-    low, high = range_of(evaluation.data.train)
+    low, high = range_of(entries_of(evaluation.data, evaluation.cache))
     extent = high - low or 1.0
     size = window_for(evaluation.data.spec.shape) if image else 0
     error, similarity = _means(evaluation, low, extent, size)
