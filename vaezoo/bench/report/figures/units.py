@@ -43,7 +43,7 @@ def panels(found: Sequence[tuple[str, np.ndarray]], most: float) -> "Canvas":
     height = figure.get_figheight()
     width = figure.get_figwidth()
     figure.supxlabel("unit, by its KL", fontsize=8, y=-0.2 / height, va="top")
-    figure.supylabel("E KL(q(z|x) ‖ p(z)), nats", fontsize=8, x=-0.35 / width, ha="right")
+    figure.supylabel("KL, nats", fontsize=8, x=-0.45 / width, ha="right")
     return figure
 
 
