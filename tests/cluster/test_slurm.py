@@ -157,3 +157,31 @@ def test_a_job_whose_node_is_gone_is_lost_within_a_minute(cluster, tmp_path):
         assert drivers.now.wait(120) == 1
     cluster.start("slurmd")
     cluster.wait_until_idle()
+
+
+def test_two_drivers_at_once_train_every_trial_once(cluster, tmp_path):
+    out = tmp_path / "out"
+    words = ("--variants", "vae", "--seeds", "4", "--executor", "slurm[per_job=2]", "--jobs", "2")
+    with (
+        Drivers(out, cluster.environment, *words) as first,
+        Drivers(out, cluster.environment, *words) as second,
+        Watch(out, "slurm/*/build-*") as watch,
+    ):
+        assert first.now.wait(900) == second.now.wait(900) == 0, first.said
+    assert len(watch.finished) == 4
+    assert len(watch.trained) == 4, watch.trained
+    assert not list(out.glob("slurm*"))
+
+
+def test_a_job_at_its_limit_goes_back_to_the_queue_and_the_trial_goes_on(cluster, tmp_path):
+    """Twice three minutes; the state of a training is kept once a minute."""
+    out = tmp_path / "out"
+    words = (*LONG, "--seeds", "1", "--executor", "slurm[time=3,requeue=1]")
+    with Drivers(out, cluster.environment, *words) as drivers:
+        logs, _ = wait_for(lambda: list(out.glob("slurm/*/build-*/log.txt")), 300)
+        wait_for(lambda: len(list(out.glob("slurm/*/build-*/log.txt"))) == 2, 300)
+        (second,) = set(out.glob("slurm/*/build-*/log.txt")) - set(logs)
+        wait_for(lambda: "training goes on after epoch" in second.read_text(), 120)
+        wait_for(lambda: statuses(out), 300)
+        assert drivers.now.wait(120) == 1
+    assert statuses(out)[0] == ("timeout", "its job ran past 3 minutes")
