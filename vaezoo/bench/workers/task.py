@@ -19,6 +19,10 @@ def run_task(path: str) -> dict[str, Any]:
 
     {"status": how it ended}, or {"full": sentence} where the disk took no more.
     """
+    # Before the guard gives plugins a limit: on a busy machine, it would cut short the import of a
+    # library that a plugin is the first to load, and leave half of it behind.
+    from . import preload  # noqa: F401
+
     return run_trial(Task.from_json(json.loads(Path(path).read_text(encoding="utf-8"))))
 
 
