@@ -85,8 +85,8 @@ class Likelihood(nn.Module):
 
     @torch.no_grad()
     def start_at(self, residuals: Tensor) -> None:
-        """Called once before training with x - E p(x|z) of a first batch (n,): a head that learns a
-        scale starts at theirs. Most have nothing to do.
+        """Called once before training with 1/e of x - E p(x|z) of a first batch (n,): a head that
+        learns a scale starts at theirs. Most have nothing to do.
         """
 
     def holds(self, x: Tensor) -> Tensor:
@@ -135,8 +135,8 @@ class NormalHead(Likelihood):
     """N(raw, σ²) with one learned σ for all entries.
 
     A unit variance on [0, 1] pixels would leave R so flat that KL crushes the codes; σ is a
-    parameter for that reason (Rybkin et al. 2021, arXiv:2006.13202, §3). Training starts it at the
-    errors of the first batch, for data in units of their own are too far from any constant.
+    parameter for that reason (Rybkin et al. 2021, arXiv:2006.13202, §3). Training starts it by
+    the errors of the first batch, for data in units of their own are too far from any constant.
     """
 
     support = constraints.real
