@@ -82,8 +82,8 @@ class Causal(Stepwise):
         g, h = state.split(self.hidden, -1)
         return torch.cat([gru_step(self.posterior.chain, z, g), gru_step(self.decode, z, h)], -1)
 
-    def path(self, seen: Seen, k: int) -> tuple[Tensor, Tensor, Normals]:
-        """The loop is over g alone; h follows from all z at once."""
+    def path(self, seen: Seen, k: int) -> tuple[Tensor, Tensor, Normals, Tensor]:
+        """The loop is over g alone; h follows from all z at once, and x_t is written from h_t+1."""
         g, h = self.begin(k, len(seen.x), seen.features).split(self.hidden, -1)
         gs, z, q = self.posterior.path(g, seen.features)  # gs is (K, B, T + 1, H)
 
@@ -92,7 +92,7 @@ class Causal(Stepwise):
         hs = self.decode(z.flatten(0, 1), start)[0].unflatten(0, z.shape[:2])  # (K, B, T, H)
         self.end(torch.cat([gs[:, :, -1], hs[:, :, -1]], -1))
         before_each = torch.cat([h[:, :, None], hs[:, :, :-1]], 2)
-        return torch.cat([gs[:, :, :-1], before_each], -1), z, q
+        return torch.cat([gs[:, :, :-1], before_each], -1), z, q, self.write(hs)
 
 
 class NonCausal(Model):

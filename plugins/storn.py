@@ -43,6 +43,10 @@ class STORN(Parallel):
     def emit(self, state: Tensor, z: Tensor) -> Tensor:
         return self.write(self._recur(state, z))
 
+    def emit_along(self, states: Tensor, z: Tensor) -> Tensor:
+        """h_t, from which x_t is written, is part of s_t+1: no step is computed twice."""
+        return self.write(states[:, :, 1:, : self.hidden])
+
     def advance(self, state: Tensor, seen: Tensor, z: Tensor) -> Tensor:
         return torch.cat([self._recur(state, z), seen.expand(*state.shape[:-1], -1)], -1)
 

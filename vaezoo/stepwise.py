@@ -209,17 +209,17 @@ class Stepwise(Model):
 
     def infer(self, x: Tensor, c: Tensor | None = None, k: int = 1) -> Trace:
         seen = self.sight(x)
-        states, z, q = self.path(seen, k)
+        states, z, q, raw = self.path(seen, k)
         steps_q = MaskedNormals(*q, seen.mask)
         steps_p = MaskedNormals(*self.p(states), seen.mask)
         return Trace(
             x,
-            self.likelihood(self.emit(states, z)),
+            self.likelihood(raw),
             (Latent(z, steps_q.log_prob(z), steps_q, steps_p, stepwise=True),),
         )
 
-    def path(self, seen: Seen, k: int) -> tuple[Tensor, Tensor, Normals]:
-        """The states, draws and moments of q along k drawn paths, (K, B, T, ·) each."""
+    def path(self, seen: Seen, k: int) -> tuple[Tensor, Tensor, Normals, Tensor]:
+        """The states, draws, moments of q and what `emit` gives along k paths, (K, B, T, ·) each."""
         state = self.begin(k, len(seen.x), seen.features)
         trail = []
         for feature, inputs in zip(seen.features.unbind(1), seen.inputs.unbind(1), strict=True):
@@ -230,7 +230,7 @@ class Stepwise(Model):
             state = self.advance(state, inputs, z)
         self.end(state)
         states, z, loc, scale = (torch.stack(each, 2) for each in zip(*trail, strict=True))
-        return states, z, Normals(loc, scale)
+        return states, z, Normals(loc, scale), self.emit(states, z)
 
     def step(self, seen: Seen, t: int, state: Tensor) -> tuple[Tensor, Tensor]:
         """One step of a particle filter with q as its proposal: log α_t (K, B) and s_t+1 (K, B, S).
@@ -276,12 +276,18 @@ class Parallel(Stepwise):
     def states(self, first: Tensor, seen: Seen, z: Tensor) -> Tensor:
         """s_1 … s_T+1 along a drawn path z (K, B, T, D), from s_1 (K, B, S): (K, B, T + 1, S)."""
 
-    def path(self, seen: Seen, k: int) -> tuple[Tensor, Tensor, Normals]:
+    def emit_along(self, states: Tensor, z: Tensor) -> Tensor:
+        """What `emit` gives at all steps, from what `states` gave; for a model whose emission is
+        part of the next state.
+        """
+        return self.emit(states[:, :, :-1], z)
+
+    def path(self, seen: Seen, k: int) -> tuple[Tensor, Tensor, Normals, Tensor]:
         q = self.q(seen.features.new_zeros(k, *seen.features.shape[:2], 0), seen.features)
         z = q.loc + q.scale * noise_of_steps(q.loc)
         states = self.states(self.begin(k, len(seen.x), seen.features), seen, z)
         self.end(states[:, :, -1])
-        return states[:, :, :-1], z, q
+        return states[:, :, :-1], z, q, self.emit_along(states, z)
 
 
 def same_for_every_state(each: Normals, state: Tensor) -> Normals:
