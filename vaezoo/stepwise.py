@@ -219,7 +219,9 @@ class Stepwise(Model):
         )
 
     def path(self, seen: Seen, k: int) -> tuple[Tensor, Tensor, Normals, Tensor]:
-        """The states, draws, moments of q and what `emit` gives along k paths, (K, B, T, ·) each."""
+        """The states, draws, moments of q and what `emit` gives, along k drawn paths, (K, B, T, ·)
+        each.
+        """
         state = self.begin(k, len(seen.x), seen.features)
         trail = []
         for feature, inputs in zip(seen.features.unbind(1), seen.inputs.unbind(1), strict=True):

@@ -1,5 +1,5 @@
-"""Tensors in one .safetensors file that is checked by its digest when it is read: many processes may
-share a folder, and a damaged file counts as none.
+"""Tensors in one .safetensors file that is checked by its digest when it is read: many processes
+may share a folder, and a damaged file counts as none.
 """
 
 import hashlib

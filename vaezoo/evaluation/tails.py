@@ -1,5 +1,5 @@
-"""How heavy the tail of importance weights is, from the largest of them: Pareto k̂ (Vehtari, Simpson,
-Gelman, Yao & Gabry 2024, JMLR 25(72), arXiv:1507.02646, §3).
+"""How heavy the tail of importance weights is, from the largest of them: Pareto k̂ (Vehtari,
+Simpson, Gelman, Yao & Gabry 2024, JMLR 25(72), arXiv:1507.02646, §3).
 
 The ratio has moments of order up to 1/k. Above k = 0.7 no number of draws in use gives an estimate
 to rely on, and K draws do so below 1 - 1/log₁₀ K, which is 0.5 for K = 100.

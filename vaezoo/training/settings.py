@@ -57,8 +57,8 @@ def split_settings(sets: Mapping[str, Any]) -> tuple[Json, Json]:
 
 
 def chosen_device(name: str, is_here: bool = True) -> str:
-    """ "auto" -> "cuda" where there is one, else "cpu". Where trials run elsewhere (not `is_here`), a
-    device is taken at its word.
+    """ "auto" -> "cuda" where there is one, else "cpu". Where trials run elsewhere (not `is_here`),
+    a device is taken at its word.
 
     Raises: SettingError for a device that is not here.
     """

@@ -62,8 +62,8 @@ def _test_rows(table: ResultTable, dataset: str, columns: Sequence[Column]) -> I
                 said.append(f"{error:.{column.digits + 1}f} in {in_words(column.name)}")
     if of_one:
         yield (
-            "Over the test rows, for one model, the standard error is, in the median of this table, "
-            + ", ".join(of_one)
+            "Over the test rows, for one model, the standard error is, in the median of this "
+            "table, " + ", ".join(of_one)
         )
     if of_two:
         yield f"Of the difference of two models, paired by test row, it is {', '.join(of_two)}"
@@ -100,8 +100,8 @@ def _won_by_noise(table: ResultTable, dataset: str, columns: Sequence[Column]) -
     won = [in_words(one.name) for one in better if table.is_won_by_noise(dataset, one)]
     if won:
         yield (
-            f"Not compared in {', '.join(won)}: there a control row without a model does as well as "
-            "the best that there is"
+            f"Not compared in {', '.join(won)}: there a control row without a model does as well "
+            "as the best that there is"
         )
 
 

@@ -112,7 +112,7 @@ def compare(a: Path | str, b: Path | str, *, by_row: bool = False, against: str 
 
 
 def _rows(out: Path | str, by_row: bool) -> dict[Key, Row]:
-    """The rows of a run, those of further samplers among them: they have no numbers of test rows."""
+    """The rows of a run. Those of further samplers have no numbers of test rows."""
     rows = read_rows(out)
     if not by_row:
         rows = [one for row in rows for one in row.by_sampler()]

@@ -1,8 +1,8 @@
 """Statistics over seeds and over data sets: intervals, paired tests, which rows are not worse than
 the best, ranks.
 
-A sample is {seed: value}, or {test row: value}. Rows are compared on those that both have. Tests are two-sided at
-`ALPHA`, p values are adjusted by Holm (1979) over the rows that are compared.
+A sample is {seed: value}, or {test row: value}. Rows are compared on those that both have. Tests
+are two-sided at `ALPHA`, p values are adjusted by Holm (1979) over the rows that are compared.
 """
 
 import itertools

@@ -67,7 +67,7 @@ def window_of(evaluation: Evaluation) -> Window:
 
 
 def _steps(x: Tensor) -> tuple[int, int, Tensor]:
-    """The first step of the window and the one after its last, and the rows that are long enough."""
+    """The first step of the window, the one after its last, and the rows that are long enough."""
     lengths = step_mask(x).sum(1)
     start = max(1, int(lengths.median()) // 2)
     stop = min(start + AHEAD, int(lengths.max()))
