@@ -1,4 +1,4 @@
-"""A training that is killed and taken up again gives the weights of one that was not, to the bit."""
+"""A training that is killed and goes on gives the weights of one that was not, to the bit."""
 
 import json
 import os

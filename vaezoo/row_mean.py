@@ -7,7 +7,8 @@ __all__ = ["RowMean"]
 
 class RowMean(float):
     """A number of a metric that is the mean of `values` (N,) over rows, or with `weights` (N,)
-    their sum over that of the weights. It is a float that knows its rows: they are kept with the trial.
+    their sum over that of the weights. It is a float that knows its rows: they are kept with
+    the trial.
     """
 
     # (N,), whose mean this number is; the spread of their mean is that of this number
