@@ -114,17 +114,19 @@ def test_a_line_never_begins_with_what_would_open_a_list():
     assert text == "x" * 47 + " " + "x" * 47 + "\naaa - b"
 
 
-def test_filling_copies_rows_as_they_stand_with_their_notes(tmp_path: Path):
+def test_filling_copies_rows_in_the_columns_that_are_shown_with_their_notes(tmp_path: Path):
     write_table(
         tmp_path / "digits" / "elbo.md",
-        "| variant | n |\n|---|---:|\n| **vae** | 3 |\n| iwae[k=5] | 2 |\n| iwaex | 3 |\n"
-        "| ae | – [2] |\n\nMean.\n\n[1] failed\n\n[2] deterministic\n",
+        "| variant | n | kl largest (nats) |\n|---|---:|---:|\n| **vae** | 3 | 1 |\n"
+        "| iwae[k=5] | 2 | 1 [1] |\n| iwaex | 3 | 1 |\n| ae [3] | – [2] | 1 |\n\nMean.\n\n"
+        "[1] failed\n\n[2] deterministic\n\n[3] given the label\n",
     )
     page = "a\n<!-- rows: vae, iwae -->\nold\n<!-- end -->\nb <!-- rows: family -->\n<!-- end -->\n"
     head = "| variant | n |\n|---|---:|\n"
     expected = (
         f"a\n<!-- rows: vae, iwae -->\n\n{head}| **vae** | 3 |\n| iwae[k=5] | 2 |\n\n<!-- end -->\n"
-        f"b <!-- rows: family -->\n\n{head}| ae | – [2] |\n\n[2] deterministic\n\n<!-- end -->\n"
+        f"b <!-- rows: family -->\n\n{head}| ae [3] | – [2] |\n\n"
+        "[2] deterministic\n[3] given the label\n\n<!-- end -->\n"
     )
     assert with_results(page, ["ae"], tmp_path) == expected
     assert with_results(expected, ["ae"], tmp_path) == expected

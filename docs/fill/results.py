@@ -9,6 +9,11 @@ from .blocks import refilled
 RESULTS = Path(__file__).parent.parent.parent / "results"
 SUITE = "digits"
 TABLES = ("elbo.md", "fid.md")
+# of their columns, by how their headings begin: what a page has room for; results/ has them all
+SHOWN = (
+    *("sampler", "elbo", "nll", "kl (", "reconstruction nll", "active units", "bits per dim"),
+    *("fid ↓", "kid ↓", "precision", "recall", "density", "coverage", "parameters"),
+)
 NOTE = re.compile(r"\[(\d+)\]")
 
 
@@ -34,11 +39,15 @@ def excerpts(names: list[str], folder: Path) -> str:
 
 
 def excerpt(lines: list[str], names: list[str]) -> list[str]:
-    """Heading, rule and the rows of these variants, as they stand, and the notes they refer to."""
+    """Heading, rule and the rows of these variants, the columns that are shown, and the notes they
+    refer to.
+    """
     table = [line for line in lines if line.startswith("|")]
     rows = [line for line in table[2:] if variant_of(line) in names]
-    marks = {mark for row in rows for mark in NOTE.findall(row.partition("|")[2].partition("|")[2])}
-    return [*table[:2], *rows, *notes(lines, marks)]
+    cells = [cells_of(line) for line in (*table[:2], *rows)]
+    heading, rule, *body = map(line_of, with_columns(cells, list(SHOWN)))
+    marks = set(NOTE.findall(" ".join(body)))
+    return [heading, rule.replace(" ", ""), *body, *notes(lines, marks)]
 
 
 def whole(file: Path, columns: list[str]) -> str:
