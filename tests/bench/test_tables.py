@@ -89,6 +89,22 @@ def test_a_column_that_noise_wins_has_no_best_and_the_caption_says_so(row, numbe
     assert (said in as_markdown(made)) != is_compared
 
 
+@pytest.mark.parametrize(("floor", "bold"), [(0.8, {"wide", "wider"}), (0.95, {"wider"})])
+def test_beyond_real_data_no_number_is_better(floor, bold):
+    column = {"name": "recall", "unit": "", "better": "higher", "table": "fid", "digits": 3}
+    trials = []
+    for variant, recall in (("wider", 0.93), ("wide", 0.85), ("narrow", 0.5)):
+        for seed in range(3):
+            facts = {"metrics": {"recall": recall + seed / 1000}, "columns": [column]}
+            trials.append(trial(variant, seed, 23.0) | facts)
+    controls = {FLOOR: {"recall": floor}, NOISE: {"recall": 0.1}}
+    (made,) = (one for one in tables_of(rows_of(trials), {"digits": controls}) if one.name == "fid")
+    assert made.best["digits", "recall"].rows == bold
+    said = "Beyond the control row of real data no number is better, in recall"
+    assert (said in as_markdown(made)) == (floor < 0.9)
+    assert "0.931 ±" in as_markdown(made)
+
+
 def test_a_number_that_is_missing_has_its_reason():
     text = as_markdown(table(*[trial("vae", s, 23.0) for s in range(2)]))
     assert "– [1]" in text

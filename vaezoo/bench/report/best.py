@@ -106,6 +106,20 @@ def _bold(one: Contest, limit: float) -> Best:
     return Best(frozenset(np.array(one.names)[bold].tolist()), SIMULATED, visible)
 
 
+def no_better_than(limit: float, sample: Sample, better: str) -> Sample:
+    """The sample, moved so that its mean is at the limit where it is beyond it: its spread stays."""
+    beyond = excess(limit, sample, better)
+    return {seed: value - beyond for seed, value in sample.items()} if beyond else sample
+
+
+def excess(limit: float, sample: Sample, better: str) -> float:
+    """By how much the mean is better than the limit, with its sign; 0 where it is not."""
+    if not sample or not math.isfinite(limit):
+        return 0.0
+    beyond = sum(sample.values()) / len(sample) - limit
+    return min(beyond, 0.0) if better == "lower" else max(beyond, 0.0)
+
+
 def _variances(values: Array, resolution: float) -> Array:
     """(rows, seeds) -> (rows,): none below that of numbers rounded to the resolution."""
     return np.maximum(values.var(1, ddof=1), rounded_variance(values, resolution))

@@ -6,7 +6,7 @@ from typing import Any
 
 from ...hooks import Column
 from ...samplers import PRIOR
-from .best import NONE, RULES
+from .best import NONE, RULES, excess
 from .by_row import errors_of
 from .rows import Row
 from .tables import ResultTable
@@ -31,6 +31,7 @@ def caption(table: ResultTable, dataset: str, columns: Sequence[Column]) -> str:
         *_bold(table, dataset, columns),
         *_power(table, dataset, columns),
         *_won_by_noise(table, dataset, columns),
+        *_beyond(table, dataset, columns),
         *_levels(rows),
         *_marks(rows, columns),
     ]
@@ -103,6 +104,19 @@ def _won_by_noise(table: ResultTable, dataset: str, columns: Sequence[Column]) -
             f"Not compared in {', '.join(won)}: there a control row without a model does as well "
             "as the best that there is"
         )
+
+
+def _beyond(table: ResultTable, dataset: str, columns: Sequence[Column]) -> Iterator[str]:
+    """The columns in which a row is beyond what real data have."""
+    found = []
+    for column in columns:
+        limit = table.limit(dataset, column)
+        samples = [row.sample(column.name) for row in table.of(dataset)]
+        is_beyond = any(excess(limit, sample, column.better) for sample in samples)
+        if is_beyond and not table.is_won_by_noise(dataset, column):
+            found.append(in_words(column.name))
+    if found:
+        yield f"Beyond the control row of real data no number is better, in {', '.join(found)}"
 
 
 def _levels(rows: Sequence[Row]) -> Iterator[str]:

@@ -18,7 +18,7 @@ from typing import Any
 
 from ...evaluation.baselines import BEST, MADE_UP
 from ...hooks import Column, Table
-from .best import Best, Contest, contest, decided, together
+from .best import Best, Contest, contest, decided, no_better_than, together
 from .by_row import row_error
 from .catalogue import catalogue_of
 from .rows import COST, Row
@@ -92,11 +92,13 @@ class ResultTable:
         """One for each level of what is swept; none where noise wins."""
         if self.is_won_by_noise(dataset, column):
             return []
+        limit = self.limit(dataset, column)
         levels: dict[str, dict[str, Sample]] = {}
         for row in self.of(dataset):
             if not self.apart(row) and not self.other_code(row, column):
                 samples = levels.setdefault(row.standing.level, {})
-                samples[row.name] = row.sample(column.name)
+                sample = row.sample(column.name)
+                samples[row.name] = no_better_than(limit, sample, column.better)
         resolution = 10.0**-column.digits
         return [contest(one, column.better, resolution) for one in levels.values()]
 
@@ -104,13 +106,24 @@ class ResultTable:
         """Whether something made up without a model does as well in this column as what no model
         beats, so that a better number says nothing.
         """
-        rows = self.controls.get(dataset, {})
-        numbers = {name: row.get(column.name, math.nan) for name, row in rows.items()}
-        best = [numbers[name] for name in BEST if math.isfinite(numbers.get(name, math.nan))]
-        made_up = [numbers[name] for name in MADE_UP if name in numbers]
+        limit = self.limit(dataset, column)
+        made_up = self._of_controls(dataset, column, MADE_UP)
         if column.better == "lower":
-            return any(number <= min(best) for number in made_up) if best else False
-        return any(number >= max(best) for number in made_up) if best else False
+            return any(number <= limit for number in made_up)
+        return any(number >= limit for number in made_up)
+
+    def limit(self, dataset: str, column: Column) -> float:
+        """What no model beats: the best control row of real data; NaN where there is none."""
+        found = self._of_controls(dataset, column, BEST)
+        if not found or not column.better:
+            return math.nan
+        return min(found) if column.better == "lower" else max(found)
+
+    def _of_controls(self, dataset: str, column: Column, names: Sequence[str]) -> list[float]:
+        """The numbers that control rows of these names have in this column."""
+        rows = self.controls.get(dataset, {})
+        numbers = [rows[name].get(column.name, math.nan) for name in names if name in rows]
+        return [number for number in numbers if math.isfinite(number)]
 
     def apart(self, row: Row) -> str:
         """Why the row is not compared with the others; "" where it is."""
