@@ -107,7 +107,7 @@ def _bold(one: Contest, limit: float) -> Best:
 
 
 def no_better_than(limit: float, sample: Sample, better: str) -> Sample:
-    """The sample, moved so that its mean is at the limit where it is beyond it: its spread stays."""
+    """The sample, moved so that its mean is not beyond the limit; its spread stays."""
     beyond = excess(limit, sample, better)
     return {seed: value - beyond for seed, value in sample.items()} if beyond else sample
 
