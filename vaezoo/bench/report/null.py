@@ -38,6 +38,7 @@ TABLES = (
     Equals("10 rows, 5 seeds, one of 8 times the spread", _one_noisy(10), 5),
     Equals("12 rows, 3 seeds, one of 8 times the spread", _one_noisy(12), 3),
     Equals("78 rows, 3 seeds, one of 8 times the spread", _one_noisy(78), 3),
+    Equals("78 rows, 6 seeds, one of 8 times the spread", _one_noisy(78), 6),
     Equals("3 rows, 6 seeds", np.ones(3), 6),
     Equals("2 rows, 3 seeds", np.ones(2), 3),
 )
