@@ -2,6 +2,7 @@
 commands are CI's.
 """
 
+import csv
 import json
 import re
 import shlex
@@ -56,13 +57,25 @@ def bench(out, *words):
     return out
 
 
+def numbers(out):
+    """The largest code of each row of a run."""
+    with (out / "representation.csv").open(encoding="utf-8") as file:
+        return [float(row["largest_code_mean"]) for row in csv.DictReader(file)]
+
+
 def test_the_pages_data_set_metric_network_figure_and_executor_work_together(ideas, tmp_path):
+    """The executor gives the numbers of `local`, and neither leaves an unfinished trial."""
     words = (
-        "--variants hinge --datasets stripes --set network=shallow --executor fresh "
-        "--metrics likelihood,extreme,cost"
+        "--variants hinge --datasets stripes --set network=shallow "
+        "--metrics likelihood,extreme,cost --plugins-dir"
     )
-    out = bench(tmp_path / "out", *words.split(), "--plugins-dir", str(ideas))
-    assert "largest_code" in (out / "representation.csv").read_text()
+    given = [*words.split(), str(ideas)]
+    out = bench(tmp_path / "out", *given, "--executor", "fresh")
+    local = bench(tmp_path / "local", *given, "--no-figures")
+    assert numbers(out) == numbers(local)
+    for folder in (out, local):
+        assert len(list(folder.glob("trials/*/trial.json"))) == 1
+        assert not list(folder.glob("trials/.*"))
     assert (out / "figures" / "costs-stripes.png").is_file()
     (trial,) = (out / "trials").glob("*/trial.json")
     assert json.loads(trial.read_text())["ingredients"]["spec"]["network"] == "shallow"

@@ -409,33 +409,6 @@ def vaezoo_executors():
 '''
 
 
-def test_a_strangers_executor_runs_the_trials(tmp_path):
-    folder = tmp_path / "ideas"
-    folder.mkdir()
-    (folder / "fresh.py").write_text(EXECUTOR)
-    arguments = (
-        "bench", "--variants", "vae", "--datasets", "gaussian[rows=60]", "--seeds", "1",
-        "--epochs", "1", "--metrics", "likelihood", "--no-figures", "--jobs", "2",
-    )  # fmt: skip
-    assert run(*arguments, "--out", str(tmp_path / "local")) == 0
-    code = run(
-        *arguments, "--out", str(tmp_path / "fresh"),
-        "--executor", "fresh", "--plugins-dir", str(folder),
-    )  # fmt: skip
-    assert code == 0, run.output
-    for name in ("local", "fresh"):
-        assert len(list((tmp_path / name).glob("trials/*/trial.json"))) == 1
-        assert not list((tmp_path / name).glob("trials/.*"))
-
-    def numbers(name):
-        text = (tmp_path / name / "elbo.csv").read_text().splitlines()
-        head = text[0].split(",")
-        column = head.index("elbo_mean")
-        return sorted(line.split(",")[column] for line in text[1:])
-
-    assert numbers("local") == numbers("fresh")
-
-
 def test_an_executor_with_options_is_a_function_of_them(tmp_path):
     text = EXECUTOR.replace(
         '    return [Executor("fresh", submit, poll, cancel)]',
