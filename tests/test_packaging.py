@@ -2,6 +2,7 @@
 ours.
 """
 
+import json
 import os
 import shutil
 import subprocess
@@ -99,7 +100,6 @@ def test_the_wheel_is_what_runs_there(clean):
 
 
 def test_a_foreign_package_is_benched_beside_ours(clean, tmp_path):
-    assert "vaezoo-laplace 0.1.0" in vaezoo(clean, "list", "plugins")
     words = [
         "--variants",
         "vae,laplace,mix[prior=laplace,loss=iwae]",
@@ -118,3 +118,6 @@ def test_a_foreign_package_is_benched_beside_ours(clean, tmp_path):
     for row in ("vae,", "laplace,", "mix[prior=laplace"):
         assert row in table
     assert ",done," in table
+    trials = [json.loads(path.read_text()) for path in tmp_path.glob("trials/*/trial.json")]
+    plugins = [trial["ingredients"]["plugin"] for trial in trials]
+    assert ("vaezoo-laplace", "0.1.0") in [(p["distribution"], p["version"]) for p in plugins]
