@@ -11,6 +11,7 @@ from torch import Tensor
 
 from vaezoo.core import VAE, Model, Unsupported
 from vaezoo.evaluation import builtin_metrics, controls, evaluate
+from vaezoo.evaluation.metrics import likelihood
 from vaezoo.hooks import Column, Metric
 from vaezoo.losses import ELBO
 from vaezoo.networks import Deterministic, Gaussian, StandardNormal, Write
@@ -27,7 +28,8 @@ class Zero(ELBO):
 
 
 def test_one_seed_gives_one_answer_and_another_seed_another(data, model, cache):
-    first, again, other = (evaluate(model, data, seed, cache=cache) for seed in (0, 0, 1))
+    first, again = (evaluate(model, data, 0, cache=cache) for _ in range(2))
+    other = evaluate(model, data, 1, metrics=likelihood.vaezoo_metrics(), cache=cache)
     assert first == again
     assert first["nll"] != other["nll"]
     assert all(isinstance(value, float) for value in first.values())

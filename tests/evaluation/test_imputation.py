@@ -74,7 +74,7 @@ def test_where_no_truth_is_known_there_is_a_reason():
 
 
 def test_sequences_are_judged_within_their_length():
-    data = vaezoo.dataset("holes[of=lgssm]")
+    data = vaezoo.dataset("holes[of=lgssm[rows=200]]")
     answer = evaluate(gaussian_vae(data.spec), data, metrics=vaezoo_metrics())
     assert math.isfinite(answer["imputation_rmse"])
 
