@@ -3,6 +3,7 @@ adds no test here.
 """
 
 import inspect
+from functools import cache
 
 import pytest
 import torch
@@ -25,10 +26,16 @@ every_variant = pytest.mark.parametrize("name", list(VARIANTS))
 test_contract = contract(*VARIANTS, fast=False, thorough=False)
 
 
+@cache
+def cases_of(name: str) -> list[Case]:
+    return [Case(VARIANTS[name], kind, {}) for kind in SPECS]
+
+
+@cache  # for tests that leave a model as it is
 def taken(name: str) -> list[tuple[Model, Tensor, Tensor | None]]:
-    """A fresh model in evaluation and its rows for every kind of data that the variant takes."""
-    cases = [Case(VARIANTS[name], kind, {}) for kind in SPECS]
-    return [(case.build().eval(), *case.rows(ROWS)) for case in cases if not case.refusal]
+    """A model in evaluation and its rows for every kind of data that the variant takes."""
+    cases = [case for case in cases_of(name) if not case.refusal]
+    return [(case.build().eval(), *case.rows(ROWS)) for case in cases]
 
 
 @every_variant
@@ -43,7 +50,7 @@ def test_docstring_says_what_is_new_gives_the_objective_and_cites_the_paper(name
 
 @every_variant
 def test_it_takes_some_kind_of_data_and_refuses_the_others_in_a_sentence(name: str):
-    reasons = [reason for kind in SPECS if (reason := Case(VARIANTS[name], kind, {}).refusal)]
+    reasons = [case.refusal for case in cases_of(name) if case.refusal]
     assert len(reasons) < len(SPECS), f"{name} refuses every kind of data: {reasons}"
     assert all(len(reason) > 15 for reason in reasons)
 
@@ -61,7 +68,9 @@ def test_the_trace_has_its_shapes(name: str):
 
 @every_variant
 def test_samples_can_be_drawn_after_the_prior_was_fitted(name: str):
-    model, x, c = taken(name)[0]
+    case = next(case for case in cases_of(name) if not case.refusal)
+    model = case.build().eval()
+    x, c = case.rows(ROWS)
     with seeded("prior"):
         model.fit_prior(x.repeat(5, *[1] * (x.dim() - 1)), None if c is None else c.repeat(5, 1))
     assert model.sample(5, None if c is None else c[:5]).isfinite().all()

@@ -60,6 +60,11 @@ class Case:
             return str(why) or "Unsupported, without a reason"
         return ""
 
+    @cached_property
+    def untrained(self) -> Model:
+        """A model in evaluation, for the rules that leave it as it is."""
+        return self.build().eval()
+
     def build(self) -> Model:
         """A new model, always with the same weights."""
         with seeded("check", self.kind):
