@@ -223,6 +223,40 @@ def test_a_training_that_diverges_is_exit_code_1(tmp_path: Path):
     assert not (tmp_path / "m.safetensors").exists()
 
 
+def test_plan_is_bench_dry_run_and_prices_what_is_left(tmp_path: Path):
+    asked = [
+        "--variants", "vae,cb", "--datasets", "digits[rows=50]", "--seeds", "2", "--epochs", "2",
+        "--metrics", "likelihood", "--out", tmp_path / "out",
+    ]  # fmt: skip
+    planned = answer("plan", *asked)
+    dry = answer("bench", *asked, "--dry-run")
+    assert [trial["key"] for trial in planned] == [trial["key"] for trial in dry]
+    assert [bool(trial["price"]) for trial in planned] == [True, True, False, False]
+    assert all(trial["price"]["most"] > 0 for trial in planned if not trial["skip"])
+    assert not (tmp_path / "out").exists()
+
+    text = call("plan", *asked).stdout
+    assert "2 trials to train, 2 skipped" in text
+    assert "At the limit of epochs" in text
+
+
+def test_tables_are_printed_as_data_sets_finish(tmp_path: Path):
+    """In the order of the data sets, each table once, the last data set's at the end."""
+    result = call(
+        "bench", "--variants", "vae", "--datasets", "digits[rows=50],digits[rows=100]",
+        "--seeds", "1", "--epochs", "1", "--metrics", "likelihood", "--out", tmp_path / "out",
+        "--jobs", "1", "--no-figures",
+    )  # fmt: skip
+    assert result.exit_code == 0
+    heads = [line for line in result.stdout.splitlines() if line.startswith("## ")]
+    assert len(set(heads)) == len(heads) == 6
+    assert ["rows=50" in head for head in heads] == [True] * 3 + [False] * 3
+    lines = result.output.splitlines()
+    first = next(i for i, line in enumerate(lines) if line.startswith("## "))
+    assert any("[2/2]" in line for line in lines[first:]), "before the second trial has ended"
+    assert " left" in next(line for line in lines if "[1/2]" in line)
+
+
 def test_train_that_was_stopped_goes_on_when_it_is_asked_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from vaezoo.bench.estimate import estimate
 from vaezoo.bench.plan import PlanError, Request, parse_seeds
 from vaezoo.bench.suites import SuiteError, load_suite, read_suite, suites
 from vaezoo.bench.trial import Trial
@@ -123,8 +124,9 @@ def test_unsupported_is_planned_as_skipped_and_a_crashing_builder_is_not(plan, w
     write_variant("crashes", build="os._exit(3)")
     made = plan("cannot,crashes,good", probe=Processes())
     assert [trial.skip for trial in made.trials] == ["needs a sequence", "", ""]
-    assert "2 trials to train, 1 skipped" in made.describe()
-    assert "skipped: needs a sequence" in made.describe()
+    text = estimate(made, {}, (), jobs=1)
+    assert "2 trials to train, 1 skipped" in text
+    assert "skipped: needs a sequence" in text
 
 
 def test_unknown_metric_is_refused(plan, plugins):

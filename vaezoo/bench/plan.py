@@ -43,26 +43,6 @@ class Plan:
     def datasets(self) -> list[str]:
         return list(dict.fromkeys(trial.dataset for trial in self.trials))
 
-    def describe(self) -> str:
-        """A table of what would be trained, for --dry-run."""
-        from .report.typeset import Grid, grid_text
-
-        rows: dict[tuple[str, str], list[Trial]] = {}
-        for trial in self.trials:
-            rows.setdefault((trial.variant, trial.dataset), []).append(trial)
-        body = [_described(*trials) for trials in rows.values()]
-        todo = sum(not trial.skip for trial in self.trials)
-        head = ["variant", "data set", "seeds", "epochs", "key", "status"]
-        title = f"{todo} trials to train, {len(self.trials) - todo} skipped"
-        return grid_text(Grid(title, head, body))
-
-
-def _described(*trials: Trial) -> list[str]:
-    first = trials[0]
-    seeds = ",".join(str(trial.seed) for trial in trials)
-    status = f"skipped: {first.skip}" if first.skip else "planned"
-    return [first.variant, first.dataset, seeds, str(first.budget["epochs"]), first.key[:8], status]
-
 
 def parse_seeds(text: str | Sequence[int]) -> tuple[int, ...]:
     """ "3" -> (0, 1, 2); "0,5" and "0,5," -> those.

@@ -3,6 +3,8 @@ a finished trial.
 """
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,9 @@ from tqdm import tqdm
 from .records import Damaged, ProgressRecord, Record, parsed
 from .store import PROGRESS
 from .trial import Trial
+
+# without tqdm's own time left, which takes all trials for equally long
+WHOLE = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}{postfix}]"
 
 
 class Progress:
@@ -21,6 +26,7 @@ class Progress:
         self.whole: Any = None
         self.bars: dict[str, Any] = {}
         self.count = self.total = 0
+        self.left = ""  # how long the run has still to go, in words; "" where nobody knows
 
     def start(self, total: int, finished: int) -> None:
         self.total = total
@@ -33,6 +39,7 @@ class Progress:
                 unit="trial",
                 file=sys.stderr,
                 dynamic_ncols=True,
+                bar_format=WHOLE,
             )
 
     def show(self, running: list[tuple[Trial, Path]]) -> None:
@@ -40,7 +47,8 @@ class Progress:
         if not self.has_bars:
             return
         for trial, folder in running:
-            self._update(trial, _read(folder / PROGRESS))
+            self._update(trial, state_of(folder))
+        self.whole.set_postfix_str(self.left, refresh=False)
         self.whole.refresh()
 
     def _update(self, trial: Trial, state: ProgressRecord) -> None:
@@ -69,13 +77,23 @@ class Progress:
         if self.whole is not None:
             self.whole.update()
         if self.whole is None or record is None or not record.is_done:
-            self.say(f"[{self.count}/{self.total}] {trial.title}: {_in_words(record)}")
+            ends = f"; {self.left}" if self.left else ""
+            self.say(f"[{self.count}/{self.total}] {trial.title}: {_in_words(record)}{ends}")
 
     def say(self, line: str) -> None:
         if self.has_bars:
             tqdm.write(line, file=sys.stderr)
         else:
             print(line, file=sys.stderr, flush=True)
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Inside the block something else is printed, and bars are not in its way."""
+        if not self.has_bars:
+            yield
+            return
+        with tqdm.external_write_mode(sys.stdout):
+            yield
 
     def close(self) -> None:
         for bar in [*self.bars.values(), self.whole]:
@@ -96,9 +114,9 @@ def _in_words(record: Record | None) -> str:
     return f"done in {record.total_seconds:.1f} s{number} (best epoch {record.best_epoch})"
 
 
-def _read(path: Path) -> ProgressRecord:
+def state_of(folder: Path) -> ProgressRecord:
     """How far the trial is; one that has written nothing yet has not begun."""
     try:
-        return ProgressRecord.from_json(parsed(path))
+        return ProgressRecord.from_json(parsed(folder / PROGRESS))
     except (OSError, Damaged):
         return ProgressRecord()

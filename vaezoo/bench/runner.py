@@ -8,18 +8,19 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
 from ..hooks import Executor
 from .plan import Plan
+from .price import Price
 from .progress import Progress
 from .records import Damaged, RunRecord, joined_sweeps
 from .scheduling import Scheduler, Summary
 from .store import Store, StoreError, to_json
-from .workers import worker
+from .workers.machine import machine
 
 PACKAGES = ("vaezoo", "torch", "numpy", "scipy", "scikit-learn")  # whose versions run.json has
 
@@ -35,8 +36,12 @@ def run(
     command: str = "",
     figures: bool = True,
     executor: str = "local",
+    prices: Mapping[str, Price] | None = None,
+    show_dataset: Callable[[str], object] = lambda _: None,
 ) -> Summary:
     """Trains what is not finished yet, writes run.json, tables and figures, and says how it went.
+    `prices`, by the trials' keys, tell how long it has left; `show_dataset` is called when the
+    trials of one data set are there and others are not.
 
     Raises: StoreError, before any training, where the folder cannot be written.
     """
@@ -44,8 +49,18 @@ def run(
     chosen = _executor(plan, executor)
     store.prepare()
     store.write("run.json", to_json(_run_record(plan, store, command).to_json()))
-    width = len(plan.trials) if chosen.queues else _cores(plan)
-    runner = Scheduler(plan, store, jobs or width, timeout, retries, Progress(progress), chosen)
+    width = len(plan.trials) if chosen.queues else cores(plan)
+    runner = Scheduler(
+        plan,
+        store,
+        jobs or width,
+        timeout,
+        retries,
+        Progress(progress),
+        chosen,
+        prices,
+        show_dataset,
+    )
     try:
         with _signals(runner):
             runner.go()
@@ -75,7 +90,7 @@ def _report(runner: Scheduler, figures: bool) -> None:
             raise
 
 
-def _cores(plan: Plan) -> int:
+def cores(plan: Plan) -> int:
     """Trials side by side: one a core on the CPU, one on a GPU."""
     trial = plan.trials[0] if plan.trials else None
     if trial and trial.device != "cpu":
@@ -107,7 +122,7 @@ def _run_record(plan: Plan, store: Store, command: str) -> RunRecord:
         sweeps=joined_sweeps(before.sweeps, plan.request["set"]),
         columns={column["name"]: column for column in plan.columns},
         versions={name: version(name) for name in PACKAGES},
-        machine=worker.machine(plan.trials[0].device if plan.trials else "cpu"),
+        machine=machine(plan.trials[0].device if plan.trials else "cpu"),
     )
 
 

@@ -8,14 +8,16 @@ a trial that died a status: failed, timeout or oom.
 import shutil
 import time
 from collections import Counter, deque
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..hooks import Executor, ExecutorError
 from .plan import Plan
-from .progress import Progress
+from .price import Price
+from .progress import Progress, state_of
 from .records import ControlRecord, Damaged, Record
+from .remaining import TimeLeft
 from .store import Json, Store, explained, to_json
 from .trial import Trial
 from .workers.probe import prepare
@@ -75,6 +77,8 @@ class Scheduler:
         retries: int,
         progress: Progress,
         executor: Executor,
+        prices: Mapping[str, Price] | None = None,
+        show_dataset: Callable[[str], object] = lambda _: None,
     ) -> None:
         self.executor = executor
         self.plan = plan
@@ -86,6 +90,11 @@ class Scheduler:
         self.summary = Summary()
         self.stop = 0
         self.again: set[str] = set()  # keys of trials that are measured again, not trained
+        self.prices = dict(prices or {})
+        self.left = TimeLeft({}, self.prices, jobs)
+        self.began: dict[str, float] = {}  # key -> when it was handed to the executor
+        self.told = 0.0  # when the time left was last worked out
+        self.show_dataset = show_dataset  # called once its trials are there, of all but the last
 
     def go(self) -> None:
         """All trials of the plan, those that are finished taken as they are."""
@@ -117,6 +126,8 @@ class Scheduler:
         finished = {trial.key for trial in self.plan.trials if self.store.is_finished(trial.key)}
         unmeasured = {trial.key for trial in self.plan.trials if self.lacks(trial)} & finished
         self.again = {key for key in unmeasured if self.store.has_weights(key)}
+        for key in self.again & self.prices.keys():
+            self.prices[key] = replace(self.prices[key], epoch=0.0)
         self.summary.reused = len(finished - unmeasured)
         return finished - unmeasured
 
@@ -161,6 +172,7 @@ class Scheduler:
         """`jobs` trials side by side until none is left or the run is stopped."""
         if not left:
             return
+        self.left.left |= {trial.key: trial for trial, _ in left}
         running: dict[Any, tuple[Trial, int]] = {}  # handle of the executor -> trial, attempt
         with self.executor.session(self.jobs, left[0][0].threads):
             while (left or running) and not self.stop and not self.summary.errors:
@@ -196,9 +208,25 @@ class Scheduler:
         """The progress bars, from the small files that trials write; none for a queue, which may
         hold thousands.
         """
-        if not self.executor.queues:
-            states = [(trial, self.store.building(trial.key)) for trial, _ in running]
-            self.progress.show(states)
+        if self.executor.queues:
+            return
+        if self.progress.has_bars and time.monotonic() - self.told > 1.0:
+            self.told = time.monotonic()
+            self.progress.left = self.time_left()
+        states = [(trial, self.store.building(trial.key)) for trial, _ in running]
+        self.progress.show(states)
+
+    def time_left(self) -> str:
+        """How long the run has still to go, in words; "" for a queue, where nobody knows."""
+        if self.executor.queues:
+            return ""
+        now = time.monotonic()
+        running = []
+        for key, began in self.began.items():
+            if key in self.left.left:
+                epoch = state_of(self.store.building(key)).epoch
+                running.append((self.left.left[key], now - began, epoch))
+        return self.left.words(running)
 
     def submit(self, trial: Trial) -> Any:
         """Hands the trial to the executor, as a file."""
@@ -212,6 +240,7 @@ class Scheduler:
             self.plan.columns,
             trial.key in self.again,
         )
+        self.began[trial.key] = time.monotonic()
         path = self.store.task(trial.key)
         path.write_text(to_json(task.to_json()), encoding="utf-8")
         return self.executor.submit(path.resolve(), self.timeout)
@@ -235,7 +264,14 @@ class Scheduler:
             left.append((trial, attempt + 1))
             return
         self.summary.trained += 1
+        seconds = time.monotonic() - self.began.pop(trial.key)
+        self.left.ended(trial, seconds, record.epochs if record else 0)
+        self.progress.left = self.time_left()
         self.progress.done(trial, record)
+        others = {one.dataset for one in self.left.left.values()}
+        if others and trial.dataset not in others:
+            with self.progress.aside():
+                self.show_dataset(trial.dataset)
 
     def note_unmeasured(self, trial: Trial, answer: Json) -> None:
         """Says it where a finished trial still lacks what it was to be measured for."""

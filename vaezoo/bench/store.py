@@ -79,9 +79,7 @@ class Store:
         return self.trials / f".building-{key}-{owner()}"
 
     def state(self, key: str) -> Path:
-        """Where a long training keeps its state, for any later run: the folder in which the trial
-        is built goes with the run.
-        """
+        """Where a long training keeps its state, for any later run."""
         return self.trials / f"{STATE}{key}"
 
     def task(self, key: str) -> Path:

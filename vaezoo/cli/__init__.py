@@ -4,7 +4,7 @@ Exit codes: 0 all well, 1 some trial did not end `done` or has a number that can
 3 internal, 130 and 143 after SIGINT and SIGTERM.
 """
 
-from .bench import bench, report
+from .bench import bench, plan, report
 from .browse import data, show
 from .compare import compare, rank
 from .develop import check, matrix, new
@@ -15,6 +15,7 @@ from .train import train
 
 for verb in (
     bench,
+    plan,
     list_,
     show,
     report,

@@ -2,7 +2,8 @@
 
 import csv
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +16,12 @@ from .common import (
     common,
     print_json,
     reads_data,
-    registry_of,
     sets,
     width_of_terminal,
 )
+from .planning import plan_of, prices_of, print_plan
 
 if TYPE_CHECKING:
-    from ..bench.plan import Plan
     from ..bench.report.tables import ResultTable
 
 OUT = Path("runs/bench")
@@ -93,7 +93,9 @@ OUT = Path("runs/bench")
     help="Where trials run, such as 'slurm[partition=gpu]': see vaezoo list executors.",
 )
 @click.option("--figures/--no-figures", default=True, help="Draw figures.  [default: figures]")
-@click.option("--dry-run", is_flag=True, help="Only print what would be trained.")
+@click.option(
+    "--dry-run", is_flag=True, help="Only print what would be trained, and what it costs."
+)
 @click.option(
     "--snakemake",
     type=FILE,
@@ -105,22 +107,19 @@ OUT = Path("runs/bench")
 @click.pass_context
 def bench(ctx: click.Context, /, out: Path, dry_run: bool, wants_json: bool, **asked: Any) -> None:
     """Train and measure VARIANTS on DATASETS, and write the tables."""
-    plan, timeout = _plan(asked)
+    made, timeout = plan_of(asked)
     if asked["snakemake"]:
         from ..bench.snakemake import write_rules
 
-        count = write_rules(plan, out, asked["snakemake"])
+        count = write_rules(made, out, asked["snakemake"])
         return click.echo(f"wrote {count} rules to {asked['snakemake']}")
     if dry_run:
-        return (
-            print_json([_planned(trial) for trial in plan.trials])
-            if wants_json
-            else click.echo(plan.describe())
-        )
+        return print_plan(made, out, asked["jobs"], wants_json)
     from ..bench.runner import run
 
+    printed: list[str] = []  # the data sets whose tables are
     summary = run(
-        plan,
+        made,
         out,
         jobs=asked["jobs"],
         timeout=timeout,
@@ -128,79 +127,58 @@ def bench(ctx: click.Context, /, out: Path, dry_run: bool, wants_json: bool, **a
         command=" ".join(["vaezoo", *sys.argv[1:]]),
         figures=asked["figures"],
         executor=asked["executor"],
+        prices=prices_of(made, out),
+        show_dataset=_printing(out, printed, wants_json),
     )
-    print_tables(out, _tables_of(out), wants_json)
+    print_tables(out, _tables_of(out, besides=printed), wants_json)
     for sentence in summary.errors:
         click.echo(f"vaezoo: {sentence}", err=True)
     click.echo(f"{summary}; see {out}", err=True)
     ctx.exit(summary.exit_code)
 
 
-WHAT = ("variants", "datasets", "seeds", "samplers", "importance_samples")
-DEFAULTS: dict[str, Any] = {
-    "variants": "all",
-    "datasets": "digits",
-    "seeds": "3",
-    "sets": {},
-    "metrics": (),
-}
+def _printing(out: Path, printed: list[str], wants_json: bool) -> Callable[[str], None]:
+    """Prints the tables of one data set, and notes its name; JSON is printed whole, at the end."""
+
+    def show(dataset: str) -> None:
+        if not wants_json:
+            printed.append(dataset)
+            print_tables(out, _tables_of(out, only=[dataset]), wants_json)
+
+    return show
 
 
-def _plan(asked: dict[str, Any]) -> "tuple[Plan, float | None]":
-    """What to do, and the time limit of a trial in seconds."""
-    from ..bench.plan import Request, make_plan
-    from ..bench.workers.processes import Places
-
-    wanted, timeout = _wanted(asked)
-    plugins_dir = asked["plugins_dir"]
-    folder = str(plugins_dir.resolve()) if plugins_dir else None
-    places = Places(folder, tuple(str(d.resolve()) for d in asked["data_dirs"]), asked["offline"])
-    registry = registry_of(plugins_dir)
-    where = registry.choose_executor(asked["executor"]).entry.name
-    machine = {
-        "device": asked["device"],
-        "threads": asked["threads"],
-        "is_here": where == "local",
-    }
-    return make_plan(registry, Request(**wanted, **machine), source=places), timeout
+@click.pass_context
+def _bench_dry(ctx: click.Context, /, **asked: Any) -> None:
+    ctx.invoke(bench, dry_run=True, **asked)
 
 
-def _wanted(asked: dict[str, Any]) -> tuple[dict[str, Any], float | None]:
-    """What is asked for, else what the suite says, else the defaults; and the time limit."""
-    wanted: dict[str, Any] = dict(DEFAULTS)
-    timeout = asked["timeout"]
-    if asked["suite"]:
-        from ..bench.suites import load_suite
-
-        chosen = load_suite(asked["suite"])
-        wanted |= chosen.arguments
-        timeout = timeout or chosen.timeout
-    wanted |= {key: asked[key] for key in WHAT if asked[key] is not None}
-    if asked["metrics"]:
-        wanted["metrics"] = tuple(asked["metrics"].split(","))
-    epochs = {"epochs": asked["epochs"]} if asked["epochs"] else {}
-    wanted["sets"] = wanted["sets"] | asked["settings"] | epochs
-    return wanted, timeout
+plan = click.Command(
+    "plan",
+    params=[option for option in bench.params if option.name != "dry_run"],
+    callback=_bench_dry,
+    help="Print what `bench` would train with the same options, and what it costs.",
+)
 
 
-def _planned(trial: Any) -> dict[str, Any]:
-    return {
-        "key": trial.key,
-        "variant": trial.variant,
-        "dataset": trial.dataset,
-        "skip": trial.skip,
-        **trial.ingredients,
-    }
-
-
-def _tables_of(out: Path) -> "list[ResultTable]":
-    """The tables of a run; none where it was stopped before any trial ended."""
+def _tables_of(
+    out: Path, only: Sequence[str] = (), besides: Sequence[str] = ()
+) -> "list[ResultTable]":
+    """The tables of a run, with the data sets `only`, where some are named, and not with those
+    `besides`; none where it was stopped before any trial ended.
+    """
     from ..bench.report.report import ReportError, read_tables
 
+    found = []
     try:
-        return read_tables(out, quiet=True)
+        tables = read_tables(out, quiet=True)
     except ReportError:
         return []
+    for table in tables:
+        wanted = set(only or table.datasets) - set(besides)
+        rows = tuple(row for row in table.rows if row.dataset in wanted)
+        found += [replace(table, rows=rows)] if rows else []
+    return found
 
 
 def print_tables(out: Path, tables: "Sequence[ResultTable]", wants_json: bool) -> bool:

@@ -84,6 +84,8 @@ class Record:
     tables: tuple[Json, ...] = ()
     total_seconds: float = 0.0
     machine: Mapping[str, Any] = field(default_factory=dict)
+    # "seconds" of the processor where one thread works, else of the clock; "memory" in bytes
+    resources: Mapping[str, float] = field(default_factory=dict)
     divergence: Mapping[str, Any] = field(default_factory=dict)  # step, epoch, term
 
     # what only a trial that is done has
@@ -129,6 +131,7 @@ class Record:
             tables=descriptions(Table, stored.get("tables", []), "tables"),
             total_seconds=number(stored.get("total_seconds", 0.0), "total_seconds"),
             machine=shared(_machine(stored)),
+            resources=numbers(stored.get("resources", {}), "resources"),
             divergence={name: stored[name] for name in DIVERGENCE if name in stored},
         )
         if found.key != found.ingredients.key:
@@ -160,7 +163,7 @@ class Record:
     def to_json(self) -> Json:
         """What trial.json holds."""
         always = ("key", "variant", "dataset", "status", "reason", "controls", "columns", "tables")
-        ended = ("total_seconds", "machine")
+        ended = ("total_seconds", "machine", "resources")
         names = (*always, *ended, *DONE) if self.is_done else (*always, *ended)
         facts = {name: getattr(self, name) for name in names}
         facts["ingredients"] = self.ingredients.stored

@@ -16,6 +16,7 @@ from ...core import Unsupported
 from ...data.data import Data
 from ...evaluation.failures import one_line
 from ..trial import Json, Trial
+from .costs import costs
 from .processes import Places, pool_of, result_of
 from .rebuild import build_model, data_of, load_data, registry_of
 from .worker import silence
@@ -29,6 +30,9 @@ class Probe(Protocol):
 
     def why_not(self, places: Places, trials: Sequence[Trial]) -> list[Json]:
         """See `why_not`, of each trial."""
+
+    def costs(self, places: Places, trials: Sequence[Trial]) -> list[Json]:
+        """See `costs`, of each trial."""
 
 
 class Processes:
@@ -47,6 +51,13 @@ class Processes:
             ]
             return [result_of(future) for future in futures]
 
+    def costs(self, places: Places, trials: Sequence[Trial]) -> list[Json]:
+        with pool_of(os.cpu_count() or 1, fresh=True) as pool:
+            futures = [
+                pool.schedule(costs_apart, args=[places, trial], timeout=LIMIT) for trial in trials
+            ]
+            return [result_of(future) for future in futures]
+
 
 class InProcess:
     """The same, here and now."""
@@ -56,6 +67,9 @@ class InProcess:
 
     def why_not(self, places: Places, trials: Sequence[Trial]) -> list[Json]:
         return [why_not(places, trial) for trial in trials]
+
+    def costs(self, places: Places, trials: Sequence[Trial]) -> list[Json]:
+        return [costs(places, trial) for trial in trials]
 
 
 def describe_data(places: Places, name: str, options: Json, sizes: Sequence[Json] = ({},)) -> Json:
@@ -96,6 +110,12 @@ def why_not(places: Places, trial: Trial, is_apart: bool = False) -> Json:
     except BaseException as error:  # its trial will fail with the cause
         return {"error": str(error)}
     return {}
+
+
+def costs_apart(places: Places, trial: Trial) -> Json:
+    """See `costs`; what the trial prints is thrown away."""
+    silence(Path(os.devnull))
+    return costs(places, trial)
 
 
 def prepare(places: Places, trial: Trial, metrics: Sequence[str]) -> Json:

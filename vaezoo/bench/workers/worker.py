@@ -5,7 +5,6 @@ status.
 """
 
 import os
-import platform
 import shutil
 import sys
 import time
@@ -37,6 +36,7 @@ from ..records import (
 )
 from ..store import FINAL, PID, WEIGHTS, Json, Store, is_full, to_json
 from ..trial import Trial
+from .machine import clock_of, machine, peak_bytes
 from .processes import Places
 from .rebuild import build_model, data_of, metrics_of, registry_of
 from .reporting import Reporter, note
@@ -109,6 +109,8 @@ def _ended(task: Task, state: Path) -> Record:
     row.
     """
     start = time.perf_counter()
+    clock = clock_of(task.trial)
+    begin = clock()
     bookmark = Bookmark(state, {"key": task.trial.key})
     try:
         record = _trained(task, bookmark)
@@ -124,7 +126,15 @@ def _ended(task: Task, state: Path) -> Record:
         status = "oom" if is_out_of_memory(error) else "failed"
         record = task.record(status, reason=one_line(error))
     seconds = bookmark.seconds + time.perf_counter() - start
-    return replace(record, total_seconds=seconds, machine=machine(task.trial.device))
+    resources: dict[str, float] = {"memory": peak_bytes()}
+    if not bookmark.seconds:  # of what was done before it was taken up, nothing is known
+        resources["seconds"] = clock() - begin
+    return replace(
+        record,
+        total_seconds=seconds,
+        machine=machine(task.trial.device),
+        resources=resources,
+    )
 
 
 def _trained(task: Task, bookmark: Bookmark) -> Record:
@@ -268,15 +278,3 @@ def silence(path: Path) -> None:
     with path.open("ab") as log:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
-
-
-def machine(device: str = "cpu") -> Json:
-    """What the numbers were computed on."""
-    return {
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "platform": f"{platform.system()} {platform.machine()}",
-        "device": torch.cuda.get_device_name(device)
-        if device.startswith("cuda") and torch.cuda.is_available()
-        else platform.processor() or "cpu",
-    }

@@ -1,0 +1,243 @@
+"""What a run will cost, before it: time, memory and disk of every trial, from what like trials took,
+else from a few steps that are tried.
+
+A like trial differs in its seed, its limit of epochs and its patience alone, and was made by the
+same plugin and version of torch. How many epochs like trials needed is read from trials of other
+versions too. Early stopping makes the price at the limit an upper one.
+"""
+
+import statistics
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..core import Spec
+from ..training.budget import Budget
+from .records import Record
+from .store import Store
+from .trial import Json, Trial, canonical
+from .workers.probe import Probe
+from .workers.processes import Places
+
+RESULTS = "results"  # a folder of runs, here or beside the package
+CUT = 1.5  # times the epochs of one that was cut
+NOT_LIKE = ("epochs", "patience")  # fields of the budget that change no epoch
+
+
+@dataclass(frozen=True)
+class Price:
+    """Of one trial. Seconds are the processor's where one thread works, else the clock's."""
+
+    epoch: float  # seconds of an epoch of training
+    fixed: float  # seconds of all else: evaluation, reading and writing
+    epochs: int  # the limit
+    likely_epochs: float | None  # after which like trials stopped; None where there is none
+    memory: int  # bytes
+    disk: int  # bytes
+    source: str  # where this comes from, in words
+
+    @property
+    def knows_stop(self) -> bool:
+        """Whether it is known where training of like trials stopped."""
+        return self.likely_epochs is not None
+
+    @property
+    def expected_epochs(self) -> float:
+        """Those after which like trials stopped, else the limit."""
+        return min(self.epochs, self.likely_epochs or self.epochs)
+
+    @property
+    def most(self) -> float:
+        """Seconds, if training goes on to its limit."""
+        return self.fixed + self.epoch * self.epochs
+
+    @property
+    def likely(self) -> float:
+        """Seconds, if training stops where that of like trials did."""
+        return self.fixed + self.epoch * self.expected_epochs
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What one trial took."""
+
+    epoch: float
+    fixed: float
+    memory: int
+    disk: int
+    where: str
+
+
+@dataclass
+class Known:
+    """What trials took that are on this machine."""
+
+    taken: dict[str, list[Taken]] = field(default_factory=dict)  # likeness -> each
+    stopped: dict[str, list[tuple[int, int]]] = field(default_factory=dict)  # -> epochs, limit
+
+    def likely_epochs(self, trial: Trial) -> float | None:
+        """The mean of the epochs after which like trials stopped. One that a lower limit than this
+        trial's ended is taken to go on for half as long again: of 63 variants on digits, cut at 120
+        epochs, training stopped after 178 in the mean.
+        """
+        limit = trial.budget["epochs"]
+        found = []
+        for epochs, its in self.stopped.get(_course(trial.ingredients), []):
+            is_cut = its <= epochs < limit
+            found.append(min(limit, CUT * epochs if is_cut else epochs))
+        return statistics.mean(found) if found else None
+
+    def price(self, trial: Trial, torch: str) -> Price | None:
+        """From what like trials took; None where there are none."""
+        found = self.taken.get(_likeness(trial.ingredients, trial.measures, torch), [])
+        if not found:
+            return None
+
+        def median(name: str) -> float:
+            return statistics.median(getattr(one, name) for one in found)
+
+        folders = " and ".join(sorted({one.where for one in found}))
+        return Price(
+            median("epoch"),
+            median("fixed"),
+            trial.budget["epochs"],
+            self.likely_epochs(trial),
+            int(median("memory")),
+            int(median("disk")),
+            f"{len(found)} like in {folders}",
+        )
+
+
+def known_trials(out: Path) -> Known:
+    """What the trials took that stand in `out` and in the runs of folders named `results`."""
+    known = Known()
+    folders = [out]
+    for results in dict.fromkeys((Path(RESULTS).resolve(), _beside_the_package())):
+        folders += sorted(path.parent for path in results.glob("*/trials"))
+    for folder in {path.resolve(): path for path in folders}.values():
+        store = Store(folder)
+        for record in store.records()[0]:
+            if record.is_done and record.epochs:
+                _add(known, record, store)
+    return known
+
+
+def _beside_the_package() -> Path:
+    return Path(__file__).resolve().parents[2] / RESULTS
+
+
+def _add(known: Known, record: Record, store: Store) -> None:
+    stored = record.ingredients.stored
+    limit = record.ingredients.budget.get("epochs", 0)
+    known.stopped.setdefault(_course(stored), []).append((record.epochs, limit))
+
+    training = record.metrics.get("train_seconds", 0.0)
+    total = record.resources.get("seconds", record.total_seconds)
+    if not 0.0 < training <= record.total_seconds:
+        return
+    share = training / record.total_seconds
+    files = [path.stat().st_size for path in (store.trials / record.key).iterdir()]
+    is_whole = store.has_weights(record.key)
+    taken = Taken(
+        total * share / record.epochs,
+        total * (1.0 - share),
+        int(record.resources.get("memory", 0)),
+        sum(files) if is_whole else 0,
+        store.out.name,
+    )
+    likeness = _likeness(stored, record.evaluation_seconds, record.torch)
+    known.taken.setdefault(likeness, []).append(taken)
+
+
+def _course(stored: Json) -> str:
+    """What the number of epochs depends on that a training needs."""
+    names = ("name", "hyperparameters")
+    filled = _filled(stored)
+    del filled["budget"]["epochs"]
+    return canonical({name: stored.get(name) for name in names} | filled)
+
+
+def _likeness(stored: Json, measures: Iterable[str], torch: str) -> str:
+    """What the time of an epoch and of an evaluation depends on."""
+    names = (
+        "name",
+        "hyperparameters",
+        "plugin",
+        "device",
+        "precision",
+        "threads",
+        "stacking",
+        "importance_samples",
+        "samplers",
+    )
+    filled = _filled(stored)
+    for name in NOT_LIKE:
+        del filled["budget"][name]
+    facts: Json = {name: stored.get(name) for name in names} | filled
+    return canonical(facts | {"measures": sorted(measures), "torch": torch})
+
+
+def _filled(stored: Json) -> dict[str, Json]:
+    """Spec and budget with the fields that an older version did not know, and what the data are."""
+    try:
+        budget = asdict(Budget(**stored["budget"]))
+        spec = asdict(Spec(**{**stored["spec"], "shape": tuple(stored["spec"]["shape"])}))
+    except (KeyError, TypeError, ValueError):  # a field that is no more: like no trial of today
+        budget = dict.fromkeys(NOT_LIKE) | stored.get("budget", {})
+        spec = dict(stored.get("spec", {}))
+    return {"budget": budget, "spec": spec, "data": stored.get("data", {}).get("hashes", {})}
+
+
+def priced(
+    trials: Sequence[Trial],
+    known: Known,
+    probe: Probe,
+    places: Places,
+    say: Callable[[str], object] = lambda _: None,
+) -> dict[str, Price]:
+    """Key -> price, of the trials that are to be trained; none where a trial cannot be tried."""
+    import torch
+
+    found: dict[str, Price] = {}
+    rows: dict[str, list[Trial]] = {}
+    for trial in (trial for trial in trials if not trial.skip):
+        price = known.price(trial, torch.__version__)
+        if price:
+            found[trial.key] = price
+        else:
+            likeness = _likeness(trial.ingredients, trial.measures, torch.__version__)
+            rows.setdefault(likeness, []).append(trial)
+    if rows:
+        say(f"trying a few steps of {len(rows)} rows that no like trial is known of")
+    firsts = [alike[0] for alike in rows.values()]
+    for alike, answer in zip(rows.values(), probe.costs(places, firsts), strict=True):
+        found |= dict(_of_probe(alike, answer, known))
+    return found
+
+
+def _of_probe(alike: Sequence[Trial], answer: Json, known: Known) -> Iterator[tuple[str, Price]]:
+    if "error" in answer:
+        return
+    facts: dict[str, Any] = {name: answer[name] for name in ("epoch", "fixed", "memory", "disk")}
+    for trial in alike:
+        epochs = trial.budget["epochs"]
+        likely = known.likely_epochs(trial)
+        price = Price(epochs=epochs, likely_epochs=likely, source="a few steps", **facts)
+        yield trial.key, price
+
+
+def in_words(seconds: float) -> str:
+    """ "48 s", "12 min", "3.4 h"."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def bytes_in_words(size: float) -> str:
+    """ "240 kB", "1.2 GB"."""
+    for unit in ("B", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}"
+        size /= 1000
+    return f"{size:.1f} GB"

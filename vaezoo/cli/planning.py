@@ -1,0 +1,95 @@
+"""From what is asked for to a plan and its prices: `bench` and `plan`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .common import print_json, registry_of, width_of_terminal
+
+if TYPE_CHECKING:
+    from ..bench.plan import Plan
+    from ..bench.price import Price
+
+WHAT = ("variants", "datasets", "seeds", "samplers", "importance_samples")
+DEFAULTS: dict[str, Any] = {
+    "variants": "all",
+    "datasets": "digits",
+    "seeds": "3",
+    "sets": {},
+    "metrics": (),
+}
+
+
+def plan_of(asked: dict[str, Any]) -> "tuple[Plan, float | None]":
+    """What to do, and the time limit of a trial in seconds."""
+    from ..bench.plan import Request, make_plan
+    from ..bench.workers.processes import Places
+
+    wanted, timeout = _wanted(asked)
+    plugins_dir = asked["plugins_dir"]
+    folder = str(plugins_dir.resolve()) if plugins_dir else None
+    places = Places(folder, tuple(str(d.resolve()) for d in asked["data_dirs"]), asked["offline"])
+    registry = registry_of(plugins_dir)
+    where = registry.choose_executor(asked["executor"]).entry.name
+    machine = {
+        "device": asked["device"],
+        "threads": asked["threads"],
+        "is_here": where == "local",
+    }
+    return make_plan(registry, Request(**wanted, **machine), source=places), timeout
+
+
+def _wanted(asked: dict[str, Any]) -> tuple[dict[str, Any], float | None]:
+    """What is asked for, else what the suite says, else the defaults; and the time limit."""
+    wanted: dict[str, Any] = dict(DEFAULTS)
+    timeout = asked["timeout"]
+    if asked["suite"]:
+        from ..bench.suites import load_suite
+
+        chosen = load_suite(asked["suite"])
+        wanted |= chosen.arguments
+        timeout = timeout or chosen.timeout
+    wanted |= {key: asked[key] for key in WHAT if asked[key] is not None}
+    if asked["metrics"]:
+        wanted["metrics"] = tuple(asked["metrics"].split(","))
+    epochs = {"epochs": asked["epochs"]} if asked["epochs"] else {}
+    wanted["sets"] = wanted["sets"] | asked["settings"] | epochs
+    return wanted, timeout
+
+
+def print_plan(plan: "Plan", out: Path, jobs: int | None, wants_json: bool) -> None:
+    """The trials of the plan with their prices."""
+    from ..bench.estimate import estimate, priced_trial
+    from ..bench.runner import cores
+
+    finished = _finished(plan, out)
+    prices = prices_of(plan, out, at_least=1)
+    if wants_json:
+        return print_json([priced_trial(trial, prices, finished) for trial in plan.trials])
+    side = jobs or cores(plan)
+    click.echo(estimate(plan, prices, finished, side, width_of_terminal()))
+
+
+def _finished(plan: "Plan", out: Path) -> frozenset[str]:
+    """The keys of the trials that need not be trained again."""
+    from ..bench.store import Store
+
+    store = Store(out)
+    return frozenset(trial.key for trial in plan.trials if store.is_finished(trial.key))
+
+
+def prices_of(plan: "Plan", out: Path, at_least: int = 2) -> "dict[str, Price]":
+    """Key -> price of the trials that are left, where `at_least` so many rows of them are."""
+    from ..bench.price import known_trials, priced
+    from ..bench.workers.probe import Processes
+
+    finished = _finished(plan, out)
+    left = [trial for trial in plan.trials if trial.key not in finished]
+    if len({(trial.variant, trial.dataset) for trial in left if not trial.skip}) < at_least:
+        return {}
+    return priced(left, known_trials(out), Processes(), plan.source, _said)
+
+
+def _said(sentence: str) -> None:
+    click.echo(sentence, err=True)
