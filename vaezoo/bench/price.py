@@ -1,5 +1,5 @@
-"""What a run will cost, before it: time, memory and disk of every trial, from what like trials took,
-else from a few steps that are tried.
+"""What a run will cost, before it: time, memory and disk of every trial, from what like trials
+took, else from a few steps that are tried.
 
 A like trial differs in its seed, its limit of epochs and its patience alone, and was made by the
 same plugin and version of torch. How many epochs like trials needed is read from trials of other
