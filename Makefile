@@ -36,7 +36,10 @@ format:          ## let ruff lay out the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-speed:           ## how fast a training step, an epoch and a trial are, as ratios measured in one run
+speed:           ## a training beside a bare loop over the same layers, and what commands cost
+	$(BIN)/python benchmarks/speed/table.py --report 10000
+
+speed-steps:     ## a training step of models with a latent at every step, beside the plain loop
 	$(BIN)/pytest benchmarks/speed --benchmark-enable -m ''
 
 bench:           ## the default benchmark: all variants on digits, three seeds
@@ -58,4 +61,4 @@ ci:              ## what CI does, from a fresh clone and a fresh virtual environ
 wheel:           ## the distribution files
 	$(BIN)/python -m build
 
-.PHONY: help install test test-slow test-time test-slurm test-ray lint format speed bench results certificates docs ci wheel
+.PHONY: help install test test-slow test-time test-slurm test-ray lint format speed speed-steps bench results certificates docs ci wheel

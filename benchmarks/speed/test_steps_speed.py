@@ -1,7 +1,7 @@
 """Training steps of models with a latent at every step: latents drawn at once, and a compiled step,
 beside the plain loop.
 
-Run with `make speed`. A claim is the ratio of two medians of one run.
+Run with `make speed-steps`. A claim is the ratio of two medians of one run.
 """
 
 import pytest
