@@ -154,9 +154,11 @@ def _plan(
 
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, Path]:
-    """A run that several tests read and none changes: one trial, the likelihood and `quick`."""
+    """A run that several tests read and none changes: one trial, of a model whose prior and
+    encoder share weights; the likelihood and `quick`.
+    """
     folder = tmp_path_factory.mktemp("measured")
-    made = _plan(_fill(folder / "plugins"), metrics=("likelihood", "quick"))
+    made = _plan(_fill(folder / "plugins"), "vamp", metrics=("likelihood", "quick"))
     run(made, folder / "out", jobs=1, figures=False)
     return made, folder / "out"
 

@@ -48,7 +48,7 @@ def rows_of(out):
 def test_the_mean_of_stored_rows_is_the_number_of_the_trial(measured):
     _, out = measured
     for record, rows in rows_of(out):
-        assert set(rows) == {"elbo", "nll", "reconstruction_nll"}
+        assert set(rows) == {"elbo", "nll", "reconstruction_nll", "pareto_k"}
         for column, each in rows.items():
             assert (each.shape, each.dtype) == ((32,), np.float32)
             assert each.astype(float).mean() == pytest.approx(record.metrics[column], rel=1e-7)

@@ -77,14 +77,27 @@ def load(path: str | Path, registry: Registry | None = None) -> Model:
     Raises: CheckpointError, one sentence.
     """
     about, tensors = _read(Path(path))
-    registry = registry or load_registry()
-    model = _rebuilt(about["recipe"], registry, path)
-    known = model.state_dict()
+    model = _rebuilt(about["recipe"], registry or load_registry(), path)
+    return _filled(model, about, tensors, path).eval()
+
+
+def restore(model: Model, path: str | Path) -> Model:
+    """The model with the weights that are saved there, those of its parts that are shared too.
+
+    Raises: CheckpointError, one sentence.
+    """
+    about, tensors = _read(Path(path))
+    return _filled(model, about, tensors, path)
+
+
+def _filled(
+    model: Model, about: dict[str, Any], tensors: dict[str, Tensor], path: str | Path
+) -> Model:
     shared = about.get("shared", {})
     tensors |= {name: tensors[first] for name, first in shared.items() if first in tensors}
-    _must_fit(known, tensors, path)
+    _must_fit(model.state_dict(), tensors, path)
     model.load_state_dict(tensors, strict=True)
-    return model.eval()
+    return model
 
 
 def unshared(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 
 from ...core import Model, Unsupported
 from ...data.data import Data
@@ -190,12 +189,13 @@ def _measured_again(task: Task, there: Record, lacking: Sequence[str], rows: Row
     """The trial's record with the metrics that it lacks, from its own weights; its `rows` but for
     theirs are kept.
     """
+    from ...training.checkpoint import restore
+
     trial = task.trial
     torch.set_num_threads(trial.threads)
     measures = {name: trial.measures[name] for name in lacking}
     data = data_of(task.places, trial)
-    model = build_model(task.places, trial)
-    model.load_state_dict(load_file(task.folder / WEIGHTS))
+    model = restore(build_model(task.places, trial), task.folder / WEIGHTS)
     asked = replace(trial, metrics=tuple(lacking), measures=measures)
     return there.with_newer(_measured(task, asked, model, data, rows))
 
