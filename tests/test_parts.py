@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -433,7 +434,7 @@ def fresh(nice: int = 0, mark: str = "") -> Executor:
     assert run(*arguments, "--executor", "fresh[nicer=5]") == 2
     assert "executor fresh has no hyperparameter 'nicer'; did you mean 'nice'" in run.output
     assert run("list", "executors", "--plugins-dir", str(tmp_path)) == 0
-    assert "Each trial in a fresh, nice interpreter." in run.output
+    assert re.search(r"nice mark +Each trial in a fresh, nice interpreter\.", run.output)
 
 
 def test_an_executor_that_is_not_there_is_one_sentence(tmp_path):

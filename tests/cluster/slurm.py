@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -160,7 +160,9 @@ def running(root: Path, folder: Path, **options: int) -> Iterator[Cluster]:
         time.sleep(1.0)
         for daemon in cluster.daemons.values():
             daemon.send_signal(signal.SIGTERM)
-            daemon.wait(timeout=UP)
+            with suppress(subprocess.TimeoutExpired):
+                daemon.wait(timeout=UP)
+            daemon.kill()
 
 
 def _free_ports(count: int) -> list[int]:

@@ -86,7 +86,8 @@ def _report(runner: Scheduler, figures: bool) -> None:
     except StoreError as error:
         runner.fail(str(error))
     except ReportError:
-        if not runner.summary.errors:  # else they say why there is no trial
+        # else these say why there is no trial
+        if not runner.summary.errors and not runner.summary.stopped_by:
             raise
 
 

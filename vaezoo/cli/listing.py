@@ -100,7 +100,10 @@ def _figures(registry: "Registry") -> list[Row]:
 
 
 def _executors(registry: "Registry") -> list[Row]:
-    return [{"name": e.name, "what": first_line(e.doc)} for e in registry.executors.values()]
+    return [
+        {"name": e.name, "options": " ".join(e.options), "what": first_line(e.doc)}
+        for e in registry.executors.values()
+    ]
 
 
 def _parts(registry: "Registry") -> list[Row]:

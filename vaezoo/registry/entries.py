@@ -111,12 +111,16 @@ class ExecutorRecipe:
             return cls(brought.name, lambda: brought, brought.doc)
         return cls(brought.__name__, brought, inspect.getdoc(brought) or "")
 
+    @property
+    def options(self) -> dict[str, Hyperparameter]:
+        return hyperparameters(self.build)
+
     def resolve_text(self, given: Mapping[str, str]) -> dict[str, Any]:
         """All options, the given ones read from their texts.
 
         Raises: HyperparameterError.
         """
-        values = from_text(given, hyperparameters(self.build))
+        values = from_text(given, self.options)
         return resolve(self.build, values, f"executor {self.name}")
 
 
