@@ -21,8 +21,8 @@ from ..training.budget import Budget, Diverged
 from ..training.training import fit
 from .case import Broken, Case
 
-ROWS = (640, 32, 64)  # of train, validation and test
-BUDGET = Budget(epochs=5, batch=32, learning_rate=5e-3)  # a hundred steps
+ROWS = (128, 32, 64)  # of train, validation and test
+BUDGET = Budget(epochs=25, batch=32, learning_rate=5e-3, patience=25)  # a hundred steps
 DRAWS = 32
 ASKED = ("likelihood", "aggregate")
 KINDS = ("vector", "sequence", "image", "large image", "grey image")  # the first that it takes
