@@ -22,6 +22,7 @@ from .rebuild import build_model, data_of, load_data, registry_of
 from .worker import silence
 
 LIMIT = 60.0  # seconds that a variant may take to be built
+TRIED = 600.0  # and that a few of its steps may take, data read and metrics too
 
 
 class Probe(Protocol):
@@ -54,7 +55,7 @@ class Processes:
     def costs(self, places: Places, trials: Sequence[Trial]) -> list[Json]:
         with pool_of(os.cpu_count() or 1, fresh=True) as pool:
             futures = [
-                pool.schedule(costs_apart, args=[places, trial], timeout=LIMIT) for trial in trials
+                pool.schedule(costs_apart, args=[places, trial], timeout=TRIED) for trial in trials
             ]
             return [result_of(future) for future in futures]
 
