@@ -170,3 +170,9 @@ def test_distances_of_samples_are_drawn_where_one_extractor_made_them():
         (True, True),
         (False, True),
     ]
+
+
+def test_data_sets_are_in_the_order_of_their_numbers():
+    names = [f"digits[rows={n}]" for n in (0, 100, 50, 1200)]
+    rows = rows_of([record(name, dataset=name) for name in names])
+    assert [row.dataset for row in rows] == [f"digits[rows={n}]" for n in (0, 50, 100, 1200)]

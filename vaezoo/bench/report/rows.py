@@ -6,6 +6,7 @@ again with a newer version of their plugin, the trials of the newest plan count.
 """
 
 import math
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -199,13 +200,19 @@ def rows_of(
 def _with_standing(rows: Sequence[Row], swept: Swept) -> list[Row]:
     """The rows by data set, each with whom it may be compared."""
     by_data: dict[str, list[Row]] = {}
-    for row in sorted(rows, key=lambda row: row.dataset):  # stable: the plan's order stays
+    # stable: the plan's order stays
+    for row in sorted(rows, key=lambda row: _natural(row.dataset)):
         by_data.setdefault(row.dataset, []).append(row)
     found = []
     for group in by_data.values():
         each = standings([row.done for row in group], swept)
         found += [replace(row, standing=one) for row, one in zip(group, each, strict=True)]
     return found
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """rows=50 comes before rows=100."""
+    return [(int(part) if part.isdigit() else 0, part) for part in re.split(r"(\d+)", name)]
 
 
 def _identity(record: Record) -> str:
