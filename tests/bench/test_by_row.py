@@ -148,3 +148,20 @@ def test_damaged_rows_cost_the_error_over_them_and_are_said(runs, capsys):
     assert "rows.safetensors is set aside: " in capsys.readouterr().err
     (row,) = csv.DictReader(io.StringIO(as_csv(table)))
     assert (row["n_seeds"], bool(row["nll_row_se"])) == ("2", True)  # of the other seed
+
+
+def test_a_likelihood_given_the_label_is_not_compared_with_one_that_is_not(tmp_path):
+    """log p(x|label) and log p(x) answer two questions, paired by seed or by row."""
+    trials = [on("digits", name, s, 20.0 + s) for s in range(3) for name in ("vae", "cvae")]
+    table = {"name": "elbo", "apart": "likelihood"}
+    for one in trials:
+        one["tables"] = [table]
+        if one["variant"] == "cvae":
+            one["settings"] = {"likelihood": "given the label"}
+    run = run_of(tmp_path / "a", trials)
+    found = compare(run, run, against="vae")
+    assert {one.variant for one in found.shared} == {"vae"}
+    assert found.refused == {
+        ("cvae", "digits"): "the likelihood of one alone is given the label",
+    }
+    assert {one.variant for one in compare(run, run).shared} == {"vae", "cvae"}

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from ...hooks import Column
+from ...hooks import Column, Table
 from ...hyperparameters import did_you_mean
 from ..records import Record
 from .alike import unlike
@@ -99,7 +99,9 @@ def compare(a: Path | str, b: Path | str, *, by_row: bool = False, against: str 
             pairs[key] = pair
 
     catalogue = catalogue_of([row for pair in pairs.values() for row in pair])
-    cells = list(_cells(pairs, catalogue, by_row))
+    every = list(_cells(pairs, catalogue, by_row))
+    set_apart = {cell.key: cell.apart for cell in reversed(every) if cell.apart}
+    cells = [cell for cell in every if not cell.apart]
     alike = [cell for cell in cells if cell.is_alike]
     shared = _tested([cell for cell in alike if cell.column.lead])
     shared += _tested([cell for cell in alike if not cell.column.lead])
@@ -108,6 +110,7 @@ def compare(a: Path | str, b: Path | str, *, by_row: bool = False, against: str 
     lost = [] if against else list(_lost(pairs, catalogue))
     only_a = [key for key in rows_a if key not in rows_b]
     only_b = [key for key in rows_b if key not in rows_a]
+    refused |= set_apart
     return Comparison(shared, refused, other_code, lost, only_a, only_b, by_row, against)
 
 
@@ -139,7 +142,21 @@ class _Cell:
     b: Row
     column: Column
     metric: str  # that gives it
+    table: Table
     by_row: bool
+
+    @property
+    def key(self) -> Key:
+        return self.a.name, self.a.dataset
+
+    @property
+    def apart(self) -> str:
+        """Why the two numbers are of other questions, such as of log p(x) and of log p(x|label)."""
+        facts = self.table.apart
+        if not facts or self.a.setting(facts) == self.b.setting(facts):
+            return ""
+        told = self.a.setting(facts) or self.b.setting(facts)
+        return f"the {facts.replace('_', ' ')} of one alone is {told}"
 
     @property
     def is_alike(self) -> bool:
@@ -158,7 +175,9 @@ def _cells(pairs: Pairs, catalogue: Catalogue, by_row: bool) -> Iterator[_Cell]:
     for dataset in dict.fromkeys(dataset for _, dataset in pairs):
         for column in catalogue.by_table:
             for (_, name), (a, b) in pairs.items():
-                cell = _Cell(a, b, column, catalogue.metrics.get(column.name, ""), by_row)
+                metric = catalogue.metrics.get(column.name, "")
+                table = catalogue.tables.get(column.table) or Table(column.table)
+                cell = _Cell(a, b, column, metric, table, by_row)
                 if name == dataset and all(cell.samples):
                     yield cell
 
