@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from vaezoo.core import Spec
 from vaezoo.hooks import Part, Parts, hookimpl
 from vaezoo.hyperparameters import Positive
-from vaezoo.likelihoods import Likelihood, moments
+from vaezoo.likelihoods import Likelihood, moments, start_scale
 
 # Of a rate, so that it is above 0; small beside softplus(-50), so that a rate can come back.
 LEAST = 1e-30
@@ -138,11 +138,12 @@ class StudentTHead(Likelihood):
     support = constraints.real
     values = "the real numbers"
     lr = 10.0
+    first_log_scale = -1.0
 
     def __init__(self, spec: Spec, df: Positive = 4.0) -> None:
         super().__init__(spec)
         self.df = df
-        self.log_scale = nn.Parameter(torch.tensor(-1.0))
+        self.log_scale = nn.Parameter(torch.tensor(self.first_log_scale))
 
     def each(self, raw: Tensor) -> Distribution:
         return Tailed(self.df, raw, self.log_scale.exp().expand_as(raw))
@@ -150,7 +151,7 @@ class StudentTHead(Likelihood):
     @torch.no_grad()
     def start_at(self, residuals: Tensor) -> None:
         deviation = residuals.square().mean().sqrt()
-        self.log_scale.copy_((self._shrink * deviation).clamp_min(1e-6).log())
+        start_scale(self, self._shrink * deviation)
 
     def raw_at(self, mean: Tensor) -> Tensor:
         return mean

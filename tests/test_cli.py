@@ -141,18 +141,22 @@ def test_the_same_seed_samples_the_same(model: Path, tmp_path: Path):
 
 
 def test_compare_tells_what_differs(tmp_path: Path):
-    """Two runs of one variant, with one epoch and with two: A - B, paired by the one seed."""
-    for name, epochs in (("a", "1"), ("b", "2")):
-        code = call("bench", "--variants", "vae", "--datasets", "digits[rows=100]", "--seeds", "2",
-                   "--epochs", epochs, "--metrics", "likelihood", "--no-figures",
+    """Two rows of one run: A - B, paired by seed. A row of another budget is refused."""
+    for name, variants, epochs in (("a", "vae,iwae", "1"), ("b", "vae", "2")):
+        code = call("bench", "--variants", variants, "--datasets", "digits[rows=100]",
+                   "--seeds", "2", "--epochs", epochs, "--metrics", "likelihood", "--no-figures",
                    "--out", str(tmp_path / name)).exit_code  # fmt: skip
         assert code == 0
-    found = answer("compare", tmp_path / "a", tmp_path / "b")
-    rows = {row["column"]: row for row in found["shared"]}
-    assert rows["elbo"]["n"] == 2
-    gap = rows["elbo"]["a"] - rows["elbo"]["b"]
-    assert abs(rows["elbo"]["a - b"] - gap) < 1e-9
+    found = answer("compare", tmp_path / "a", tmp_path / "a", "--against", "vae")
+    rows = {(row["variant"], row["column"]): row for row in found["shared"]}
+    row = rows["iwae", "elbo"]
+    gap = row["a"] - row["b"]
+    assert row["n"] == 2
+    assert abs(row["a - b"] - gap) < 1e-9
     assert gap != 0
+    found = answer("compare", tmp_path / "a", tmp_path / "b")
+    assert found["shared"] == []
+    assert found["refused"] == [["vae", "digits[rows=100]", "epochs 1 in A, 2 in B"]]
 
 
 BAD = [

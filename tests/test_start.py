@@ -105,3 +105,12 @@ def test_a_scale_moves_ten_times_as_fast_as_a_weight():
     # Adam's first step has the length of its learning rate
     assert abs(scale.item() - before[0]) == pytest.approx(1e-2, rel=1e-3)
     assert (weight - before[1]).abs().max().item() == pytest.approx(1e-3, rel=1e-2)
+
+
+def test_a_second_training_goes_on_from_the_scale_that_the_first_has_found():
+    data = draws(10.0)
+    model = vae(data.spec)
+    fit(model, data, epochs=30, batch=100)
+    found = model.decoder.likelihood.log_scale.item()
+    start(model, data.train, None, 100, seed=0)
+    assert model.decoder.likelihood.log_scale.item() == found

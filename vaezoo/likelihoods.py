@@ -40,6 +40,7 @@ __all__ = [
     "head",
     "moments",
     "numbers_of",
+    "start_scale",
 ]
 
 
@@ -107,6 +108,15 @@ class Likelihood(nn.Module):
         return Observed(self.each(raw), event_dims or self.event_dims, self.has_gaps)
 
 
+@torch.no_grad()
+def start_scale(head: Any, deviation: Tensor) -> None:
+    """`head.log_scale` becomes that of the deviation. Where training, or its author, has moved it
+    from `head.first_log_scale`, it stays: a second `fit` goes on.
+    """
+    if head.log_scale.item() == head.first_log_scale:
+        head.log_scale.copy_(deviation.clamp_min(1e-6).log())
+
+
 class BernoulliHead(Likelihood):
     """Bernoulli(sigmoid(raw))."""
 
@@ -142,10 +152,11 @@ class NormalHead(Likelihood):
     support = constraints.real
     values = "the real numbers"
     lr = 10.0
+    first_log_scale = -1.0
 
     def __init__(self, spec: Spec) -> None:
         super().__init__(spec)
-        self.log_scale = nn.Parameter(torch.tensor(-1.0))
+        self.log_scale = nn.Parameter(torch.tensor(self.first_log_scale))
 
     def each(self, raw: Tensor) -> Distribution:
         return Normal(raw, self.log_scale.exp().expand_as(raw), validate_args=False)
@@ -153,7 +164,7 @@ class NormalHead(Likelihood):
     @torch.no_grad()
     def start_at(self, residuals: Tensor) -> None:
         """σ² becomes the mean square of the residuals, at which log p(x|z) is largest."""
-        self.log_scale.copy_(residuals.square().mean().sqrt().clamp_min(1e-6).log())
+        start_scale(self, residuals.square().mean().sqrt())
 
     def raw_at(self, mean: Tensor) -> Tensor:
         return mean
@@ -216,10 +227,11 @@ class LogisticHead(OnLevels):
     """
 
     lr = 10.0
+    first_log_scale = -2.0
 
     def __init__(self, spec: Spec) -> None:
         super().__init__(spec)
-        self.log_scale = nn.Parameter(torch.tensor(-2.0))
+        self.log_scale = nn.Parameter(torch.tensor(self.first_log_scale))
 
     def each(self, raw: Tensor) -> Distribution:
         return DiscretisedLogistic(raw + 0.5, self.log_scale.exp(), self.support.levels)
@@ -228,7 +240,7 @@ class LogisticHead(OnLevels):
     def start_at(self, residuals: Tensor) -> None:
         """The variance of a logistic is (π s)²/3."""
         deviation = residuals.square().mean().sqrt()
-        self.log_scale.copy_((math.sqrt(3) / math.pi * deviation).clamp_min(1e-6).log())
+        start_scale(self, math.sqrt(3) / math.pi * deviation)
 
     def raw_at(self, mean: Tensor) -> Tensor:
         return mean - 0.5

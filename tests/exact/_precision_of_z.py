@@ -217,7 +217,7 @@ def in_ball(width: int) -> Case:
 
 
 def chain(width: int) -> Case:
-    """The filter of a state space, with deviations from 0.01 to 50, and the smoothed means."""
+    """The density of a state space, with deviations from 0.01 to 50, and the smoothed means."""
     torch.manual_seed(width)
     space = kvae.StateSpace(width, 8, 1)
     del space._parameters["raw_scales"]  # a leaf of the case in its place
@@ -227,7 +227,7 @@ def chain(width: int) -> Case:
     def compute(raw):
         space.to(raw.dtype)
         space.raw_scales = raw
-        return [space.filter(a.to(raw)).log_p, space.smooth(a.to(raw))[0]]
+        return [space.log_prob(a.to(raw)), space.smooth(a.to(raw))[0]]
 
     return Case({"raw": raw}, compute, 1e-4)
 
