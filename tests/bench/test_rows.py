@@ -11,6 +11,7 @@ from safetensors.numpy import save_file
 
 from vaezoo.bench.manifest import manifest
 from vaezoo.bench.records import ROWS, Damaged, RowRecord
+from vaezoo.bench.report.report import ReportError, read_rows
 from vaezoo.bench.runner import run
 from vaezoo.bench.store import Store
 from vaezoo.row_mean import RowMean
@@ -99,3 +100,19 @@ def test_rows_of_metrics_that_are_not_measured_again_stay():
     before = RowRecord({"a": np.ones(2), "b": np.zeros(2), "c": np.ones(2)})
     after = before.with_newer({"b": np.ones(3)}, {"b", "c"}).of_rows
     assert {name: len(each) for name, each in after.items()} == {"a": 2, "b": 3}
+
+
+@pytest.mark.parametrize("text", [b"nonsense\n", b"\xff\xfe", b"  \n", b"0" * 64 + b"  \n"])
+def test_a_manifest_that_is_none_costs_its_trial_alone(measured, tmp_path, text, capsys):
+    """The report goes on, says which file it was, and the next run makes the trial anew."""
+    made, whole = measured
+    out = shutil.copytree(whole, tmp_path / "out")
+    key = made.trials[0].key
+    (out / "trials" / key / "MANIFEST.sha256").write_bytes(text)
+    with pytest.raises(Damaged):
+        Store(out).checked(key)
+    assert not Store(out).is_whole(key)
+    with pytest.raises(ReportError, match="no trials"):
+        read_rows(out)
+    assert f"{key} is set aside" in capsys.readouterr().err.replace("/trial.json", "")
+    assert run(made, out, jobs=1, figures=False).counts == {"done": 1}

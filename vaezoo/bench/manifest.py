@@ -4,6 +4,8 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from .records.checks import Damaged
+
 MANIFEST = "MANIFEST.sha256"
 
 
@@ -17,11 +19,18 @@ def manifest(folder: Path) -> str:
 
 
 def listed_in(folder: Path) -> dict[str, str]:
-    """Name -> SHA-256 by the manifest; empty where a copy was published without one."""
+    """Name -> SHA-256 by the manifest; empty where a copy was published without one.
+
+    Raises: Damaged where it is no list of hashes.
+    """
     path = folder / MANIFEST
-    lines = path.read_text().splitlines() if path.exists() else []
-    pairs = [line.split("  ", 1) for line in lines]
-    return {name: digest for digest, name in pairs}
+    listed = {}
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
+        digest, gap, name = line.partition("  ")
+        if not (gap and name):
+            raise Damaged(f"{MANIFEST} is no list of hashes")
+        listed[name] = digest
+    return listed
 
 
 def digest_of(path: Path) -> str:
