@@ -110,9 +110,7 @@ class Likelihood(nn.Module):
 
 @torch.no_grad()
 def start_scale(head: Any, deviation: Tensor) -> None:
-    """`head.log_scale` becomes that of the deviation. Where training, or its author, has moved it
-    from `head.first_log_scale`, it stays: a second `fit` goes on.
-    """
+    """`head.log_scale` becomes the deviation's, unless it was moved from `head.first_log_scale`."""
     if head.log_scale.item() == head.first_log_scale:
         head.log_scale.copy_(deviation.clamp_min(1e-6).log())
 
@@ -239,8 +237,7 @@ class LogisticHead(OnLevels):
     @torch.no_grad()
     def start_at(self, residuals: Tensor) -> None:
         """The variance of a logistic is (π s)²/3."""
-        deviation = residuals.square().mean().sqrt()
-        start_scale(self, math.sqrt(3) / math.pi * deviation)
+        start_scale(self, math.sqrt(3) / math.pi * residuals.square().mean().sqrt())
 
     def raw_at(self, mean: Tensor) -> Tensor:
         return mean - 0.5

@@ -114,10 +114,14 @@ class Scheduler:
             self.fail(str(error))
         finally:
             self.progress.close()
-            records = [self.store.read(trial.key) for trial in self.plan.trials]
-            self.summary.counts = Counter(one.status if one else "not run" for one in records)
-            self.summary.refused = sum(bool(one and one.has_refused) for one in records)
-            self.summary.stopped_by = self.stop
+            self.count()
+
+    def count(self) -> None:
+        """How the trials of the plan have ended, into the summary."""
+        records = [self.store.read(trial.key) for trial in self.plan.trials]
+        self.summary.counts = Counter(one.status if one else "not run" for one in records)
+        self.summary.refused = sum(bool(one and one.has_refused) for one in records)
+        self.summary.stopped_by = self.stop
 
     def found(self) -> set[str]:
         """The keys of trials that are finished; those that lack a metric are to be measured again,

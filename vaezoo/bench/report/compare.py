@@ -86,17 +86,7 @@ def compare(a: Path | str, b: Path | str, *, by_row: bool = False, against: str 
     rows_b = _rows(b, by_row)
     if against:
         rows_b = _against(against, rows_a, rows_b)
-    pairs = {}
-    refused = {}
-    for key in rows_a:
-        if key not in rows_b:
-            continue
-        pair = rows_a[key], rows_b[key]
-        why = unlike(*(row.done for row in pair), is_one_variant=not against)
-        if why := why or (why_no_rows(*pair) if by_row else ""):
-            refused[key] = why
-        else:
-            pairs[key] = pair
+    pairs, refused = _paired(rows_a, rows_b, by_row, bool(against))
 
     catalogue = catalogue_of([row for pair in pairs.values() for row in pair])
     every = list(_cells(pairs, catalogue, by_row))
@@ -112,6 +102,24 @@ def compare(a: Path | str, b: Path | str, *, by_row: bool = False, against: str 
     only_b = [key for key in rows_b if key not in rows_a]
     refused |= set_apart
     return Comparison(shared, refused, other_code, lost, only_a, only_b, by_row, against)
+
+
+def _paired(
+    rows_a: Mapping[Key, Row], rows_b: Mapping[Key, Row], by_row: bool, is_other: bool
+) -> tuple[dict[Key, tuple[Row, Row]], dict[Key, str]]:
+    """The rows that both have, and why others that both have are not compared; `is_other` where the
+    two are rows of different variants.
+    """
+    pairs = {}
+    refused = {}
+    for key in (key for key in rows_a if key in rows_b):
+        pair = rows_a[key], rows_b[key]
+        why = unlike(*(row.done for row in pair), is_one_variant=not is_other)
+        if why := why or (why_no_rows(*pair) if by_row else ""):
+            refused[key] = why
+        else:
+            pairs[key] = pair
+    return pairs, refused
 
 
 def _rows(out: Path | str, by_row: bool) -> dict[Key, Row]:

@@ -12,7 +12,6 @@ from torch import Tensor
 
 from ...core import Model
 from ...data.data import SPLITS, Data
-from ...evaluation.context import Evaluation
 from ...evaluation.failures import one_line
 from ...evaluation.measuring import measure
 from ...evaluation.subset import some_rows
@@ -24,7 +23,7 @@ from ..trial import Json, Trial
 from .machine import Clock, clock_of, peak_bytes
 from .material import save_material
 from .processes import Places
-from .rebuild import build_model, data_of, metrics_of
+from .rebuild import build_model, data_of, evaluation_of, metrics_of
 
 STEPS = 4  # minibatches of an epoch that is tried
 EPOCHS = 12  # of them, at most
@@ -144,13 +143,7 @@ def _measured(
     model: Model, data: Data, trial: Trial, metrics: Sequence[Metric], clock: Clock
 ) -> tuple[dict[str, float], int]:
     """Metric -> its seconds; and the bytes of its numbers of rows."""
-    evaluation = Evaluation(
-        model,
-        data,
-        trial.seed,
-        device=trial.device,
-        importance_samples=trial.importance_samples,
-    )
+    evaluation = evaluation_of(model, data, trial)
     if any(metric.of == "samples" for metric in metrics):
         for extractor in (evaluation.extractor, evaluation.random_extractor):
             extractor.real("test")  # made once for all trials

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from functools import cache
+from typing import TYPE_CHECKING
 
 from ...core import Model, Spec
 from ...data.data import Data
@@ -11,6 +12,9 @@ from ...registry.registry import Registry, load_registry
 from ...seeds import seeded
 from ..trial import Json, Trial
 from .processes import Places
+
+if TYPE_CHECKING:
+    from ...evaluation.context import Evaluation
 
 
 def registry_of(places: Places) -> Registry:
@@ -53,6 +57,19 @@ def build_model(places: Places, trial: Trial) -> Model:
     variant = registry_of(places).variants[trial.name]
     with seeded("weights", trial.seed):
         return variant(spec_of(trial), **trial.hyperparameters)
+
+
+def evaluation_of(model: Model, data: Data, trial: Trial) -> "Evaluation":
+    """What the metrics of the trial look at."""
+    from ...evaluation.context import Evaluation
+
+    return Evaluation(
+        model,
+        data,
+        trial.seed,
+        device=trial.device,
+        importance_samples=trial.importance_samples,
+    )
 
 
 def metrics_of(places: Places, trial: Trial) -> list[Metric]:

@@ -37,7 +37,7 @@ from ..store import FINAL, PID, WEIGHTS, Json, Store, is_full, to_json
 from ..trial import Trial
 from .machine import clock_of, machine, peak_bytes
 from .processes import Places
-from .rebuild import build_model, data_of, metrics_of, registry_of
+from .rebuild import build_model, data_of, evaluation_of, metrics_of, registry_of
 from .reporting import Reporter, note
 
 
@@ -204,18 +204,11 @@ def _measured(task: Task, trial: Trial, model: Model, data: Data, rows: RowRecor
     """What the metrics of the trial say, and what they say of themselves. Their numbers of rows are
     written, beside the `rows` of other metrics.
     """
-    from ...evaluation.context import Evaluation
     from ...evaluation.measuring import measure
     from ..report.catalogue import described
 
     metrics = metrics_of(task.places, trial)
-    evaluation = Evaluation(
-        model,
-        data,
-        trial.seed,
-        device=trial.device,
-        importance_samples=trial.importance_samples,
-    )
+    evaluation = evaluation_of(model, data, trial)
 
     def report(name: str, i: int, n: int) -> None:
         note(task.folder, ProgressRecord(stage=name))
