@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 # The lowest first. A module may import what stands in its own row or lower.
 ROWS = (
-    ("distributions",),
+    ("distributions", "tags"),
     ("core",),
     ("hyperparameters", "seeds", "samplers", "fitted", "hooks", "row_mean"),
     ("parts",),
@@ -40,7 +40,8 @@ ROWS = (
 PUBLIC = {
     "core", "distributions", "networks", "likelihoods", "parts", "steps", "bodies",
     "convolutions", "recurrent", "losses", "stepwise", "fivo", "similarity", "kalman",
-    "row_mean", "samplers", "fitted", "hooks", "hyperparameters", "seeds", "testing", "data",
+    "row_mean", "samplers", "fitted", "hooks", "hyperparameters", "seeds", "tags", "testing",
+    "data",
 }  # fmt: skip
 
 

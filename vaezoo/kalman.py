@@ -160,14 +160,22 @@ def smoothed(system: System, known: Filtered, mask: Tensor | None) -> Smoothed:
     centre = known.mean[:-1] - applied(gain, known.predicted[1:])
     rest = before - gain @ spread @ gain.mT
 
-    # from the last step, which the filter knows, back to the first
-    later = Belief(known.mean[-1], known.covariance[-1].expand(gain.shape[1], -1, -1))
-    backwards = [later]
+    last = Belief(known.mean[-1], known.covariance[-1].expand(gain.shape[1], -1, -1))
+    means, covariances = _backwards(last, gain, centre, rest)
+    return Smoothed(means, covariances, covariances[1:] @ gain.mT)
+
+
+def _backwards(last: Belief, gain: Tensor, centre: Tensor, rest: Tensor) -> tuple[Tensor, Tensor]:
+    """Means (T, N, Z) and covariances (T, N, Z, Z), from those of the last step back to the first:
+    z_t is centre_t + G_t z_t+1 with noise of the covariance rest_t.
+    """
+    later = last
+    found = [later]
     for g, m, v in zip(gain.flip(0), centre.flip(0), rest.flip(0), strict=True):
         later = Belief(m + applied(g, later.mean), torch.baddbmm(v, g @ later.covariance, g.mT))
-        backwards.append(later)
-    means, covariances = (torch.stack(each) for each in zip(*reversed(backwards), strict=True))
-    return Smoothed(means, covariances, covariances[1:] @ gain.mT)
+        found.append(later)
+    means, covariances = (torch.stack(each) for each in zip(*reversed(found), strict=True))
+    return means, covariances
 
 
 def _expected(system: System, a: Tensor, z: Smoothed) -> Tensor:

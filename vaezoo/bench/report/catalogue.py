@@ -66,24 +66,37 @@ def catalogue_of(rows: Sequence[Row]) -> Catalogue:
     from ...evaluation.measurement import builtin_metrics
 
     ours = builtin_metrics()
+    known = {column.name: column for metric in ours for column in metric.columns}
     columns: dict[str, Column] = {}
     tables: dict[str, Table] = {}
-    known = {column.name: column for metric in ours for column in metric.columns}
     metrics = {column.name: metric.name for metric in ours for column in metric.columns}
     for trial in (trial for row in rows for trial in row.trials):
-        for facts in trial.columns:
-            if facts["name"] not in columns:
-                columns[facts["name"]] = _column(facts, known.get(facts["name"]))
-                metrics[facts["name"]] = facts.get("metric") or metrics.get(facts["name"], "")
+        _learn_columns(trial.columns, known, columns, metrics)
         for facts in trial.tables:
             tables.setdefault(facts["name"], Table(**_fields(Table, facts)))
-    for column in known.values():
-        if column.lead:
-            columns.setdefault(column.name, column)
-    for metric in ours:
-        if metric.table:
-            tables.setdefault(metric.table.name, metric.table)
+
+    # what leads our tables stands there even where no trial has it
+    for column in (column for column in known.values() if column.lead):
+        columns.setdefault(column.name, column)
+    for table in (metric.table for metric in ours if metric.table):
+        tables.setdefault(table.name, table)
     return Catalogue(columns, tables, metrics)
+
+
+def _learn_columns(
+    said: Iterable[Json],
+    known: Mapping[str, Column],
+    columns: dict[str, Column],
+    metrics: dict[str, str],
+) -> None:
+    """Adds what a trial says of its columns, and of the metrics that they are of; what an earlier
+    trial said stays.
+    """
+    for facts in said:
+        name = facts["name"]
+        if name not in columns:
+            columns[name] = _column(facts, known.get(name))
+            metrics[name] = facts.get("metric") or metrics.get(name, "")
 
 
 def _column(facts: Json, known: Column | None) -> Column:

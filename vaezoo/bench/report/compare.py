@@ -92,16 +92,16 @@ def compare(a: Path | str, b: Path | str, *, by_row: bool = False, against: str 
     every = list(_cells(pairs, catalogue, by_row))
     set_apart = {cell.key: cell.apart for cell in reversed(every) if cell.apart}
     cells = [cell for cell in every if not cell.apart]
-    alike = [cell for cell in cells if cell.is_alike]
-    shared = _tested([cell for cell in alike if cell.column.lead])
-    shared += _tested([cell for cell in alike if not cell.column.lead])
-
-    other_code = list(dict.fromkeys(cell.metric for cell in cells if not cell.is_alike))
-    lost = [] if against else list(_lost(pairs, catalogue))
-    only_a = [key for key in rows_a if key not in rows_b]
-    only_b = [key for key in rows_b if key not in rows_a]
-    refused |= set_apart
-    return Comparison(shared, refused, other_code, lost, only_a, only_b, by_row, against)
+    return Comparison(
+        _shared(cells),
+        refused | set_apart,
+        other_code=list(dict.fromkeys(cell.metric for cell in cells if not cell.is_alike)),
+        lost=[] if against else list(_lost(pairs, catalogue)),
+        only_a=[key for key in rows_a if key not in rows_b],
+        only_b=[key for key in rows_b if key not in rows_a],
+        by_row=by_row,
+        against=against,
+    )
 
 
 def _paired(
@@ -188,6 +188,16 @@ def _cells(pairs: Pairs, catalogue: Catalogue, by_row: bool) -> Iterator[_Cell]:
                 cell = _Cell(a, b, column, metric, table, by_row)
                 if name == dataset and all(cell.samples):
                     yield cell
+
+
+def _shared(cells: Sequence[_Cell]) -> list[Compared]:
+    """Those measured by the same code; numbers that lead a table are a family of tests of their
+    own.
+    """
+    alike = [cell for cell in cells if cell.is_alike]
+    leading = [cell for cell in alike if cell.column.lead]
+    others = [cell for cell in alike if not cell.column.lead]
+    return _tested(leading) + _tested(others)
 
 
 def _tested(cells: Sequence[_Cell]) -> list[Compared]:

@@ -83,25 +83,10 @@ def _read(out: Path | str, quiet: bool = False) -> tuple[list[Row], int]:
     """The rows, and how many files were set aside because they do not fit."""
     store = Store(out)
     records, aside = store.records()
-
-    def fitting(kind: type[R], name: str) -> R:
-        try:
-            return kind.from_json(store.read_json(name)) if name else kind()
-        except Damaged as why:
-            aside[name] = str(why)
-            return kind()
-
-    def rows_of_trial(record: Record) -> RowRecord:
-        try:
-            return store.rows(record)
-        except Damaged as why:
-            aside[f"trials/{record.key}/{ROWS}"] = str(why)
-            return RowRecord()
-
-    of_rows = {record.key: rows_of_trial(record) for record in records if record.is_done}
-    run = fitting(RunRecord, "run.json")
+    of_rows = _rows_of_trials(store, records, aside)
+    run = _fitting(RunRecord, store, "run.json", aside)
     names = sorted({record.controls for record in records})
-    controls = {name: fitting(ControlRecord, name).rows for name in names}
+    controls = {name: _fitting(ControlRecord, store, name, aside).rows for name in names}
     if not quiet:
         for name, why in aside.items():
             print(f"vaezoo: {Path(out) / name} is set aside: {why}", file=sys.stderr)
@@ -116,3 +101,29 @@ def _read(out: Path | str, quiet: bool = False) -> tuple[list[Row], int]:
         replace(row, controls=controls[row.trials[0].controls], of_rows=of_rows) for row in rows
     ]
     return known, len(aside)
+
+
+def _rows_of_trials(
+    store: Store, records: Sequence[Record], aside: dict[str, str]
+) -> dict[str, RowRecord]:
+    """Key -> the numbers of test rows, of trials that are done; what does not fit goes to
+    `aside`.
+    """
+    found = {}
+    for record in records:
+        if not record.is_done:
+            continue
+        try:
+            found[record.key] = store.rows(record)
+        except Damaged as why:
+            aside[f"trials/{record.key}/{ROWS}"] = str(why)
+    return found
+
+
+def _fitting(kind: type[R], store: Store, name: str, aside: dict[str, str]) -> R:
+    """The record of this file; an empty one where there is none, or where it goes to `aside`."""
+    try:
+        return kind.from_json(store.read_json(name)) if name else kind()
+    except Damaged as why:
+        aside[name] = str(why)
+        return kind()

@@ -186,15 +186,20 @@ def rows_of(
     groups: dict[str, list[Record]] = {}
     for record in sorted(records, key=lambda r: (order.get(r.key, len(order)), r.variant, r.key)):
         groups.setdefault(_identity(record), []).append(record)
-    rows = [_one_per_seed(group) for group in groups.values()]
+    found = [_one_per_seed(group) for group in groups.values()]
+    return _with_standing(_named(found, swept), swept)
+
+
+def _named(found: Sequence[tuple[Record, ...]], swept: Swept) -> list[Row]:
+    """Rows of these trials; those of one variant and data set are told apart by their settings."""
     by_name: dict[tuple[str, str], list[tuple[Record, ...]]] = {}
-    for trials in rows:
+    for trials in found:
         by_name.setdefault((trials[0].variant, trials[0].dataset), []).append(trials)
     named = []
     for name, others in by_name.items():
         settings = _apart([_flat(trials[0]) for trials in others], swept)
         named += [Row(*name, *each) for each in zip(settings, others, strict=True)]
-    return _with_standing(named, swept)
+    return named
 
 
 def _with_standing(rows: Sequence[Row], swept: Swept) -> list[Row]:

@@ -11,6 +11,7 @@ from .canvas import INK, PER_PAGE, grid, pages
 from .material import Material
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Canvas
 
 COLUMNS = 4
@@ -32,12 +33,8 @@ def panels(found: Sequence[tuple[str, np.ndarray]], most: float) -> "Canvas":
         if i >= len(found):
             ax.set_axis_off()
             continue
-        name, kl = found[i]
-        ax.bar(np.arange(1, len(kl) + 1), np.sort(kl)[::-1], width=0.8, color=INK)
-        ax.set_ylim(0, 1.05 * most or 1.0)
-        ax.set_title(name, fontsize=8)
+        _draw_bars(ax, *found[i], most)
         ax.tick_params(labelsize=6, labelleft=i % columns == 0)
-        ax.xaxis.get_major_locator().set_params(integer=True)
 
     # labels lie outside the panels: saving takes them in
     height = figure.get_figheight()
@@ -45,6 +42,14 @@ def panels(found: Sequence[tuple[str, np.ndarray]], most: float) -> "Canvas":
     figure.supxlabel("unit, by its KL", fontsize=8, y=-0.2 / height, va="top")
     figure.supylabel("KL, nats", fontsize=8, x=-0.45 / width, ha="right")
     return figure
+
+
+def _draw_bars(ax: "Axes", name: str, kl: np.ndarray, most: float) -> None:
+    """A bar for each unit, the largest KL first, below `most`."""
+    ax.bar(np.arange(1, len(kl) + 1), np.sort(kl)[::-1], width=0.8, color=INK)
+    ax.set_ylim(0, 1.05 * most or 1.0)
+    ax.set_title(name, fontsize=8)
+    ax.xaxis.get_major_locator().set_params(integer=True)
 
 
 @hookimpl
