@@ -172,10 +172,3 @@ def test_a_file_that_unpacks_without_end_is_not_unpacked():
 def test_a_name_that_leaves_its_folder_is_refused(name):
     with pytest.raises(ValueError, match="relative to its folder"):
         File(name, SHA)
-
-
-def test_a_packed_hash_is_of_the_file_as_published(tmp_path, cache):
-    packed = gzip.compress(CONTENT)
-    put(tmp_path, "f.gz", packed)
-    file = File("f.gz", hashlib.sha256(packed).hexdigest(), is_packed_hash=True)
-    assert Files([tmp_path], offline=True, cache=cache).read_all([file]) == [CONTENT]

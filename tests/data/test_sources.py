@@ -367,6 +367,32 @@ def test_real_files_make_a_data_set_that_keeps_its_promises(build, files):
     assert build(files).hashes == data.hashes
 
 
+@pytest.mark.skipif(not (REAL / "fashion").is_dir(), reason="Fashion-MNIST is not here")
+@pytest.mark.parametrize("level", [None, 1])
+def test_fashion_is_known_by_what_is_in_its_files_however_they_are_packed(tmp_path, level):
+    for file in FASHION[1::2]:  # the labels
+        content = gzip.decompress((REAL / file.name).read_bytes())
+        path = tmp_path / file.name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(content if level is None else gzip.compress(content, level))
+    found = Files([tmp_path], offline=True, cache=tmp_path).read_all(FASHION[1::2])
+    assert [len(content) for content in found] == [60_008, 10_008]
+
+
+@pytest.mark.skipif(not (REAL / "fashion").is_dir(), reason="Fashion-MNIST is not here")
+def test_real_fashion_has_six_thousand_images_of_each_class(files):
+    data = fashion(files)
+    must_keep_its_promises(data)
+    counts = data.labels["train"].bincount() + data.labels["validation"].bincount()
+    assert counts.tolist() == [6000] * 10
+    assert data.labels["test"].bincount().tolist() == [1000] * 10
+    # the mean that the authors' loaders normalise by: 0.2860
+    grey = read_mnist(files, FASHION)
+    assert torch.cat([grey.x["train"], grey.x["validation"]]).double().mean() == pytest.approx(
+        0.2860, abs=1e-4
+    )
+
+
 @needs_files
 def test_real_mnist_has_the_mean_and_the_labels_that_everyone_knows(grey):
     must_keep_its_promises(grey)

@@ -88,6 +88,8 @@ class Data:
     exact: Callable[[Tensor], Tensor] | None = None
     # row -> column -> number, from papers
     published: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    # x of a split (N, *shape) -> control rows that this data brings: row -> column -> number
+    controls: Callable[[Tensor], Mapping[str, Mapping[str, float]]] | None = None
     options: Mapping[str, object] = field(default_factory=dict)  # of the source, all of them
     modes: Modes | None = None  # where they are known
     # split -> (N, F) int64, the true factors; empty for none

@@ -54,10 +54,13 @@ def measured_by_sampler(chosen: Iterable[Metric], known: Iterable[Metric]) -> li
 def controls(data: Data, metrics: Iterable[Metric] | None = None) -> dict[str, dict[str, float]]:
     """The control rows of all tables: row -> column -> number. They depend on the data alone.
 
-    They are those of `metrics`, else of every one that is known, and what has been published.
+    They are those of `metrics`, else of every one that is known, those that the data brings, and
+    what has been published.
     """
     chosen = known_metrics() if metrics is None else metrics
     brought = [metric.controls(data) for metric in chosen if metric.controls]
+    if data.controls:
+        brought.append(data.controls(data.test))
     merged: dict[str, dict[str, float]] = {}
     for rows in (*brought, data.published):
         for name, numbers in rows.items():
