@@ -40,10 +40,9 @@ class File:
     """One file: where it stands in a folder, what it must hold, where it can be had."""
 
     name: str  # such as "mnist/train-images-idx3-ubyte.gz"; the same without .gz is found too
-    sha256: str  # of the decompressed bytes, unless `is_packed_hash`
+    sha256: str  # of the decompressed bytes
     urls: tuple[str, ...] = ()
     hint: str = ""  # where to get it when no address serves it as it is
-    is_packed_hash: bool = False  # the hash is of the bytes as published, compressed
 
     def __post_init__(self) -> None:
         parts = PurePosixPath(self.name.replace("\\", "/")).parts
@@ -54,9 +53,7 @@ class File:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names it is looked for under: packed or not, unless the hash tells them apart."""
-        if self.is_packed_hash:
-            return (self.name,)
+        """The names it is looked for under: packed or not."""
         return (
             (self.name, self.name.removesuffix(".gz"))
             if self.name.endswith(".gz")
@@ -153,8 +150,7 @@ class Files:
     def _sentence(self, missing: Sequence[File], tried: dict[File, list[str]]) -> str:
         lines = [f"{len(missing)} data file{'s are' if len(missing) > 1 else ' is'} missing:"]
         for file in missing:
-            kind = " of the compressed file" if file.is_packed_hash else ""
-            lines.append(f"  {file.name}\n    SHA-256 {file.sha256}{kind}")
+            lines.append(f"  {file.name}\n    SHA-256 {file.sha256}")
             lines += [f"    get it from {' or '.join(file.urls) or file.hint or 'its maker'}"]
             lines += [f"    failed: {trouble}" for trouble in tried.get(file, [])]
         lines.append("looked in: " + ", ".join(map(str, self.folders)))
@@ -183,7 +179,7 @@ def accepted(content: bytes, file: File, where: str) -> bytes:
     if not content:
         raise CorruptData(f"{where} is empty; delete it and get {file.name} again")
     unpacked = decompressed(content, where)
-    found = hashlib.sha256(content if file.is_packed_hash else unpacked).hexdigest()
+    found = hashlib.sha256(unpacked).hexdigest()
     if found != file.sha256:
         raise CorruptData(
             f"{where} is not {file.name}: its SHA-256 is {found}, expected {file.sha256}; "
