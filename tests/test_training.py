@@ -50,6 +50,29 @@ def test_one_seed_trained_twice_is_bit_equal():
         }
 
 
+def test_steps_of_one_pass_are_the_pass_to_the_bit():
+    plain, counted = vae(), vae()
+    fit(plain, bits(), epochs=3, batch=128)
+    fit(counted, bits(), epochs=3, batch=128, steps=3)  # 400 rows
+    assert equal(plain, counted)
+
+
+@pytest.mark.parametrize(("rows", "steps"), [(8, 7), (400, 1)])
+def test_an_epoch_has_the_steps_that_were_asked_for_however_few_rows_there_are(rows, steps):
+    taken = []
+
+    class Counted(ELBO):
+        def forward(self, model, x, c, progress):
+            taken.append(progress)
+            return super().forward(model, x, c, progress)
+
+    data = bits()
+    data = replace(data, train=data.train[:rows])
+    fit(vae(Counted()), data, epochs=2, batch=4, steps=steps)
+    trained = [one for one in taken if one < 1]
+    assert trained == [(epoch + i / steps) / 2 for epoch in (0, 1) for i in range(steps)]
+
+
 def test_training_leaves_the_global_generator_as_it_was():
     torch.manual_seed(7)
     expected = torch.rand(3)

@@ -10,6 +10,7 @@ from vaezoo.bench.suites import SuiteError, load_suite, read_suite, suites
 from vaezoo.bench.trial import Trial
 from vaezoo.bench.workers.probe import Processes
 from vaezoo.hyperparameters import HyperparameterError
+from vaezoo.training.budget import LATER, Budget
 from vaezoo.training.settings import split_settings
 
 TRIAL = Trial(
@@ -57,6 +58,15 @@ def test_key_changes_with_the_protocol(monkeypatch):
     before = TRIAL.key
     monkeypatch.setattr("vaezoo.bench.trial.PROTOCOL", 999)
     assert replace(TRIAL).key != before
+
+
+def test_a_field_of_the_budget_that_came_later_is_in_no_key_until_it_is_used():
+    before = replace(TRIAL, budget={"epochs": 2, "batch": 128})
+    assert replace(TRIAL, budget={"epochs": 2, "batch": 128} | LATER).key == before.key
+    used = {name: value + 1 for name, value in LATER.items()}
+    for name, value in used.items():
+        assert replace(before, budget=before.budget | LATER | {name: value}).key != before.key
+    assert all(value == getattr(Budget(), name) for name, value in LATER.items())
 
 
 def test_key_does_not_depend_on_labels():

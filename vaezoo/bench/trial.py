@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import Any
 
 from ..samplers import PRIOR
+from ..training.budget import stated
 
 PROTOCOL = 3  # raised when numbers of old trials stop being comparable with new ones
 DRAWS = 100  # K unless another is asked for
@@ -62,7 +63,7 @@ class Trial:
     def ingredients(self) -> Json:
         """All that the numbers of this trial depend on."""
         facts = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in NOT_IN_KEY}
-        return facts | {"protocol": PROTOCOL}
+        return facts | {"budget": stated(self.budget), "protocol": PROTOCOL}
 
     @cached_property
     def key(self) -> str:

@@ -2,8 +2,9 @@
 loss that is no number.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass as checked_dataclass
@@ -27,6 +28,18 @@ class Budget:
     # minibatches of padded sequences that are filled together, by length; 1: by chance
     pool: Annotated[int, Field(ge=1)] = 1
     truncate: Annotated[int, Field(ge=0)] = 0  # steps that a gradient goes back through; 0: all
+    # minibatches of an epoch, however many rows there are; 0: one pass over them
+    steps: Annotated[int, Field(ge=0)] = 0
+
+
+# Fields that came after trials had been published. At these values they are in no key, so that the
+# keys of those trials stay what they are.
+LATER: dict[str, Any] = {"steps": 0}
+
+
+def stated(budget: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a budget that a key is made of."""
+    return {name: value for name, value in budget.items() if LATER.get(name, ...) != value}
 
 
 class Diverged(ArithmeticError):

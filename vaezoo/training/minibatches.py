@@ -18,11 +18,18 @@ class Minibatches:
     """
 
     def __init__(
-        self, data: Data, batch: int, seed: int, device: torch.device | str, pool: int = 1
+        self,
+        data: Data,
+        batch: int,
+        seed: int,
+        device: torch.device | str,
+        pool: int = 1,
+        steps: int = 0,
     ) -> None:
         self.data = data
         self.batch = min(batch, len(data.train))
         self.pool = pool
+        self.steps = steps
         # on the CPU: no transfer a step
         self.lengths = {name: _lengths(data, name) for name in ("train", "validation")}
         self.x = {name: data.split(name).to(device) for name in ("train", "validation")}
@@ -37,11 +44,16 @@ class Minibatches:
     @property
     def batches(self) -> int:
         """Minibatches of an epoch."""
-        return len(self.data.train) // self.batch
+        return self.steps or len(self.data.train) // self.batch
 
     def minibatches(self) -> Iterator[tuple[Tensor, Tensor | None]]:
-        """One epoch in a new order, rows that do not fill a batch left for another epoch."""
-        for rows in self._order():
+        """One epoch in a new order, rows that do not fill a batch left for another epoch; with
+        `steps`, so many minibatches of as many passes as they take, each in an order of its own.
+        """
+        order = self._order()
+        while len(order) < self.steps:
+            order += self._order()
+        for rows in order[: self.batches]:
             x, c = self._rows("train", rows)
             yield self.data.binarised(x, self.pixels), c
 

@@ -58,11 +58,11 @@ def _of(trial: Record) -> Json:
     }
     # what a likelihood says is in the same unit as what another one does
     size = {name: value for name, value in made_of.spec.items() if name != "likelihood"}
-    return _usual() | made_of.budget | size | facts
+    return usual() | made_of.budget | size | facts
 
 
 @cache
-def _usual() -> Json:
+def usual() -> Json:
     """The budget of a trial that says nothing of it."""
     return asdict(Budget())
 

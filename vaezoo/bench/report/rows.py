@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ...samplers import PRIOR
 from ..records import Record, RowRecord
 from ..trial import canonical
-from .alike import ALIKE, Standing, Swept, standings
+from .alike import ALIKE, Standing, Swept, standings, usual
 from .statistics import Interval, Sample, interval
 
 Json = dict[str, Any]
@@ -260,7 +260,7 @@ def _flat(record: Record) -> Json:
     flat: Json = {name: made_of.stored.get(name) for name in names}
     flat["importance_samples"] = made_of.stored.get("importance_samples")
     flat["samplers"] = ",".join(made_of.samplers)
-    flat |= made_of.spec | made_of.budget | made_of.hyperparameters
+    flat |= made_of.spec | usual() | made_of.budget | made_of.hyperparameters
     return flat | {"data": dict(made_of.hashes), "plugin": made_of.module}
 
 

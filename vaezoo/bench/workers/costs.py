@@ -63,8 +63,9 @@ class _Enough(Exception):
 
 def _epoch(model: Model, data: Data, trial: Trial, clock: Clock) -> tuple[float, int]:
     """Seconds of an epoch, and the numbers in its row of the learning curve."""
-    budget = replace(Budget(**trial.budget), epochs=EPOCHS, patience=EPOCHS)
-    few, share = _few_steps(data, budget.batch)
+    asked = Budget(**trial.budget)
+    few, share = _few_steps(data, asked)
+    budget = replace(asked, epochs=EPOCHS, patience=EPOCHS, steps=0)
     ends: list[float] = []
     rows: list[EpochLog] = []
 
@@ -85,13 +86,17 @@ def _epoch(model: Model, data: Data, trial: Trial, clock: Clock) -> tuple[float,
     return (ends[-1] - ends[0]) / (len(ends) - 1) / share, len(rows[0])
 
 
-def _few_steps(data: Data, batch: int) -> tuple[Data, float]:
-    """Data for epochs of `STEPS` minibatches at most, and what part of a whole epoch they are."""
-    size = min(batch, len(data.train))
-    steps = len(data.train) // size
-    share = min(1.0, STEPS / steps)
-    train = min(steps, STEPS) * size
-    return _with_rows(data, {"train": train, "validation": share * len(data.validation)}), share
+def _few_steps(data: Data, budget: Budget) -> tuple[Data, float]:
+    """Data that one pass over is an epoch of `STEPS` minibatches at most, and what part of a whole
+    epoch they are.
+    """
+    size = min(budget.batch, len(data.train))
+    of_pass = len(data.train) // size
+    of_epoch = budget.steps or of_pass
+    tried = min(of_pass, of_epoch, STEPS)
+    share = tried / of_epoch
+    rows = {"train": tried * size, "validation": share * len(data.validation)}
+    return _with_rows(data, rows), share
 
 
 def _prior(model: Model, data: Data, trial: Trial, clock: Clock) -> float:
