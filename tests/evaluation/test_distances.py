@@ -16,6 +16,7 @@ from vaezoo.evaluation.distances import (
     frechet,
     frechet_of_infinitely_many,
     kernel_distance,
+    nearest,
     neighbourhoods,
 )
 
@@ -29,6 +30,7 @@ def features(n: int, d: int, seed: int, shift: float = 0.0) -> Tensor:
 @pytest.fixture(autouse=True)
 def _small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(distances, "ROWS", 37)  # so that pieces meet in the middle of these sets
+    monkeypatch.setattr(distances, "SIDE", 23)
 
 
 def test_frechet_is_that_of_torchmetrics_and_of_the_matrix_square_root():
@@ -60,6 +62,20 @@ def test_kernel_distance_is_that_of_torchmetrics_but_for_the_paired_cross_terms(
     cross = 2 * (k_xy.sum() - k_xy.diagonal().sum()) * (1 / (100 * 100) - 1 / (100 * 99))
     expected = float(theirs - paired + cross)
     assert kernel_distance(x, y)[0] == pytest.approx(expected, rel=1e-9)
+
+
+def test_kernel_distance_and_its_error_are_those_of_all_pairs_at_once():
+    x, y = features(100, 6, 0), features(100, 6, 1, shift=0.2)
+    n = len(x)
+    k_xx, k_yy, k_xy = ((a @ b.T / 6 + 1) ** 3 for a, b in ((x, x), (y, y), (x, y)))
+    h = (k_xx + k_yy - k_xy - k_xy.T).fill_diagonal_(0)
+    mean = h.sum() / (n * (n - 1))
+    without = (h.sum() - 2 * h.sum(1)) / ((n - 1) * (n - 2))
+    jackknife = (n - 1) / n * (without - without.mean()).square().sum()
+    second_order = 2 * (h.square().sum() / (n * (n - 1)) - mean**2) / (n * (n - 1))
+    variance = max(jackknife - second_order, second_order)
+    expected = float(mean), float(variance.sqrt())
+    assert kernel_distance(x, y) == pytest.approx(expected, rel=1e-11)
 
 
 def test_kernel_distance_has_mean_zero_on_one_distribution_and_its_error_is_its_spread():
@@ -143,7 +159,9 @@ def test_the_distance_at_infinitely_many_rows_has_no_bias(shift):
 def test_copies_of_training_rows_are_caught_and_fresh_rows_are_not():
     rows = torch.randn(1200, 8, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
     train, test, fresh = rows.split(400)
-    assert copied(train[:100], test, train) == 1
-    assert abs(copied(fresh, test, train) - 0.5) < 4 * math.sqrt(1 / 12 * (2 / 400))
-    assert copied(100 + fresh, test, train) == 0
-    assert copied(test, test, train) == 0.5
+    of_test = nearest(test, train)
+    assert copied(nearest(train[:100], train), of_test) == 1
+    of_fresh = copied(nearest(fresh, train), of_test)
+    assert abs(of_fresh - 0.5) < 4 * math.sqrt(1 / 12 * (2 / 400))
+    assert copied(nearest(100 + fresh, train), of_test) == 0
+    assert copied(of_test, of_test) == 0.5

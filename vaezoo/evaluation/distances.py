@@ -9,8 +9,10 @@ from statistics import linear_regression
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 ROWS = 1000  # rows of a pairwise matrix that are held at once
+SIDE = 256  # of a block of pairs whose kernels stay in the processor's cache
 NEIGHBOURS = 5  # k of the neighbourhoods (Naeem et al. 2020)
 
 
@@ -56,13 +58,13 @@ def nearest(x: Tensor, among: Tensor) -> Tensor:
     return torch.cat(parts)
 
 
-def copied(fake: Tensor, test: Tensor, train: Tensor) -> float:
+def copied(of_fake: Tensor, of_test: Tensor) -> float:
     """P(a fake row is nearer to its nearest training row than a test row is to its own), ties
     counted half: ½ for a model that draws as the data does, 1 for one that repeats training rows
-    (Meehan, Chaudhuri & Dasgupta 2020, arXiv:2004.05675, §3).
+    (Meehan, Chaudhuri & Dasgupta 2020, arXiv:2004.05675, §3). From both kinds of rows' distances
+    to the `nearest`.
     """
-    of_fake = nearest(fake, train)[:, None]
-    of_test = nearest(test, train)
+    of_fake = of_fake[:, None]
     return float((of_fake < of_test).double().mean() + 0.5 * (of_fake == of_test).double().mean())
 
 
@@ -81,8 +83,7 @@ def kernel_distance(x: Tensor, y: Tensor) -> tuple[float, float]:
     """
     n = min(len(x), len(y))
     x, y = (each[torch.arange(n) * len(each) // n] for each in (x, y))
-    parts = [_h_rows(x, y, start) for start in range(0, n, ROWS)]
-    rows = torch.cat([part for part, _ in parts])  # Σ_{j≠i} h(i, j)
+    rows, squares = _sums_of_h(x, y)
     pairs = n * (n - 1)
     total = rows.sum()
     estimate = total / pairs
@@ -91,26 +92,43 @@ def kernel_distance(x: Tensor, y: Tensor) -> tuple[float, float]:
 
     # The jackknife counts the second-order part twice (Efron & Stein 1981, Ann. Stat. 9(3)). Where
     # both sets are of one distribution that part is all there is: √2 in the error.
-    squares = torch.stack([part for _, part in parts]).sum()
     second_order = 2 * (squares / pairs - estimate**2).clamp_min(0) / pairs
     variance = torch.maximum(jackknife - second_order, second_order)
     return float(estimate), float(variance.sqrt())
 
 
-def _h_rows(x: Tensor, y: Tensor, start: int) -> tuple[Tensor, Tensor]:
-    """Of a few rows i: Σ_{j≠i} h(i, j) of each, and Σ h(i, j)² of them all."""
-    a = x[start : start + ROWS]
-    b = y[start : start + ROWS]
-    h = _kernel(a, x) + _kernel(b, y) - _kernel(a, y) - _kernel(b, x)
-    h.diagonal(start).zero_()
-    return h.sum(1), h.square().sum()
+def _sums_of_h(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Σ_{j≠i} h(i, j) of every row i, and Σ h(i, j)² of all pairs, from the blocks on and above the
+    diagonal: h is symmetric.
+    """
+    x, y = (F.pad(each / each.shape[1] ** 0.5, (0, 1), value=1.0) for each in (x, y))
+    rows = x.new_zeros(len(x))
+    squares = x.new_zeros(())
+    for i in range(0, len(x), SIDE):
+        for j in range(i, len(x), SIDE):
+            h = _h(*(each[start : start + SIDE] for start in (i, j) for each in (x, y)))
+            if i == j:
+                h.diagonal().zero_()
+            else:
+                rows[j : j + SIDE] += h.sum(0)
+            rows[i : i + SIDE] += h.sum(1)
+            squares += h.square().sum() * (1 if i == j else 2)
+    return rows, squares
 
 
-def _kernel(x: Tensor, y: Tensor) -> Tensor:
-    return (x @ y.T / x.shape[1] + 1).pow(3)
+def _h(x: Tensor, y: Tensor, x_other: Tensor, y_other: Tensor) -> Tensor:
+    """h of every pair of a row and one of the others, (M, N), whose products are xᵀy/D + 1."""
+    products = torch.cat([x, y]) @ torch.cat([x_other, y_other]).T
+    cubes = products.square().mul_(products)
+    of_x, of_y = cubes.split([len(x), len(y)])
+    within, across = of_x.split(len(x_other), 1)
+    back, other_within = of_y.split(len(x_other), 1)
+    return (within + other_within).sub_(across).sub_(back)
 
 
-def neighbourhoods(real: Tensor, fake: Tensor, k: int = NEIGHBOURS) -> Mapping[str, float]:
+def neighbourhoods(
+    real: Tensor, fake: Tensor, k: int = NEIGHBOURS, of_real: Tensor | None = None
+) -> Mapping[str, float]:
     """Precision and recall, symmetric (Khayatkhoei & AbdAlmageed 2023, arXiv:2306.09618), and
     density and coverage (Naeem et al. 2020, arXiv:2002.09797). A neighbourhood is the ball that
     reaches to the k-th nearest other point of its own set.
@@ -118,14 +136,16 @@ def neighbourhoods(real: Tensor, fake: Tensor, k: int = NEIGHBOURS) -> Mapping[s
     Precision asks of each fake row whether it lies in the ball of a real one, and recall the
     reverse (Kynkäänniemi et al. 2019, arXiv:1904.06991). Rows that lie far apart have balls that
     hold everything, so that noise can win either; each is limited by the share of rows whose own
-    ball holds one of the other set, which for recall is coverage.
+    ball holds one of the other set, which for recall is coverage. `of_real` are the radii of the
+    real rows where they are known.
     """
     covered = torch.zeros(len(real), dtype=torch.bool)
     recalled = torch.zeros(len(real), dtype=torch.bool)
     precise = 0
     placed = 0
     balls = 0
-    for in_real, in_fake in _memberships(real, fake, k):
+    of_real = radii(real, k) if of_real is None else of_real
+    for in_real, in_fake in _memberships(real, fake, of_real, k):
         precise += int(in_real.any(1).sum())
         placed += int(in_fake.any(1).sum())
         balls += int(in_real.sum())
@@ -141,14 +161,15 @@ def neighbourhoods(real: Tensor, fake: Tensor, k: int = NEIGHBOURS) -> Mapping[s
     }
 
 
-def _memberships(real: Tensor, fake: Tensor, k: int) -> Iterator[tuple[Tensor, Tensor]]:
+def _memberships(
+    real: Tensor, fake: Tensor, of_real: Tensor, k: int
+) -> Iterator[tuple[Tensor, Tensor]]:
     """Of a few fake rows at a time, (rows, N) each: whether they lie in the balls of the real rows,
     and these in theirs.
     """
-    real_radius = radii(real, k)
     for piece, radius in zip(fake.split(ROWS), radii(fake, k).split(ROWS), strict=True):
         distance = torch.cdist(piece, real, compute_mode="donot_use_mm_for_euclid_dist")
-        yield distance <= real_radius, distance <= radius[:, None]
+        yield distance <= of_real, distance <= radius[:, None]
 
 
 def radii(x: Tensor, k: int = NEIGHBOURS) -> Tensor:

@@ -24,8 +24,11 @@ from ..distances import (
     frechet,
     frechet_of_infinitely_many,
     kernel_distance,
+    nearest,
     neighbourhoods,
+    radii,
 )
+from ..entries import cached
 from ..features import Extractor, extractor_for
 from ..subset import some_rows
 
@@ -34,14 +37,16 @@ NEAREST = 10_000  # training rows among which the nearest is looked for
 SMALLEST = NEIGHBOURS + 3  # rows below which neighbourhoods and the standard error mean nothing
 
 
-def sample_scores(real: Tensor, fake: Tensor) -> dict[str, float]:
-    """Every score of fake features (M, D) against real ones (N, D)."""
+def sample_scores(real: Tensor, fake: Tensor, of_real: Tensor | None = None) -> dict[str, float]:
+    """Every score of fake features (M, D) against real ones (N, D), whose radii are `of_real` where
+    they are known.
+    """
     distance, error = kernel_distance(real, fake)
     return {
         "fid": frechet(real, fake),
         "kid": distance,
         "kid_se": error,
-        **neighbourhoods(real, fake),
+        **neighbourhoods(real, fake, of_real=of_real),
     }
 
 
@@ -87,15 +92,41 @@ def _scores(
     """
     real = extractor.real(split)[rows]
     found = extractor(fake)
-    scores = sample_scores(real, found) | _beyond_the_floor(extractor, real, found)
+    known = _of_real(extractor, split, rows)
+    scores = sample_scores(real, found, known["radii"])
+    scores |= _beyond_the_floor(extractor, real, found, known["nearest"])
     if not extractor.trained:
         return scores
     return scores | {"fid_random": frechet(random.real(split)[rows], random(fake))}
 
 
-def _beyond_the_floor(extractor: Extractor, real: Tensor, fake: Tensor) -> dict[str, float]:
+def _of_real(extractor: Extractor, split: str, rows: Tensor) -> dict[str, Tensor]:
+    """Of these rows of the split, (N,) each: the radii of their neighbourhoods, and how far the
+    nearest training row is. Computed once, read from the cache after.
+    """
+
+    def made() -> dict[str, Tensor]:
+        real = extractor.real(split)[rows]
+        return {
+            "radii": radii(real),
+            "nearest": nearest(real, _training_rows(extractor)),
+        }
+
+    asked = f"{split}-{len(rows)}-{NEIGHBOURS}-{NEAREST}-{extractor.hash[:16]}"
+    return cached(extractor.folder / f"distances-{asked}.safetensors", made)
+
+
+def _training_rows(extractor: Extractor) -> Tensor:
+    """The features of those among which the nearest is looked for."""
+    return extractor.real("train")[some_rows(extractor.data, "train", NEAREST)]
+
+
+def _beyond_the_floor(
+    extractor: Extractor, real: Tensor, fake: Tensor, of_test: Tensor
+) -> dict[str, float]:
     """The Fréchet distance less that of as many training rows, and at infinitely many rows; and the
-    share of samples that are nearer to a training row than test rows are.
+    share of samples that are nearer to a training row than test rows are, which are `of_test` from
+    theirs.
     """
     data = extractor.data
     train = extractor.real("train")
@@ -106,7 +137,7 @@ def _beyond_the_floor(extractor: Extractor, real: Tensor, fake: Tensor) -> dict[
         floor += frechet(real, others) / FLOORS
     answer = {
         "fid_above_floor": frechet(real, fake) - floor,
-        "copied": copied(fake, real, train[some_rows(data, "train", NEAREST)]),
+        "copied": copied(nearest(fake, _training_rows(extractor)), of_test),
     }
     if min(len(real), len(fake)) < 4 * real.shape[1]:
         return answer
