@@ -19,16 +19,21 @@ def gaussian_window(size: int, sigma: float = SIGMA) -> Tensor:
     return line / line.sum()
 
 
+def sliding(window: Tensor, side: int) -> Tensor:
+    """(side - size + 1, side): the window (size,) at each of its places along a side."""
+    free = side - len(window)
+    return F.pad(window, (free, free)).unfold(0, side, 1).flip(0)
+
+
 def similarities(x: Tensor, y: Tensor, window: Tensor) -> tuple[Tensor, Tensor]:
     """(B, C, H, W) twice -> SSIM (eq. 13), and its factor of contrast and structure: (B,) each.
 
     Both are means over channels and the windows that lie inside the image; who wants one for every
     pixel mirrors the image first.
     """
-    channels = x.shape[1]
-    line = window.to(x).expand(channels, 1, 1, -1)  # one a channel
+    down, along = (sliding(window.to(x), side) for side in x.shape[2:])
     stacked = torch.cat([x, y, x * x, y * y, x * y])
-    means = F.conv2d(F.conv2d(stacked, line, groups=channels), line.mT, groups=channels)
+    means = down @ stacked @ along.mT
 
     # means, variances and covariance inside every window
     mx, my, xx, yy, xy = means.chunk(5)
