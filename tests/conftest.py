@@ -16,6 +16,10 @@ from vaezoo.author import case
 from vaezoo.core import Spec
 
 torch.set_num_threads(1)
+if not torch.accelerator.is_available():
+    # `manual_seed` formats the stack once for each kind of accelerator that may come later: under
+    # pytest, whose stack is deep, a millisecond each time
+    torch.manual_seed = torch.default_generator.manual_seed
 
 # The kinds of `vaezoo check`, with more classes and longer sequences.
 IMAGE = replace(case.SPECS["image"], classes=10)

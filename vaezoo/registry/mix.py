@@ -15,6 +15,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
@@ -181,8 +182,13 @@ def _one_of(key: str, name: str, names: tuple[str, ...]) -> str:
     return name
 
 
-def _needs(build: Callable[..., Any]) -> set[str]:
-    return set(inspect.signature(build).parameters) & set(KINDS)
+@cache  # there are some sixty builders, and `matrix` calls them thousands of times
+def _arguments(build: Callable[..., Any]) -> frozenset[str]:
+    return frozenset(inspect.signature(build).parameters)
+
+
+def _needs(build: Callable[..., Any]) -> frozenset[str]:
+    return _arguments(build) & set(KINDS)
 
 
 def _inner(values: Mapping[str, Any], kind: str) -> dict[str, Any]:
@@ -194,7 +200,7 @@ def _inner(values: Mapping[str, Any], kind: str) -> dict[str, Any]:
 
 
 def _call(build: Callable[..., Any], made: Mapping[str, Any], values: Mapping[str, Any]) -> Any:
-    wanted = inspect.signature(build).parameters
+    wanted = _arguments(build)
     return build(**{name: thing for name, thing in made.items() if name in wanted}, **values)
 
 
