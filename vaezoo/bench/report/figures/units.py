@@ -49,7 +49,7 @@ def _draw_bars(ax: "Axes", name: str, kl: np.ndarray, most: float) -> None:
     ax.bar(np.arange(1, len(kl) + 1), np.sort(kl)[::-1], width=0.8, color=INK)
     ax.set_ylim(0, 1.05 * most or 1.0)
     ax.set_title(name, fontsize=8)
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.locator_params(axis="x", integer=True)
 
 
 @hookimpl
