@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from vaezoo.core import Spec
 from vaezoo.hooks import Variants, hookimpl, tags
 from vaezoo.networks import mlp
+from vaezoo.recurrent import gru_states
 from vaezoo.stepwise import Normals, Parallel, Seen
 
 
@@ -25,7 +26,7 @@ class RNN(Parallel):
         return x[..., :0]
 
     def inputs(self, x: Tensor, state: Tensor | None = None) -> Tensor:
-        return self.rnn(x, state)[0]
+        return gru_states(self.rnn, x, None if state is None else state[0])
 
     def p(self, state: Tensor) -> Normals:
         zero = state.new_zeros(*state.shape[:-1], 1)

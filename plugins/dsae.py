@@ -9,7 +9,7 @@ from vaezoo.distributions import MaskedNormals, Observed, draw
 from vaezoo.hooks import Variants, hookimpl, tags
 from vaezoo.losses import ELBO
 from vaezoo.networks import StandardNormal, mlp, split_normal
-from vaezoo.recurrent import BothEnds, previous_steps
+from vaezoo.recurrent import BothEnds, gru_states, previous_steps
 from vaezoo.stepwise import Normals, StepsLikelihood, as_steps, noise_of_steps, normals
 
 
@@ -72,12 +72,12 @@ class DSAE(Model):
         every_f = f[:, :, None].expand(-1, -1, steps, -1)
         seen = torch.cat([x.expand(k, *x.shape), every_f], -1).flatten(0, 1)  # (K·B, T, C + D)
         each = None if mask is None else mask.expand(k, rows, steps).flatten(0, 1)  # (K·B, T)
-        states = self.chain(self.moving(seen, each))[0]
+        states = gru_states(self.chain, self.moving(seen, each))
         return normals(self.of_moving(states).unflatten(0, (k, rows)))  # (K, B, T, D)
 
     def _prior(self, z: Tensor) -> Normals:
         """p(z_t|z_<t) along a path (K, B, T, D)."""
-        states = self.dynamics(previous_steps(z).flatten(0, 1))[0]  # (K·B, T, H)
+        states = gru_states(self.dynamics, previous_steps(z).flatten(0, 1))  # (K·B, T, H)
         return normals(self.of_dynamics(states).unflatten(0, z.shape[:2]))  # (K, B, T, D)
 
     def _px(self, f: Tensor, z: Tensor) -> Observed:

@@ -10,7 +10,7 @@ from vaezoo.distributions import MaskedNormals, Observed, noise
 from vaezoo.fivo import Particles, fivo_or_elbo
 from vaezoo.hooks import Variants, hookimpl, tags
 from vaezoo.losses import ELBO
-from vaezoo.recurrent import BothEnds, from_the_end, gru_step
+from vaezoo.recurrent import BothEnds, from_the_end, gru_states, gru_step
 from vaezoo.stepwise import Normals, Seen, StepsLikelihood, Stepwise, as_steps, normals
 
 
@@ -88,8 +88,8 @@ class Causal(Stepwise):
         gs, z, q = self.posterior.path(g, seen.features)  # gs is (K, B, T + 1, H)
 
         # h_1 is the start; the GRU gives h_2 … h_T+1
-        start = h.flatten(0, 1)[None].contiguous()  # (K, B, H) -> (1, K·B, H)
-        hs = self.decode(z.flatten(0, 1), start)[0].unflatten(0, z.shape[:2])  # (K, B, T, H)
+        hs = gru_states(self.decode, z.flatten(0, 1), h.flatten(0, 1))  # (K·B, T, H)
+        hs = hs.unflatten(0, z.shape[:2])  # (K, B, T, H)
         self.end(torch.cat([gs[:, :, -1], hs[:, :, -1]], -1))
         before_each = torch.cat([h[:, :, None], hs[:, :, :-1]], 2)
         return torch.cat([gs[:, :, :-1], before_each], -1), z, q, self.write(hs)

@@ -8,7 +8,7 @@ from vaezoo.core import Spec
 from vaezoo.fivo import Particles, fivo_or_elbo
 from vaezoo.hooks import Variants, hookimpl, tags
 from vaezoo.networks import mlp
-from vaezoo.recurrent import from_the_end, previous_steps
+from vaezoo.recurrent import from_the_end, gru_states, previous_steps
 from vaezoo.stepwise import Normals, Stepwise, normals
 
 
@@ -41,8 +41,8 @@ class SRNN(Stepwise):
         )
 
     def inputs(self, x: Tensor, state: Tensor | None = None) -> Tensor:
-        d = None if state is None else state[..., : -self.latent].contiguous()
-        return self.forwards(x, d)[0]  # d_t+1
+        d = None if state is None else state[0, :, : -self.latent]  # (B, H)
+        return gru_states(self.forwards, x, d)  # d_t+1
 
     def p(self, state: Tensor) -> Normals:
         return normals(self.prior(state))

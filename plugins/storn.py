@@ -7,7 +7,7 @@ from vaezoo.core import Spec
 from vaezoo.fivo import Particles, fivo_or_elbo
 from vaezoo.hooks import Variants, hookimpl, tags
 from vaezoo.networks import mlp
-from vaezoo.recurrent import gru_step
+from vaezoo.recurrent import gru_states, gru_step
 from vaezoo.stepwise import Normals, Parallel, Seen, normals, same_for_every_state
 
 
@@ -31,7 +31,7 @@ class STORN(Parallel):
         self.write = nn.Linear(h, self.raw_channels)
 
     def features(self, x: Tensor, inputs: Tensor, mask: Tensor | None) -> Tensor:
-        return self.posterior(self.read(x)[0])
+        return self.posterior(gru_states(self.read, x))
 
     def p(self, state: Tensor) -> Normals:
         zero = state.new_zeros(*state.shape[:-1], self.latent)
@@ -63,7 +63,7 @@ class STORN(Parallel):
 
         # h_0 is the start; the GRU gives h_1 … h_T, as rows of K·B
         driven = torch.cat([xs[:, :, :-1], z], -1).flatten(0, 1)  # (K·B, T, C + D)
-        hs = self.generate(driven, h.flatten(0, 1)[None])[0].unflatten(0, z.shape[:2])
+        hs = gru_states(self.generate, driven, h.flatten(0, 1)).unflatten(0, z.shape[:2])
         return torch.cat([torch.cat([h[:, :, None], hs], 2), xs], -1)
 
 

@@ -10,7 +10,7 @@ from vaezoo.hooks import Variants, hookimpl, tags
 from vaezoo.hyperparameters import Fraction
 from vaezoo.losses import WarmUp
 from vaezoo.networks import StandardNormal, from_steps, split_normal
-from vaezoo.recurrent import previous_steps
+from vaezoo.recurrent import gru_states, previous_steps
 from vaezoo.stepwise import StepsLikelihood, as_steps
 
 
@@ -26,7 +26,7 @@ class RecurrentReader(nn.Module):
         self.out = nn.Linear(spec.hidden, 2 * spec.latent)
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Distribution:
-        states = self.rnn(x)[0]
+        states = gru_states(self.rnn, x)
         if mask is None:
             return split_normal(self.out(states[:, -1]))
         last = (mask.sum(1) - 1).clamp_min(0)[:, None, None]  # (B, 1, 1)
@@ -47,17 +47,17 @@ class RecurrentWriter(nn.Module):
         self.out = nn.Linear(spec.hidden, self.likelihood.raw_channels)
 
     def start(self, z: Tensor) -> Tensor:
-        """(N, D) -> (1, N, H)."""
-        return torch.tanh(self.into(z))[None]
+        """(N, D) -> (N, H)."""
+        return torch.tanh(self.into(z))
 
     def forward(self, z: Tensor, past: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """Raw numbers (N, T, ·) and the last state (1, N, H).
+        """Raw numbers (N, T, ·) and the last state (N, H).
 
-        From z (N, D), the steps before (N, T, C) and a state (1, N, H).
+        From z (N, D), the steps before (N, T, C) and a state (N, H).
         """
         each = z[:, None].expand(-1, past.shape[1], -1)  # (N, T, D)
-        states, state = self.rnn(torch.cat([self._dropped(past), each], -1), state)
-        return self.out(states), state
+        states = gru_states(self.rnn, torch.cat([self._dropped(past), each], -1), state)
+        return self.out(states), states[:, -1]
 
     def _dropped(self, past: Tensor) -> Tensor:
         """In training, whole steps are withheld at random (Bowman et al. 2016, "word dropout")."""

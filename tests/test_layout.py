@@ -18,6 +18,7 @@ ROWS = (
     (
         "likelihoods",
         "steps",
+        "gru",
         "bodies",
         "convolutions",
         "networks",
@@ -38,7 +39,7 @@ ROWS = (
 )
 # What lies flat may be imported by a stranger, and what three folders hand on.
 PUBLIC = {
-    "core", "distributions", "networks", "likelihoods", "parts", "steps", "bodies",
+    "core", "distributions", "networks", "likelihoods", "parts", "steps", "gru", "bodies",
     "convolutions", "recurrent", "losses", "stepwise", "fivo", "similarity", "kalman",
     "row_mean", "samplers", "fitted", "hooks", "hyperparameters", "seeds", "tags", "testing",
     "data",

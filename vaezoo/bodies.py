@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from .core import Spec, Unsupported
 from .distributions import to_length
+from .gru import gru_states, gru_states_of_one
 from .hooks import Part, Parts, hookimpl
 from .hyperparameters import Count, HyperparameterError
 from .likelihoods import numbers_of
@@ -230,10 +231,10 @@ class _ReadSteps(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = to_steps(x, self.spec)
         if not self.spec.has_gaps:
-            return self.net(x)[0][:, -1]
+            return gru_states(self.net, x)[:, -1]
         mask = step_mask(x)
         # Padding comes after the steps that count, so it touches none of them.
-        h, _ = self.net(without_gaps(x, self.spec))  # (B, T, width)
+        h = gru_states(self.net, without_gaps(x, self.spec))  # (B, T, width)
         last = (mask.sum(1) - 1).clamp_min(0)
         index = last[:, None, None].expand(-1, 1, h.shape[-1])
         return torch.take_along_dim(h, index, 1).squeeze(1)
@@ -262,7 +263,7 @@ class _WriteSteps(nn.Module):
 
     def forward(self, h: Tensor) -> Tensor:
         flat = h.flatten(0, 1)
-        states, _ = self.rnn(flat[:, None].expand(-1, self.steps, -1), torch.tanh(flat)[None])
+        states = gru_states_of_one(self.rnn, flat, self.steps, torch.tanh(flat))
         raw = self.out(states).unflatten(0, h.shape[:2])  # (K, B, T, C·n)
         if self.numbers > 1:
             raw = raw.unflatten(-1, (-1, self.numbers))

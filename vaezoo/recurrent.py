@@ -11,23 +11,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .networks import reverse_steps
+from .gru import from_the_end, gru_states
 
-__all__ = ["BothEnds", "Gates", "from_the_end", "gru_step", "previous_steps"]
+__all__ = ["BothEnds", "Gates", "from_the_end", "gru_states", "gru_step", "previous_steps"]
 
 
 def previous_steps(x: Tensor) -> Tensor:
     """(…, T, F) -> (…, T, F): what each step has before it, zeros at the first."""
     return F.pad(x, (0, 0, 1, 0))[..., :-1, :]
-
-
-def from_the_end(rnn: nn.GRU, x: Tensor, mask: Tensor | None) -> Tensor:
-    """(B, T, F) -> (B, T, H): the state at each step of an RNN that starts at each row's last step
-    and runs back.
-    """
-    if mask is None:
-        return rnn(x.flip(1))[0].flip(1)
-    return reverse_steps(rnn(reverse_steps(x, mask))[0], mask)
 
 
 class BothEnds(nn.Module):
@@ -38,7 +29,7 @@ class BothEnds(nn.Module):
         self.forwards, self.backwards = (nn.GRU(inputs, hidden, batch_first=True) for _ in range(2))
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        return torch.cat([self.forwards(x)[0], from_the_end(self.backwards, x, mask)], -1)
+        return torch.cat([gru_states(self.forwards, x), from_the_end(self.backwards, x, mask)], -1)
 
 
 def gru_step(rnn: nn.GRU, x: Tensor, state: Tensor) -> Tensor:
