@@ -259,3 +259,44 @@ def test_a_draw_of_no_probability_is_nan_and_the_others_are_torchs():
     ).sample((1000,))
     assert torch.equal(found[:, 0], expected[:, 0])
     assert (found[:, 3] == 1).all()
+
+
+@pytest.mark.parametrize(("kind", "tolerance"), [(torch.float32, 4e-6), (torch.float64, 1e-14)])
+def test_log_density_of_bits_and_its_gradient_are_exact_over_all_logits(kind, tolerance):
+    """x l - log(1 + e^l) by mpmath's 50 digits; torch's own loses no less."""
+    logits = torch.cat([torch.linspace(-50, 50, 401), torch.tensor([-1e4, 1e4])]).to(kind)
+    for x in (0.0, 1.0, 0.3):
+        given = logits.clone().requires_grad_()
+        found = Bernoulli(logits=given, validate_args=False).log_prob(torch.tensor(x, dtype=kind))
+        with mpmath.workdps(50):
+            exact = [x * mpmath.mpf(v) - mpmath.log1p(mpmath.exp(v)) for v in logits.tolist()]
+        expected = torch.tensor([float(v) for v in exact], dtype=torch.float64)
+        torch.testing.assert_close(found.double(), expected, atol=tolerance, rtol=tolerance)
+        (slope,) = torch.autograd.grad(found.sum(), given)
+        expected = x - torch.sigmoid(logits.double())
+        torch.testing.assert_close(slope.double(), expected, atol=tolerance, rtol=0)
+
+
+def test_a_gap_among_bits_counts_neither_in_the_density_nor_in_the_gradient():
+    logits = doubles(2, 3, 5).requires_grad_()
+    x = torch.tensor([[1.0, math.nan, 0.0, 1.0, math.nan]] * 3, dtype=torch.float64)
+    q = Observed(Bernoulli(logits=logits, validate_args=False), 1, has_gaps=True)
+    q.log_prob(x).sum().backward()
+    there = [0, 2, 3]
+    by_torch = D.Bernoulli(logits=logits[..., there]).log_prob(x[:, there]).sum(-1)
+    torch.testing.assert_close(q.log_prob(x), by_torch, rtol=0, atol=1e-13)
+    assert (logits.grad[..., [1, 4]] == 0).all()
+    assert (logits.grad[..., there] != 0).all()
+
+
+def test_normals_are_what_torch_makes_of_the_same_numbers():
+    loc = doubles(2, 3, 4)
+    scale = doubles(4).exp()
+    q = normal(loc, scale, 2)
+    by_torch = D.Independent(D.Normal(loc, scale), 2)
+    z = doubles(5, 2, 3, 4)
+    torch.testing.assert_close(q.log_prob(z), by_torch.log_prob(z), rtol=0, atol=1e-13)
+    assert (q.batch_shape, q.event_shape) == (by_torch.batch_shape, by_torch.event_shape)
+    wide = q.expand((7, 2))
+    assert (wide.batch_shape, wide.event_shape) == ((7, 2), (3, 4))
+    torch.testing.assert_close(wide.log_prob(z[0]), q.log_prob(z[0]).expand(7, 2))

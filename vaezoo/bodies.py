@@ -217,7 +217,7 @@ class _WriteFlat(nn.Module):
         cast(Tensor, self.net[-1].bias).copy_(raw.flatten())
 
     def forward(self, h: Tensor) -> Tensor:
-        return self.net(h).unflatten(-1, self.shape)
+        return self.net(h.flatten(0, 1)).view(*h.shape[:2], *self.shape)
 
 
 class _ReadSteps(nn.Module):

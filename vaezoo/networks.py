@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from . import convolutions  # noqa: F401  (so that `conv` and `resnet` are known)
 from .bodies import network, raw_shape
 from .core import Decoder, Encoder, Prior, Spec, Unsupported
-from .distributions import Observed, Point, normal
+from .distributions import Observed, Point, StandardNormals, normal
 from .likelihoods import Likelihood, head, moments
 from .steps import from_steps, reverse_steps, step_mask, to_steps, without_gaps
 
@@ -103,8 +103,11 @@ class Write(Decoder):
 
     def raw(self, z: Tensor, c: Tensor | None = None) -> Tensor:
         """The numbers that the likelihood reads, (K, B, *shape[, n])."""
-        z = z.flatten(2).to(self.into.weight.dtype)  # codes may be finer than the network
-        return self.body(self.act(self.into(join(z, c, self.spec.condition))))
+        into = self.into
+        z = z.flatten(2).to(into.weight.dtype)  # codes may be finer than the network
+        # (K, B, F) -> (K·B, F): a linear layer of three axes takes views each way at every step
+        flat = join(z, c, self.spec.condition).flatten(0, 1)
+        return self.body(self.act(into(flat)).unflatten(0, z.shape[:2]))
 
     def forward(self, z: Tensor, c: Tensor | None = None) -> Observed:
         return self.likelihood(self.raw(z, c))
@@ -160,7 +163,7 @@ class StandardNormal(Prior):
         self.register_buffer("zero", torch.zeros(shape or (spec.latent,)))
 
     def forward(self, c: Tensor | None = None) -> Distribution:
-        return normal(self.zero, torch.ones_like(self.zero), self.zero.ndim)
+        return StandardNormals(self.zero)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from vaezoo.distributions import (
     EqualClasses,
     MaskedNormals,
     Normal,
+    StandardNormals,
     UniformOnSphere,
     kl,
     mixture,
@@ -52,7 +53,8 @@ def network_gaussian(width: int) -> Case:
         q = split_normal(raw)
         z = (q.mean + q.stddev * noise.to(raw)).detach().float().to(raw)  # one point for both
         zero = torch.zeros(width).to(raw)
-        return [q.log_prob(z), kl(q, normal(zero, torch.ones_like(zero)))]
+        p = StandardNormals(zero)
+        return [q.log_prob(z), p.log_prob(z), kl(q, p), kl(q, normal(zero, torch.ones_like(zero)))]
 
     return Case({"raw": raw}, compute, 1e-5)  # a sum over the dimensions
 

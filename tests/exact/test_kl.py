@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from vaezoo.distributions import kl, normal
+from vaezoo.distributions import StandardNormals, kl, normal
 
 from . import _quadrature as quadrature
 
@@ -36,6 +36,25 @@ def test_gaussian_kl_of_a_distribution_with_itself_is_zero():
     """Without its -1 the KL is off by D/2, and a bound is no bound."""
     q = gaussian([0.3, -2.0, 1.0], [0.5, 1.0, 2.0])
     assert kl(q, q).abs() < 1e-12
+
+
+def test_kl_to_the_standard_normal_is_that_to_any_normal_of_the_same_numbers():
+    q = gaussian([0.4, -1.0, 3.0], [0.7, 1.3, 0.01])
+    standard = StandardNormals(torch.zeros(3, dtype=torch.float64))
+    by_torch = torch.distributions.kl_divergence(
+        torch.distributions.Normal(q.mean, q.stddev), torch.distributions.Normal(0.0, 1.0)
+    ).sum()
+    torch.testing.assert_close(kl(q, standard), by_torch, atol=1e-12, rtol=0)
+    torch.testing.assert_close(
+        kl(q, standard), kl(q, gaussian([0.0] * 3, [1.0] * 3)), atol=1e-12, rtol=0
+    )
+
+
+def test_normals_over_events_of_different_shapes_have_no_closed_kl():
+    flat = StandardNormals(torch.zeros(6))
+    steps = normal(torch.zeros(4, 2, 3), torch.ones(4, 2, 3), 2)
+    assert kl(steps, flat) is None
+    assert kl(steps, StandardNormals(torch.zeros(2, 3))).shape == (4,)
 
 
 @pytest.mark.certifies("vae", claim="ELBO + KL(q ‖ true posterior) = log p(x), by quadrature")

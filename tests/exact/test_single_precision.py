@@ -73,10 +73,11 @@ def test_single_precision_agrees_with_double(name: str):
 # What has no numbers of its own: an interface, a point, or a density that another one computes.
 WITHOUT = {
     "Drawable", "Point", "Pushed", "Observed", "OnSphere", "RelaxedClasses", "Rounded", "Kept",
-    "Evolved",
+    "Evolved", "Normals",
 }  # fmt: skip
 WITH = {
     "Bernoulli", "ContinuousBernoulli", "DiscretisedLogistic", "Levels", "Normal", "MaskedNormals",
+    "StandardNormals",
     "Classes", "EqualClasses", "OneClass", "VonMisesFisher", "PowerSpherical", "UniformOnSphere",
     "WrappedNormal", "Counts", "SpreadCounts", "Tailed", "Flowed", "Chain", "Codes",
 }  # fmt: skip

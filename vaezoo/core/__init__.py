@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from ..distributions import Point, draw
+from ..distributions import Point, draw, draw_alone
 from .spec import Spec, Unsupported
 from .trace import Latent, Trace
 
@@ -228,7 +228,7 @@ class VAE(Model):
 
     def infer(self, x: Tensor, c: Tensor | None = None, k: int = 1) -> Trace:
         q = self.encoder(x, c)
-        z, log_q = draw(q, (k,))
+        z, log_q = draw_alone(q, (k,))
         return Trace(x, self.decoder(z, c), (Latent(z, log_q, q, self.p_of(q, c)),))
 
     def p_of(self, q: Distribution, c: Tensor | None = None) -> Distribution:
@@ -241,6 +241,8 @@ class VAE(Model):
         return self.decoder(z, c)
 
     def fit_prior(self, x: Tensor, c: Tensor | None = None) -> None:
+        if type(self.prior).fit is Prior.fit:
+            return
         with torch.no_grad():
             codes = torch.cat([draw(self.encoder(*rows))[0] for rows in _chunks(x, c)])
         self.prior.fit(codes)

@@ -14,13 +14,18 @@ class Latent:
     """One latent variable of one trace, with the two distributions it is judged by."""
 
     z: Tensor  # (K, B, *event)
-    log_q: Tensor  # (K, B)
+    log_q_of_draw: Tensor | None  # log q(z), (K, B); None where it is q.log_prob(z)
     q: Distribution
     p: Distribution
     stepwise: bool = False  # q and p were read along the drawn path, one step after the other
     # p was read from a draw that was itself read from z: KL(q ‖ p) then holds one draw fixed that
     # varies with z, so the closed form is another number than E_q [log q - log p]
     p_follows_z: bool = False
+
+    @cached_property
+    def log_q(self) -> Tensor:
+        """log q(z), (K, B)."""
+        return self.q.log_prob(self.z) if self.log_q_of_draw is None else self.log_q_of_draw
 
     @cached_property
     def log_p(self) -> Tensor:

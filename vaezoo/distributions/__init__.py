@@ -18,11 +18,12 @@ from .draws import (
     at_centre,
     detached,
     draw,
+    draw_alone,
     kl,
     noise,
     one_hot,
 )
-from .normals import MaskedNormals, Normal, mixture, normal
+from .normals import MaskedNormals, Normal, Normals, StandardNormals, mixture, normal
 from .observations import (
     Bernoulli,
     ContinuousBernoulli,
@@ -46,6 +47,7 @@ __all__ = [
     "Levels",
     "MaskedNormals",
     "Normal",
+    "Normals",
     "Observed",
     "OnSphere",
     "Point",
@@ -53,12 +55,14 @@ __all__ = [
     "Push",
     "Pushed",
     "RelaxedClasses",
+    "StandardNormals",
     "UniformOnSphere",
     "VonMisesFisher",
     "at_centre",
     "bernoulli",
     "detached",
     "draw",
+    "draw_alone",
     "kl",
     "mixture",
     "noise",

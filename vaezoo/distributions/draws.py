@@ -108,6 +108,15 @@ def draw(q: Distribution, shape: tuple[int, ...] = ()) -> tuple[Tensor, Tensor]:
     return z, q.log_prob(z)
 
 
+def draw_alone(q: Distribution, shape: tuple[int, ...] = ()) -> tuple[Tensor, Tensor | None]:
+    """The same draw, with None where its log density is q.log_prob(z), which a KL in closed form
+    does not ask for.
+    """
+    if _at_centre.get() or isinstance(q, Drawable):
+        return draw(q, shape)
+    return q.rsample(torch.Size(shape)), None
+
+
 def noise(*shape: int, like: Tensor) -> Tensor:
     """e ~ N(0, I) of this shape, on the device and in the type of `like`; zeros inside
     `at_centre()`.
