@@ -12,9 +12,11 @@ import torch
 from tests.conftest import IMAGE, rows_of
 from vaezoo.core import VAE, Loss
 from vaezoo.data.data import Card, Data
+from vaezoo.data.files import BadData
 from vaezoo.losses import ELBO
 from vaezoo.networks import Gaussian, StandardNormal, Write
-from vaezoo.training import Budget, Diverged, fit
+from vaezoo.training import Budget, Diverged, descent, fit
+from vaezoo.training.descent import Stepper
 
 CARD = Card("bits", "made here", "none", "none")
 
@@ -195,3 +197,62 @@ def test_a_validation_loss_that_is_never_a_number_ends_as_diverged():
 
     with pytest.raises(Diverged, match=r"validation_loss was not finite at step 6 \(epoch 2\)"):
         fit(vae(Blind()), bits(), epochs=2)
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.float64])
+@pytest.mark.parametrize("large", [1, 100, 10**9])
+@pytest.mark.parametrize("clip", [0.3, 1e9])
+def test_steps_are_those_of_torch_with_its_clipping(monkeypatch, kind, large, clip):
+    """Whether parameters lie in one flat tensor, in tensors of their own, or in both."""
+    monkeypatch.setattr(descent, "LARGE", large)
+    model = vae().to(kind)
+    twin = copy.deepcopy(model)
+    x = rows_of(IMAGE, 16).to(kind)
+    stepper = Stepper(model, Budget(clip=clip, adam_epsilon=1e-4))
+    adam = torch.optim.Adam(twin.parameters(), 1e-3, eps=1e-4)
+    for step in range(4):
+        torch.manual_seed(step)
+        stepper.learn(x, None, 0.5)
+        torch.manual_seed(step)
+        adam.zero_grad()
+        twin(x, None, 0.5)["loss"].backward()
+        torch.nn.utils.clip_grad_norm_(twin.parameters(), clip)
+        adam.step()
+    stepper.release()
+    tolerance = 1e-12 if kind == torch.float64 else 2e-6
+    for found, expected in zip(model.parameters(), twin.parameters(), strict=True):
+        torch.testing.assert_close(found, expected, rtol=0, atol=tolerance)
+
+
+@pytest.mark.parametrize("large", [1, 10**9])
+def test_a_parameter_that_a_loss_left_out_still_moves_by_its_momentum(monkeypatch, large):
+    monkeypatch.setattr(descent, "LARGE", large)
+    model = vae()
+    stepper = Stepper(model, Budget())
+    weight = model.encoder.net.out[-1].weight
+    stepper.learn(rows_of(IMAGE, 16), None, 0.5)
+    before = weight.detach().clone()
+    stepper.step(model.decoder(torch.zeros(1, 2, model.decoder.width)).mean.mean())
+    assert (weight != before).any()
+
+
+def test_a_prior_with_nothing_to_fit_asks_for_no_codes(monkeypatch):
+    model = vae()
+    monkeypatch.setattr(Gaussian, "forward", lambda *_: pytest.fail("the encoder was asked"))
+    model.fit_prior(rows_of(IMAGE, 16))
+
+
+def test_data_that_is_changed_in_place_is_checked_again():
+    data = bits()
+    fit(vae(), data, epochs=1)
+    data.train[3, 0, 0, 0] = math.nan
+    with pytest.raises(BadData, match="has NaN"):
+        fit(vae(), data, epochs=1)
+    data.train[3, 0, 0, 0] = math.inf
+    with pytest.raises(BadData, match="infinite"):
+        fit(vae(), data, epochs=1)
+
+
+def test_finite_numbers_whose_sum_is_not_are_sound():
+    data = bits()
+    replace(data, train=torch.full_like(data.train, 3e38)).must_be_sound("train")

@@ -127,6 +127,8 @@ class Data:
                     f"{who} has shape {tuple(x.shape)}; "
                     f"its spec says (N, {', '.join(map(str, self.spec.shape))})"
                 )
+            if x.sum().isfinite():
+                continue  # in one pass: neither NaN nor infinity, which a sum would keep
             if x.isinf().any():
                 raise BadData(f"{who} has an infinite value")
             gaps = x.isnan()
@@ -198,12 +200,15 @@ class Data:
         Raises: BadData where x has values that its own likelihood, or one that the model holds,
         does not speak of: log p(x) of a rounded x would be no log p(x).
         """
-        name = self.spec.likelihood
-        heads = {name: head(self.spec)}
+        heads = [(self.spec.likelihood, head(self.spec))]
         if model is not None:
             inner = [part for part in model.modules() if isinstance(part, Likelihood)]
-            heads |= {type(part).__name__: part for part in inner}
-        for name, one in heads.items():
+            heads += [(type(part).__name__, part) for part in inner]
+        # most models hold the spec's own head, and all data is asked of each kind of values once
+        by_values: dict[tuple[object, ...], tuple[str, Likelihood]] = {}
+        for name, one in heads:
+            by_values.setdefault(_values_of(one), (name, one))
+        for name, one in by_values.values():
             if why := self.why_unfit(one, name):
                 raise BadData(f"{why}; choose another likelihood, or the levels that the data has")
 
@@ -226,6 +231,11 @@ def without_paths(options: Mapping[str, object]) -> dict[str, object]:
     return {
         key: value for key, value in options.items() if key != "path" and "path=" not in str(value)
     }
+
+
+def _values_of(likelihood: Likelihood) -> tuple[object, ...]:
+    """What the values that it speaks of depend on: equal for two heads that speak of the same."""
+    return type(likelihood), str(likelihood.support), likelihood.levels
 
 
 def _levels_in_words(likelihood: Likelihood) -> str:

@@ -42,7 +42,7 @@ class Normal(D.Normal):
         )
 
 
-class Normals(D.Independent):
+class Normals(D.Independent[Normal]):
     """N(loc, diag scale²) over the last `event_dims` axes."""
 
     base_dist: Normal

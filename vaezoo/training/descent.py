@@ -10,40 +10,37 @@ from torch import Tensor, nn
 from ..core import Model, Terms
 from ..likelihoods import Likelihood
 from ..stepwise import CarriedState, carried
+from .adam import FlatAdam
 from .budget import Budget
+
+# Numbers from which on a parameter stays by itself: to add its gradient to a flat one would take
+# longer than the call for one tensor more.
+LARGE = 2**15
 
 
 class Stepper:
-    """Adam on the model's parameters, which it lays end to end: one flat tensor for each learning
-    rate.
+    """Adam on the model's parameters, of which it lays the small ones end to end: one flat tensor
+    for each learning rate.
 
-    Every parameter and its gradient become views of the flat ones. A parameter that two parts share
-    is counted once.
+    A small parameter and its gradient become views of the flat ones. A parameter that two parts
+    share is counted once.
     """
 
     def __init__(self, model: Model, budget: Budget) -> None:
-        of_heads = {
-            parameter: part.lr
-            for part in model.modules()
-            if isinstance(part, Likelihood)
-            for parameter in part.parameters()
-        }
-        by_factor: dict[float, list[nn.Parameter]] = {}
-        for name, parameter in model.named_parameters():
-            if not parameter.requires_grad:  # fitted after training, or moved by other means
-                continue
-            factor = model.lr_of(name.split(".")[0]) * of_heads.get(parameter, 1.0)
-            by_factor.setdefault(factor, []).append(parameter)
-
         self.model = model
         self.truncate = budget.truncate
         self.clip = budget.clip
-        self.flat = [_flattened(parameters) for parameters in by_factor.values()]
-        groups = [
-            {"params": [p], "lr": budget.learning_rate * f}
-            for f, p in zip(by_factor, self.flat, strict=True)
-        ]
-        self.adam = torch.optim.Adam(groups, eps=budget.adam_epsilon, fused=True)
+        self.flat: list[Tensor] = []
+        self.large: list[Tensor] = []
+        rates: dict[Tensor, float] = {}
+        for factor, parameters in _by_factor(model).items():
+            large = [p for p in parameters if p.numel() >= LARGE]
+            small = [p for p in parameters if p.numel() < LARGE]
+            flat = [_flattened(small)] if small else []
+            self.large += large
+            self.flat += flat
+            rates |= dict.fromkeys([*flat, *large], budget.learning_rate * factor)
+        self.adam = FlatAdam(list(rates), list(rates.values()), budget.adam_epsilon)
 
     def learn(self, x: Tensor, c: Tensor | None, progress: float) -> Terms:
         """The terms of one minibatch, after a step down its loss; where it is truncated, a step for
@@ -72,15 +69,50 @@ class Stepper:
         """One step down the gradient of the loss, the gradient's global norm clipped."""
         for p in self.flat:
             cast(Tensor, p.grad).zero_()
+        for p in self.large:
+            p.grad = None
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.flat, self.clip)
+        for p in self.large:
+            if p.grad is None:  # the loss of this minibatch did not read it
+                p.grad = torch.zeros_like(p)
+        self._clip()
         self.adam.step()
+
+    def _clip(self) -> None:
+        """As `torch.nn.utils.clip_grad_norm_` does, whose care for many tensors of many kinds costs
+        more than the norm of one.
+        """
+        gradients = [cast(Tensor, p.grad) for p in self.adam.tensors]
+        norms = [torch.linalg.vector_norm(gradient) for gradient in gradients]
+        norm = norms[0] if len(norms) == 1 else torch.linalg.vector_norm(torch.stack(norms))
+        if norm.is_cpu and norm < 0.999 * self.clip:  # elsewhere the answer would be waited for
+            return
+        factor = (self.clip / (norm + 1e-6)).clamp(max=1.0)
+        for gradient in gradients:
+            gradient.mul_(factor)
 
     def release(self) -> None:
         """Give every parameter a tensor of its own again."""
         for p in (p for p in self.model.parameters() if p.requires_grad):
             p.data = p.data.clone()
             p.grad = None
+
+
+def _by_factor(model: Model) -> dict[float, list[nn.Parameter]]:
+    """The parameters that training moves, by the factor of their learning rate."""
+    of_heads = {
+        parameter: part.lr
+        for part in model.modules()
+        if isinstance(part, Likelihood)
+        for parameter in part.parameters()
+    }
+    by_factor: dict[float, list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:  # fitted after training, or moved by other means
+            continue
+        factor = model.lr_of(name.split(".")[0]) * of_heads.get(parameter, 1.0)
+        by_factor.setdefault(factor, []).append(parameter)
+    return by_factor
 
 
 def _flattened(parameters: list[nn.Parameter]) -> Tensor:

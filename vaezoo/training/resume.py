@@ -58,7 +58,7 @@ class Course:
         tensors = {f"model.{name}": tensor for name, tensor in self.own()}
         tensors |= {f"best.{name}": tensor for name, tensor in best.items()}
         tensors |= {f"generator.{name}": get() for name, (get, _) in self._generators().items()}
-        for i, moments in self.stepper.adam.state_dict()["state"].items():
+        for i, moments in enumerate(self.stepper.adam.moments):
             tensors |= {f"adam.{i}.{name}": tensor for name, tensor in moments.items()}
         facts = {"history": asdict(self.history), "best_loss": self.best_loss, "shared": shared}
         return {name: value.detach().cpu().clone() for name, value in tensors.items()}, facts
@@ -71,12 +71,9 @@ class Course:
         for name, (_, put) in self._generators().items():
             put(tensors[f"generator.{name}"])
 
-        moments: dict[int, dict[str, Tensor]] = {}
-        for name, tensor in _under("adam", tensors):
-            i, _, moment = name.partition(".")
-            moments.setdefault(int(i), {})[moment] = tensor
-        adam = self.stepper.adam.state_dict()
-        self.stepper.adam.load_state_dict(adam | {"state": moments})
+        for i, moments in enumerate(self.stepper.adam.moments):
+            for name, moment in moments.items():
+                moment.copy_(tensors[f"adam.{i}.{name}"])
 
         best = dict(_under("best", tensors))
         self.best = best | {name: best[first] for name, first in facts["shared"].items()}

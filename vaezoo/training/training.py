@@ -162,12 +162,9 @@ def _mean_of(name: str, table: Sequence[Mapping[str, float]], weights: Sequence[
 def _read_back(steps: list[Terms]) -> list[dict[str, float]]:
     """The terms of many steps as Python floats, with one transfer."""
     names = list(steps[0])
-    values = torch.stack([_in_order(terms, names) for terms in steps]).tolist()
+    flat = torch.stack([terms[name].reshape(()) for terms in steps for name in names])
+    values = flat.view(len(steps), len(names)).tolist()
     return [dict(zip(names, row, strict=True)) for row in values]
-
-
-def _in_order(terms: Terms, names: Sequence[str]) -> Tensor:
-    return torch.stack([terms[name].reshape(()) for name in names])
 
 
 def _must_be_finite(terms: Mapping[str, float], step: int, epoch: int) -> None:
