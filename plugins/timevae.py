@@ -52,24 +52,26 @@ class TimeDecoder(Decoder):
         self.season = nn.Linear(inputs, seasons * width)
 
     def forward(self, z: Tensor, c: Tensor | None = None) -> Observed:
-        raw = self.pattern(z, c)  # (K, B, T, C n)
+        rest = self.rest.body(F.silu(self.rest.into(self._inputs(z, c))))  # (K, B, *shape[, n])
+        steps = rest.shape[2] if self.spec.is_sequence else len(self.season_of)
+        raw = self.pattern(z, c, steps)  # (K, B, T, C n)
         raw = raw if self.numbers == 1 else raw.unflatten(-1, (-1, self.numbers))  # (…, C[, n])
-        h = F.silu(self.rest.into(self._inputs(z, c)))
-        return self.rest.likelihood(self.rest.body(h) + from_steps(raw, self.spec))
+        return self.rest.likelihood(rest + from_steps(raw, self.spec))
 
     def _inputs(self, z: Tensor, c: Tensor | None) -> Tensor:
         """(K, B, D + C), in the network's precision: codes may be finer."""
         return join(z.flatten(2).to(self.season.weight), c, self.spec.condition)
 
-    def pattern(self, z: Tensor, c: Tensor | None = None) -> Tensor:
-        """Trend and season, (K, B, T, C n)."""
+    def pattern(self, z: Tensor, c: Tensor | None = None, steps: int | None = None) -> Tensor:
+        """Trend and season of the first `steps`, (K, B, T, C n)."""
         z = self._inputs(z, c)
         phi = self.season(z).unflatten(-1, (self.seasons, -1))  # (K, B, seasons, C n)
-        season = phi[:, :, self.season_of]  # (K, B, T, C n)
+        season = phi[:, :, self.season_of[:steps]]  # (K, B, T, C n)
         if self.trend is None:
             return season
         theta = self.trend(z).unflatten(-1, (self.degree, -1))  # (K, B, degree, C n)
-        return season + torch.einsum("kbpc,pt->kbtc", theta, self.powers)  # Σ_p θ_p (t/T)^p
+        powers = self.powers[:, :steps]
+        return season + torch.einsum("kbpc,pt->kbtc", theta, powers)  # Σ_p θ_p (t/T)^p
 
 
 def _coefficients(inputs: int, outputs: int) -> nn.Sequential:

@@ -15,6 +15,7 @@ from vaezoo_plugins.kvae import kvae
 from vaezoo_plugins.rvae import rvae
 from vaezoo_plugins.srnn import srnn
 from vaezoo_plugins.storn import storn
+from vaezoo_plugins.timevae import timevae
 from vaezoo_plugins.vrae import vrae
 from vaezoo_plugins.vrnn import vrnn
 
@@ -34,6 +35,10 @@ def static(spec: Spec) -> VAE:
 
 def rvae_both(spec: Spec) -> Model:
     return rvae(spec, causal=False)
+
+
+def timed(spec: Spec) -> VAE:
+    return timevae(spec, degree=2, seasons=3)
 
 
 BUILDERS = [static, vrae, vrnn, storn, srnn, dkf, dmm, rvae, rvae_both, dsae, kvae]
@@ -133,3 +138,15 @@ def test_a_sequence_may_be_shorter_than_the_longest(build):
         torch.testing.assert_close(
             model.infer(x).log_px, model.infer(padded()[1:]).log_px, rtol=0, atol=1e-10
         )
+
+
+@pytest.mark.parametrize("build", [static, timed])
+def test_a_decoder_writes_no_step_beyond_the_rows_at_hand(build):
+    model, x = made(build, SPEC), padded()[1:, :5]
+    with at_centre():
+        short = model.infer(x)
+        whole = model.decoder(short.z)  # nobody says which x it is for
+    assert short.px.event_shape == (5, 3)
+    assert whole.event_shape == (7, 3)
+    torch.testing.assert_close(short.px.mean, whole.mean[:, :, :5], rtol=0, atol=1e-12)
+    torch.testing.assert_close(short.log_px, whole.log_prob(x), rtol=0, atol=1e-10)

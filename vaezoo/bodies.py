@@ -17,7 +17,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from .core import Spec, Unsupported
+from .core import Spec, Unsupported, steps_asked_for
 from .distributions import to_length
 from .gru import gru_states, gru_states_of_one
 from .hooks import Part, Parts, hookimpl
@@ -263,7 +263,8 @@ class _WriteSteps(nn.Module):
 
     def forward(self, h: Tensor) -> Tensor:
         flat = h.flatten(0, 1)
-        states = gru_states_of_one(self.rnn, flat, self.steps, torch.tanh(flat))
+        steps = steps_asked_for(self.steps)
+        states = gru_states_of_one(self.rnn, flat, steps, torch.tanh(flat))
         raw = self.out(states).unflatten(0, h.shape[:2])  # (K, B, T, C·n)
         if self.numbers > 1:
             raw = raw.unflatten(-1, (-1, self.numbers))

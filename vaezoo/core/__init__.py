@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from ..distributions import Point, draw, draw_alone
+from .extent import as_long_as, steps_asked_for
 from .spec import Spec, Unsupported
 from .trace import Latent, Trace
 
@@ -36,7 +37,9 @@ __all__ = [
     "Terms",
     "Trace",
     "Unsupported",
+    "as_long_as",
     "require_parts",
+    "steps_asked_for",
 ]
 
 Terms = dict[str, Tensor]  # scalars; "loss" is the one that is minimised
@@ -229,7 +232,9 @@ class VAE(Model):
     def infer(self, x: Tensor, c: Tensor | None = None, k: int = 1) -> Trace:
         q = self.encoder(x, c)
         z, log_q = draw_alone(q, (k,))
-        return Trace(x, self.decoder(z, c), (Latent(z, log_q, q, self.p_of(q, c)),))
+        with as_long_as(x):
+            px = self.decoder(z, c)
+        return Trace(x, px, (Latent(z, log_q, q, self.p_of(q, c)),))
 
     def p_of(self, q: Distribution, c: Tensor | None = None) -> Distribution:
         """p(z) for the codes of a minibatch whose posteriors are q."""
