@@ -127,10 +127,12 @@ def test_ci_runs_the_readmes_commands():
 
 
 def rows_with_numbers(page):
-    """Rows of results, but for those of tables of which some columns were copied: test_pages.py
+    """Rows of results, but for the board and tables of which some columns were copied: test_pages.py
     holds these as a whole.
     """
-    text = pattern("table").sub("", page.read_text())
+    text = page.read_text()
+    for written in ("table", "board"):
+        text = pattern(written).sub("", text)
     return [line for line in text.splitlines() if line.startswith("|") and "±" in line]
 
 

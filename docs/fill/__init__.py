@@ -6,5 +6,6 @@ written; all else on a page is prose, which is kept and wrapped at 100 columns.
 <!-- table: jsb/elbo.md: elbo per step, kl -->     that file's first table, these columns only
 <!-- variants -->             what the registry says of each variant of the page's family
 <!-- families: bounds, … -->  a row for each family's page, in this order
+<!-- board -->                every published table beside ours
 <!-- layout -->               the rows of the import rule
 """

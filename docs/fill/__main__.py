@@ -8,6 +8,7 @@ from vaezoo.registry.entries import Variant
 from vaezoo.registry.registry import Registry, load_registry
 
 from .blocks import refilled
+from .board import with_board
 from .families import INDEX, families, page_of, with_index, with_variants
 from .results import with_results
 from .width import wrapped
@@ -39,7 +40,7 @@ def is_ours(variant: Variant) -> bool:
 def filled(page: Path, family: list[Variant]) -> str:
     names = [variant.name for variant in family]
     text = with_layout(wrapped(page.read_text(encoding="utf-8")))
-    return with_results(with_variants(text, family), names)
+    return with_board(with_results(with_variants(text, family), names))
 
 
 def with_layout(text: str) -> str:

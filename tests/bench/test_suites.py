@@ -16,6 +16,7 @@ SUITES = suites()
 def test_the_suites_are_those_that_the_handbook_names():
     assert set(SUITES) == {
         "burda",
+        "debd",
         "quick",
         "digits",
         "mnist",

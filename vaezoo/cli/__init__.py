@@ -5,6 +5,7 @@ Exit codes: 0 all well, 1 some trial did not end `done` or has a number that can
 """
 
 from .bench import bench, plan, report
+from .board import board
 from .browse import data, show
 from .compare import compare, rank
 from .develop import check, matrix, new
@@ -21,6 +22,7 @@ for verb in (
     report,
     compare,
     rank,
+    board,
     train,
     sample,
     encode,

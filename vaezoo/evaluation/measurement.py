@@ -11,6 +11,7 @@ import torch
 
 from ..core import Model
 from ..data.data import Data
+from ..data.published import rows_beside
 from ..hooks import Metric
 from ..registry.registry import load_registry
 from ..samplers import Sampler
@@ -62,7 +63,7 @@ def controls(data: Data, metrics: Iterable[Metric] | None = None) -> dict[str, d
     if data.controls:
         brought.append(data.controls(data.test))
     merged: dict[str, dict[str, float]] = {}
-    for rows in (*brought, data.published):
+    for rows in (*brought, rows_beside(data.name), data.published):
         for name, numbers in rows.items():
             merged.setdefault(name, {}).update(numbers)
     return merged

