@@ -127,8 +127,8 @@ def test_ci_runs_the_readmes_commands():
 
 
 def rows_with_numbers(page):
-    """Rows of results, but for the board and tables of which some columns were copied: test_pages.py
-    holds these as a whole.
+    """Rows of results, but for the board and for tables of which some columns were copied:
+    test_pages.py holds these as a whole.
     """
     text = page.read_text()
     for written in ("table", "board"):
