@@ -1,5 +1,7 @@
 """VRNN: prior, posterior and likelihood of every step share one recurrent state."""
 
+from typing import cast
+
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -7,8 +9,9 @@ from vaezoo.core import Spec
 from vaezoo.fivo import Particles, fivo_or_elbo
 from vaezoo.hooks import Variants, hookimpl, tags
 from vaezoo.networks import mlp
+from vaezoo.paths import gated_path
 from vaezoo.recurrent import Gates
-from vaezoo.stepwise import Normals, Stepwise, normals
+from vaezoo.stepwise import Normals, Seen, Stepwise, normals
 
 
 class VRNN(Stepwise):
@@ -53,6 +56,10 @@ class VRNN(Stepwise):
 
     def advance(self, state: Tensor, seen: Tensor, z: Tensor) -> Tensor:
         return self.gates(state, seen, self.phi_z(z))
+
+    def path(self, seen: Seen, k: int) -> tuple[Tensor, Tensor, Normals, Tensor]:
+        embed = cast(nn.Linear, self.phi_z[0])
+        return gated_path(self, seen, k, self.recall, self.posterior, embed, self.gates)
 
 
 @tags("recurrent")

@@ -25,6 +25,7 @@ ROWS = (
         "recurrent",
         "losses",
         "stepwise",
+        "paths",
         "fivo",
         "similarity",
         "kalman",
@@ -40,7 +41,7 @@ ROWS = (
 # What lies flat may be imported by a stranger, and what three folders hand on.
 PUBLIC = {
     "core", "distributions", "networks", "likelihoods", "parts", "steps", "gru", "bodies",
-    "convolutions", "recurrent", "losses", "stepwise", "fivo", "similarity", "kalman",
+    "convolutions", "recurrent", "losses", "stepwise", "paths", "fivo", "similarity", "kalman",
     "row_mean", "samplers", "fitted", "hooks", "hyperparameters", "seeds", "tags", "testing",
     "data",
 }  # fmt: skip

@@ -10,6 +10,7 @@ Here the way back is a loop over s alone, and U's gradient is one product for al
 gradient is asked for, PyTorch's own loop is as fast and is taken.
 """
 
+from collections.abc import Callable
 from typing import Any, cast
 
 import torch
@@ -18,7 +19,7 @@ from torch.nn import functional as F
 
 from .steps import reverse_steps
 
-__all__ = ["from_the_end", "gru_states", "gru_states_of_one"]
+__all__ = ["by_hand", "differentiable_back", "from_the_end", "gru_states", "gru_states_of_one"]
 
 Parts = tuple[Tensor, Tensor, Tensor]  # for r, u and n
 Gates = tuple[Tensor, Tensor, Tensor, Tensor]  # r, u, n and U_n s + b of a step
@@ -26,7 +27,7 @@ Gates = tuple[Tensor, Tensor, Tensor, Tensor]  # r, u, n and U_n s + b of a step
 
 def gru_states(rnn: nn.GRU, x: Tensor, first: Tensor | None = None) -> Tensor:
     """(N, T, F) -> (N, T, H): the state of a one-layer GRU after each step, from `first` (N, H)."""
-    if not _is_ours(x) or not torch.is_grad_enabled():
+    if not by_hand(x):
         return _native(rnn, x, first)
     return _states(rnn, _known(rnn, x.transpose(0, 1)), first)
 
@@ -47,7 +48,7 @@ def from_the_end(rnn: nn.GRU, x: Tensor, mask: Tensor | None) -> Tensor:
     """
     if mask is None:
         return gru_states(rnn, x.flip(1)).flip(1)
-    if not _is_ours(x) or not torch.is_grad_enabled():
+    if not by_hand(x):
         return reverse_steps(_native(rnn, reverse_steps(x, mask)), mask)
     r, u, n = _known(rnn, x.flip(1).transpose(0, 1))
     padding = ~mask.flip(1).T[..., None]  # (T, N, 1)
@@ -58,6 +59,11 @@ def from_the_end(rnn: nn.GRU, x: Tensor, mask: Tensor | None) -> Tensor:
 def _is_ours(x: Tensor) -> bool:
     """A GPU has one kernel for all steps, and torch.func does not transform what is below."""
     return x.device.type == "cpu" and not torch._C._are_functorch_transforms_active()
+
+
+def by_hand(x: Tensor) -> bool:
+    """Whether a gradient is to be written by hand: one is asked for, where that is faster."""
+    return torch.is_grad_enabled() and _is_ours(x)
 
 
 def _native(rnn: nn.GRU, x: Tensor, first: Tensor | None = None) -> Tensor:
@@ -103,6 +109,11 @@ def _run(*inputs: Tensor) -> tuple[list[Tensor], list[Gates]]:
     return states, gates
 
 
+def _stacked(states: list[Tensor]) -> Tensor:
+    """s_1 … s_T, (T, N, H)."""
+    return torch.stack(states[1:])
+
+
 class _States(torch.autograd.Function):
     """s_1 … s_T (T, N, H) from k_r, k_u, k_n, s_0, U_r, U_u, U_n and b."""
 
@@ -113,12 +124,12 @@ class _States(torch.autograd.Function):
             ctx.save_for_backward(*inputs)
             ctx.states = states
             ctx.gates = gates
-        return torch.stack(states[1:])
+        return _stacked(states)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         if torch.is_grad_enabled():  # somebody wants the gradient of this gradient
-            return _differentiable_back(ctx, grad)
+            return differentiable_back(lambda *inputs: _stacked(_run(*inputs)[0]), ctx, grad)
         of_r, of_u, of_n, of_back, of_first = _run_back(ctx, grad)
         before = torch.cat(ctx.states[:-1])  # (T·N, H)
         weights = (each.flatten(0, 1).mT @ before for each in (of_r, of_u, of_back))
@@ -143,10 +154,11 @@ def _run_back(ctx: Any, grad: Tensor) -> tuple[Tensor, ...]:
     return *(torch.stack(each) for each in zip(*reversed(of_gates), strict=True)), later
 
 
-def _differentiable_back(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+def differentiable_back(
+    run: Callable[..., Tensor | tuple[Tensor, ...]], ctx: Any, *grads: Tensor
+) -> tuple[Tensor | None, ...]:
     """What `backward` gives, by autograd over the steps run again."""
     inputs = ctx.saved_tensors
     needed = [x for x, is_needed in zip(inputs, ctx.needs_input_grad, strict=True) if is_needed]
-    states = torch.stack(_run(*inputs)[0][1:])
-    found = iter(torch.autograd.grad(states, needed, grad, create_graph=True))
+    found = iter(torch.autograd.grad(run(*inputs), needed, grads, create_graph=True))
     return tuple(next(found) if is_needed else None for is_needed in ctx.needs_input_grad)
