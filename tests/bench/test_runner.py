@@ -215,6 +215,12 @@ def test_signal_keeps_what_is_finished_and_writes_tables(started, number, code):
     assert not list((out / "trials").glob(".building*"))
 
 
+def test_a_trial_does_not_load_torchs_compiler(plan, write_variant, tmp_path):
+    """It takes two seconds of each process; torch's own optimisers load it at their first step."""
+    write_variant("lean", step="assert 'torch._dynamo' not in sys.modules")
+    assert run(plan("lean"), tmp_path / "out", figures=False).exit_code == 0
+
+
 def test_a_long_trial_that_was_killed_goes_on_to_the_same_bits(plan, write_variant, tmp_path):
     mark = tmp_path / "mark"
     write_variant(

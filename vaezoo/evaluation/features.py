@@ -22,6 +22,7 @@ from ..data import sealed
 from ..data.data import Data
 from ..networks import step_mask
 from ..seeds import generator_for, seeded
+from ..training.adam import FlatAdam
 from .batches import batches
 from .entries import VERSION, Entries, cached, entries_of, folder_of, one_thread
 
@@ -164,12 +165,13 @@ def _train(network: Network, data: Data) -> None:
         x = as_seen(data, "train")
         y = data.labels["train"]
         parameters = [*network.parameters(), *head.parameters()]
-        optimiser = torch.optim.Adam(parameters, lr=RATE, fused=True)
+        adam = FlatAdam(parameters, [RATE] * len(parameters))
 
         with torch.enable_grad():
             for _ in range(STEPS):
                 rows = torch.randint(len(x), (min(BATCH, len(x)),))
                 loss = F.cross_entropy(head(network(x[rows])), y[rows])
-                optimiser.zero_grad(set_to_none=True)
+                for parameter in parameters:
+                    parameter.grad = None
                 loss.backward()
-                optimiser.step()
+                adam.step()

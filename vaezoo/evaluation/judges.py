@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..networks import step_mask
+from ..training.adam import FlatAdam
 
 WINDOW = 24
 HIDDEN = 32
@@ -92,9 +93,10 @@ class _Judge(nn.Module):
 
 
 def _train(judge: _Judge, loss: Callable[[Tensor], Tensor], n: int) -> None:
-    adam = torch.optim.Adam(judge.parameters(), lr=RATE, fused=True)
+    parameters = list(judge.parameters())
+    adam = FlatAdam(parameters, [RATE] * len(parameters))
     with torch.enable_grad():
         for _ in range(STEPS):
-            adam.zero_grad()
+            judge.zero_grad()
             loss(torch.randint(n, (min(BATCH, n),))).backward()
             adam.step()

@@ -12,10 +12,13 @@ class FlatAdam:
     """Kingma & Ba 2015, arXiv:1412.6980, algorithm 1, with a learning rate for each tensor.
 
     `torch.optim.Adam` would do the same arithmetic; what it does around it, for hooks, profilers
-    and groups, costs as much as the arithmetic where the model is small.
+    and groups, costs as much as the arithmetic where the model is small. Its first step also loads
+    torch's compiler, two seconds of each process.
     """
 
-    def __init__(self, tensors: Sequence[Tensor], rates: Sequence[float], epsilon: float) -> None:
+    def __init__(
+        self, tensors: Sequence[Tensor], rates: Sequence[float], epsilon: float = 1e-8
+    ) -> None:
         self.tensors = tensors
         self.rates = rates
         self.epsilon = epsilon

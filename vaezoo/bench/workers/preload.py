@@ -1,8 +1,8 @@
 """Imported once by the fork server, so that every process that it forks has torch, the plugins and
 the rest loaded already.
 
-torch loads its compiler when the first optimiser is made, and scikit-learn is loaded by the first
-data set or probe that uses it: four seconds in each trial, unless they are here.
+scikit-learn is loaded by the first data set or probe that uses it: two seconds in each trial,
+unless it is here.
 """
 
 import contextlib
@@ -10,7 +10,6 @@ import contextlib
 import sklearn.datasets
 import sklearn.linear_model
 import sklearn.neighbors  # noqa: F401
-import torch._dynamo  # noqa: F401
 
 from ...evaluation import measurement  # noqa: F401
 from . import worker  # noqa: F401
