@@ -142,7 +142,7 @@ def _minimise(
     net: nn.Module, rows: Tensor, cost: Callable[[Tensor], Tensor], steps: int, learning_rate: float
 ) -> None:
     """`steps` of Adam on batches of the rows, the learning rate falling by a cosine."""
-    adam = torch.optim.Adam(net.parameters(), learning_rate)
+    adam = torch.optim.Adam(net.parameters(), learning_rate, fused=True)
     decay = torch.optim.lr_scheduler.CosineAnnealingLR(adam, steps)
     size = (min(BATCH, len(rows)),)
     for _ in range(steps):

@@ -110,7 +110,7 @@ class TwoStage(Model):
         """
         loc, scale = self._posteriors(x, c)
         self.second.requires_grad_(True)
-        optimiser = torch.optim.Adam(self.second.parameters(), self.learning_rate)
+        optimiser = torch.optim.Adam(self.second.parameters(), self.learning_rate, fused=True)
         decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, self.epochs)
         with torch.enable_grad():
             for _ in range(self.epochs):
