@@ -4,8 +4,9 @@
 for all variants alike: see `bodies` and `convolutions`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
 from itertools import pairwise
 from typing import Any, cast
 
@@ -30,10 +31,12 @@ __all__ = [
     "from_steps",
     "frozen",
     "frozen_but_head",
+    "in_bf16",
     "join",
     "mlp",
     "raw_shape",
     "reading",
+    "require_bf16",
     "reverse_steps",
     "split_normal",
     "start_at_mean",
@@ -83,6 +86,11 @@ class Read(nn.Module):
         sizes.initialise(self)
 
     def forward(self, x: Tensor, c: Tensor | None = None) -> Tensor:
+        if _in_bf16.get():
+            return _autocast(self._features, x, c)
+        return self._features(x, c)
+
+    def _features(self, x: Tensor, c: Tensor | None) -> Tensor:
         return self.out(join(self.act(self.body(x)), c, self.spec.condition))
 
 
@@ -103,6 +111,9 @@ class Write(Decoder):
 
     def raw(self, z: Tensor, c: Tensor | None = None) -> Tensor:
         """The numbers that the likelihood reads, (K, B, *shape[, n])."""
+        return _autocast(self._raw, z, c) if _in_bf16.get() else self._raw(z, c)
+
+    def _raw(self, z: Tensor, c: Tensor | None) -> Tensor:
         into = self.into
         z = z.flatten(2).to(into.weight.dtype)  # codes may be finer than the network
         # (K, B, F) -> (K·B, F): a linear layer of three axes takes views each way at every step
@@ -111,6 +122,41 @@ class Write(Decoder):
 
     def forward(self, z: Tensor, c: Tensor | None = None) -> Observed:
         return self.likelihood(self.raw(z, c))
+
+
+_in_bf16: ContextVar[bool] = ContextVar("in_bf16", default=False)
+
+
+@contextmanager
+def in_bf16() -> Iterator[None]:
+    """Inside the block `Read` and `Write` multiply in bfloat16, by torch's autocast, and hand on
+    float32: all that is worked out from what they say (densities, KL, critics, flows) is in
+    float32.
+    """
+    token = _in_bf16.set(True)
+    try:
+        yield
+    finally:
+        _in_bf16.reset(token)
+
+
+def _autocast(
+    network: Callable[[Tensor, Tensor | None], Tensor], x: Tensor, c: Tensor | None
+) -> Tensor:
+    with torch.autocast(x.device.type, torch.bfloat16):
+        return network(x, c).float()
+
+
+def require_bf16(model: nn.Module, who: str) -> None:
+    """Raises: Unsupported for a model that has no `Read` or `Write` to run in bfloat16, or one with
+    a recurrence, whose rounding would add up over the steps.
+    """
+    networks = [part for part in model.modules() if isinstance(part, Read | Write)]
+    is_recurrent = any(isinstance(part, nn.RNNBase) for part in model.modules())
+    if networks and not is_recurrent:
+        return
+    why = "has a recurrence" if is_recurrent else "has no network but its own"
+    raise Unsupported(f"{who} {why}, which runs in float32 only; train it with precision float32")
 
 
 @torch.no_grad()

@@ -59,11 +59,17 @@ def loops(name: str, spec: Spec, epochs: int) -> Runs:
         DEFAULT: partial(bare.train, spec, x, epochs),
         "bare, fused Adam": partial(bare.train, spec, x, epochs, fused=True),
         "bare, fused, bf16": partial(bare.train, spec, x, epochs, fused=True, bf16=True),
-        "vaezoo": lambda: fit(vae(spec), data, epochs=epochs, batch=bare.BATCH),
+        "vaezoo": partial(ours, spec, data, epochs),
+        "vaezoo, bf16": partial(ours, spec, data, epochs, precision="bf16"),
     }
     if name == MLP and pythae_loop.IS_THERE:
         runs["pythae"] = partial(pythae_loop.train, bare.Bare(spec), x, epochs)
     return runs
+
+
+def ours(spec: Spec, data: Data, epochs: int, precision: str = "float32") -> None:
+    """Trains a new model by `fit`."""
+    fit(vae(spec), data, epochs=epochs, batch=bare.BATCH, precision=precision)
 
 
 def _must_be_alike(spec: Spec) -> None:
@@ -142,7 +148,7 @@ def main() -> None:
     asked = parser.parse_args()
     torch.set_num_threads(1)
 
-    columns = [DEFAULT, "bare, fused Adam", "bare, fused, bf16", "vaezoo", "pythae"]
+    columns = [DEFAULT, "bare, fused Adam", "bare, fused, bf16", "vaezoo", "vaezoo, bf16", "pythae"]
     print(f"| a training | {' | '.join(columns)} |\n|---|{'---:|' * len(columns)}")
     for name in (name for name in SIZES if asked.only in name):
         spec, epochs = SIZES[name]

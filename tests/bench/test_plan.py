@@ -185,3 +185,17 @@ def test_k_is_the_same_without_asking_in_a_plan_and_in_evaluate(plan):
     from vaezoo.evaluation.metrics.likelihood import DRAWS
 
     assert plan().trials[0].importance_samples == DRAWS
+
+
+def test_precision_reaches_the_trial_and_its_key(plan):
+    (usual,) = plan().trials
+    (coarse,) = plan(precision="bf16").trials
+    assert (usual.precision, coarse.precision) == ("float32", "bf16")
+    assert usual.key != coarse.key
+
+
+def test_a_variant_that_cannot_run_in_bf16_is_skipped_with_the_reason(plan):
+    (usual,) = plan(variants="vae", sets={"network": "rnn"}).trials
+    (coarse,) = plan(variants="vae", sets={"network": "rnn"}, precision="bf16").trials
+    assert usual.skip == ""
+    assert coarse.skip.startswith("vae has a recurrence")

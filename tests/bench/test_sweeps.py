@@ -176,3 +176,12 @@ def test_data_sets_are_in_the_order_of_their_numbers():
     names = [f"digits[rows={n}]" for n in (0, 100, 50, 1200)]
     rows = rows_of([record(name, dataset=name) for name in names])
     assert [row.dataset for row in rows] == [f"digits[rows={n}]" for n in (0, 50, 100, 1200)]
+
+
+def test_a_row_that_was_trained_in_bf16_says_so_alone_and_beside_another():
+    usual = record("a")
+    coarse = record("b")
+    coarse["ingredients"] = coarse["ingredients"] | {"precision": "bf16"}
+    assert [row.settings for row in rows_of([usual])] == [""]
+    assert [row.settings for row in rows_of([coarse])] == ["precision=bf16"]
+    assert "precision=bf16" in {row.settings for row in rows_of([usual, coarse])}

@@ -15,7 +15,7 @@ from ..data.data import without_paths
 from ..hyperparameters import did_you_mean, listed
 from ..registry.registry import Chosen, Dataset, Registry, Variant
 from ..samplers import PRIOR
-from ..training.budget import Budget
+from ..training.budget import FLOAT32, Budget
 from ..training.settings import SettingError, chosen_device, split_settings
 from .trial import DRAWS, Json, Trial
 from .workers.probe import Probe, Processes
@@ -78,6 +78,7 @@ class Request:
     samplers: str = PRIOR
     importance_samples: int = DRAWS
     device: str = "cpu"
+    precision: str = FLOAT32  # of training
     threads: int = 1
     is_here: bool = True  # trials run on this machine
 
@@ -98,6 +99,7 @@ def make_plan(
     facts = _facts(registry.choose_datasets(asked.datasets), probe, source, settings)
     shared = {
         "device": chosen_device(asked.device, asked.is_here),
+        "precision": asked.precision,
         "threads": asked.threads,
         "metrics": tuple(asked.metrics),
         "measures": measures,

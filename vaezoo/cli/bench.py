@@ -14,6 +14,7 @@ from .common import (
     FOLDER,
     as_json,
     common,
+    precision,
     print_json,
     reads_data,
     sets,
@@ -74,6 +75,7 @@ OUT = Path("runs/bench")
 @click.option(
     "--device", default="auto", show_default=True, help="cpu, cuda, or whichever there is."
 )
+@precision
 @click.option(
     "--timeout",
     type=click.FloatRange(min=0, min_open=True),

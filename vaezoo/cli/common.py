@@ -51,6 +51,17 @@ def reads_data(command: F) -> F:
     return where(offline(command))
 
 
+def precision(command: F) -> F:
+    """--precision, of training."""
+    return click.option(
+        "--precision",
+        type=click.Choice(["float32", "bf16"]),
+        default="float32",
+        show_default=True,
+        help="Of the products in training; densities and evaluation are in float32 always.",
+    )(command)
+
+
 def sets(command: F) -> F:
     """--set KEY=VALUE, as a dictionary."""
     words = (

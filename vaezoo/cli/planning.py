@@ -34,6 +34,7 @@ def plan_of(asked: dict[str, Any]) -> "tuple[Plan, float | None]":
     where = registry.choose_executor(asked["executor"]).entry.name
     machine = {
         "device": asked["device"],
+        "precision": asked["precision"],
         "threads": asked["threads"],
         "is_here": where == "local",
     }

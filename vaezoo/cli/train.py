@@ -12,6 +12,7 @@ from .common import (
     as_json,
     common,
     dataset_of,
+    precision,
     print_json,
     reads_data,
     registry_of,
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 @click.option(
     "--device", default="auto", show_default=True, help="cpu, cuda, or whichever there is."
 )
+@precision
 @reads_data
 @as_json
 @common
@@ -67,6 +69,7 @@ def train(
     data = dataset_of(registry, dataset, asked["data_dirs"], asked["offline"])
     data = replace(data, spec=replace(data.spec, **size))
 
+    budget |= {"precision": asked["precision"]}
     bookmark = _bookmark(out, choice, data, asked["seed"], budget)
     model, history = _trained(choice, data, asked["seed"], device, budget, bookmark)
     save(model, out)

@@ -9,6 +9,9 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass as checked_dataclass
 
+FLOAT32 = "float32"
+BF16 = "bf16"  # training multiplies in bfloat16, see `networks.in_bf16`; evaluation never does
+PRECISIONS = (FLOAT32, BF16)
 EpochLog = dict[str, float]  # one epoch: "epoch", "seconds", "train_<term>" and "validation_<term>"
 
 

@@ -2,6 +2,7 @@
 piece.
 """
 
+from contextlib import nullcontext
 from typing import cast
 
 import torch
@@ -9,9 +10,10 @@ from torch import Tensor, nn
 
 from ..core import Model, Terms
 from ..likelihoods import Likelihood
+from ..networks import in_bf16
 from ..stepwise import CarriedState, carried
 from .adam import FlatAdam
-from .budget import Budget
+from .budget import BF16, FLOAT32, Budget
 
 # Numbers from which on a parameter stays by itself: to add its gradient to a flat one would take
 # longer than the call for one tensor more.
@@ -26,8 +28,9 @@ class Stepper:
     share is counted once.
     """
 
-    def __init__(self, model: Model, budget: Budget) -> None:
+    def __init__(self, model: Model, budget: Budget, precision: str = FLOAT32) -> None:
         self.model = model
+        self.precision = precision
         self.truncate = budget.truncate
         self.clip = budget.clip
         self.flat: list[Tensor] = []
@@ -50,16 +53,20 @@ class Stepper:
         are sums over its pieces (Williams & Peng 1990, "truncated back-propagation through time").
         """
         if not self.truncate or x.shape[1] <= self.truncate:
-            return self._descend(self.model(x, c, progress))
+            return self._descend(self._terms(x, c, progress))
         carry = CarriedState()
         total = Terms()
         for piece in x.split(self.truncate, 1):
             with carried(carry):
-                terms = self.model(piece, c, progress)
+                terms = self._terms(piece, c, progress)
             total = {
                 name: value + total.get(name, 0.0) for name, value in self._descend(terms).items()
             }
         return total
+
+    def _terms(self, x: Tensor, c: Tensor | None, progress: float) -> Terms:
+        with in_bf16() if self.precision == BF16 else nullcontext():
+            return self.model(x, c, progress)
 
     def _descend(self, terms: Terms) -> Terms:
         self.step(terms["loss"])

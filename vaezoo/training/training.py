@@ -18,9 +18,10 @@ from torch import Tensor
 
 from ..core import Model, Terms, Unsupported
 from ..data.data import Data
+from ..networks import require_bf16
 from ..seeds import seeded
 from ..stepwise import Stepwise
-from .budget import Budget, Diverged, EpochLog, History
+from .budget import BF16, FLOAT32, PRECISIONS, Budget, Diverged, EpochLog, History
 from .descent import Stepper
 from .minibatches import Minibatches
 from .resume import Bookmark, Course
@@ -37,6 +38,7 @@ def fit(
     budget: Budget | None = None,
     report: Report | None = None,
     device: torch.device | str = "cpu",
+    precision: str = FLOAT32,
     bookmark: Bookmark | None = None,
     **changes: Any,
 ) -> History:
@@ -44,8 +46,11 @@ def fit(
     a `bookmark`, a long training that was killed goes on from there.
 
     Raises: Diverged at the first epoch with a term that is not finite, BadData for data that is not
-    what its spec says.
+    what its spec says, Unsupported for a model that cannot be trained with this `precision`.
     """
+    _must_be_known(precision)
+    if precision == BF16:
+        require_bf16(model, model.recipe.variant if model.recipe else type(model).__name__)
     data.must_be_sound("train", "validation")
     data.must_fit(model)
     budget = budget or Budget(**{**data.budget, **changes})
@@ -53,7 +58,7 @@ def fit(
     model.to(device)
     rows = Minibatches(data, budget.batch, seed, device, budget.pool, budget.steps)
     start(model, rows.x["train"], rows.conditions["train"], rows.batch, seed)
-    course = Course(model, rows, Stepper(model, budget))
+    course = Course(model, rows, Stepper(model, budget, precision))
     try:
         with seeded("noise", data.identity, seed):
             _epochs(course, budget, report or (lambda *_: None), seed, bookmark)
@@ -63,6 +68,11 @@ def fit(
     with seeded("prior", data.identity, seed):
         model.fit_prior(rows.seen_train(), rows.conditions["train"])
     return course.history
+
+
+def _must_be_known(precision: str) -> None:
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision is one of {', '.join(PRECISIONS)}, not {precision!r}")
 
 
 def _must_truncate(model: Model, data: Data, steps: int) -> None:

@@ -237,15 +237,19 @@ def _one_per_seed(group: Sequence[Record]) -> tuple[Record, ...]:
     return tuple(by_seed[seed] for seed in sorted(by_seed))
 
 
+UNSAID = {"precision": "float32"}  # the one value that goes without saying
+
+
 def _apart(rows: Sequence[Json], swept: Swept) -> list[str]:
-    """Of each of the rows of one name, given all settings of each: those in which they differ, and
-    those that are swept, as this row has them.
+    """Of each of the rows of one name, given all settings of each: those in which they differ,
+    those that are swept, and those that no row may pass over in silence, as this row has them.
     """
     differ = {name for name in set().union(*rows) if _values_of(name, rows) > 1}
     found = []
     for mine in rows:
-        names = sorted(differ | {name for name in swept if name in mine})
-        found.append(", ".join(f"{name}={_short(mine.get(name))}" for name in names))
+        names = differ | {name for name in swept if name in mine}
+        names |= {name for name, usual in UNSAID.items() if mine.get(name) not in (None, usual)}
+        found.append(", ".join(f"{name}={_short(mine.get(name))}" for name in sorted(names)))
     return found
 
 

@@ -76,7 +76,15 @@ def _epoch(model: Model, data: Data, trial: Trial, clock: Clock) -> tuple[float,
             raise _Enough
 
     try:
-        fit(model, few, seed=trial.seed, budget=budget, report=report, device=trial.device)
+        fit(
+            model,
+            few,
+            seed=trial.seed,
+            budget=budget,
+            report=report,
+            device=trial.device,
+            precision=trial.precision,
+        )
     except _Enough:
         pass
     except Diverged:

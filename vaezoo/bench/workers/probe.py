@@ -15,6 +15,8 @@ import torch
 from ...core import Unsupported
 from ...data.data import Data
 from ...evaluation.failures import one_line
+from ...networks import require_bf16
+from ...training.budget import BF16
 from ..trial import Json, Trial
 from .costs import costs
 from .processes import Places, pool_of, result_of
@@ -98,14 +100,17 @@ def _why_unfit(data: Data, size: Json) -> str:
 
 
 def why_not(places: Places, trial: Trial, is_apart: bool = False) -> Json:
-    """{"skip": reason} where the variant says `Unsupported` when built for this spec, else {}.
+    """{"skip": reason} where the variant says `Unsupported` when built for this spec, or cannot be
+    trained in the trial's precision, else {}.
 
     In a process of its own (`is_apart`) what the builder prints is thrown away.
     """
     try:
         if is_apart:
             silence(Path(os.devnull))
-        build_model(places, trial)
+        model = build_model(places, trial)
+        if trial.precision == BF16:
+            require_bf16(model, trial.name)
     except Unsupported as why:
         return {"skip": str(why)}
     except BaseException as error:  # its trial will fail with the cause

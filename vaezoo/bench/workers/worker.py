@@ -153,6 +153,7 @@ def _trained(task: Task, bookmark: Bookmark) -> Record:
         budget=Budget(**trial.budget),
         report=Reporter(folder),
         device=trial.device,
+        precision=trial.precision,
         bookmark=bookmark,
     )
 
