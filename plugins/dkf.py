@@ -9,10 +9,21 @@ from torch.nn import functional as F
 
 from vaezoo.core import Spec
 from vaezoo.fivo import Particles, fivo_or_elbo
+from vaezoo.gru import by_hand
 from vaezoo.hooks import Variants, hookimpl, tags
+from vaezoo.markov import TANH, markov_path
 from vaezoo.networks import mlp
 from vaezoo.recurrent import BothEnds, from_the_end
-from vaezoo.stepwise import Normals, Parallel, Seen, Stepwise, normals, same_for_every_state
+from vaezoo.stepwise import (
+    Normals,
+    Parallel,
+    Path,
+    Seen,
+    Stepwise,
+    noise_of_steps,
+    normals,
+    same_for_every_state,
+)
 
 
 class Markov(Stepwise):
@@ -126,6 +137,7 @@ class DMM(Markov):
         d = spec.latent
         h = spec.hidden
         super().__init__(spec, nn.Linear if linear else lambda i, o: mlp(i, h, o), particles)
+        self.is_linear = linear
         self.transit = Linear(d) if linear else Gated(d, h)
         self.backwards = nn.GRU(self.channels, h, batch_first=True)
         self.combine = nn.Linear(d, h)
@@ -143,6 +155,31 @@ class DMM(Markov):
         h = 0.5 * (self.squash(self.combine(state[..., :-1])) + feature)
         is_first = state[..., -1:] > 0
         return normals(torch.where(is_first, self.posterior_first(h), self.posterior(h)))
+
+    def path(self, seen: Seen, k: int) -> Path:
+        """By hand from z_2 on: what x gives to q enters before the loop."""
+        features = seen.features.expand(k, *seen.features.shape)  # (K, B, T, H)
+        steps = features.shape[2]
+        if self.is_linear or steps == 1 or not by_hand(features):
+            return super().path(seen, k)
+        state = self.begin(k, len(seen.x), features)
+        e = noise_of_steps(state[:, :, None, :-1].expand(-1, -1, steps, -1))
+        q = self.q(state, features[:, :, 0])
+        z = q.loc + q.scale * e[:, :, 0]
+
+        # raw = P ½ h_t + p + P ½ tanh(W z + b)
+        half = 0.5 * self.posterior.weight
+        of_x = F.linear(features[:, :, 1:], half, self.posterior.bias)
+        b = self.combine.bias.expand(*of_x.shape[:3], -1)
+        zs, raw = markov_path(b, of_x, z, e[:, :, 1:], self.combine.weight, half, TANH)
+
+        zs = torch.cat([z[:, :, None], zs], 2)
+        states = torch.cat([state[:, :, None], F.pad(zs, (0, 1))], 2)
+        self.end(states[:, :, -1])
+        then = normals(raw)
+        loc = torch.cat([q.loc[:, :, None], then.loc], 2)
+        scale = torch.cat([q.scale[:, :, None], then.scale], 2)
+        return states[:, :, :-1], zs, Normals(loc, scale), self.emit(states[:, :, :-1], zs)
 
 
 @tags("recurrent")

@@ -1,15 +1,19 @@
 """SRNN: a deterministic recurrence below a stochastic one, and a posterior that looks ahead."""
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vaezoo.core import Spec
 from vaezoo.fivo import Particles, fivo_or_elbo
+from vaezoo.gru import by_hand
 from vaezoo.hooks import Variants, hookimpl, tags
+from vaezoo.markov import SILU, markov_path
 from vaezoo.networks import mlp
 from vaezoo.recurrent import from_the_end, gru_states, previous_steps
-from vaezoo.stepwise import Normals, Stepwise, normals
+from vaezoo.stepwise import Normals, Path, Seen, Stepwise, noise_of_steps, normals
 
 
 class SRNN(Stepwise):
@@ -51,6 +55,35 @@ class SRNN(Stepwise):
         z_before = state[..., -self.latent :]
         residual = normals(self.correct(F.silu(feature + self.recall(z_before))))
         return Normals(self.p(state).loc + residual.loc, residual.scale)
+
+    def path(self, seen: Seen, k: int) -> Path:
+        """By hand: z_t-1 enters the layers below q and p's mean together, d_t before the loop."""
+        if not by_hand(seen.features):
+            return super().path(seen, k)
+        first = self.begin(k, len(seen.x), seen.features)
+        h, latent = self.state_size - self.latent, self.latent
+        d, z = first.split([h, latent], -1)
+        ds = torch.cat([d[:, :, None], seen.inputs.expand(k, *seen.inputs.shape)], 2)  # T + 1 steps
+
+        # the layers below, of q and of p
+        below = cast(nn.Linear, self.prior[0])
+        above = cast(nn.Linear, self.prior[2])
+        of_d, of_z = below.weight.split([h, latent], 1)
+        features = seen.features.expand(k, *seen.features.shape)
+        f = torch.cat([features, F.linear(ds[:, :, :-1], of_d, below.bias)], -1)
+        recall = torch.cat([self.recall.weight, of_z])
+
+        # the layers above: both give the mean, q alone the scale
+        means = F.pad(above.weight[:latent], (0, 0, 0, latent))
+        out = torch.cat([self.correct.weight, means], 1)
+        bias = self.correct.bias + F.pad(above.bias[:latent], (0, latent))
+        e = noise_of_steps(z[:, :, None].expand(-1, -1, ds.shape[2] - 1, -1))
+        zs, raw = markov_path(f, bias.expand(*e.shape[:3], -1), z, e, recall, out, SILU)
+
+        before = torch.cat([z[:, :, None], zs], 2)  # z_0 … z_T
+        states = torch.cat([ds, before], -1)
+        self.end(states[:, :, -1])
+        return states[:, :, :-1], zs, normals(raw), self.emit(states[:, :, :-1], zs)
 
     def emit(self, state: Tensor, z: Tensor) -> Tensor:
         return self.write(torch.cat([state[..., : -self.latent], z], -1))

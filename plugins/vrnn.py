@@ -11,7 +11,7 @@ from vaezoo.hooks import Variants, hookimpl, tags
 from vaezoo.networks import mlp
 from vaezoo.paths import gated_path
 from vaezoo.recurrent import Gates
-from vaezoo.stepwise import Normals, Seen, Stepwise, normals
+from vaezoo.stepwise import Normals, Path, Seen, Stepwise, normals
 
 
 class VRNN(Stepwise):
@@ -57,7 +57,7 @@ class VRNN(Stepwise):
     def advance(self, state: Tensor, seen: Tensor, z: Tensor) -> Tensor:
         return self.gates(state, seen, self.phi_z(z))
 
-    def path(self, seen: Seen, k: int) -> tuple[Tensor, Tensor, Normals, Tensor]:
+    def path(self, seen: Seen, k: int) -> Path:
         embed = cast(nn.Linear, self.phi_z[0])
         return gated_path(self, seen, k, self.recall, self.posterior, embed, self.gates)
 

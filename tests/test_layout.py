@@ -26,6 +26,7 @@ ROWS = (
         "losses",
         "stepwise",
         "paths",
+        "markov",
         "fivo",
         "similarity",
         "kalman",
@@ -41,9 +42,9 @@ ROWS = (
 # What lies flat may be imported by a stranger, and what three folders hand on.
 PUBLIC = {
     "core", "distributions", "networks", "likelihoods", "parts", "steps", "gru", "bodies",
-    "convolutions", "recurrent", "losses", "stepwise", "paths", "fivo", "similarity", "kalman",
-    "row_mean", "samplers", "fitted", "hooks", "hyperparameters", "seeds", "tags", "testing",
-    "data",
+    "convolutions", "recurrent", "losses", "stepwise", "paths", "markov", "fivo", "similarity",
+    "kalman", "row_mean", "samplers", "fitted", "hooks", "hyperparameters", "seeds", "tags",
+    "testing", "data",
 }  # fmt: skip
 
 

@@ -158,7 +158,8 @@ def differentiable_back(
     run: Callable[..., Tensor | tuple[Tensor, ...]], ctx: Any, *grads: Tensor
 ) -> tuple[Tensor | None, ...]:
     """What `backward` gives, by autograd over the steps run again."""
-    inputs = ctx.saved_tensors
-    needed = [x for x, is_needed in zip(inputs, ctx.needs_input_grad, strict=True) if is_needed]
+    # views, for one input may have been made of another: what it owes to that is not asked here
+    inputs = [x.view_as(x) for x in ctx.saved_tensors]
+    needed = [x for x, is_needed in zip(inputs, ctx.needs_input_grad, strict=False) if is_needed]
     found = iter(torch.autograd.grad(run(*inputs), needed, grads, create_graph=True))
     return tuple(next(found) if is_needed else None for is_needed in ctx.needs_input_grad)

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from .gru import by_hand, differentiable_back
 from .recurrent import Gates
-from .stepwise import Normals, Seen, Stepwise, noise_of_steps, normals
+from .stepwise import Path, Seen, Stepwise, noise_of_steps, normals
 
 __all__ = ["gated_path"]
 
@@ -30,7 +30,7 @@ def gated_path(
     posterior: nn.Linear,
     embed: nn.Linear,
     gates: Gates,
-) -> tuple[Tensor, Tensor, Normals, Tensor]:
+) -> Path:
     """`Stepwise.path` of a model with `q` = normals(posterior(silu(feature + recall(state)))) and
     `advance` = gates(state, inputs, silu(embed(z))).
     """

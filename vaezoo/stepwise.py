@@ -26,6 +26,7 @@ __all__ = [
     "CarriedState",
     "Normals",
     "Parallel",
+    "Path",
     "Seen",
     "StepsLikelihood",
     "Stepwise",
@@ -46,6 +47,9 @@ class Normals(NamedTuple):
     def log_prob(self, z: Tensor) -> Tensor:
         """Σ over D: (…, D) -> (…)."""
         return torch.distributions.Normal(*self, validate_args=False).log_prob(z).sum(-1)
+
+
+Path = tuple[Tensor, Tensor, Normals, Tensor]  # see `Stepwise.path`
 
 
 def normals(raw: Tensor) -> Normals:
@@ -202,9 +206,8 @@ class Stepwise(Model):
         """x (B, *shape) as the steps see it."""
         steps, full, mask = as_steps(x, self.spec)
         carry = _carry.get()
-        inputs = self.inputs(
-            full, None if carry is None or carry.state is None else carry.state[:1]
-        )
+        state = None if carry is None or carry.state is None else carry.state[:1]
+        inputs = self.inputs(full, state)
         return Seen(steps, mask, self.features(full, inputs, mask), inputs)
 
     def infer(self, x: Tensor, c: Tensor | None = None, k: int = 1) -> Trace:
@@ -218,7 +221,7 @@ class Stepwise(Model):
             (Latent(z, steps_q.log_prob(z), steps_q, steps_p, stepwise=True),),
         )
 
-    def path(self, seen: Seen, k: int) -> tuple[Tensor, Tensor, Normals, Tensor]:
+    def path(self, seen: Seen, k: int) -> Path:
         """The states, draws, moments of q and what `emit` gives, along k drawn paths, (K, B, T, ·)
         each.
         """
@@ -284,7 +287,7 @@ class Parallel(Stepwise):
         """
         return self.emit(states[:, :, :-1], z)
 
-    def path(self, seen: Seen, k: int) -> tuple[Tensor, Tensor, Normals, Tensor]:
+    def path(self, seen: Seen, k: int) -> Path:
         q = self.q(seen.features.new_zeros(k, *seen.features.shape[:2], 0), seen.features)
         z = q.loc + q.scale * noise_of_steps(q.loc)
         states = self.states(self.begin(k, len(seen.x), seen.features), seen, z)

@@ -42,7 +42,7 @@ def must_agree(ours: Tensor, theirs: Tensor, inputs: list[Tensor]) -> None:
         torch.testing.assert_close(found, wanted, rtol=0, atol=tolerance)
         torch.testing.assert_close(again, wanted, rtol=0, atol=tolerance)
     second, expected = (
-        torch.autograd.grad(sum(g.square().sum() for g in each), inputs)
+        torch.autograd.grad(sum(g.square().sum() for g in each), inputs, retain_graph=True)
         for each in (first, expected)
     )
     for found, wanted in zip(second, expected, strict=True):
@@ -55,6 +55,14 @@ def test_states_and_gradients_are_those_of_pytorchs_gru(dtype):
     ours = gru_states(rnn, x, first)
     assert "_States" in str(ours.grad_fn.next_functions)  # it is ours that is tested
     must_agree(ours, rnn(x, first[None])[0], [x, first, *rnn.parameters()])
+
+
+def test_inputs_made_of_the_weights_owe_them_their_own_gradient():
+    rnn, x, _ = made(torch.float64)
+    first = rnn.weight_hh_l0[:ROWS].tanh()
+    read = x * rnn.bias_hh_l0[-3:]
+    ours = gru_states(rnn, read, first)
+    must_agree(ours, rnn(read, first[None])[0], [x, *rnn.parameters()])
 
 
 @PRECISIONS
