@@ -17,6 +17,8 @@ def test_the_suites_are_those_that_the_handbook_names():
     assert set(SUITES) == {
         "burda",
         "debd",
+        "miwae",
+        "sphere",
         "quick",
         "digits",
         "mnist",

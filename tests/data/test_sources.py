@@ -26,6 +26,7 @@ from vaezoo.data.card import card_of
 from vaezoo.data.data import SPLITS
 from vaezoo.data.files import CorruptData, File, Files, MissingData
 from vaezoo.data.sources.bouncing_ball import bouncing_ball
+from vaezoo.data.sources.cancer import cancer
 from vaezoo.data.sources.digits import digits
 from vaezoo.data.sources.freyfaces import faces, freyfaces
 from vaezoo.data.sources.gaussian import gaussian
@@ -66,7 +67,7 @@ MADE = {
     for f in built_in()
     if not {"files", "load"} & {*inspect.signature(f).parameters} and f.__name__ != "arrays"
 }
-SMALL = {"digits": {}, "sprites": {}}  # these two have no option `rows`
+SMALL = {"digits": {}, "sprites": {}, "cancer": {}}  # these have no option `rows`
 
 
 @pytest.fixture(scope="module", params=MADE)
@@ -200,6 +201,15 @@ def test_the_pinwheel_is_drawn_from_its_density():
     found = data.exact(data.train)
     # n = 20,000, z = 4.5
     assert abs(found.mean() - negative_entropy) < 4.5 * found.std() / 20_000**0.5
+
+
+def test_breast_cancer_is_standardised_and_has_its_diagnoses():
+    data = cancer(splits="all")
+    assert data.train is data.validation is data.test
+    assert data.train.shape == (569, 30)
+    assert data.labels["train"].bincount().tolist() == [212, 357]  # malignant, benign
+    torch.testing.assert_close(data.train.mean(0), torch.zeros(30), rtol=0, atol=1e-5)
+    torch.testing.assert_close(data.train.var(0, correction=0), torch.ones(30), rtol=0, atol=1e-5)
 
 
 def test_sprites_are_the_whole_grid_of_factors_each_image_once():

@@ -195,3 +195,12 @@ def test_data_that_is_binarised_anew_is_refused():
 
     with pytest.raises(BadData, match="static"):
         holes(lambda name: whole, of="digits")
+
+
+def test_splits_of_the_same_rows_lack_the_same_entries():
+    data = vaezoo.dataset("holes", of="cancer[splits=all]", missing=0.5)
+    same = data.train is data.validation is data.test
+    assert same
+    gone = data.train.isnan().double().mean()
+    assert abs(gone - 0.5) < 4 * math.sqrt(0.25 / data.train.numel())  # z = 4
+    torch.testing.assert_close(data.truth["test"].mean(0), torch.zeros(30), rtol=0, atol=1e-5)

@@ -20,8 +20,9 @@ PACKAGE = "vaezoo_published"
 MEMORY = "memory"
 STRICT = ConfigDict(extra="forbid", frozen=True)
 
-# how a paper prints what we call by the column: as it is, squared, or with the other sign
-Printed = Literal["number", "square", "negative"]
+# how a paper prints what we call by the column: as it is, squared, with the other sign, or of a
+# share that is right the percentage that is wrong
+Printed = Literal["number", "square", "negative", "percent wrong"]
 
 
 class PublishedRow(BaseModel):
@@ -30,8 +31,8 @@ class PublishedRow(BaseModel):
     model_config = STRICT
 
     name: str  # as the paper calls it
-    # the row of ours: a variant with its settings, as tables name it, a control row, or "exact:"
-    # and what is computed from the data alone. "": there is none
+    # the row of ours: a variant with its settings, as tables name it, "control: " and the name of
+    # a control row, or "exact: " and what is computed from the data alone. "": there is none
     ours: str = ""
     column: str = ""  # of our tables; the table's unless given
     provenance: str = ""  # the table's unless given
@@ -57,6 +58,7 @@ class PublishedTable(BaseModel):
     runs: Annotated[int, Field(ge=1)] = 1  # behind a spread
     suites: tuple[str, ...] = ()  # that make our numbers; the first that has one counts
     schedule: Literal["paper", "short"] = "paper"  # of the suites
+    options: str = ""  # of `bench`, beside the suite
     cost: str = ""  # of the paper's schedule, in words
     is_dear: bool = False  # more than two cores do in a night
     absent: str = ""  # what data cannot be had
@@ -72,12 +74,20 @@ class PublishedTable(BaseModel):
 
     def as_printed(self, value: float) -> float:
         """A number of our column, as the paper prints it."""
-        return {"number": value, "square": value**2, "negative": -value}[self.printed]
+        in_print = {
+            "number": value,
+            "square": value**2,
+            "negative": -value,
+            "percent wrong": 100 * (1 - value),
+        }
+        return in_print[self.printed]
 
     def as_ours(self, value: float) -> float:
         """A printed number, as our column has it."""
         if self.printed == "square":
             return math.sqrt(value)
+        if self.printed == "percent wrong":
+            return 1 - value / 100
         return -value if self.printed == "negative" else value
 
 

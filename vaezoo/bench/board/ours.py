@@ -12,6 +12,8 @@ from ..report.rows import Row
 from .exact import PREFIX, kept
 from .verdict import Ours
 
+CONTROL = "control: "  # of `PublishedRow.ours`: a control row of the run
+
 
 class Results:
     """A folder of runs, each of which is read once."""
@@ -38,7 +40,11 @@ class Results:
             number = self.exact.get(name.removeprefix(PREFIX), {}).get(dataset)
             return None if number is None else Ours((number,), is_exact=True)
         for row in chain.from_iterable(map(self._of_suite, suites)):
-            if row.dataset == dataset and row.name == name and (sample := row.sample(column)):
+            if row.dataset != dataset:
+                continue
+            if name.startswith(CONTROL) and column in row.controls.get(name[len(CONTROL) :], {}):
+                return Ours((row.controls[name[len(CONTROL) :]][column],), is_exact=True)
+            if row.name == name and (sample := row.sample(column)):
                 return Ours(tuple(sample.values()))
         return None
 

@@ -26,7 +26,9 @@ def board_of(tables: Mapping[str, PublishedTable], results: Results) -> Board:
 
 def command_of(table: PublishedTable) -> str:
     """What would make our numbers."""
-    return ", ".join(f"`vaezoo bench --suite {one} --out results/{one}`" for one in table.suites)
+    options = f" {table.options}" if table.options else ""
+    commands = [f"vaezoo bench --suite {one}{options} --out results/{one}" for one in table.suites]
+    return ", ".join(f"`{command}`" for command in commands)
 
 
 def grids(board: Board) -> list[Grid]:

@@ -114,11 +114,9 @@ def _broken(table: PublishedTable, found: Mapping[tuple[str, str], Ours]) -> dic
 def _without_ours(table: PublishedTable, row: PublishedRow, command: str) -> tuple[str, str]:
     if table.absent:
         return ABSENT, table.absent
-    if not row.ours:
-        return BESIDE, ""
     if table.is_dear:
-        return DEAR, command
-    return NOT_RUN, command
+        return DEAR, (command if row.ours else "") or table.cost
+    return (NOT_RUN, command) if row.ours else (BESIDE, "")
 
 
 def _judged(

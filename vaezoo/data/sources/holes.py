@@ -43,6 +43,9 @@ def holes(
         )
     name = named(holes, of=of, missing=missing, mechanism=mechanism)
     x = {split: _cut(source, split, missing, mechanism, name) for split in SPLITS}
+    for split in SPLITS:
+        if source.split(split) is source.train:  # the same rows lack the same entries
+            x[split] = x["train"]
     words = {"mcar": "each entry by chance", "mnar": "by chance σ(a + (x - mean)/deviation)"}[
         mechanism
     ]
