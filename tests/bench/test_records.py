@@ -7,7 +7,7 @@ from copy import deepcopy
 import pytest
 
 from tests.bench.conftest import recorded
-from vaezoo.bench.records import ControlRecord, Damaged, HistoryRecord, Record
+from vaezoo.bench.records import ControlRecord, Damaged, HistoryRecord, Record, parsed_trial
 from vaezoo.bench.report.catalogue import catalogue_of
 from vaezoo.bench.report.figures.material import Material
 from vaezoo.bench.report.printed import as_markdown
@@ -216,3 +216,26 @@ def test_what_two_trials_say_alike_is_held_once():
         assert getattr(a, name) is getattr(b, name)
     assert a.ingredients.stored["data"] is b.ingredients.stored["data"]
     assert a.metrics is not b.metrics
+
+
+def test_a_trial_reads_as_its_json_however_it_is_written():
+    facts = {
+        "columns": [{"name": "elbo", "digits": 2}, {"name": "nll"}],
+        "key": '\n "columns": [\n',
+        "machine": {},
+        "measures": {"likelihood": "\n }"},
+        "reasons": {"columns": "no", "kl": '"tables": ['},
+        "settings": {"columns": ["a"]},
+        "tables": [],
+    }
+    for indent in (0, 1, 2, None):
+        content = json.dumps(facts, indent=indent, sort_keys=True).encode()
+        assert parsed_trial(content) == facts
+    once, again = (parsed_trial(json.dumps(facts, indent=1).encode()) for _ in range(2))
+    assert once["columns"] is again["columns"]  # held once
+
+
+@pytest.mark.parametrize("bad", ["[\n  NaN\n ]", "[\n  1\n ]x", "{\n  1\n }", "[\n  1"])
+def test_a_trial_with_a_broken_part_is_damaged(bad):
+    with pytest.raises(Damaged):
+        parsed_trial(f'{{\n "columns": {bad},\n "key": "a"\n}}'.encode())

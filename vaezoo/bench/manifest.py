@@ -23,9 +23,13 @@ def listed_in(folder: Path) -> dict[str, str]:
 
     Raises: Damaged where it is no list of hashes.
     """
-    path = folder / MANIFEST
+    try:
+        with open(f"{folder}/{MANIFEST}", encoding="utf-8") as file:
+            text = file.read()
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
     listed = {}
-    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
+    for line in text.splitlines():
         digest, gap, name = line.partition("  ")
         if not (gap and name):
             raise Damaged(f"{MANIFEST} is no list of hashes")

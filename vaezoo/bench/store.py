@@ -17,7 +17,7 @@ from typing import Any
 
 from .manifest import MANIFEST, digest_of, listed_in, manifest
 from .owners import is_left, owner
-from .records import ROWS, Damaged, Record, RowRecord, parsed, parsed_text, storable
+from .records import ROWS, Damaged, Record, RowRecord, parsed, parsed_trial, storable
 
 Json = dict[str, Any]
 FINAL = ("done", "skipped", "diverged")  # not tried again: the same key would end the same way
@@ -141,7 +141,7 @@ class Store:
         folder = self.trials / key
         try:
             content = (folder / "trial.json").read_bytes()
-            record = Record.from_json(parsed_text(content))
+            record = Record.from_json(parsed_trial(content))
             listed = listed_in(folder)
             if listed and listed.get("trial.json") != hashlib.sha256(content).hexdigest():
                 raise Damaged("it is not what MANIFEST.sha256 says")

@@ -89,6 +89,8 @@ def rounding(size: Tensor) -> Tensor:
 
 def outside(column: Column, value: float, settings: Mapping[str, Any]) -> str:
     """A value that its own column says cannot be; `settings` are those of the evaluation."""
+    if column.low is None and column.high is None:
+        return ""
     rows = settings.get(column.rows)
     chance = CHANCE / rows if isinstance(rows, int) and rows > 0 else 0.0
     is_low = column.low is not None and value < column.low - chance - _slack(column.low)
@@ -111,6 +113,8 @@ def impossible(
         if seen := outside(column, numbers[name], settings):
             found[name] = seen
             broken[AT_FAULT.get(name, "")] = seen
+    if not broken:
+        return found
     for name, column in known.items():
         for density in filter(None, column.rests_on.split(",")):
             if density in broken:

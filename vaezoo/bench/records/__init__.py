@@ -4,7 +4,7 @@ The one place that knows these files, those of older versions too. What is read 
 anyone: a file that does not fit raises `Damaged`, whose text is the reason in a few words.
 """
 
-from .checks import Damaged, parsed, parsed_text, storable
+from .checks import Damaged, parsed, parsed_trial, storable
 from .ingredients import Ingredients
 from .per_row import ROWS, RowRecord
 from .runs import ControlRecord, HistoryRecord, ProgressRecord, RunRecord, joined_sweeps
@@ -23,6 +23,6 @@ __all__ = [
     "SamplerRecord",
     "joined_sweeps",
     "parsed",
-    "parsed_text",
+    "parsed_trial",
     "storable",
 ]

@@ -14,6 +14,10 @@ T = TypeVar("T")
 DIGITS = 20  # decimals that a column may ask for, at most
 MOST_KNOWN = 50_000  # texts of what was read that are remembered
 _KNOWN: dict[str, Any] = {}  # its text -> what was read
+_PARTS: dict[bytes, Any] = {}  # the text of a part -> what it says
+_NAMES: dict[int, str] = {}  # id of what a part says -> a text that stands for it
+# what thousands of trials say alike
+ALIKE = ("columns", "tables", "measures", "reasons", "machine")
 TYPES: Mapping[str, Any] = {"int": int, "bool": bool, "float | None": int | float | None}
 
 
@@ -45,6 +49,52 @@ def parsed_text(content: bytes) -> Any:
         return json.loads(content, parse_constant=_no_number, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         raise Damaged(f"it is no JSON: {error}".partition("\n")[0]) from None
+
+
+def parsed_trial(content: bytes) -> Any:
+    """The JSON of a trial, of which what other trials said in the same bytes is read once.
+
+    Raises: Damaged as `parsed_text`.
+    """
+    rest = content
+    said = {}
+    for name in ALIKE:
+        before, text, after = _cut(rest, name)
+        if text:
+            said[name] = text
+            rest = before + b"null" + after
+    found = parsed_text(rest)
+    if not isinstance(found, dict) or any(found.get(name, "") is not None for name in said):
+        return parsed_text(content)  # written by another hand
+    return found | {name: _part(text) for name, text in said.items()}
+
+
+def _cut(content: bytes, name: str) -> tuple[bytes, bytes, bytes]:
+    """What stands before the list or mapping of this name, itself, and what stands after, as
+    `to_json` writes them: nothing inside is indented so little. Nothing where there is none.
+    """
+    before, key, after = content.partition(f'\n "{name}": '.encode())
+    end = {b"[": b"\n ]", b"{": b"\n }"}.get(after[:1])
+    if end is None or after[1:2] != b"\n":
+        return content, b"", b""
+    text, end, after = after.partition(end)
+    return before + key, text + end, after
+
+
+def _part(text: bytes) -> Any:
+    """What the part says, one object for all who say it."""
+    if text not in _PARTS:
+        if len(_PARTS) >= MOST_KNOWN:
+            _PARTS.clear()
+            _NAMES.clear()
+        value = _PARTS[text] = parsed_text(text)
+        _NAMES[id(value)] = text.decode()
+    return _PARTS[text]
+
+
+def _text_of(value: Any) -> str:
+    """A text that is the same where what was read is."""
+    return _NAMES.get(id(value)) or repr(value)
 
 
 def _no_number(text: str) -> float:
@@ -130,7 +180,7 @@ def _column(name: Any, where: str) -> str:
 
 def texts(value: Any, where: str) -> dict[str, str]:
     """Name -> text."""
-    return _once(f"texts {value!r}", lambda: _texts(value, where))
+    return _once(f"texts {_text_of(value)}", lambda: _texts(value, where))
 
 
 def _texts(value: Any, where: str) -> dict[str, str]:
@@ -142,7 +192,7 @@ def shared(value: T) -> T:
     """What was read before and reads the same, else the value: thousands of trials say much that is
     the same, and hold it once. Nobody changes what was read.
     """
-    return _once(repr(value), lambda: value)
+    return value if id(value) in _NAMES else _once(repr(value), lambda: value)
 
 
 def _once(text: str, make: Callable[[], T]) -> T:
@@ -155,7 +205,7 @@ def _once(text: str, make: Callable[[], T]) -> T:
 
 def descriptions(kind: type[Column] | type[Table], value: Any, where: str) -> tuple[Json, ...]:
     """The descriptions of columns or tables, every field of its type."""
-    return _once(f"{kind.__name__} {value!r}", lambda: _descriptions(kind, value, where))
+    return _once(f"{kind.__name__} {_text_of(value)}", lambda: _descriptions(kind, value, where))
 
 
 def _descriptions(kind: type[Column] | type[Table], value: Any, where: str) -> tuple[Json, ...]:

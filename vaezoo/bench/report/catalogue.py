@@ -70,9 +70,12 @@ def catalogue_of(rows: Sequence[Row]) -> Catalogue:
     columns: dict[str, Column] = {}
     tables: dict[str, Table] = {}
     metrics = {column.name: metric.name for metric in ours for column in metric.columns}
-    for trial in (trial for row in rows for trial in row.trials):
-        _learn_columns(trial.columns, known, columns, metrics)
-        for facts in trial.tables:
+    trials = [trial for row in rows for trial in row.trials]
+    # most say the same, and hold it once
+    for said in {id(trial.columns): trial.columns for trial in trials}.values():
+        _learn_columns(said, known, columns, metrics)
+    for told in {id(trial.tables): trial.tables for trial in trials}.values():
+        for facts in told:
             tables.setdefault(facts["name"], Table(**_fields(Table, facts)))
 
     # what leads our tables stands there even where no trial has it

@@ -21,7 +21,8 @@ def judged(rows: Sequence[Row]) -> list[Row]:
     found = []
     for row in rows:
         trials = tuple(_trial(trial, columns) for trial in row.trials)
-        found.append(replace(row, trials=trials))
+        is_new = any(one is not other for one, other in zip(trials, row.trials, strict=True))
+        found.append(replace(row, trials=trials) if is_new else row)
     return found
 
 
@@ -31,7 +32,8 @@ def _trial(trial: Record, columns: Mapping[str, Column]) -> Record:
     samplers = {}
     for label, one in trial.samplers.items():
         samplers[label] = _judged(one, columns, trial)
-    return replace(_judged(trial, columns, trial), samplers=samplers)
+    own = _judged(trial, columns, trial)
+    return replace(own, samplers=samplers) if samplers else own
 
 
 def _judged(numbers: R, columns: Mapping[str, Column], trial: Record) -> R:
@@ -41,4 +43,4 @@ def _judged(numbers: R, columns: Mapping[str, Column], trial: Record) -> R:
     for name, reason in numbers.reasons.items():
         if reason.startswith(NO_NUMBER):
             found[name] = f"{name} came out as {reason.removeprefix(NO_NUMBER)}"
-    return replace(numbers, refused={**found, **numbers.refused})
+    return replace(numbers, refused={**found, **numbers.refused}) if found else numbers

@@ -92,7 +92,15 @@ class Row:
 
     def measured_by(self, metric: str) -> frozenset[str]:
         """The SHA-256 of the code by which its seeds were measured; "" of one that does not say."""
-        return frozenset((trial.measures or {}).get(metric, "") for trial in self.done)
+        if metric not in self._measured_by:
+            codes = ((trial.measures or {}).get(metric, "") for trial in self.done)
+            self._measured_by[metric] = frozenset(codes)
+        return self._measured_by[metric]
+
+    @cached_property
+    def _measured_by(self) -> dict[str, frozenset[str]]:
+        """Those that were asked for."""
+        return {}
 
     @property
     def seeds(self) -> list[int]:
@@ -137,12 +145,18 @@ class Row:
         """seed -> value, the seeds that have a number; none where one was refused."""
         if column in self.refused:
             return {}
-        found = {trial.seed: trial.metrics.get(column) for trial in self.done}
-        return {
-            seed: value
-            for seed, value in sorted(found.items())
-            if value is not None and math.isfinite(value)
-        }
+        found = {}
+        for seed, metrics in self._metrics:
+            value = metrics.get(column, math.nan)
+            if math.isfinite(value):
+                found[seed] = value
+        return found
+
+    @cached_property
+    def _metrics(self) -> list[tuple[int, Mapping[str, float]]]:
+        """The seeds that are done, in order, each with its numbers."""
+        by_seed = {trial.seed: trial.metrics for trial in self.done}
+        return sorted(by_seed.items())
 
     @cached_property
     def by_test_row(self) -> dict[str, dict[int, NDArray[np.float64]]]:

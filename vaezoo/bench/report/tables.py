@@ -139,7 +139,7 @@ class ResultTable:
         """
         metric = self.metrics.get(column.name, "")
         common = self._codes[row.dataset, column.name]
-        if not row.sample(column.name) or row.measured_by(metric) == common:
+        if row.measured_by(metric) == common or not row.sample(column.name):
             return ""
         return f"measured by other code of the metric {metric} than most rows: not compared"
 
