@@ -142,6 +142,14 @@ def changed(path: Path, **facts: object) -> None:
     sealed.write(path, tensors, json.dumps(said))
 
 
+def laid_out_otherwise(path: Path) -> None:
+    """With moments of other lengths, as another layout of the parameters has them."""
+    tensors, about = sealed.read(path)
+    moments = {name: x for name, x in tensors.items() if name.endswith(("exp_avg", "exp_avg_sq"))}
+    longer = {name: torch.cat([x.flatten(), x.new_zeros(5)]) for name, x in moments.items()}
+    sealed.write(path, tensors | longer, about)
+
+
 @pytest.mark.parametrize(
     ("spoil", "why"),
     [
@@ -151,6 +159,7 @@ def changed(path: Path, **facts: object) -> None:
         (lambda path: changed(path, torch="1.0"), "its torch is 1.0, here it is"),
         (lambda path: changed(path, device="cuda"), "its device is cuda, here it is cpu"),
         (lambda path: sealed.write(path, {}, sealed.read(path)[1]), "its tensors are not those of"),
+        (laid_out_otherwise, "another version laid its optimiser out"),
     ],
 )
 def test_a_file_that_does_not_fit_is_ignored_with_one_line(left: Path, spoil, why: str):

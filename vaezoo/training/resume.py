@@ -9,7 +9,7 @@ weights so far. A training shorter than a minute writes nothing.
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -58,8 +58,7 @@ class Course:
         tensors = {f"model.{name}": tensor for name, tensor in self.own()}
         tensors |= {f"best.{name}": tensor for name, tensor in best.items()}
         tensors |= {f"generator.{name}": get() for name, (get, _) in self._generators().items()}
-        for i, moments in enumerate(self.stepper.adam.moments):
-            tensors |= {f"adam.{i}.{name}": tensor for name, tensor in moments.items()}
+        tensors |= {f"adam.{name}": tensor for name, tensor in self.moments()}
         facts = {"history": asdict(self.history), "best_loss": self.best_loss, "shared": shared}
         return {name: value.detach().cpu().clone() for name, value in tensors.items()}, facts
 
@@ -71,9 +70,8 @@ class Course:
         for name, (_, put) in self._generators().items():
             put(tensors[f"generator.{name}"])
 
-        for i, moments in enumerate(self.stepper.adam.moments):
-            for name, moment in moments.items():
-                moment.copy_(tensors[f"adam.{i}.{name}"])
+        for name, moment in self.moments():
+            moment.copy_(tensors[f"adam.{name}"])
 
         best = dict(_under("best", tensors))
         self.best = best | {name: best[first] for name, first in facts["shared"].items()}
@@ -84,6 +82,12 @@ class Course:
         """Parameters and buffers, each once, those among them that no checkpoint has."""
         yield from self.model.named_parameters()
         yield from self.model.named_buffers()
+
+    def moments(self) -> Iterator[tuple[str, Tensor]]:
+        """The optimiser's state, by the tensors in which it lays the parameters out."""
+        for i, moments in enumerate(self.stepper.adam.moments):
+            for name, moment in moments.items():
+                yield f"{i}.{name}", moment
 
     def _generators(self) -> dict[str, tuple[Callable[[], Tensor], Callable[[Tensor], Any]]]:
         """Name -> how its state is read and how it is set."""
@@ -107,6 +111,10 @@ def _under(kind: str, tensors: Mapping[str, Tensor]) -> Iterator[tuple[str, Tens
     for name, tensor in tensors.items():
         if name.startswith(f"{kind}."):
             yield name.removeprefix(f"{kind}."), tensor
+
+
+def _shapes(tensors: Iterable[tuple[str, Tensor]]) -> dict[str, torch.Size]:
+    return {name: tensor.shape for name, tensor in tensors}
 
 
 class Bookmark:
@@ -142,9 +150,10 @@ class Bookmark:
         for name in sorted(said.keys() | here.keys()):
             if said.get(name) != here.get(name):
                 return f"its {name} is {said.get(name)}, here it is {here.get(name)}"
-        known = {name: tensor.shape for name, tensor in _under("model", tensors)}
-        if known != {name: tensor.shape for name, tensor in course.own()}:
+        if _shapes(_under("model", tensors)) != _shapes(course.own()):
             return "its tensors are not those of this model"
+        if _shapes(_under("adam", tensors)) != _shapes(course.moments()):
+            return "another version laid its optimiser out"
         return ""
 
     def _identity(self, course: Course) -> Json:
