@@ -1,6 +1,7 @@
 """A plan's prices: from like trials, else from a few steps, in seconds of the processor."""
 
 import json
+import time
 from dataclasses import replace
 
 import pytest
@@ -12,6 +13,7 @@ from vaezoo.bench.records import Record
 from vaezoo.bench.runner import run
 from vaezoo.bench.store import Store, to_json
 from vaezoo.bench.workers.costs import _at, costs
+from vaezoo.bench.workers.probe import Processes
 from vaezoo.bench.workers.processes import Places
 
 from .test_plan import TRIAL
@@ -118,6 +120,17 @@ def test_a_row_is_tried_once_for_all_its_seeds_and_one_that_cannot_be_has_no_pri
     assert probe.asked == ["good"]
     assert priced(trials, Known(), Told(error="it cannot"), Places()) == {}
     assert priced([replace(ONE, skip="no")], Known(), Told(), Places()) == {}
+
+
+def test_a_run_waits_only_so_long_for_its_prices(plan, write_variant):
+    write_variant("slow", build="time.sleep(600)")
+    made = plan("good")
+    (good,) = made.trials
+    trials = [good, replace(good, variant="slow", name="slow")]
+    began = time.monotonic()
+    prices = priced(trials, Known(), Processes(within=3.0), made.source)
+    assert time.monotonic() - began < 60
+    assert {*prices} <= {good.key}
 
 
 def test_an_epoch_is_priced_as_what_its_steps_take(plan, write_variant):

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ..bench.report.tables import ResultTable
 
 OUT = Path("runs/bench")
+TRIED = 60.0  # seconds that prices may take before a run: they serve its time left alone
 
 
 @click.command()
@@ -129,7 +130,7 @@ def bench(ctx: click.Context, /, out: Path, dry_run: bool, wants_json: bool, **a
         command=" ".join(["vaezoo", *sys.argv[1:]]),
         figures=asked["figures"],
         executor=asked["executor"],
-        prices=prices_of(made, out),
+        prices=prices_of(made, out, within=TRIED),
         show_dataset=_printing(out, printed, wants_json),
     )
     print_tables(out, _tables_of(out, besides=printed), wants_json)

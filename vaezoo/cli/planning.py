@@ -1,5 +1,6 @@
 """From what is asked for to a plan and its prices: `bench` and `plan`."""
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -80,8 +81,12 @@ def _finished(plan: "Plan", out: Path) -> frozenset[str]:
     return frozenset(trial.key for trial in plan.trials if store.is_finished(trial.key))
 
 
-def prices_of(plan: "Plan", out: Path, at_least: int = 2) -> "dict[str, Price]":
-    """Key -> price of the trials that are left, where `at_least` so many rows of them are."""
+def prices_of(
+    plan: "Plan", out: Path, at_least: int = 2, within: float = math.inf
+) -> "dict[str, Price]":
+    """Key -> price of the trials that are left, where `at_least` so many rows of them are; of those
+    that are known `within` so many seconds.
+    """
     from ..bench.price import known_trials, priced
     from ..bench.workers.probe import Processes
 
@@ -89,7 +94,7 @@ def prices_of(plan: "Plan", out: Path, at_least: int = 2) -> "dict[str, Price]":
     left = [trial for trial in plan.trials if trial.key not in finished]
     if len({(trial.variant, trial.dataset) for trial in left if not trial.skip}) < at_least:
         return {}
-    return priced(left, known_trials(out), Processes(), plan.source, _said)
+    return priced(left, known_trials(out), Processes(within), plan.source, _said)
 
 
 def _said(sentence: str) -> None:

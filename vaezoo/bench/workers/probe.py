@@ -4,9 +4,11 @@ A `Probe` asks in processes of its own, where a plugin may crash or hang; `InPro
 here, for tests and for plugins that are trusted.
 """
 
+import math
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from concurrent.futures import wait
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -38,8 +40,13 @@ class Probe(Protocol):
         """See `costs`, of each trial."""
 
 
+@dataclass(frozen=True)
 class Processes:
-    """Each question in a process of its own."""
+    """Each question in a process of its own; costs that are not known `within` so many seconds are
+    not waited for.
+    """
+
+    within: float = math.inf
 
     def describe(self, places: Places, name: str, options: Json, sizes: Sequence[Json]) -> Json:
         arguments = [places, name, options, list(sizes)]
@@ -59,6 +66,9 @@ class Processes:
             futures = [
                 pool.schedule(costs_apart, args=[places, trial], timeout=TRIED) for trial in trials
             ]
+            wait(futures, None if math.isinf(self.within) else self.within)
+            for future in futures:
+                future.cancel()  # of one that is done this does nothing
             return [result_of(future) for future in futures]
 
 

@@ -8,7 +8,7 @@ import multiprocessing
 import os
 import threading
 from collections.abc import Iterator
-from concurrent.futures import TimeoutError as FutureTimeout
+from concurrent.futures import CancelledError, TimeoutError as FutureTimeout
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import connection, forkserver
@@ -88,6 +88,8 @@ def result_of(future: Any) -> dict[str, Any]:
         return future.result()
     except FutureTimeout:
         return {"error": "ran past its time limit", "status": "timeout"}
+    except CancelledError:
+        return {"error": "it was not waited for", "status": "cancelled"}
     except ProcessExpired as error:
         return _died(error.exitcode)
     except Exception as error:
