@@ -17,6 +17,7 @@ from vaezoo.losses import ELBO
 from vaezoo.networks import Gaussian, StandardNormal, Write
 from vaezoo.training import Budget, Diverged, descent, fit
 from vaezoo.training.descent import Stepper
+from vaezoo.training.schedules import FACTORS, cosine, staircase
 
 CARD = Card("bits", "made here", "none", "none")
 
@@ -50,6 +51,35 @@ def test_one_seed_trained_twice_is_bit_equal():
         assert {k: v for k, v in row.items() if k != "seconds"} == {
             k: v for k, v in same.items() if k != "seconds"
         }
+
+
+def test_the_staircase_is_burdas():
+    stairs = [i for i in range(8) for _ in range(3**i)]  # a stair for each of the 3,280 epochs
+    found = [staircase(epoch / 3280) for epoch in range(3280)]
+    assert found == [10.0 ** (-stair / 7) for stair in stairs]
+
+
+def test_the_cosine_falls_from_1_to_0():
+    assert [cosine(t) for t in (0.0, 0.5, 1.0)] == pytest.approx([1.0, 0.5, 0.0])
+
+
+@pytest.mark.parametrize("schedule", ["constant", "cosine", "staircase"])
+def test_a_step_under_a_schedule_is_adams_at_that_rate(schedule):
+    model, expected = vae(), vae()
+    budget = Budget(epochs=3, schedule=schedule, clip=1e9)
+    stepper = Stepper(model, budget)
+    adam = torch.optim.Adam(expected.parameters(), lr=budget.learning_rate)
+    x = bits().train[:32]
+    for progress in (0.0, 0.4, 0.9):
+        torch.manual_seed(0)
+        stepper.learn(x, None, progress)
+        adam.param_groups[0]["lr"] = budget.learning_rate * FACTORS[schedule](progress)
+        torch.manual_seed(0)
+        adam.zero_grad()
+        expected(x, None, progress)["loss"].backward()
+        adam.step()
+    for a, b in zip(model.parameters(), expected.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=1e-6)
 
 
 def test_steps_of_one_pass_are_the_pass_to_the_bit():

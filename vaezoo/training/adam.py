@@ -32,7 +32,8 @@ class FlatAdam:
         ]
 
     @torch.no_grad()
-    def step(self) -> None:
+    def step(self, factor: float = 1.0) -> None:
+        """One step, at this factor of the learning rates."""
         for tensor, rate, moments in zip(self.tensors, self.rates, self.moments, strict=True):
             adam(
                 [tensor],
@@ -45,7 +46,7 @@ class FlatAdam:
                 amsgrad=False,
                 beta1=0.9,
                 beta2=0.999,
-                lr=rate,
+                lr=rate * factor,
                 weight_decay=0.0,
                 eps=self.epsilon,
                 maximize=False,

@@ -9,6 +9,8 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass as checked_dataclass
 
+from .schedules import Schedule
+
 FLOAT32 = "float32"
 BF16 = "bf16"  # training multiplies in bfloat16, see `networks.in_bf16`; evaluation never does
 PRECISIONS = (FLOAT32, BF16)
@@ -33,11 +35,12 @@ class Budget:
     truncate: Annotated[int, Field(ge=0)] = 0  # steps that a gradient goes back through; 0: all
     # minibatches of an epoch, however many rows there are; 0: one pass over them
     steps: Annotated[int, Field(ge=0)] = 0
+    schedule: Schedule = "constant"  # of the learning rate
 
 
 # Fields that came after trials had been published. At these values they are in no key, so that the
 # keys of those trials stay what they are.
-LATER: dict[str, Any] = {"steps": 0}
+LATER: dict[str, Any] = {"steps": 0, "schedule": "constant"}
 
 
 def stated(budget: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from ..networks import in_bf16
 from ..stepwise import CarriedState, carried
 from .adam import FlatAdam
 from .budget import BF16, FLOAT32, Budget
+from .schedules import FACTORS
 
 # Numbers from which on a parameter stays by itself: to add its gradient to a flat one would take
 # longer than the call for one tensor more.
@@ -33,6 +34,8 @@ class Stepper:
         self.precision = precision
         self.truncate = budget.truncate
         self.clip = budget.clip
+        self.factor_at = FACTORS[budget.schedule]
+        self.factor = 1.0  # of the learning rates, now
         self.flat: list[Tensor] = []
         self.large: list[Tensor] = []
         rates: dict[Tensor, float] = {}
@@ -52,6 +55,7 @@ class Stepper:
         A piece begins in the state that the piece before ended with, and the terms of a minibatch
         are sums over its pieces (Williams & Peng 1990, "truncated back-propagation through time").
         """
+        self.factor = self.factor_at(progress)
         if not self.truncate or x.shape[1] <= self.truncate:
             return self._descend(self._terms(x, c, progress))
         carry = CarriedState()
@@ -83,7 +87,7 @@ class Stepper:
             if p.grad is None:  # the loss of this minibatch did not read it
                 p.grad = torch.zeros_like(p)
         self._clip()
-        self.adam.step()
+        self.adam.step(self.factor)
 
     def _clip(self) -> None:
         """As `torch.nn.utils.clip_grad_norm_` does, whose care for many tensors of many kinds costs
