@@ -167,19 +167,23 @@ class DMM(Markov):
         q = self.q(state, features[:, :, 0])
         z = q.loc + q.scale * e[:, :, 0]
 
-        # raw = P ½ h_t + p + P ½ tanh(W z + b)
-        half = 0.5 * self.posterior.weight
-        of_x = F.linear(features[:, :, 1:], half, self.posterior.bias)
-        b = self.combine.bias.expand(*of_x.shape[:3], -1)
-        zs, raw = markov_path(b, of_x, z, e[:, :, 1:], self.combine.weight, half, TANH)
-
+        zs, then = self._after(z, features[:, :, 1:], e[:, :, 1:])
         zs = torch.cat([z[:, :, None], zs], 2)
         states = torch.cat([state[:, :, None], F.pad(zs, (0, 1))], 2)
         self.end(states[:, :, -1])
-        then = normals(raw)
-        loc = torch.cat([q.loc[:, :, None], then.loc], 2)
-        scale = torch.cat([q.scale[:, :, None], then.scale], 2)
-        return states[:, :, :-1], zs, Normals(loc, scale), self.emit(states[:, :, :-1], zs)
+        moments = (torch.cat([a[:, :, None], b], 2) for a, b in zip(q, then, strict=True))
+        return states[:, :, :-1], zs, Normals(*moments), self.emit(states[:, :, :-1], zs)
+
+    def _after(self, z: Tensor, features: Tensor, e: Tensor) -> tuple[Tensor, Normals]:
+        """z_2 … z_T (K, B, T - 1, D) and their q, from z_1, h_2 … h_T and their noise.
+
+        raw = P ½ h_t + p + P ½ tanh(W z_t-1 + b)
+        """
+        half = 0.5 * self.posterior.weight
+        of_x = F.linear(features, half, self.posterior.bias)
+        b = self.combine.bias.expand(*of_x.shape[:3], -1)
+        zs, raw = markov_path(b, of_x, z, e, self.combine.weight, half, TANH)
+        return zs, normals(raw)
 
 
 @tags("recurrent")

@@ -61,29 +61,32 @@ class SRNN(Stepwise):
         if not by_hand(seen.features):
             return super().path(seen, k)
         first = self.begin(k, len(seen.x), seen.features)
-        h, latent = self.state_size - self.latent, self.latent
-        d, z = first.split([h, latent], -1)
+        d, z = first.split([self.state_size - self.latent, self.latent], -1)
         ds = torch.cat([d[:, :, None], seen.inputs.expand(k, *seen.inputs.shape)], 2)  # T + 1 steps
-
-        # the layers below, of q and of p
-        below = cast(nn.Linear, self.prior[0])
-        above = cast(nn.Linear, self.prior[2])
-        of_d, of_z = below.weight.split([h, latent], 1)
-        features = seen.features.expand(k, *seen.features.shape)
-        f = torch.cat([features, F.linear(ds[:, :, :-1], of_d, below.bias)], -1)
-        recall = torch.cat([self.recall.weight, of_z])
-
-        # the layers above: both give the mean, q alone the scale
-        means = F.pad(above.weight[:latent], (0, 0, 0, latent))
-        out = torch.cat([self.correct.weight, means], 1)
-        bias = self.correct.bias + F.pad(above.bias[:latent], (0, latent))
         e = noise_of_steps(z[:, :, None].expand(-1, -1, ds.shape[2] - 1, -1))
+
+        f, recall = self._below(seen.features.expand(k, *seen.features.shape), ds[:, :, :-1])
+        out, bias = self._above()
         zs, raw = markov_path(f, bias.expand(*e.shape[:3], -1), z, e, recall, out, SILU)
 
         before = torch.cat([z[:, :, None], zs], 2)  # z_0 … z_T
         states = torch.cat([ds, before], -1)
         self.end(states[:, :, -1])
         return states[:, :, :-1], zs, normals(raw), self.emit(states[:, :, :-1], zs)
+
+    def _below(self, features: Tensor, d: Tensor) -> tuple[Tensor, Tensor]:
+        """f (K, B, T, 2 H) and R of f + R z_t-1, what the layers below of q and of p have."""
+        below = cast(nn.Linear, self.prior[0])
+        of_d, of_z = below.weight.split([d.shape[-1], self.latent], 1)
+        f = torch.cat([features, F.linear(d, of_d, below.bias)], -1)
+        return f, torch.cat([self.recall.weight, of_z])
+
+    def _above(self) -> tuple[Tensor, Tensor]:
+        """The matrix and the bias above them: both layers give the mean, q's alone the scale."""
+        above = cast(nn.Linear, self.prior[2])
+        means = F.pad(above.weight[: self.latent], (0, 0, 0, self.latent))
+        bias = self.correct.bias + F.pad(above.bias[: self.latent], (0, self.latent))
+        return torch.cat([self.correct.weight, means], 1), bias
 
     def emit(self, state: Tensor, z: Tensor) -> Tensor:
         return self.write(torch.cat([state[..., : -self.latent], z], -1))

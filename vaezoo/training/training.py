@@ -48,9 +48,7 @@ def fit(
     Raises: Diverged at the first epoch with a term that is not finite, BadData for data that is not
     what its spec says, Unsupported for a model that cannot be trained with this `precision`.
     """
-    _must_be_known(precision)
-    if precision == BF16:
-        require_bf16(model, model.recipe.variant if model.recipe else type(model).__name__)
+    _must_train_in(precision, model)
     data.must_be_sound("train", "validation")
     data.must_fit(model)
     budget = budget or Budget(**{**data.budget, **changes})
@@ -70,9 +68,14 @@ def fit(
     return course.history
 
 
-def _must_be_known(precision: str) -> None:
+def _must_train_in(precision: str, model: Model) -> None:
+    """Raises: ValueError for a precision that there is not, Unsupported for one that is not for
+    this model.
+    """
     if precision not in PRECISIONS:
         raise ValueError(f"precision is one of {', '.join(PRECISIONS)}, not {precision!r}")
+    if precision == BF16:
+        require_bf16(model, model.recipe.variant if model.recipe else type(model).__name__)
 
 
 def _must_truncate(model: Model, data: Data, steps: int) -> None:
