@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from .bodies import Activation, Bias, Init, Sized, Width
 from .core import Spec, Unsupported
+from .gru import on_plain_cpu
 from .hooks import Part, Parts, hookimpl
 from .hyperparameters import Count
 from .likelihoods import numbers_of
@@ -131,7 +132,7 @@ class Doubling(nn.ConvTranspose2d):
         super().__init__(channels, out, 4, 2, 1, output_padding=output_padding)
 
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
-        if torch.is_grad_enabled() or x.device.type != "cpu":
+        if torch.is_grad_enabled() or not on_plain_cpu(x):
             return super().forward(x, output_size)
         if self.out_channels <= FEW:
             return self.by_phases(x)

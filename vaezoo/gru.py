@@ -19,7 +19,14 @@ from torch.nn import functional as F
 
 from .steps import reverse_steps
 
-__all__ = ["by_hand", "differentiable_back", "from_the_end", "gru_states", "gru_states_of_one"]
+__all__ = [
+    "by_hand",
+    "differentiable_back",
+    "from_the_end",
+    "gru_states",
+    "gru_states_of_one",
+    "on_plain_cpu",
+]
 
 Parts = tuple[Tensor, Tensor, Tensor]  # for r, u and n
 Gates = tuple[Tensor, Tensor, Tensor, Tensor]  # r, u, n and U_n s + b of a step
@@ -34,7 +41,7 @@ def gru_states(rnn: nn.GRU, x: Tensor, first: Tensor | None = None) -> Tensor:
 
 def gru_states_of_one(rnn: nn.GRU, x: Tensor, steps: int, first: Tensor) -> Tensor:
     """(N, F) -> (N, T, H): the same where every step reads one x."""
-    if not _is_ours(x):
+    if not on_plain_cpu(x):
         return _native(rnn, x[:, None].expand(-1, steps, -1), first)
     r, u, n = (k.expand(steps, -1, -1) for k in _known(rnn, x))
     return _states(rnn, (r, u, n), first)
@@ -56,14 +63,16 @@ def from_the_end(rnn: nn.GRU, x: Tensor, mask: Tensor | None) -> Tensor:
     return _states(rnn, (r, held, n), None).flip(1)
 
 
-def _is_ours(x: Tensor) -> bool:
-    """A GPU has one kernel for all steps, and torch.func does not transform what is below."""
+def on_plain_cpu(x: Tensor) -> bool:
+    """Whether x is on the CPU and no transform of torch.func is at work, of which neither what is
+    written by hand nor another layout of memory can be a part. A GPU has kernels of its own.
+    """
     return x.device.type == "cpu" and not torch._C._are_functorch_transforms_active()
 
 
 def by_hand(x: Tensor) -> bool:
     """Whether a gradient is to be written by hand: one is asked for, where that is faster."""
-    return torch.is_grad_enabled() and _is_ours(x)
+    return torch.is_grad_enabled() and on_plain_cpu(x)
 
 
 def _native(rnn: nn.GRU, x: Tensor, first: Tensor | None = None) -> Tensor:
