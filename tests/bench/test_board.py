@@ -5,6 +5,7 @@ every published table names what there is.
 import itertools
 import json
 import math
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +33,7 @@ from vaezoo.bench.board.verdict import (
 )
 from vaezoo.bench.suites import suites
 from vaezoo.cli import vaezoo
-from vaezoo.data.published import folder, published, read_published, rows_beside
+from vaezoo.data.published import PACKAGE, published, read_published, rows_beside
 from vaezoo.registry.registry import load_registry
 
 TABLES = published()
@@ -172,7 +173,7 @@ def test_all_that_a_published_table_names_is_there(name):
 
 
 def test_a_published_table_has_forty_lines_at_most():
-    for file in folder().iterdir():
+    for file in resources.files(PACKAGE).iterdir():
         if file.name.endswith(".toml"):
             assert len(file.read_text("utf-8").splitlines()) <= 40, file.name
 
@@ -203,6 +204,16 @@ def test_the_log_likelihood_of_probabilistic_pca_is_that_of_scikit_learn():
         scaled = (x - x.mean(0)) * math.sqrt(200 / 199)
         gap = np.mean(theirs.score(x.numpy())) - ppca_log_likelihood(scaled, k)
         assert gap == pytest.approx(6 / 2 * (1 - 199 / 200), abs=1e-9)
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{", '{"ppca 2": 3}', '{"ppca 2": {"a": "b"}}'])
+def test_a_damaged_file_of_computed_numbers_is_set_aside_and_made_anew(tmp_path, capsys, content):
+    (tmp_path / "board").mkdir()
+    (tmp_path / "board" / "exact.json").write_text(content)
+    assert kept(tmp_path) == {}
+    assert "exact.json is set aside: " in capsys.readouterr().err
+    keep(tmp_path, {"ppca 2": {"a": 1.0}})
+    assert kept(tmp_path) == {"ppca 2": {"a": 1.0}}
 
 
 def test_what_was_computed_is_kept_beside_what_was_kept_before(tmp_path):

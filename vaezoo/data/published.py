@@ -10,8 +10,6 @@ import tomllib
 from collections.abc import Mapping
 from functools import cache
 from importlib import resources
-from importlib.resources.abc import Traversable
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -94,20 +92,12 @@ class PublishedTable(BaseModel):
 @cache
 def published() -> Mapping[str, PublishedTable]:
     """The tables that come with vaezoo, by name."""
-    files = sorted(folder().iterdir(), key=lambda file: file.name)
+    files = sorted(resources.files(PACKAGE).iterdir(), key=lambda file: file.name)
     return {
         file.name.removesuffix(".toml"): read_published(file.read_text("utf-8"), file.name)
         for file in files
         if file.name.endswith(".toml")
     }
-
-
-def folder() -> Traversable:
-    """Where the files of the tables are."""
-    try:
-        return resources.files(PACKAGE)
-    except ModuleNotFoundError:  # installed for work on it before there was the package
-        return Path(__file__).parents[2] / "benchmarks" / "published"
 
 
 def read_published(text: str, who: str) -> PublishedTable:

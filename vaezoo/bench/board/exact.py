@@ -1,6 +1,7 @@
 """Cells that are computed from the data alone, without a training; kept in results/board."""
 
 import json
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -11,9 +12,13 @@ from ...data.data import Data
 from ...data.files import Files, MissingData
 from ...data.published import PublishedTable
 from ...registry.registry import Registry
+from ..records import Damaged
+from ..records.checks import mapping, numbers
+from ..store import Store
 
 PREFIX = "exact: "  # of `PublishedRow.ours`
-FILE = Path("board") / "exact.json"  # in the folder of results
+FOLDER = "board"  # in the folder of results
+FILE = "exact.json"
 
 Known = dict[str, dict[str, float]]  # what is computed -> data set -> number of our column
 
@@ -87,18 +92,24 @@ def _load(registry: Registry, dataset: str) -> Data:
 
 
 def kept(results: Path) -> Known:
-    """What was computed before; nothing where there is no file."""
-    file = results / FILE
-    return json.loads(file.read_text("utf-8")) if file.is_file() else {}
+    """What was computed before; nothing where there is no file, or one that does not fit, which is
+    said on stderr.
+    """
+    try:
+        said = mapping(Store(results / FOLDER).read_json(FILE), "the file")
+        return {what: dict(numbers(of_data, what)) for what, of_data in said.items()}
+    except Damaged as why:
+        print(f"vaezoo: {results / FOLDER / FILE} is set aside: {why}", file=sys.stderr)
+        return {}
 
 
 def keep(results: Path, found: Known) -> None:
-    """Adds to what was computed before."""
+    """Adds to what was computed before.
+
+    Raises: StoreError where the folder cannot be written.
+    """
     merged = kept(results)
-    for what, numbers in found.items():
-        merged[what] = merged.get(what, {}) | numbers
-    file = results / FILE
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(
-        json.dumps(merged, indent=1, sort_keys=True, ensure_ascii=False) + "\n", "utf-8"
-    )
+    for what, by_data in found.items():
+        merged[what] = merged.get(what, {}) | by_data
+    text = json.dumps(merged, indent=1, sort_keys=True, ensure_ascii=False)
+    Store(results / FOLDER).write(FILE, text + "\n")
