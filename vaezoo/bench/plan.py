@@ -97,16 +97,7 @@ def make_plan(
     choices = registry.choose_variants(asked.variants)
     seeds = parse_seeds(asked.seeds)
     facts = _facts(registry.choose_datasets(asked.datasets), probe, source, settings)
-    shared = {
-        "device": chosen_device(asked.device, asked.is_here),
-        "precision": asked.precision,
-        "threads": asked.threads,
-        "metrics": tuple(asked.metrics),
-        "measures": measures,
-        "importance_samples": asked.importance_samples,
-        "samplers": _samplers(registry, asked.samplers),
-    }
-    rows = _trials(choices, facts, settings, shared)
+    rows = _trials(choices, facts, settings, _shared(registry, asked, measures))
 
     names = ("variants", "datasets", "samplers", "importance_samples")
     request = {name: getattr(asked, name) for name in names}
@@ -117,6 +108,19 @@ def make_plan(
         request=request | {"seeds": list(seeds), "set": _asked(settings)},
         judged=_judged(registry, measures),
     )
+
+
+def _shared(registry: Registry, asked: Request, measures: Mapping[str, str]) -> Json:
+    """What every trial of the plan has alike, as fields of `Trial`."""
+    return {
+        "device": chosen_device(asked.device, asked.is_here),
+        "precision": asked.precision,
+        "threads": asked.threads,
+        "metrics": tuple(asked.metrics),
+        "measures": measures,
+        "importance_samples": asked.importance_samples,
+        "samplers": _samplers(registry, asked.samplers),
+    }
 
 
 def settings_grid(sets: Mapping[str, Any]) -> list[Json]:

@@ -62,10 +62,15 @@ def fit(
             _epochs(course, budget, report or (lambda *_: None), seed, bookmark)
     finally:
         course.stepper.release()
+    _finish(model, data, rows, seed)
+    return course.history
+
+
+def _finish(model: Model, data: Data, rows: Minibatches, seed: int) -> None:
+    """Evaluation mode, and a prior fitted to the codes of the training rows where it is one."""
     model.eval()
     with seeded("prior", data.identity, seed):
         model.fit_prior(rows.seen_train(), rows.conditions["train"])
-    return course.history
 
 
 def _must_train_in(precision: str, model: Model) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Literal
 
 import torch
+from torch import Tensor
 
 from ...core import Spec
 from ...hooks import hookimpl, tags
@@ -21,12 +22,7 @@ def cancer(splits: Rows = "apart") -> Data:
 
     With splits=all each split has all rows: papers on imputation fill the rows that they train on.
     """
-    from sklearn.datasets import load_breast_cancer
-
-    raw, labels = load_breast_cancer(return_X_y=True)
-    standard = (raw - raw.mean(0)) / raw.std(0)
-    x = torch.from_numpy(standard).float()
-    y = torch.from_numpy(labels).long()
+    x, y = _standardised()
     rows = shuffled(len(x), 85, 85, "cancer", labels=y)
     is_all = splits == "all"
     return Data(
@@ -49,6 +45,15 @@ def cancer(splits: Rows = "apart") -> Data:
         split_hash="" if is_all else rows.sha256,
         duplicates=None if is_all else duplicates(x[rows.train], x[rows.test]),
     )
+
+
+def _standardised() -> tuple[Tensor, Tensor]:
+    """The measurements (569, 30), mean 0 and deviation 1 in each column, and the labels (569,)."""
+    from sklearn.datasets import load_breast_cancer
+
+    raw, labels = load_breast_cancer(return_X_y=True)
+    standard = (raw - raw.mean(0)) / raw.std(0)
+    return torch.from_numpy(standard).float(), torch.from_numpy(labels).long()
 
 
 @hookimpl
