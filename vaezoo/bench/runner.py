@@ -118,7 +118,7 @@ def _run_record(plan: Plan, store: Store, command: str) -> RunRecord:
         trials=tuple(trial.key for trial in plan.trials),
         first_started=before.first_started or now,
         last_started=now,
-        command=command or " ".join(["vaezoo", *sys.argv[1:]]),
+        command=command,
         request=plan.request,
         sweeps=joined_sweeps(before.sweeps, plan.request["set"]),
         columns={column["name"]: column for column in plan.columns},

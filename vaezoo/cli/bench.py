@@ -118,6 +118,7 @@ def bench(ctx: click.Context, /, out: Path, dry_run: bool, wants_json: bool, **a
         return click.echo(f"wrote {count} rules to {asked['snakemake']}")
     if dry_run:
         return print_plan(made, out, asked["jobs"], wants_json)
+    from ..bench.command import command_line
     from ..bench.runner import run
 
     printed: list[str] = []  # the data sets whose tables are
@@ -127,7 +128,7 @@ def bench(ctx: click.Context, /, out: Path, dry_run: bool, wants_json: bool, **a
         jobs=asked["jobs"],
         timeout=timeout,
         retries=asked["retries"],
-        command=" ".join(["vaezoo", *sys.argv[1:]]),
+        command=command_line(sys.argv[1:], out),
         figures=asked["figures"],
         executor=asked["executor"],
         prices=prices_of(made, out, within=TRIED),
