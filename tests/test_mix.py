@@ -212,8 +212,8 @@ def test_a_critic_reads_codes_of_any_width_and_precision(loss: str):
 def rate_of_loss(model: Model) -> float:
     """The learning rate of the critic, over that of the rest."""
     stepper = Stepper(model, BUDGET)
-    rates = [rate / BUDGET.learning_rate for rate in stepper.adam.rates]
-    sizes = [tensor.numel() for tensor in stepper.adam.tensors]
+    rates = [rate / BUDGET.learning_rate for rate in stepper.optimizer.rates]
+    sizes = [tensor.numel() for tensor in stepper.optimizer.tensors]
     stepper.release()
     wanted = sum(p.numel() for p in model.loss.parameters())
     return dict(zip(sizes, rates, strict=True)).get(wanted, 1.0)

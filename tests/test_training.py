@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from tests.conftest import IMAGE, rows_of
-from vaezoo.core import VAE, Loss
+from vaezoo.core import VAE, Loss, Unsupported
 from vaezoo.data.data import Card, Data
 from vaezoo.data.files import BadData
 from vaezoo.losses import ELBO
@@ -80,6 +80,76 @@ def test_a_step_under_a_schedule_is_adams_at_that_rate(schedule):
         adam.step()
     for a, b in zip(model.parameters(), expected.parameters(), strict=True):
         torch.testing.assert_close(a, b, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("schedule", ["constant", "cosine"])
+def test_adamax_is_torchs(schedule):
+    model, expected = vae(), vae()
+    budget = Budget(epochs=3, schedule=schedule, clip=1e9, optimizer="adamax", adam_epsilon=1e-4)
+    stepper = Stepper(model, budget)
+    adamax = torch.optim.Adamax(expected.parameters(), lr=budget.learning_rate, eps=1e-4)
+    x = bits().train[:32]
+    for progress in (0.0, 0.2, 0.4, 0.9):
+        torch.manual_seed(0)
+        stepper.learn(x, None, progress)
+        adamax.param_groups[0]["lr"] = budget.learning_rate * FACTORS[schedule](progress)
+        torch.manual_seed(0)
+        adamax.zero_grad()
+        expected(x, None, progress)["loss"].backward()
+        adamax.step()
+    for a, b in zip(model.parameters(), expected.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=1e-7)
+
+
+class Drawn(Loss):
+    """-E log w, by draws."""
+
+    def forward(self, model, x, c, progress):
+        return {"loss": -model.infer(x, c, 3).log_w.mean()}
+
+
+@pytest.mark.parametrize(("loss", "draws"), [(ELBO(), 1), (Drawn(), 3)])
+def test_warmup_weighs_the_kl_by_the_part_of_its_epochs_that_is_over(loss, draws):
+    model, expected = vae(loss), vae(loss)
+    budget = Budget(epochs=10, warmup=4, clip=1e9)
+    stepper = Stepper(model, budget)
+    adam = torch.optim.Adam(expected.parameters(), lr=budget.learning_rate)
+    x = bits().train[:32]
+    for progress, beta in ((0.0, 0.0), (0.1, 0.25), (0.3, 0.75), (0.4, 1.0), (0.9, 1.0)):
+        torch.manual_seed(0)
+        stepper.learn(x, None, progress)
+        torch.manual_seed(0)
+        adam.zero_grad()
+        trace = expected.infer(x, k=draws)
+        latent = trace.latents[0]
+        rate = trace.kl if draws == 1 else latent.log_q - latent.log_p
+        (beta * rate - trace.log_px).mean().backward()
+        adam.step()
+    for a, b in zip(model.parameters(), expected.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=1e-6)
+
+
+def test_warmup_ends_with_its_epochs_and_validation_has_the_whole_kl():
+    model = vae()
+    rows = fit(model, bits(), epochs=4, warmup=2, seed=1).rows
+    for row in rows:
+        whole = row["validation_distortion"] + row["validation_rate"]
+        assert row["validation_loss"] == pytest.approx(whole)
+    with torch.no_grad():
+        assert model.infer(bits().test).kl.mean() > 0  # nothing stays of the weight
+
+
+def test_warmup_is_refused_where_a_loss_reads_its_kl_elsewhere():
+    class Own(ELBO):
+        def forward(self, model, x, c, progress):
+            trace = model.infer(x, c)
+            latent = trace.latents[0]
+            loss = (latent.log_q - latent.log_p - trace.log_px).mean()
+            return {"loss": loss, "rate": trace.kl.mean()}
+
+    with pytest.raises(Unsupported, match=r"warmup=2 weighs the KL.*the loss Own reads none"):
+        fit(vae(Own()), bits(), epochs=4, warmup=2)
+    fit(vae(Own()), bits(), epochs=1)
 
 
 def test_steps_of_one_pass_are_the_pass_to_the_bit():

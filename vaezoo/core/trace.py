@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from ..distributions import kl
+from .weighing import weighed
 
 
 @dataclass(frozen=True)
@@ -70,9 +71,11 @@ class Trace:
     @cached_property
     def kl(self) -> Tensor:
         """Σ KL(q ‖ p) over the latents, (K, B) or (B,)."""
-        return sum((latent.kl for latent in self.latents[1:]), self.latents[0].kl)
+        return weighed(sum((latent.kl for latent in self.latents[1:]), self.latents[0].kl))
 
     @cached_property
     def log_w(self) -> Tensor:
         """log p(x, z) - log q(z|x), (K, B): the log importance weights."""
-        return self.log_px + sum(latent.log_p - latent.log_q for latent in self.latents)
+        first, *others = self.latents
+        ratio = sum((one.log_p - one.log_q for one in others), first.log_p - first.log_q)
+        return self.log_px + weighed(ratio)

@@ -1,11 +1,13 @@
-"""Adam by torch's fused kernel, on flat tensors."""
+"""Adam, by torch's fused kernel, and Adamax, on flat tensors."""
 
-from collections.abc import Sequence
-from typing import cast
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal, cast
 
 import torch
 from torch import Tensor
 from torch.optim.adam import adam
+
+Optimizer = Literal["adam", "adamax"]
 
 
 class FlatAdam:
@@ -51,3 +53,42 @@ class FlatAdam:
                 eps=self.epsilon,
                 maximize=False,
             )
+
+
+class FlatAdamax:
+    """Adamax (Kingma & Ba 2015, arXiv:1412.6980, algorithm 2): m / u in place of m / √v.
+
+    u = max(β₂ u, |g| + ε), so that ε keeps its place in `torch.optim.Adamax`.
+    """
+
+    def __init__(
+        self, tensors: Sequence[Tensor], rates: Sequence[float], epsilon: float = 1e-8
+    ) -> None:
+        self.tensors = tensors
+        self.rates = rates
+        self.epsilon = epsilon
+        self.moments = [
+            {
+                "step": torch.zeros((), dtype=torch.float32),
+                "exp_avg": torch.zeros_like(tensor),
+                "exp_inf": torch.zeros_like(tensor),
+            }
+            for tensor in tensors
+        ]
+
+    @torch.no_grad()
+    def step(self, factor: float = 1.0) -> None:
+        """One step, at this factor of the learning rates."""
+        for tensor, rate, moments in zip(self.tensors, self.rates, self.moments, strict=True):
+            gradient = cast(Tensor, tensor.grad)
+            steps = moments["step"].add_(1).item()
+            mean = moments["exp_avg"].lerp_(gradient, 1 - 0.9)
+            largest = moments["exp_inf"].mul_(0.999)
+            torch.maximum(largest, gradient.abs().add_(self.epsilon), out=largest)
+            tensor.addcdiv_(mean, largest, value=-rate * factor / (1 - 0.9**steps))
+
+
+OPTIMIZERS: Mapping[str, Callable[..., FlatAdam | FlatAdamax]] = {
+    "adam": FlatAdam,
+    "adamax": FlatAdamax,
+}

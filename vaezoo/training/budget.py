@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass as checked_dataclass
 
+from .adam import Optimizer
 from .schedules import Schedule
 
 FLOAT32 = "float32"
@@ -29,18 +30,26 @@ class Budget:
     # epochs without a better validation loss after which training stops
     patience: Annotated[int, Field(ge=1)] = 20
     clip: Annotated[float, Field(gt=0)] = 100.0  # limit of the gradient's global norm
-    adam_epsilon: Annotated[float, Field(gt=0)] = 1e-8  # Burda et al. 2016 use 1e-4
+    adam_epsilon: Annotated[float, Field(gt=0)] = 1e-8  # Burda et al. 2016 use 1e-4; Adamax's too
     # minibatches of padded sequences that are filled together, by length; 1: by chance
     pool: Annotated[int, Field(ge=1)] = 1
     truncate: Annotated[int, Field(ge=0)] = 0  # steps that a gradient goes back through; 0: all
     # minibatches of an epoch, however many rows there are; 0: one pass over them
     steps: Annotated[int, Field(ge=0)] = 0
     schedule: Schedule = "constant"  # of the learning rate
+    optimizer: Optimizer = "adam"
+    # epochs over which the weight of KL rises from 0 to 1; 0: it is 1 throughout
+    warmup: Annotated[int, Field(ge=0)] = 0
 
 
 # Fields that came after trials had been published. At these values they are in no key, so that the
 # keys of those trials stay what they are.
-LATER: dict[str, Any] = {"steps": 0, "schedule": "constant"}
+LATER: dict[str, Any] = {
+    "steps": 0,
+    "schedule": "constant",
+    "optimizer": "adam",
+    "warmup": 0,
+}
 
 
 def stated(budget: Mapping[str, Any]) -> dict[str, Any]:

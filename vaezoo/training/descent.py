@@ -1,5 +1,5 @@
-"""One step down a loss: Adam over few flat tensors, the gradient clipped, long sequences piece by
-piece.
+"""One step down a loss: Adam or Adamax over few flat tensors, the gradient clipped, long sequences
+piece by piece.
 """
 
 from contextlib import nullcontext
@@ -8,11 +8,12 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from ..core import Model, Terms
+from ..core import Model, Terms, Unsupported
+from ..core.weighing import rates_weighed
 from ..likelihoods import Likelihood
 from ..networks import in_bf16
 from ..stepwise import CarriedState, carried
-from .adam import FlatAdam
+from .adam import OPTIMIZERS
 from .budget import BF16, FLOAT32, Budget
 from .schedules import FACTORS
 
@@ -22,8 +23,8 @@ LARGE = 2**15
 
 
 class Stepper:
-    """Adam on the model's parameters, of which it lays the small ones end to end: one flat tensor
-    for each learning rate.
+    """An optimiser of the model's parameters, of which it lays the small ones end to end: one flat
+    tensor for each learning rate.
 
     A small parameter and its gradient become views of the flat ones. A parameter that two parts
     share is counted once.
@@ -34,6 +35,8 @@ class Stepper:
         self.precision = precision
         self.truncate = budget.truncate
         self.clip = budget.clip
+        self.epochs = budget.epochs
+        self.warmup = budget.warmup
         self.factor_at = FACTORS[budget.schedule]
         self.factor = 1.0  # of the learning rates, now
         self.flat: list[Tensor] = []
@@ -46,7 +49,8 @@ class Stepper:
             self.large += large
             self.flat += flat
             rates |= dict.fromkeys([*flat, *large], budget.learning_rate * factor)
-        self.adam = FlatAdam(list(rates), list(rates.values()), budget.adam_epsilon)
+        build = OPTIMIZERS[budget.optimizer]
+        self.optimizer = build(list(rates), list(rates.values()), budget.adam_epsilon)
 
     def learn(self, x: Tensor, c: Tensor | None, progress: float) -> Terms:
         """The terms of one minibatch, after a step down its loss; where it is truncated, a step for
@@ -57,24 +61,40 @@ class Stepper:
         """
         self.factor = self.factor_at(progress)
         if not self.truncate or x.shape[1] <= self.truncate:
-            return self._descend(self._terms(x, c, progress))
+            return self._descend(x, c, progress)
         carry = CarriedState()
         total = Terms()
         for piece in x.split(self.truncate, 1):
-            with carried(carry):
-                terms = self._terms(piece, c, progress)
-            total = {
-                name: value + total.get(name, 0.0) for name, value in self._descend(terms).items()
-            }
+            terms = self._descend(piece, c, progress, carry)
+            total = {name: value + total.get(name, 0.0) for name, value in terms.items()}
         return total
 
-    def _terms(self, x: Tensor, c: Tensor | None, progress: float) -> Terms:
-        with in_bf16() if self.precision == BF16 else nullcontext():
-            return self.model(x, c, progress)
-
-    def _descend(self, terms: Terms) -> Terms:
+    def _descend(
+        self, x: Tensor, c: Tensor | None, progress: float, carry: CarriedState | None = None
+    ) -> Terms:
+        with carried(carry) if carry else nullcontext():
+            terms, beta = self._terms(x, c, progress)
         self.step(terms["loss"])
+        if beta is not None and beta.grad is None:
+            raise Unsupported(
+                f"warmup={self.warmup} weighs the KL of a trace, and the loss "
+                f"{type(self.model.loss).__name__} reads none; train it with warmup=0"
+            )
         return {name: value.detach() for name, value in terms.items()}
+
+    def _terms(self, x: Tensor, c: Tensor | None, progress: float) -> tuple[Terms, Tensor | None]:
+        """With the weight of KL that they were computed with, None where it is 1."""
+        weight = self.weight_at(progress)
+        with in_bf16() if self.precision == BF16 else nullcontext():
+            if weight == 1:
+                return self.model(x, c, progress), None
+            beta = torch.tensor(weight, dtype=torch.float64, device=x.device, requires_grad=True)
+            with rates_weighed(beta):
+                return self.model(x, c, progress), beta
+
+    def weight_at(self, progress: float) -> float:
+        """Of KL: it rises from 0 to 1 over the `warmup` epochs of the budget."""
+        return min(1.0, progress * self.epochs / self.warmup) if self.warmup else 1.0
 
     def step(self, loss: Tensor) -> None:
         """One step down the gradient of the loss, the gradient's global norm clipped."""
@@ -87,13 +107,13 @@ class Stepper:
             if p.grad is None:  # the loss of this minibatch did not read it
                 p.grad = torch.zeros_like(p)
         self._clip()
-        self.adam.step(self.factor)
+        self.optimizer.step(self.factor)
 
     def _clip(self) -> None:
         """As `torch.nn.utils.clip_grad_norm_` does, whose care for many tensors of many kinds costs
         more than the norm of one.
         """
-        gradients = [cast(Tensor, p.grad) for p in self.adam.tensors]
+        gradients = [cast(Tensor, p.grad) for p in self.optimizer.tensors]
         norms = [torch.linalg.vector_norm(gradient) for gradient in gradients]
         norm = norms[0] if len(norms) == 1 else torch.linalg.vector_norm(torch.stack(norms))
         if norm.is_cpu and norm < 0.999 * self.clip:  # elsewhere the answer would be waited for

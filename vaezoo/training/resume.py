@@ -2,8 +2,8 @@
 kill the same call goes on from there, and gives the weights that it would have given, to the bit.
 
 All that a training changes is in it: parameters and buffers (the contract knows no other state of a
-model), Adam's moments, the generators of noise, order and pixels, the learning curve, and the best
-weights so far. A training shorter than a minute writes nothing.
+model), the optimiser's moments, the generators of noise, order and pixels, the learning curve, and
+the best weights so far. A training shorter than a minute writes nothing.
 """
 
 import json
@@ -85,7 +85,7 @@ class Course:
 
     def moments(self) -> Iterator[tuple[str, Tensor]]:
         """The optimiser's state, by the tensors in which it lays the parameters out."""
-        for i, moments in enumerate(self.stepper.adam.moments):
+        for i, moments in enumerate(self.stepper.optimizer.moments):
             for name, moment in moments.items():
                 yield f"{i}.{name}", moment
 
