@@ -87,7 +87,7 @@ def test_the_wheel_holds_every_module_plugin_and_suite(wheel):
         ("benchmarks/suites", "vaezoo_suites"),
     ):
         for path in (ROOT / source).rglob("*"):
-            if path.suffix in (".py", ".toml", ".json"):
+            if path.suffix in (".py", ".toml", ".json", ".xz"):
                 assert f"{package}/{path.relative_to(ROOT / source)}" in names
     assert not any(name.startswith(("tests/", "plugins/")) for name in names)
 

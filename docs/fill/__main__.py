@@ -4,16 +4,18 @@ from pathlib import Path
 
 from tests.test_layout import ROWS
 from vaezoo.author.matrix import document
+from vaezoo.bench.report import reference
 from vaezoo.registry.entries import Variant
 from vaezoo.registry.registry import Registry, load_registry
 
 from .blocks import refilled
 from .board import with_board
 from .families import INDEX, families, page_of, with_index, with_variants
-from .results import with_results
+from .results import RESULTS, with_results
 from .width import wrapped
 
 ROOT = Path(__file__).parent.parent.parent
+REFERENCE = Path(reference.__file__).with_name(reference.NAME)
 MATRIX = ROOT / "docs" / "matrix.md"
 
 
@@ -49,8 +51,17 @@ def with_layout(text: str) -> str:
     return refilled(text, "layout", lambda _: f"```text\n{rows}\n```")
 
 
+def reference_results(results: Path = RESULTS) -> bytes:
+    """The rows that come with the package: those of every run in results/."""
+    return reference.packed(sorted(run.parent for run in results.glob("*/run.json")))
+
+
 def main() -> None:
     """Writes the pages that differ and says which."""
+    content = reference_results()
+    if not REFERENCE.is_file() or REFERENCE.read_bytes() != content:
+        REFERENCE.write_bytes(content)
+        print(f"written: {REFERENCE.relative_to(ROOT)}")
     registry = load_registry()
     for page, text in {**due(registry), MATRIX: document(registry)}.items():
         if page.read_text(encoding="utf-8") != text:

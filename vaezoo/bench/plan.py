@@ -81,6 +81,7 @@ class Request:
     precision: str = FLOAT32  # of training
     threads: int = 1
     is_here: bool = True  # trials run on this machine
+    reference: bool = False  # the rows that come with the package stand beside
 
 
 def make_plan(
@@ -101,6 +102,8 @@ def make_plan(
 
     names = ("variants", "datasets", "samplers", "importance_samples")
     request = {name: getattr(asked, name) for name in names}
+    if asked.reference:
+        request["reference"] = True
     return Plan(
         trials=_seeded(_with_skips(rows, probe, source), seeds),
         source=source,

@@ -95,6 +95,12 @@ TRIED = 60.0  # seconds that prices may take before a run: they serve its time l
     show_default=True,
     help="Where trials run, such as 'slurm[partition=gpu]': see vaezoo list executors.",
 )
+@click.option(
+    "--reference/--no-reference",
+    default=None,
+    help="Show the rows that come with vaezoo beside these, where they were made alike. "
+    "[default: where --variants are given beside --suite]",
+)
 @click.option("--figures/--no-figures", default=True, help="Draw figures.  [default: figures]")
 @click.option(
     "--dry-run", is_flag=True, help="Only print what would be trained, and what it costs."

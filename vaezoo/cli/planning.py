@@ -57,6 +57,11 @@ def _wanted(asked: dict[str, Any]) -> tuple[dict[str, Any], float | None]:
         wanted["metrics"] = tuple(asked["metrics"].split(","))
     epochs = {"epochs": asked["epochs"]} if asked["epochs"] else {}
     wanted["sets"] = wanted["sets"] | asked["settings"] | epochs
+    wanted["reference"] = asked["reference"]
+    if (
+        asked["reference"] is None
+    ):  # other variants in a suite are there to be compared with its own
+        wanted["reference"] = bool(asked["suite"] and asked["variants"])
     return wanted, timeout
 
 

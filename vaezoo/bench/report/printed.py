@@ -12,7 +12,7 @@ from ...hooks import Column
 from .caption import REFUSED, caption, in_words
 from .rows import COST, Row
 from .statistics import Interval
-from .tables import LIMIT, ResultTable, says_of
+from .tables import LIMIT, REFERENCE, ResultTable, says_of
 from .typeset import Grid, escaped, grid_markdown, grid_tex, grid_text
 
 COST_HEADS = {"parameters": "parameters", "train_seconds": "train s", LIMIT: "at limit"}
@@ -107,6 +107,7 @@ def _cells(
     lost = f"{row.status}: {row.reason}" if len(row.done) < len(row.trials) else ""
     marks = f" {REFUSED}" if any(column.name in row.refused for column in columns) else ""
     marks += notes.mark("; ".join(filter(None, [lost, table.few(row)])))
+    marks += notes.mark(REFERENCE if row.is_reference else "")
     marks += notes.mark(table.apart(row))
     numbers = [_cell(table, row, column, notes) for column in columns]
     paid = [_cost(row, name) for name in costs]

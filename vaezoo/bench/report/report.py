@@ -12,8 +12,9 @@ from ..records import ROWS, ControlRecord, Damaged, Record, RowRecord, RunRecord
 from ..store import Store
 from .printed import as_markdown, as_tex
 from .ranges import judged
+from .reference import beside
 from .rows import Row, rows_of
-from .tables import ResultTable, as_csv, tables_of
+from .tables import ResultTable, as_csv, controls_of, tables_of
 
 R = TypeVar("R", RunRecord, ControlRecord)
 WRITERS = {"csv": as_csv, "md": as_markdown, "tex": as_tex}
@@ -55,7 +56,7 @@ def read_tables(out: Path | str, *, quiet: bool = False) -> list[ResultTable]:
 
 
 def _tables(rows: Sequence[Row], aside: int) -> list[ResultTable]:
-    tables = tables_of(rows, {row.dataset: row.controls for row in rows})
+    tables = tables_of(rows, controls_of(rows))
     return [replace(table, set_aside=aside) for table in tables]
 
 
@@ -63,7 +64,7 @@ def refusals(tables: Sequence[ResultTable]) -> list[str]:
     """A sentence for each number of these tables that cannot be and so is left out."""
     found: dict[str, list[str]] = {}
     for table in tables:
-        for row in table.rows:
+        for row in (row for row in table.rows if not row.is_reference):
             for column in table.columns:
                 if column.name in row.refused:
                     where = f"{row.name} on {row.dataset} {row.refused[column.name]}"
@@ -96,9 +97,17 @@ def _read(out: Path | str, quiet: bool = False) -> tuple[list[Row], int]:
             f"there are no trials in {out}{set_aside}; "
             f"a run of `vaezoo bench --out {out}` makes some"
         )
-    rows = judged(rows_of(records, run.trials, run.sweeps))
+    references = beside(records) if run.request.get("reference") else []
+    theirs = {record.key for record in references}
+    rows = judged(rows_of([*records, *references], run.trials, run.sweeps))
     known = [
-        replace(row, controls=controls[row.trials[0].controls], of_rows=of_rows) for row in rows
+        replace(
+            row,
+            controls=controls.get(row.trials[0].controls, {}),
+            of_rows=of_rows,
+            is_reference=row.trials[0].key in theirs,
+        )
+        for row in rows
     ]
     return known, len(aside)
 

@@ -41,6 +41,7 @@ class Row:
     standing: Standing = ALIKE  # which rows of its data set it may be compared with
     # key of a trial -> what its test rows have
     of_rows: Mapping[str, RowRecord] = field(default_factory=dict)
+    is_reference: bool = False  # of the results that come with the package, not of this run
 
     @property
     def name(self) -> str:

@@ -27,6 +27,7 @@ from .statistics import Sample
 LIMIT = "at_limit"  # seeds whose training ended by the limit of epochs
 PARTS = ("mean", "ci95", "std")  # of a number over seeds, each a column of the CSV
 ROW_SE = "row_se"  # over the test rows, for one model: a further one where some row has it
+REFERENCE = "a reference row, of the results that come with vaezoo: not trained in this run"
 Controls = Mapping[str, Mapping[str, float]]  # row -> column -> number
 
 
@@ -178,6 +179,11 @@ class ResultTable:
         return {name: row for name, row in rows.items() if known & set(row)}
 
 
+def controls_of(rows: Sequence[Row]) -> dict[str, Controls]:
+    """data set -> its control rows, as the run measured them."""
+    return {row.dataset: row.controls for row in rows if not row.is_reference}
+
+
 def tables_of(rows: Sequence[Row], controls: Mapping[str, Any] | None = None) -> list[ResultTable]:
     """Every table that has a number, and those that are always there."""
     catalogue = catalogue_of(rows)
@@ -251,7 +257,8 @@ def as_csv(table: ResultTable) -> str:
 
 def _csv_row(table: ResultTable, row: Row) -> list[Any]:
     likelihood = row.trials[0].ingredients.likelihood
-    head = [row.variant, row.dataset, len(row.done), row.status, likelihood, row.settings]
+    status = "reference" if row.is_reference else row.status
+    head = [row.variant, row.dataset, len(row.done), status, likelihood, row.settings]
     if table.has_samplers:
         head.append(row.sampler_in_words)
 

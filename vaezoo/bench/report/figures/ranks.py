@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ....hooks import Figure, hookimpl
 from ..ranking import Ranking, rank
-from ..tables import tables_of
+from ..tables import controls_of, tables_of
 from ..typeset import brief
 from .canvas import ACCENT, INK, canvas
 from .material import Material
@@ -30,7 +30,7 @@ def critical_differences(material: Material) -> dict[str, "Canvas"]:
     """
     rows = material.rows
     found = {}
-    for table in tables_of(rows, {row.dataset: row.controls for row in rows}):
+    for table in tables_of(rows, controls_of(rows)):
         directed = [column.name for column in table.columns if column.better]
         if directed:
             ranking = rank([table], directed[0])
