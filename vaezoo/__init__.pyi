@@ -32,10 +32,13 @@ from .training.checkpoint import CheckpointError as CheckpointError, load as loa
 from .training.training import fit as fit
 from .use import (
     dataset as dataset,
+    decode as decode,
     encode as encode,
     impute as impute,
+    log_prob as log_prob,
     reconstruct as reconstruct,
     rows_from as rows_from,
+    sample as sample,
     variants as variants,
 )
 

@@ -1,23 +1,28 @@
 """What a session in Python starts with: the variants, a data set by name, the rows of a file; and
-what a trained model makes of rows x: their codes, their reconstructions, what they lack.
+what a trained model makes of rows x: their codes, their reconstructions, what they lack, log p(x).
 
-x is (N, *spec.shape), NaN where a sequence is padded or an entry is missing. c is a condition
-(N, C), or None where the model reads no labels.
+x is (N, *spec.shape), NaN where a sequence is padded or an entry is missing. A Tensor is x as the
+model reads it, such as `data.test`, and gives Tensors. An array of numpy or a table of pandas holds
+values in the units of the file that the model was trained on (see `data.reader`), and gives arrays
+in those units. c is a condition (N, C), or None where the model reads no labels.
 """
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from .core import Latent, Model, Spec, Trace, Unsupported
+from .core import Latent, Model, Spec, Trace, Unsupported, require_parts
 from .data.files import BadData, MissingData
 from .data.formats import Array, npy, npz
+from .data.reader import Reader
 from .distributions import at_centre
+from .evaluation.bounds import importance_log_likelihood
 from .evaluation.metrics.imputation import DRAWS, impute as filled
+from .likelihoods import head
 from .registry.entries import Variant
 from .registry.registry import SelectionError, load_registry
 from .steps import step_mask
@@ -26,11 +31,13 @@ if TYPE_CHECKING:
     from .data.data import Data
     from .data.files import Files
 
+Rows = TypeVar("Rows", Tensor, Array)
 COMPLETE = (
     "was trained on complete data and cannot read gaps: train it on data with gaps, such as "
     "'holes[of=digits]' or 'arrays[path=FILE,gaps=true]'"
 )
 ROWS = 500  # that a model reads at a time
+WEIGHED = 500  # draws of a code, a row, by which log p(x) is estimated
 
 
 def variants(plugins_dir: Path | str | None = None) -> dict[str, Variant]:
@@ -60,42 +67,108 @@ def dataset(
     return chosen.entry.load(files, **{**chosen.values, **options})
 
 
-def encode(model: Model, x: Tensor, c: Tensor | None = None) -> tuple[Tensor, ...]:
+def encode(model: Model, x: Rows, c: Rows | None = None) -> tuple[Rows, ...]:
     """The codes of x: the centre of q(z|x), (N, *event), for each latent.
 
     Raises: BadData where x is not what the model reads.
     """
     latents = zip(*(trace.latents for trace in _traces(model, x, c)), strict=True)
-    return tuple(_codes(pieces) for pieces in latents)
+    return tuple(_like(x, _codes(pieces)) for pieces in latents)
 
 
-def reconstruct(model: Model, x: Tensor, c: Tensor | None = None) -> Tensor:
+def decode(model: Model, z: Rows, c: Rows | None = None) -> Rows:
+    """The means of p(x|z) of codes z (N, *event), in the units of x: (N, *shape).
+
+    Raises: Unsupported for a model of more than one latent, whose codes are not decoded alone.
+    """
+    decoder = require_parts(model.eval(), "decode").decoder
+    device = next(model.parameters()).device
+    weights = next(model.parameters()).dtype
+    codes = torch.as_tensor(z).to(device, weights)
+    with torch.no_grad():
+        means = decoder(codes[None], _condition(model, c, len(codes))).mean[0]
+    return _values(model, z, means)
+
+
+def reconstruct(model: Model, x: Rows, c: Rows | None = None) -> Rows:
     """The means of p(x|z) at the codes of x, (N, *shape).
 
     Raises: BadData where x is not what the model reads.
     """
-    return torch.cat([trace.px.mean[0] for trace in _traces(model, x, c)])
+    means = torch.cat([trace.px.mean[0] for trace in _traces(model, x, c)])
+    return _values(model, x, means)
 
 
-def impute(model: Model, x: Tensor, c: Tensor | None = None, draws: int = DRAWS) -> Tensor:
+def impute(model: Model, x: Rows, c: Rows | None = None, draws: int = DRAWS) -> Rows:
     """x with every missing entry filled by its mean given the rest of the row, (N, *shape), from
-    this many draws a row. What is behind a sequence's last step is padding, and stays NaN.
+    this many draws a row. What is there stays as it is, and what is behind a sequence's last step
+    is padding and stays NaN.
 
     Raises: BadData where x is not what the model reads, Unsupported where it reads no gaps.
     """
     if model.recipe is not None:
         must_read_gaps(model.recipe.spec, "this model")
-    x, c = _rows(model, x, c)
-    values = filled(model.eval(), x, c, draws)
-    if x.ndim == 3:
-        values = torch.where(step_mask(x)[..., None], values, torch.nan)
-    return values
+    rows, condition = _rows(model, x, c)
+    values = filled(model.eval(), rows, condition, draws)
+    if rows.ndim == 3:
+        values = torch.where(step_mask(rows)[..., None], values, torch.nan)
+    if isinstance(x, Tensor):
+        return values
+    reader = reader_of(model)
+    own = torch.from_numpy(in_order(x, reader))
+    return torch.where(reader.is_gap(own), reader.back(values.cpu()), own).numpy()
 
 
-def rows_from(path: Path | str, spec: Spec) -> Tensor:
-    """The rows x (N, *spec.shape) of a file .npy, or .npz with an array x, as float32.
+def log_prob(model: Model, x: Rows, c: Rows | None = None, draws: int = WEIGHED) -> Rows:
+    """log p(x) of each row in nats, (N,): the importance-weighted bound of so many draws, which
+    never exceeds it in expectation (Burda et al. 2016, arXiv:1509.00519, eq. 8).
+
+    Of an array it is the density of the values in their own units: that of x, and log |dx/dvalue|.
+    A probability, as of bits or levels, has no units.
+
+    Raises: BadData where x is not what the model reads, Unsupported where it has no density.
+    """
+    if model.no_density:
+        raise Unsupported(f"this model has no log p(x): {model.no_density}")
+    rows, condition = _rows(model, x, c)
+    found = importance_log_likelihood(model.eval(), rows, condition, draws)
+    if isinstance(x, Tensor):
+        return found
+    if model.recipe is None or not head(model.recipe.spec).is_discrete:
+        found = found + reader_of(model).log_jacobian(rows)
+    return found.cpu().numpy()
+
+
+def sample(model: Model, n: int, c: Tensor | None = None, mean: bool = False) -> Array:
+    """n draws of x in the units of the file, (n, …); with `mean`, the means of p(x|z)."""
+    drawn = model.eval().sample(n, _condition(model, c, n), mean)
+    return reader_of(model).back(drawn.cpu()).numpy()
+
+
+def reader_of(model: Model) -> Reader:
+    """The reader of the data that the model was trained on; one that does nothing where there was
+    none.
+    """
+    return model.data_reader or Reader()
+
+
+def rows_from(path: Path | str, spec: Spec, reader: Reader | None = None) -> Tensor:
+    """The rows x (N, *spec.shape) of a file .npy, or .npz with an array x, as float32; with the
+    reader of a model, of values in the units that it was trained on.
 
     Raises: MissingData, BadData where they are not what a model of this spec reads.
+    """
+    values = torch.from_numpy(values_from(path))
+    reader = reader or Reader()
+    if reader.layout and values.ndim != (3 if reader.layout == "HW" else 4):
+        raise BadData(f"{path} has shape {tuple(values.shape)}, and this model reads {spec.shape}")
+    return fitting(reader.read(values), spec, str(path))
+
+
+def values_from(path: Path | str) -> Array:
+    """The values of a file .npy, or .npz with an array x: bytes as they are, all else float64.
+
+    Raises: MissingData, BadData.
     """
     path = Path(path)
     kind = path.suffix.lower()
@@ -108,11 +181,7 @@ def rows_from(path: Path | str, spec: Spec) -> Tensor:
         raise MissingData(f"there is no file {path}")
     content = path.read_bytes()
     array = npy(content, str(path)) if kind == ".npy" else _named_x(content, str(path))
-    if array.dtype.kind not in "biuf":
-        raise BadData(f"{path} holds an array of type {array.dtype}; expected real numbers")
-    with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused as such
-        x = torch.from_numpy(array.astype(np.float32))
-    return fitting(x, spec, str(path))
+    return _numbers(array, f"{path} holds an array")
 
 
 def fitting(x: Tensor, spec: Spec, who: str) -> Tensor:
@@ -147,6 +216,26 @@ def must_read_gaps(spec: Spec, who: str) -> None:
         raise Unsupported(f"{who} {COMPLETE}")
 
 
+def in_order(x: Any, reader: Reader) -> Array:
+    """The values of an array, bytes as they are and all else float64; of a table of pandas those of
+    the columns that the reader names.
+
+    Raises: BadData where a column is lacking.
+    """
+    if isinstance(x, np.ndarray) or not reader.names:
+        return _numbers(np.asarray(x), "x is an array")
+    lacking = [name for name in reader.names if name not in x]
+    if lacking:
+        raise BadData(f"x lacks the columns {', '.join(lacking)}, which this model was trained on")
+    return x[list(reader.names)].to_numpy(dtype=np.float64, na_value=np.nan, copy=True)
+
+
+def _numbers(array: Array, who: str) -> Array:
+    if array.dtype.kind not in "biuf":
+        raise BadData(f"{who} of type {array.dtype}; expected real numbers")
+    return np.require(array, requirements="W") if array.dtype == np.uint8 else array.astype(float)
+
+
 def _named_x(content: bytes, who: str) -> Array:
     arrays = npz(content, who)
     if "x" not in arrays:
@@ -158,14 +247,36 @@ def _first_row(bad: Tensor) -> str:
     return f"row {int(bad.nonzero()[0, 0])} (counted from 0)"
 
 
-def _rows(model: Model, x: Tensor, c: Tensor | None) -> tuple[Tensor, Tensor | None]:
-    """x and c where the model is, once they are known to fit."""
+def _rows(model: Model, x: Rows, c: Rows | None) -> tuple[Tensor, Tensor | None]:
+    """x and c as the model reads them, where it is, once they are known to fit."""
+    weights = next(model.parameters())
+    if not isinstance(x, Tensor):
+        reader = reader_of(model)
+        rows = reader.read(torch.from_numpy(in_order(x, reader)), weights.dtype)
+    else:
+        rows = x
     if model.recipe is not None:
-        fitting(x, model.recipe.spec, "x")
-    if c is not None and len(c) != len(x):
-        raise BadData(f"c has {len(c)} rows and x has {len(x)}; give one condition for every x")
-    device = next(model.parameters()).device
-    return x.to(device), None if c is None else c.to(device)
+        fitting(rows, model.recipe.spec, "x")
+    return rows.to(weights.device), _condition(model, c, len(rows))
+
+
+def _condition(model: Model, c: Rows | Tensor | None, rows: int) -> Tensor | None:
+    if c is None:
+        return None
+    if len(c) != rows:
+        raise BadData(f"c has {len(c)} rows and x has {rows}; give one condition for every x")
+    weights = next(model.parameters())
+    return torch.as_tensor(c).to(weights.device, weights.dtype)
+
+
+def _like(given: Rows, found: Tensor) -> Rows:
+    """What was found, as an array where arrays were given."""
+    return found if isinstance(given, Tensor) else found.cpu().numpy()
+
+
+def _values(model: Model, given: Rows, x: Tensor) -> Rows:
+    """x, in the units of the file where arrays were given."""
+    return x if isinstance(given, Tensor) else reader_of(model).back(x.cpu()).numpy()
 
 
 def _codes(pieces: tuple[Latent, ...]) -> Tensor:
@@ -173,10 +284,12 @@ def _codes(pieces: tuple[Latent, ...]) -> Tensor:
     return torch.cat([latent.z[0] for latent in pieces])
 
 
-def _traces(model: Model, x: Tensor, c: Tensor | None) -> Iterator[Trace]:
+def _traces(model: Model, x: Rows, c: Rows | None) -> Iterator[Trace]:
     """One trace for every ROWS rows, its latents at the centre of q."""
-    x, c = _rows(model, x, c)
+    rows, condition = _rows(model, x, c)
     model.eval()
-    for i in range(0, len(x), ROWS):
+    for i in range(0, len(rows), ROWS):
         with torch.no_grad(), at_centre():
-            yield model.infer(x[i : i + ROWS], None if c is None else c[i : i + ROWS])
+            yield model.infer(
+                rows[i : i + ROWS], None if condition is None else condition[i : i + ROWS]
+            )

@@ -7,6 +7,7 @@ import torch
 
 from vaezoo.data.files import BadData, MissingData
 from vaezoo.data.sources.arrays import arrays
+from vaezoo.registry.registry import load_registry
 
 RNG = np.random.default_rng(0)
 VECTORS = RNG.normal(size=(40, 3))
@@ -36,11 +37,11 @@ def save(tmp_path):
 
 
 def test_vectors_are_split_by_a_fixed_seed(save):
-    data = arrays(save(VECTORS))
+    data = arrays(save(VECTORS), standardise=False)
     assert (len(data.train), len(data.validation), len(data.test)) == (28, 6, 6)
     assert data.spec.shape == (3,)
     assert data.spec.likelihood == "normal"
-    assert data.hashes == arrays(save(VECTORS)).hashes
+    assert data.hashes == arrays(save(VECTORS), standardise=False).hashes
     together = torch.cat([data.train, data.validation, data.test])
     assert torch.equal(together.sort(0).values, torch.from_numpy(VECTORS).float().sort(0).values)
 
@@ -100,14 +101,15 @@ def test_given_splits_and_labels_are_kept(save):
 
 
 def test_three_given_splits_are_not_touched(save):
-    data = arrays(save({"train": VECTORS[:20], "validation": VECTORS[20:30], "test": VECTORS[30:]}))
+    parts = {"train": VECTORS[:20], "validation": VECTORS[20:30], "test": VECTORS[30:]}
+    data = arrays(save(parts), standardise=False)
     assert torch.equal(data.train, torch.from_numpy(VECTORS[:20]).float())
     assert data.split_hash == ""
 
 
 def test_labels_follow_their_rows_through_the_split(save):
     x = np.repeat(np.arange(30.0)[:, None], 2, 1)
-    data = arrays(save({"x": x, "labels": np.arange(30) % 3}))
+    data = arrays(save({"x": x, "labels": np.arange(30) % 3}), standardise=False)
     for split in ("train", "validation", "test"):
         assert (data.split(split)[:, 0].long() % 3 == data.labels[split]).all()
 
@@ -126,7 +128,7 @@ def test_sequences_of_different_lengths_are_padded(save):
 def test_a_long_table_gives_a_sequence_an_id_in_the_order_of_time(save):
     rows = [(i, t, 10.0 * i + t) for i in range(5) for t in range(i + 2)]
     table = pd.DataFrame(rows, columns=["id", "time", "value"]).sample(frac=1, random_state=0)
-    data = arrays(save(table))
+    data = arrays(save(table), standardise=False)
     everything = torch.cat([data.train, data.validation, data.test])
     row = everything[(everything[:, 0, 0] == 30).nonzero().item(), :, 0]
     assert row[:5].tolist() == [30, 31, 32, 33, 34]
@@ -136,7 +138,8 @@ def test_a_long_table_gives_a_sequence_an_id_in_the_order_of_time(save):
 def test_times_are_ordered_as_dates_and_not_as_text(save):
     rows = [("2024-10-01", 2), ("2024-09-30T23:59", 1), ("2024-10-01T00:01", 3)]
     data = arrays(
-        save("id,time,a\n" + "".join(f"{i},{time},{a}\n" for i in range(9) for time, a in rows))
+        save("id,time,a\n" + "".join(f"{i},{time},{a}\n" for i in range(9) for time, a in rows)),
+        standardise=False,
     )
     assert torch.equal(data.test[0, :, 0], torch.tensor([1.0, 2, 3]))
 
@@ -172,6 +175,71 @@ def test_standardising_uses_the_training_rows_alone(save):
     assert (data.train.std(0, correction=0) - 1).abs().max() < 1e-6
     assert data.validation.std() > 5
     assert "standardised" in data.card.processing
+
+
+def test_real_columns_are_standardised_unless_one_says_no_and_come_back(save):
+    path = save(VECTORS * [1.0, 1e6, 1e-3] + [0.0, 5e6, 7.0])
+    data = arrays(path)
+    assert data.train.mean(0).abs().max() < 1e-5
+    assert (data.train.std(0, correction=0) - 1).abs().max() < 1e-5
+    assert data.reader is not None
+    raw = arrays(path, standardise=False)
+    assert raw.reader is not None
+    assert not raw.reader.moves_values
+    assert torch.allclose(data.reader.back(data.test), raw.test.double(), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("x", "options"),
+    [
+        ((VECTORS > 0) * 1.0, {}),
+        (np.abs(VECTORS).round(), {"likelihood": "poisson"}),
+        (np.abs(VECTORS) / 9, {"likelihood": "continuous_bernoulli"}),
+        (RNG.random((9, 1, 8, 8)), {}),
+        (RNG.integers(0, 256, (9, 8, 8), dtype=np.uint8), {}),
+    ],
+    ids=["bits", "counts", "shares", "pictures", "bytes"],
+)
+def test_what_has_a_scale_of_its_own_is_not_standardised(save, x, options):
+    data = arrays(save(x), **options)
+    assert data.train.min() >= 0
+
+
+def test_times_in_seconds_keep_every_second(save):
+    """As float32 sixty seconds since 1970 are one number."""
+    x = np.stack([1.7e9 + np.arange(60), np.arange(60.0)], 1)
+    data = arrays(save(x))
+    everything = torch.cat([data.train, data.validation, data.test])
+    assert len(everything[:, 0].unique()) == 60
+    back = data.reader.back(data.train)
+    assert (back[:, 0] - 1.7e9 - back[:, 1]).abs().max() < 1e-4
+
+
+def test_the_card_says_in_which_units_the_density_is(save):
+    data = arrays(save(VECTORS * 100))
+    assert "of the values as given -" in data.card.processing
+    assert "value/255" in arrays(save(np.full((9, 2, 2), 7, np.uint8))).card.processing
+
+
+def test_the_same_values_in_another_file_are_the_same_data_and_in_other_units_not(save):
+    registered = load_registry().datasets["arrays"]
+    one = registered.load(path=save(VECTORS, "one"))
+    two = registered.load(path=save(VECTORS, "two"))
+    assert (one.identity, one.hashes) == (two.identity, two.hashes)
+    assert one.name != two.name
+    other = registered.load(path=save(VECTORS * 1024, "three"))  # the same x, to the bit
+    assert torch.equal(other.train, one.train)
+    assert other.hashes != one.hashes
+
+
+def test_labels_may_be_words_and_any_numbers(save):
+    words = np.array(["setosa", "iris", "setosa", "x"] * 10)
+    data = arrays(save({"x": VECTORS, "labels": words}))
+    assert data.spec.classes == 3
+    assert data.reader.classes == ("iris", "setosa", "x")
+    signs = arrays(save({"x": VECTORS, "labels": np.array([-1, 1] * 20)}))
+    assert signs.reader.classes == ("-1", "1")
+    assert set(signs.labels["train"].tolist()) == {0, 1}
 
 
 def with_value(value, row=3, column=1, like=VECTORS):
@@ -220,6 +288,24 @@ BAD = {
     "labels of one split": (HALF_LABELLED, {}, "for every split or for none"),
     "too few labels": ({"x": VECTORS, "labels": np.zeros(7, int)}, {}, "one label a row"),
     "fractional labels": ({"x": VECTORS, "labels": np.full(40, 0.5)}, {}, "whole numbers"),
+    "rows without labels": (
+        {"x": VECTORS, "labels": np.arange(40) % 4 - 1}, {},
+        "10 rows labelled -1, as rows without a label are",
+    ),
+    "one class": ({"x": VECTORS, "labels": np.ones(40, int)}, {}, "one class only, 1"),
+    "names as labels": ({"x": VECTORS, "labels": np.arange(40)}, {}, "as many different labels"),
+    "a mark": (
+        with_value(-999.0), {},
+        r"column 1 has -999 in 1 rows, far from all other values; if it marks .* missing=-999",
+    ),
+    "grey values in floating point": (
+        np.full((9, 1, 8, 8), 200.0), {},
+        "values up to 200 that are no bytes",
+    ),
+    "channels first or last": (
+        np.zeros((9, 3, 8, 3), np.uint8), {},
+        "say channels=first or channels=last",
+    ),
     "an empty sequence": ([np.ones((3, 2)), np.ones((0, 2))], {}, "sequence 1 has length 0"),
     "sequences of two widths": ([np.ones((3, 2)), np.ones((3, 1))], {}, "one C"),
     "sequences of strings": ([np.full((3, 2), "a"), np.full((2, 2), "a")], {}, "expected numbers"),

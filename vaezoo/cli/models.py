@@ -44,14 +44,14 @@ def sample(
     seed: int,
     plugins_dir: Path | None,
 ) -> None:
-    """Draw x from a trained model."""
+    """Draw x from a trained model, in the units of the data that it was trained on."""
     from ..seeds import seeded
 
     model = _model(checkpoint, plugins_dir, out)
     conditions = _conditions(model, n, label)
     with seeded("sample", seed):
         x = model.sample(n, conditions, mean)
-    write(out, {"x": x}, x)
+    write(out, {"x": _own(model, x)}, x)
 
 
 @click.command()
@@ -125,7 +125,7 @@ def reconstruct(
     x = x[:n]
     means = means_of(model, x, None if c is None else c[:n])
     pictures = pairs(x, means) if out.suffix == ".png" else None
-    write(out, {"x": x, "reconstruction": means}, pictures)
+    write(out, {"x": _own(model, x), "reconstruction": _own(model, means)}, pictures)
 
 
 @click.command()
@@ -148,14 +148,16 @@ def impute(
     """Fill what is NaN in FILE (.npy, or .npz with an array x) with its mean given the rest, as a
     trained model sees it.
     """
+    import torch
+
     from ..seeds import seeded
-    from ..use import impute as fill, must_read_gaps, rows_from
+    from ..use import impute as fill, must_read_gaps, reader_of, rows_from, values_from
 
     model = _model(checkpoint, plugins_dir, out, (".npz", ".npy"))
     must_read_gaps(_spec(model), str(checkpoint))
-    x = rows_from(source, _spec(model))
+    x = rows_from(source, _spec(model), reader_of(model))
     with seeded("impute", seed):
-        filled = fill(model, x, draws=draws)
+        filled = torch.from_numpy(fill(model, values_from(source), draws=draws))
     write(out, {"x": filled})
     click.echo(f"{int(x.isnan().sum() - filled.isnan().sum())} of {x.numel()} entries were filled")
 
@@ -176,6 +178,11 @@ def _model(
             f"a picture needs images, and this model's x has shape {_spec(model).shape}; write .npz"
         )
     return model
+
+
+def _own(model: "Model", x: "Tensor") -> "Tensor":
+    """x in the units of the data that the model was trained on."""
+    return model.data_reader.back(x) if model.data_reader else x
 
 
 def _spec(model: "Model") -> Any:
@@ -214,14 +221,15 @@ def _rows(
     offline: bool,
 ) -> "tuple[Tensor, Tensor | None, Tensor | None]":
     """x (N, *shape), the condition (N, C), the labels (N,), of a data set or of a file."""
-    from ..use import fitting, rows_from
+    from ..use import fitting, reader_of, rows_from
 
+    reader = reader_of(model)
     if Path(source).suffix in (".csv", ".parquet"):
         raise click.UsageError(
             f"{source} is a table: write -d 'arrays[path={source}]', of which one --split is read"
         )
     if Path(source).suffix in (".npy", ".npz"):
-        return rows_from(source, _spec(model)), None, None
+        return rows_from(source, _spec(model), reader), None, None
     data = dataset_of(registry_of(plugins_dir), source, data_dirs, offline)
-    x = fitting(data.split(split), _spec(model), source)
+    x = fitting(data.read_by(reader, split), _spec(model), source)
     return x, data.condition(split), data.labels.get(split)

@@ -12,7 +12,7 @@ many seeds may share one object.
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +22,9 @@ from ..distributions import Point, draw, draw_alone
 from .extent import as_long_as, steps_asked_for
 from .spec import Spec, Unsupported
 from .trace import Latent, Trace
+
+if TYPE_CHECKING:
+    from ..data.reader import Reader
 
 __all__ = [
     "VAE",
@@ -133,6 +136,8 @@ class Model(nn.Module):
     """What the trainer and the benchmark ask of a variant. Most variants are the `VAE` below."""
 
     recipe: Recipe | None = None  # set where the model was made by a registered variant
+    # set by training: between the values of a user's file and x; None where x is the values
+    data_reader: "Reader | None" = None
     unstackable = ""  # why seeds cannot be stacked under torch.func.vmap; empty where they can
 
     def __init__(

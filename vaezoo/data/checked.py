@@ -9,22 +9,38 @@ from torch import Tensor
 
 from .files import BadData
 from .formats import Array
+from .reader import Reader
 from .reading import Raw
 
 AXES = {1: (), 2: ("column",), 3: ("step", "channel"), 4: ("channel", "line", "column")}
+CHANNELS = (1, 2, 3, 4)  # that a picture can have
+# Beyond it pictures are in units of their own, such as whole grey values in floating point.
+LARGE = 10.0
 
 
 @dataclass(frozen=True)
 class Checked:
-    """x (N, *shape), float32, and labels (N,), int64, by split; and what was done, in words."""
+    """Values (N, *shape), bytes or float64, NaN where one is missing, and labels (N,), by split;
+    and what is known of them.
+    """
 
-    x: dict[str, Tensor]
-    labels: dict[str, Tensor | None]
+    values: dict[str, Tensor]
+    labels: dict[str, Array | None]
+    kind: str  # vector, image or sequence
+    layout: str  # of images in the file, see `reader.LAYOUTS`
+    is_grey: bool  # bytes that are grey values
     words: str
 
 
-def checked(raw: Mapping[str, Raw], who: str, kind: str, may_have_gaps: bool) -> Checked:
-    """Arrays as they were read -> x and labels; `kind` is vector, image, sequence or auto.
+def checked(
+    raw: Mapping[str, Raw],
+    who: str,
+    kind: str,
+    may_have_gaps: bool,
+    channels: str = "auto",
+    missing: tuple[float, ...] = (),
+) -> Checked:
+    """Arrays as they were read -> values and labels; `kind` is vector, image, sequence or auto.
 
     Raises: BadData.
     """
@@ -33,18 +49,22 @@ def checked(raw: Mapping[str, Raw], who: str, kind: str, may_have_gaps: bool) ->
         _must_be_rows(part, f"{who} ({split})")
     is_bytes = all(part.x.dtype == np.uint8 for part in raw.values())
     kind = _kind(raw["train"], kind, is_bytes, may_have_gaps, who)
+    layout = _layout(raw["train"].x, channels, who) if kind == "image" else ""
+    placing = Reader(missing=missing, layout=layout)
 
     # bytes of 0 and 1 are bits; any other are grey values
     is_grey = is_bytes and kind == "image" and max(part.x.max() for part in raw.values()) > 1
-    scale = 255.0 if is_grey else 1.0
-    x = {split: _shaped(_float32(part.x) / scale, kind, who) for split, part in raw.items()}
+    values = {split: placing.placed(_tensor(part.x)) for split, part in raw.items()}
     for split, part in raw.items():
-        _must_be_finite(x[split], part, f"{who} ({split})", may_have_gaps)
-        _must_be_like(x["train"], x[split], f"{who}: one x of {split}", kind)
+        must_be_finite(values[split], part, f"{who} ({split})", may_have_gaps or bool(missing))
+        _must_be_like(values["train"], values[split], f"{who}: one x of {split}", kind)
 
     labels = {split: _checked_labels(part, f"{who} ({split})") for split, part in raw.items()}
     words = "value/255" if is_grey else "values as given"
-    return Checked(x, labels, f"{words}, read as {kind}s")
+    said = "; ".join(dict.fromkeys(word for part in raw.values() for word in part.words))
+    return Checked(
+        values, labels, kind, layout, is_grey, f"{words}, read as {kind}s{said and '; '}{said}"
+    )
 
 
 def _must_be_like(train: Tensor, x: Tensor, who: str, kind: str) -> None:
@@ -55,9 +75,9 @@ def _must_be_like(train: Tensor, x: Tensor, who: str, kind: str) -> None:
         raise BadData(f"{who} has shape {found}, of train {wanted}{remedy}")
 
 
-def _float32(x: Array) -> Tensor:
-    with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused as such
-        return torch.from_numpy(x.astype(np.float32))
+def _tensor(x: Array) -> Tensor:
+    """Bytes as they are, all else in float64: nothing is rounded before it is standardised."""
+    return torch.from_numpy(x if x.dtype == np.uint8 else x.astype(np.float64))
 
 
 def _must_be_numbers(x: Array, who: str) -> None:
@@ -103,19 +123,35 @@ def _kind(raw: Raw, kind: str, is_bytes: bool, gaps: bool, who: str) -> str:
     )
 
 
-def _shaped(x: Tensor, kind: str, who: str) -> Tensor:
-    if kind == "image" and x.ndim == 4 and x.shape[1] > 4 and x.shape[3] <= 4:
+def _layout(x: Array, channels: str, who: str) -> str:
+    """How the axes of images stand, see `reader.LAYOUTS`."""
+    if x.ndim == 3:
+        return "HW"
+    if channels != "auto":
+        return "HWC" if channels == "last" else ""
+    if x.shape[3] not in CHANNELS:
+        return ""
+    if x.shape[1] not in CHANNELS:
         raise BadData(
-            f"{who} has shape {tuple(x.shape)}, with the channels last; expected (N, C, H, W)"
+            f"{who} has shape {x.shape}, with the channels last; expected (N, C, H, W), "
+            "or say channels=last"
         )
-    return x[:, None] if kind == "image" and x.ndim == 3 else x
-
-
-def _must_be_finite(x: Tensor, raw: Raw, who: str, may_have_gaps: bool) -> None:
-    if x.isinf().any():
+    if x.shape[2] > x.shape[3] and x.shape[1] != x.shape[2]:
         raise BadData(
-            f"{who} has an infinite value (or one too large for float32) "
-            f"{where(x.isinf(), raw.ids)}"
+            f"{who} has shape {x.shape}: are the channels first or last? say channels=first or "
+            "channels=last"
+        )
+    return ""
+
+
+def must_be_finite(x: Tensor, raw: Raw, who: str, may_have_gaps: bool) -> None:
+    """Raises: BadData for an infinite value, a row of gaps, or a gap that was not announced."""
+    if not x.is_floating_point():
+        return
+    infinite = x.float().isinf()
+    if infinite.any():
+        raise BadData(
+            f"{who} has an infinite value (or one too large for float32) {where(infinite, raw.ids)}"
         )
     empty = x.flatten(1).isnan().all(1)
     if empty.any():
@@ -144,16 +180,21 @@ def _row(i: int, ids: tuple[object, ...]) -> str:
     return f"the sequence of id {ids[i]}" if ids else f"row {i}"
 
 
-def _checked_labels(part: Raw, who: str) -> Tensor | None:
+def _checked_labels(part: Raw, who: str) -> Array | None:
+    """Whole numbers, or words."""
     if part.labels is None:
         return None
     y = np.asarray(part.labels)
+    if y.shape == (len(part.x), 1):
+        y = y[:, 0]
     if y.shape != part.x.shape[:1]:
         raise BadData(
             f"{who} has {len(part.x)} rows and labels of shape {y.shape}; expected one label a row"
         )
     if y.dtype.kind == "f" and np.isfinite(y).all() and (y == y.round()).all():
         y = y.astype(np.int64)
+    if y.dtype.kind in "OSU":
+        return y.astype(str)
     if y.dtype.kind not in "biu":
-        raise BadData(f"{who} has labels of type {y.dtype}; expected whole numbers")
-    return torch.from_numpy(y.astype(np.int64))
+        raise BadData(f"{who} has labels of type {y.dtype}; expected whole numbers, or words")
+    return y.astype(np.int64)

@@ -16,6 +16,7 @@ from ..distributions import Grid
 from ..likelihoods import Likelihood, head
 from ..parts import names
 from .files import BadData
+from .reader import Reader
 
 SPLITS = ("train", "validation", "test")
 
@@ -100,6 +101,8 @@ class Data:
     split_hash: str = ""
     # rows of test that are in train too, counted before binarisation; None: not counted
     duplicates: int | None = None
+    # how x was made of the values of a user's file, and how it becomes them again; None: x is them
+    reader: Reader | None = None
 
     @cached_property
     def identity(self) -> str:
@@ -114,6 +117,16 @@ class Data:
     def split(self, name: str) -> Tensor:
         """One of train, validation and test."""
         return {"train": self.train, "validation": self.validation, "test": self.test}[name]
+
+    def read_by(self, reader: Reader, split: str) -> Tensor:
+        """One of the splits as a model with this reader is to see it: values of another file have
+        the units of the model's own, though their mean is another.
+        """
+        own = self.reader or Reader()
+        x = self.split(split)
+        if (own.mean, own.deviation) == (reader.mean, reader.deviation):
+            return x
+        return reader.read(replace(own, layout=reader.layout).back(x))
 
     def must_be_sound(self, *splits: str) -> None:
         """Raises: BadData where a split is not what the spec says, so that no training runs on NaN
@@ -214,7 +227,9 @@ class Data:
 
     @cached_property
     def hashes(self) -> dict[str, str]:
-        """SHA-256 of every split's bytes, labels behind: what a trial's key and a card name."""
+        """SHA-256 of every split's bytes, labels behind: what a trial's key and a card name. With a
+        reader its own too: rows in other units can be the same x.
+        """
 
         def digest(name: str) -> str:
             h = hashlib.sha256(repr(tuple(self.split(name).shape)).encode())
@@ -223,7 +238,8 @@ class Data:
                 h.update(self.labels[name].contiguous().numpy().tobytes())
             return h.hexdigest()
 
-        return {name: digest(name) for name in SPLITS}
+        found = {name: digest(name) for name in SPLITS}
+        return found | ({"reader": self.reader.sha256} if self.reader else {})
 
 
 def without_paths(options: Mapping[str, object]) -> dict[str, object]:

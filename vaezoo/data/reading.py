@@ -8,7 +8,7 @@ with train_labels and so on, or x and labels; arrays that `numpy.savez` was give
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +32,11 @@ class Raw:
     # of padded sequences: NaN from there on is padding, before it a gap
     lengths: Array | None = None
     ids: tuple[Any, ...] = ()  # of the sequences of a table
+    names: tuple[str, ...] = ()  # of the columns of a table
+    label: str = ""  # the column of a table that held the labels
+    left_out: tuple[str, ...] = ()  # columns of a table that are not x
+    table: Mapping[str, str] = field(default_factory=dict)  # how its text was read
+    words: tuple[str, ...] = ()  # what was recognised, for the card
 
 
 def read_columns(path: Path) -> dict[str, Raw]:

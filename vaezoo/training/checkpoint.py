@@ -20,13 +20,17 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ..core import Model, Recipe, Spec, Unsupported
+from ..data.files import BadData
 from ..data.kept import written_aside
+from ..data.reader import Reader
 from ..hyperparameters import HyperparameterError, did_you_mean
 from ..parts import find
 from ..registry.guard import own_version
 from ..registry.registry import Registry, load_registry as load_registry
 
 FORMAT = 1  # raised when older versions could not read the file any more
+# With a reader: a version that does not know of one would feed raw values to the networks.
+WITH_READER = 2
 
 
 class CheckpointError(ValueError):
@@ -48,11 +52,13 @@ def save(model: Model, path: str | Path) -> Path:
         )
     tensors, shared = unshared(model.state_dict())
     about = {
-        "format": FORMAT,
+        "format": WITH_READER if model.data_reader else FORMAT,
         "recipe": asdict(model.recipe) | {"hyperparameters": _plain(model.recipe)},
         "versions": {"vaezoo": own_version(), "torch": torch.__version__},
         "shared": shared,
     }
+    if model.data_reader:
+        about["reader"] = model.data_reader.as_json()
     with written_aside(path) as aside:
         save_file(tensors, aside, {"vaezoo": json.dumps(about, sort_keys=True)})
         aside.chmod(0o666 & ~_umask())
@@ -97,7 +103,19 @@ def _filled(
     tensors |= {name: tensors[first] for name, first in shared.items() if first in tensors}
     _must_fit(model.state_dict(), tensors, path)
     model.load_state_dict(tensors, strict=True)
+    if "reader" in about:
+        model.data_reader = _reader(about["reader"], model, path)
     return model
+
+
+def _reader(values: Mapping[str, Any], model: Model, path: str | Path) -> Reader:
+    try:
+        reader = Reader.from_json(values)
+        if model.recipe is not None:
+            reader.must_suit(model.recipe.spec, "it")
+    except BadData as error:
+        raise CheckpointError(f"{path} holds a reader that is not for its model: {error}") from None
+    return reader
 
 
 def unshared(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -170,9 +188,10 @@ def _checked(text: str, path: Path) -> dict[str, Any]:
         )
     except (ValueError, KeyError, TypeError, AttributeError):
         raise CheckpointError(f"{path} holds a recipe that cannot be read") from None
-    if version != FORMAT:
+    if version not in (FORMAT, WITH_READER):
         raise CheckpointError(
-            f"{path} has checkpoint format {version}, and vaezoo {own_version()} reads {FORMAT}; "
+            f"{path} has checkpoint format {version}, and vaezoo {own_version()} "
+            f"reads up to {WITH_READER}; "
             f"it was written by vaezoo {about.get('versions', {}).get('vaezoo', '?')}"
         )
     return about

@@ -54,6 +54,7 @@ def fit(
     budget = budget or Budget(**{**data.budget, **changes})
     _must_truncate(model, data, budget.truncate)
     model.to(device)
+    model.data_reader = data.reader
     rows = Minibatches(data, budget.batch, seed, device, budget.pool, budget.steps)
     start(model, rows.x["train"], rows.conditions["train"], rows.batch, seed)
     course = Course(model, rows, Stepper(model, budget, precision))

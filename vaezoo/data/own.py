@@ -1,0 +1,271 @@
+"""A user's arrays as a data set: split, standardised, with a spec that fits the values."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..core import Spec
+from ..distributions import Grid
+from ..likelihoods import head
+from .checked import LARGE, Checked, checked, where
+from .data import SPLITS, Card, Data, by_split
+from .files import BadData
+from .reader import Reader, fitted
+from .reading import Raw
+from .splits import duplicates, shuffled
+
+Auto = Literal["auto"]
+HELD_OUT = 0.15  # of the training rows, for each split that is not given
+UNLABELLED = -1
+# Numbers that tables write for "not measured".
+MARKS = (-9.0, -99.0, -999.0, -9999.0, -99999.0, 999.0, 9999.0, 99999.0)
+FAR = 5.0  # times the range of the other values, from where such a number is taken for a mark
+
+
+def own_data(
+    raw: Mapping[str, Raw],
+    who: str,
+    card: Card,
+    *,
+    likelihood: str = "auto",
+    kind: str = "auto",
+    gaps: bool = False,
+    standardise: bool | Auto = "auto",
+    levels: int = 0,
+    missing: tuple[float, ...] | None = (),
+    channels: str = "auto",
+) -> Data:
+    """Arrays by split, "train" at least, as they were read -> the data set, with its reader.
+
+    `missing` is the numbers that mark a gap; None where no number does.
+
+    Raises: BadData.
+    """
+    parts = checked(raw, who, kind, gaps, channels, missing or ())
+    coded, classes = _coded(parts.labels, who)
+    split_hash = ""
+    if len(parts.values) < len(SPLITS):
+        parts, coded, split_hash = _split(parts, coded, who)
+    if parts.kind == "vector" and missing is not None:
+        _must_hold_no_marks(parts.values["train"], raw["train"], who)
+
+    named = _likelihood(parts) if likelihood == "auto" and standardise is not True else likelihood
+    named = "normal" if named == "auto" else named
+    moments = _moments(parts, named, standardise, who)
+    reader = Reader(
+        *moments,
+        names=raw["train"].names,
+        missing=missing or (),
+        layout=parts.layout,
+        classes=classes,
+        label=raw["train"].label,
+        left_out=raw["train"].left_out,
+        table=raw["train"].table,
+    )
+    # the axes are those of x already, and gaps are NaN
+    x = {split: Reader(*moments).read(part) for split, part in parts.values.items()}
+    spec = _spec(x, named, len(coded) and len(classes), levels)
+    _must_be_supported(x, spec, who)
+    return Data(
+        name=f"arrays[path={who}]",
+        spec=spec,
+        **by_split(x),
+        card=replace(card, processing=_words(parts, reader)),
+        labels=coded,
+        split_hash=split_hash,
+        duplicates=duplicates(x["train"], x["test"]),
+        reader=replace(reader, classes=()) if _are_numbered(classes) else reader,
+    )
+
+
+def _words(parts: Checked, reader: Reader) -> str:
+    if parts.is_grey and reader.mean == (0.0,):
+        return f"{parts.words}; densities are of value/255"
+    if not reader.moves_values:
+        return parts.words
+    one = torch.zeros(1, *parts.values["train"].shape[1:])
+    nats = float(reader.log_jacobian(one))
+    return (
+        f"{parts.words}; standardised with the training split's mean and deviation: densities in "
+        f"tables are of that, and of the values as given {nats:+.4g} nats a complete x more"
+    )
+
+
+def _split(
+    given: Checked, coded: dict[str, Tensor], who: str
+) -> tuple[Checked, dict[str, Tensor], str]:
+    """All three splits, those that are not given taken from the training rows by a seeded
+    permutation; their labels; and the SHA-256 of the indices.
+    """
+    train = given.values["train"]
+    lacking = [split for split in SPLITS if split not in given.values]
+    rows = len(train)
+    if rows <= len(lacking):
+        raise BadData(
+            f"{who} has {rows} row{'s' * (rows > 1)} for training; "
+            f"at least {len(lacking) + 1} are needed, one a split"
+        )
+    n = max(1, round(HELD_OUT * rows))
+    n_validation = n * ("validation" in lacking)
+    n_test = n * ("test" in lacking)
+    y = coded.get("train")
+    indices = shuffled(rows, n_validation, n_test, "arrays", rows, labels=y)
+
+    # what was given stays, but for the training rows that moved
+    taken = ("train", *lacking)
+    values = given.values | {split: train[indices.split(split)] for split in taken}
+    labels = coded if y is None else coded | {split: y[indices.split(split)] for split in taken}
+    share = f"{HELD_OUT:.0%} of the rows for each split that was not given, by a fixed seed"
+    parts = replace(given, values=values, words=f"{given.words}; {share}")
+    return parts, labels, indices.sha256
+
+
+def _moments(
+    parts: Checked, likelihood: str, standardise: bool | Auto, who: str
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean 0 and deviation 1 for each column of vectors and channel of sequences (all pixels of an
+    image together), where that is asked for, or where real values of a table are in units of
+    their own.
+    """
+    train = parts.values["train"]
+    is_table = parts.kind != "image"
+    if standardise is True or (standardise == "auto" and is_table and _is_real(train, likelihood)):
+        return fitted(train, not is_table)
+    if parts.is_grey:
+        return (0.0,), (255.0,)
+    largest = float(train.double().abs().nan_to_num().max())
+    if not is_table and standardise == "auto" and largest > LARGE and _is_real(train, likelihood):
+        raise BadData(
+            f"{who} has images with values up to {largest:g} that are no bytes; divide them or "
+            "save them as uint8, or say standardise=true, or standardise=false to train on them"
+        )
+    return (0.0,), (1.0,)
+
+
+def _is_real(train: Tensor, likelihood: str) -> bool:
+    """Whether the likelihood is a density of any real numbers."""
+    of_one = head(Spec(tuple(train.shape[1:]), likelihood))
+    return not of_one.is_discrete and bool(of_one.holds(torch.tensor([-1.5, 2.5])).all())
+
+
+def _must_hold_no_marks(train: Tensor, raw: Raw, who: str) -> None:
+    """Raises: BadData where a column holds -999 or the like, far from its other values."""
+    for i, column in enumerate(train.double().T):
+        for mark in MARKS:
+            is_mark = column == mark
+            others = column[~is_mark & ~column.isnan()]
+            if not is_mark.any() or not len(others):
+                continue
+            spread = float(others.max() - others.min())
+            gap = max(float(others.min()) - mark, mark - float(others.max()))
+            if gap > FAR * spread and gap > 1:
+                name = repr(raw.names[i]) if raw.names else str(i)
+                raise BadData(
+                    f"{who}, column {name} has {mark:g} in {int(is_mark.sum())} rows, far from "
+                    f"all other values; if it marks a gap say missing={mark:g}, else missing=none"
+                )
+
+
+def _present(x: Iterable[Tensor]) -> Tensor:
+    """All entries that are not NaN, (n,)."""
+    return torch.cat([part[~part.isnan()] for part in x])
+
+
+def _likelihood(parts: Checked) -> str:
+    values = parts.values.values()
+    are_bits = all(bool(((x == 0) | (x == 1) | x.isnan()).all()) for x in values)
+    return "bernoulli" if are_bits else "normal"
+
+
+def _must_be_supported(x: Mapping[str, Tensor], spec: Spec, who: str) -> None:
+    likelihood = head(spec)
+    for split, part in x.items():
+        outside = ~likelihood.holds(part)
+        if outside.any():
+            value = part[tuple(outside.nonzero()[0])].item()
+            at = f"with levels={spec.levels}" if isinstance(likelihood.support, Grid) else ""
+            raise BadData(
+                f"{who} ({split}) has {value:g} {where(outside)}; "
+                f"likelihood={spec.likelihood} needs {likelihood.values} {at}".rstrip()
+            )
+
+
+def _levels_of(x: Iterable[Tensor], levels: int) -> int:
+    """The levels that were asked for, else the fewest on whose grid all values lie; 256 where there
+    are none, or where bytes were read.
+    """
+    if levels:
+        return levels
+    values = _present(x).unique()
+    steps = values.diff()
+    if len(steps) == 0 or values[0] < 0 or values[-1] > 1:
+        return 256
+    found = round(1 / float(steps.min())) + 1
+    fits = 2 <= found <= 65_536 and bool(Grid(found).check(values).all())
+    is_bytes = bool(Grid(256).check(values).all())
+    return found if fits and not is_bytes else 256
+
+
+def _coded(labels: Mapping[str, object], who: str) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """The labels as 0 … classes-1, in their order, and what the classes are called."""
+    given = {split: np.asarray(y) for split, y in labels.items() if y is not None}
+    if not given:
+        return {}, ()
+    if len(given) < len(labels):
+        raise BadData(
+            f"{who} has labels for {', '.join(given)} only; give them for every split or for none"
+        )
+    kinds = {y.dtype.kind in "SU" for y in given.values()}
+    if len(kinds) > 1:
+        raise BadData(f"{who} has words as labels in one split and numbers in another")
+    names, codes = np.unique(np.concatenate(list(given.values())), return_inverse=True)
+    _must_be_classes(names, len(codes), int((codes == 0).sum()), who)
+    ends = np.cumsum([len(y) for y in given.values()])[:-1]
+    parts = np.split(codes.astype(np.int64), ends)
+    coded = {split: torch.from_numpy(y) for split, y in zip(given, parts, strict=True)}
+    return coded, tuple(str(name) for name in names)
+
+
+def _must_be_classes(
+    names: np.typing.NDArray[np.generic], rows: int, of_first: int, who: str
+) -> None:
+    found = names.tolist()
+    if found[0] == UNLABELLED and found != [-1, 1]:
+        raise BadData(
+            f"{who} has {of_first} rows labelled -1, as rows without a label are; leave them out, "
+            "or say label=none to read the rows without labels"
+        )
+    if len(found) == 1:
+        raise BadData(
+            f"{who} has one class only, {found[0]!r}: labels of it tell nothing; "
+            "say label=none to read the rows without them"
+        )
+    if len(found) == rows and rows > 20:
+        raise BadData(
+            f"{who} has {rows} rows and as many different labels; they are names of rows, "
+            "not classes: say label=none to read the rows without them"
+        )
+
+
+def _are_numbered(classes: tuple[str, ...]) -> bool:
+    return classes == tuple(map(str, range(len(classes))))
+
+
+def _spec(x: Mapping[str, Tensor], likelihood: str, classes: int, levels: int) -> Spec:
+    shape = tuple(x["train"].shape[1:])
+    spec = Spec(
+        shape,
+        likelihood,
+        len(x["train"]),
+        classes=classes,
+        has_gaps=any(bool(part.isnan().any()) for part in x.values()),
+        levels=_levels_of(x.values(), levels),
+    )
+    if spec.is_sequence:
+        return replace(spec, network="rnn")
+    is_large = spec.is_image and min(shape[1:]) >= 28
+    return replace(spec, network="conv" if is_large else "mlp")

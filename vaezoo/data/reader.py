@@ -1,0 +1,161 @@
+"""There and back between the values of a user's file and x as a model reads it.
+
+x = (value - mean) / deviation, for each column of a vector, channel of a sequence or an image, or
+with one number for all. It is computed in float64 before anything is cast: of times in seconds
+since 1970 float32 keeps two minutes. A model carries the reader of the data that it was trained on,
+and a checkpoint holds it as JSON.
+"""
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..core import Spec
+from .files import BadData
+
+ROWS = 1000  # read at a time: float64 takes eight times the memory of bytes
+
+# How the axes of an image stand in the user's values: as in x, without channels, channels last.
+LAYOUTS = ("", "HW", "HWC")
+
+
+@dataclass(frozen=True)
+class Reader:
+    """What was done to the values of a file, so that it can be done again and undone."""
+
+    mean: tuple[float, ...] = (0.0,)  # one for all, or one a column or channel
+    deviation: tuple[float, ...] = (1.0,)  # the same; 255 for bytes
+    names: tuple[str, ...] = ()  # of the columns of a table, in the order of x
+    missing: tuple[float, ...] = ()  # values that mark a gap, such as -999
+    layout: str = ""  # of images, see LAYOUTS
+    classes: tuple[str, ...] = ()  # what the labels 0, 1, … are called
+    label: str = ""  # the column that holds them
+    left_out: tuple[str, ...] = ()  # columns of the table that are not x
+    table: Mapping[str, str] = field(default_factory=dict)  # how a text is read: separator …
+
+    def __post_init__(self) -> None:
+        if not all(math.isfinite(value) for value in (*self.mean, *self.deviation)):
+            raise BadData("the mean and the deviation of a reader must be finite")
+        if not all(value > 0 for value in self.deviation):
+            raise BadData("the deviation of a reader must be above 0")
+        if self.layout not in LAYOUTS:
+            raise BadData(f"a reader's layout is one of {LAYOUTS}, not {self.layout!r}")
+
+    @property
+    def moves_values(self) -> bool:
+        """Whether x differs from the values."""
+        return any(self.mean) or any(value != 1 for value in self.deviation)
+
+    def read(self, values: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+        """Values as they stand in a file, (N, …) -> x (N, *shape)."""
+        placed = self.placed(values)
+        pieces = [self._standard(piece).to(dtype) for piece in placed.split(ROWS)]
+        return torch.cat(pieces) if pieces else placed.to(dtype)
+
+    def back(self, x: Tensor) -> Tensor:
+        """x (N, *shape) -> values as they stand in a file, (N, …), float64."""
+        mean, deviation = self._of_axes(x)
+        values = x.double() * deviation + mean
+        if self.layout == "HW":
+            return values[:, 0]  # (N, 1, H, W) -> (N, H, W)
+        return values.movedim(1, -1) if self.layout == "HWC" else values
+
+    def log_jacobian(self, x: Tensor) -> Tensor:
+        """log |dx/dvalue|, summed over the entries of x (N, *shape) that are there: (N,), float64.
+
+        log p(value) = log p(x) + log |dx/dvalue|, of a density; a probability has none.
+        """
+        _, deviation = self._of_axes(x)
+        each = -deviation.log().expand(x.shape)
+        return torch.where(x.isnan(), 0.0, each).flatten(1).sum(1)
+
+    def is_gap(self, values: Tensor) -> Tensor:
+        """Which values mark a gap, as NaN does."""
+        gaps = values.isnan()
+        for mark in self.missing:
+            gaps = gaps | (values == mark)
+        return gaps
+
+    def placed(self, values: Tensor) -> Tensor:
+        """The values with the axes of x, NaN where one of the marks of a gap stands."""
+        if self.layout == "HW":
+            values = values[:, None]  # (N, H, W) -> (N, 1, H, W)
+        if self.layout == "HWC":
+            values = values.movedim(-1, 1)  # (N, H, W, C) -> (N, C, H, W)
+        if not self.missing:
+            return values
+        return values.double().masked_fill(self.is_gap(values), torch.nan)
+
+    def _standard(self, values: Tensor) -> Tensor:
+        mean, deviation = self._of_axes(values)
+        return (values.double() - mean) / deviation
+
+    def _of_axes(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and deviation, float64, as they broadcast against x (N, *shape)."""
+        mean = torch.tensor(self.mean, dtype=torch.float64, device=x.device)
+        deviation = torch.tensor(self.deviation, dtype=torch.float64, device=x.device)
+        if x.ndim == 4:  # a channel each, before the two axes of an image
+            return mean[:, None, None], deviation[:, None, None]
+        return mean, deviation
+
+    def must_suit(self, spec: Spec, who: str) -> None:
+        """Raises: BadData where it is not for x of this spec."""
+        columns = spec.shape[0] if spec.is_image else spec.shape[-1]
+        for name in ("mean", "deviation", "names"):
+            found = len(getattr(self, name))
+            if found not in (1, columns) and not (name == "names" and found == 0):
+                raise BadData(
+                    f"{who} has a reader with {found} of {name}, "
+                    f"and x has {columns} columns: expected 1 or {columns}"
+                )
+
+    def as_json(self) -> dict[str, Any]:
+        """What differs from the defaults: lists, strings and numbers."""
+        plain = asdict(self)
+        usual = asdict(Reader())
+        return {name: value for name, value in plain.items() if value != usual[name]}
+
+    @property
+    def sha256(self) -> str:
+        """Of what it does to values and of its names; how a text was laid out is no part of it."""
+        said = {name: value for name, value in self.as_json().items() if name != "table"}
+        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "Reader":
+        """Raises: BadData where it is no reader, or one of a later version."""
+        unknown = values.keys() - {each.name for each in fields(cls)}
+        if unknown:
+            raise BadData(f"a reader has fields unknown here: {', '.join(sorted(unknown))}")
+        plain: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
+        }
+        try:
+            return cls(**plain)
+        except (TypeError, ValueError) as error:
+            raise BadData(f"a reader that cannot be read ({error})") from None
+
+
+def fitted(train: Tensor, is_image: bool) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and deviation of each column or channel of the training values (N, *shape), those that
+    are there; all pixels of an image together. A column of one value keeps deviation 1.
+
+    Raises: BadData where they are beyond float64.
+    """
+    values = train.double()
+    seen = values.flatten()[:, None] if is_image else values.flatten(0, -2)  # (n, columns)
+    mean = seen.nanmean(0).nan_to_num()
+    centred = seen - mean
+    deviation = centred.square().nanmean(0).sqrt().nan_to_num()
+    # rounding alone gives a constant 0.1 a deviation of 10⁻¹⁷
+    is_constant = deviation <= 1e-12 * mean.abs()
+    deviation = torch.where(is_constant, 1.0, deviation)
+    if not (mean.isfinite().all() and deviation.isfinite().all()):
+        raise BadData("the training values are too large to be standardised")
+    return tuple(mean.tolist()), tuple(deviation.tolist())
