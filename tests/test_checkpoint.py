@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from vaezoo.core import VAE, Model, Recipe, Spec, Unsupported
@@ -122,9 +123,14 @@ def test_a_checkpoint_has_the_permissions_of_any_new_file(tmp_path: Path):
     assert stat.S_IMODE(path.stat().st_mode) == stat.S_IMODE(other.stat().st_mode)
 
 
+def parts_of(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    with safe_open(path, "pt") as file:
+        return json.loads(file.metadata()["vaezoo"]), load_file(path)
+
+
 def edited(path: Path, **changes: Any) -> Path:
     """The checkpoint with some entries of its recipe changed."""
-    about, tensors = checkpoint._read(path)
+    about, tensors = parts_of(path)
     about["recipe"] |= changes
     save_file(tensors, path, {"vaezoo": json.dumps(about)})
     return path
@@ -171,7 +177,7 @@ def test_a_recipe_that_does_not_fit_is_refused(changes: dict[str, Any], words: s
 
 def test_missing_and_additional_tensors_are_refused(tmp_path: Path):
     path = checkpoint.save(model_of(), tmp_path / "m.safetensors")
-    about, tensors = checkpoint._read(path)
+    about, tensors = parts_of(path)
     header, first = {"vaezoo": json.dumps(about)}, next(iter(tensors))
     save_file({name: t for name, t in tensors.items() if name != first}, path, header)
     with pytest.raises(CheckpointError, match=f"lacks the tensor {first}"):
@@ -215,7 +221,7 @@ def test_what_is_no_checkpoint_is_refused_and_no_pickle_is_run(
 
 def test_a_newer_format_is_named(tmp_path: Path):
     path = checkpoint.save(model_of(), tmp_path / "m.safetensors")
-    about, tensors = checkpoint._read(path)
+    about, tensors = parts_of(path)
     save_file(tensors, path, {"vaezoo": json.dumps(about | {"format": 99})})
     with pytest.raises(
         CheckpointError, match=r"has checkpoint format 99, and vaezoo .* reads up to 2"

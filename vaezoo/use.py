@@ -19,6 +19,7 @@ from .core import Latent, Model, Spec, Trace, Unsupported, require_parts
 from .data.files import BadData, MissingData
 from .data.formats import Array, npy, npz
 from .data.reader import Reader
+from .data.words import cut
 from .distributions import at_centre
 from .evaluation.bounds import importance_log_likelihood
 from .evaluation.metrics.imputation import DRAWS, impute as filled
@@ -160,7 +161,8 @@ def rows_from(path: Path | str, spec: Spec, reader: Reader | None = None) -> Ten
     """
     values = torch.from_numpy(values_from(path))
     reader = reader or Reader()
-    if reader.layout and values.ndim != (3 if reader.layout == "HW" else 4):
+    axes = {"HW": 3, "HWC": 4}.get(reader.layout, values.ndim)
+    if values.ndim != axes or not values.ndim:
         raise BadData(f"{path} has shape {tuple(values.shape)}, and this model reads {spec.shape}")
     return fitting(reader.read(values), spec, str(path))
 
@@ -239,7 +241,8 @@ def _numbers(array: Array, who: str) -> Array:
 def _named_x(content: bytes, who: str) -> Array:
     arrays = npz(content, who)
     if "x" not in arrays:
-        raise BadData(f"{who} holds {', '.join(sorted(arrays)) or 'nothing'}; expected an array x")
+        names = cut(", ".join(sorted(arrays))) or "nothing"
+        raise BadData(f"{who} holds {names}; expected an array x")
     return arrays["x"]
 
 

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
+from .words import cut
+
 LIMIT = 2**30  # bytes that a file may unpack to; the largest data set here has 47 MB
 GZIP = b"\x1f\x8b"
 
@@ -29,6 +31,9 @@ class BadData(ValueError):
     """Values that no data set can be made of: empty, not numbers, not in the support of the
     likelihood …
     """
+
+    def __init__(self, sentence: str = "") -> None:
+        super().__init__(cut(sentence, 1000))  # names and values in it are of strangers
 
 
 class CorruptData(BadData):

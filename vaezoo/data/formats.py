@@ -5,15 +5,25 @@ pickle anywhere.
 import io
 import math
 import zipfile
+import zlib
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from numpy.lib.format import (
+    read_array,
+    read_array_header_1_0,
+    read_array_header_2_0,
+    read_magic,
+)
 from torch import Tensor
 
 from .files import LIMIT, CorruptData
+from .words import cut
 
 Array = npt.NDArray[np.generic]
+# what numpy raises for damaged files
+DAMAGE = (ValueError, TypeError, EOFError, OSError, OverflowError, MemoryError, SyntaxError)
 
 
 def idx(content: bytes, who: str) -> Tensor:
@@ -62,15 +72,33 @@ def mat(content: bytes, who: str) -> dict[str, Array]:
 
 def npy(content: bytes, who: str) -> Array:
     """The array of a .npy file. Raises: CorruptData."""
+    if content.startswith(b"PK"):
+        raise CorruptData(f"{who} is an archive of arrays (.npz), not one array (.npy)")
     try:
-        array = np.load(io.BytesIO(content), allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
+        return read_array(_of_its_size(content), allow_pickle=False)
+    except DAMAGE as error:
         raise CorruptData(
             f"{who} is no .npy file of plain numbers, or a damaged one ({_short(error)})"
         ) from None
-    if not isinstance(array, np.ndarray):
-        raise CorruptData(f"{who} is an archive of arrays (.npz), not one array (.npy)")
-    return array
+
+
+def _of_its_size(content: bytes) -> io.BytesIO:
+    """The .npy file as a stream, once its header asks for no more memory than it fills.
+
+    Raises: ValueError.
+    """
+    stream = io.BytesIO(content)
+    version = read_magic(stream)
+    read = {(1, 0): read_array_header_1_0, (2, 0): read_array_header_2_0}.get(version)
+    if read is None:
+        raise ValueError(f"it has version {version} of the format, and 1.0 and 2.0 are read")
+    shape, _, kind = read(stream)
+    claimed = math.prod(shape) * kind.itemsize
+    found = len(content) - stream.tell()
+    if claimed != found and not kind.hasobject:  # numpy refuses those itself
+        raise ValueError(f"its header claims {cut(str(claimed), 30)} bytes, and it has {found}")
+    stream.seek(0)
+    return stream
 
 
 def npz(content: bytes, who: str, limit: int = LIMIT) -> dict[str, Array]:
@@ -79,18 +107,24 @@ def npz(content: bytes, who: str, limit: int = LIMIT) -> dict[str, Array]:
     """
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            size = sum(member.file_size for member in archive.infolist())
-        if size > limit:
-            raise CorruptData(f"{who} unpacks to {size:,} bytes; at most {limit:,} are read")
-        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files}
-    except CorruptData:
-        raise
-    except (ValueError, EOFError, OSError, zipfile.BadZipFile, zipfile.zlib.error) as error:  # type: ignore[attr-defined]
+            members = archive.infolist()
+            size = sum(member.file_size for member in members)
+            if size > limit:
+                raise CorruptData(f"{who} unpacks to {size:,} bytes; at most {limit:,} are read")
+            # no member gives more bytes than the directory says
+            return {
+                member.filename.removesuffix(".npy"): npy(
+                    archive.read(member), f"{member.filename} in {who}"
+                )
+                for member in members
+            }
+    except (*DAMAGE, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
+        if isinstance(error, CorruptData):
+            raise
         raise CorruptData(
             f"{who} is no .npz file of plain numbers, or a damaged one ({_short(error)})"
         ) from None
 
 
 def _short(error: Exception) -> str:
-    return str(error).split("\n")[0] or type(error).__name__
+    return cut(str(error).split("\n")[0]) or type(error).__name__

@@ -17,6 +17,7 @@ import numpy as np
 from .data import SPLITS
 from .files import BadData, MissingData
 from .formats import Array, npy, npz
+from .words import cut
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,7 +73,7 @@ def _npz(path: Path) -> dict[str, Raw]:
     known = {"x", "labels", *SPLITS, *(f"{split}_labels" for split in SPLITS)}
     if not {"x", "train"} & set(arrays) or set(arrays) - known:
         raise BadData(
-            f"{path} holds {', '.join(sorted(arrays)) or 'nothing'}; expected train (or x), "
+            f"{path} holds {cut(', '.join(sorted(arrays))) or 'nothing'}; expected train (or x), "
             f"of {', '.join(sorted(known))}"
         )
     if "x" in arrays and set(arrays) & set(SPLITS):
@@ -184,11 +185,10 @@ def _must_be_numbers(column: "pd.Series[Any]", who: str) -> None:
     if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_complex_dtype(column):
         return
     bad = column[pd.to_numeric(column, errors="coerce").isna() & column.notna()]
-    example = (
-        f"; the first that is none is {bad.iloc[0]!r} in row {column.index.get_loc(bad.index[0])}"
-        if len(bad)
-        else ""
-    )
+    example = ""
+    if len(bad):
+        row = column.index.get_loc(bad.index[0])
+        example = f"; the first that is none is {cut(repr(bad.iloc[0]), 40)} in row {row}"
     raise BadData(f"{who} is of type {column.dtype}, expected numbers{example}")
 
 

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -21,7 +22,9 @@ def digest(tensors: Mapping[str, Tensor], about: str = "") -> str:
     for name in sorted(tensors):
         value = tensors[name].detach().cpu().contiguous()
         h.update(f"{name} {tuple(value.shape)} {value.dtype}\n".encode())
-        h.update(value.numpy().tobytes())
+        h.update(
+            value.flatten().view(torch.uint8).numpy().tobytes()
+        )  # as bytes: numpy has no bfloat16
     return h.hexdigest()
 
 

@@ -20,6 +20,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..data.words import cut
+
 # public names of older versions, and what they are called now
 RENAMED = {
     "vaezoo.distributions.Steps": "MaskedNormals",
@@ -182,9 +184,8 @@ def _instead(error: ImportError) -> str:
     return "CHANGELOG.md says what stands in its place"
 
 
-def _short(text: str, width: int = 60) -> str:
-    line = " ".join(text.split())
-    return repr(line if len(line) <= width else line[: width - 1] + "…")
+def _short(text: str) -> str:
+    return repr(cut(text, 60))
 
 
 def _random_state() -> tuple[Any, ...]:

@@ -3,14 +3,14 @@ header.
 
 A model is rebuilt by the registry from its recipe, then its weights are read, all of them and
 strictly. A tensor that two parts share (VampPrior reads with the encoder) is written once and named
-under `shared`.
+under `shared`. The header has a digest of recipe and tensors; a file of an older version has none.
 """
 
 import json
 import os
 import warnings
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +19,19 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ..core import Model, Recipe, Spec, Unsupported
+from ..core import Model, Recipe, Unsupported
+from ..data import sealed
 from ..data.files import BadData
 from ..data.kept import written_aside
 from ..data.reader import Reader
+from ..data.words import cut, in_words
 from ..hyperparameters import HyperparameterError, did_you_mean
-from ..parts import find
 from ..registry.guard import own_version
 from ..registry.registry import Registry, load_registry as load_registry
+from . import header
+from .header import FORMAT, WITH_READER, About, HeaderError, no_larger_than
 
-FORMAT = 1  # raised when older versions could not read the file any more
-# With a reader: a version that does not know of one would feed raw values to the networks.
-WITH_READER = 2
+KEYS = {"vaezoo", "digest"}  # of the file's header: what is said of the model, and SHA-256
 
 
 class CheckpointError(ValueError):
@@ -59,8 +60,9 @@ def save(model: Model, path: str | Path) -> Path:
     }
     if model.data_reader:
         about["reader"] = model.data_reader.as_json()
+    text = json.dumps(about, sort_keys=True)
     with written_aside(path) as aside:
-        save_file(tensors, aside, {"vaezoo": json.dumps(about, sort_keys=True)})
+        save_file(tensors, aside, {"vaezoo": text, "digest": sealed.digest(tensors, text)})
         aside.chmod(0o666 & ~_umask())
     return path
 
@@ -82,9 +84,9 @@ def load(path: str | Path, registry: Registry | None = None) -> Model:
 
     Raises: CheckpointError, one sentence.
     """
-    about, tensors = _read(Path(path))
-    model = _rebuilt(about["recipe"], registry or load_registry(), path)
-    return _filled(model, about, tensors, path).eval()
+    stored = _read(Path(path))
+    model = _rebuilt(stored, registry or load_registry())
+    return _filled(model, stored).eval()
 
 
 def restore(model: Model, path: str | Path) -> Model:
@@ -92,28 +94,44 @@ def restore(model: Model, path: str | Path) -> Model:
 
     Raises: CheckpointError, one sentence.
     """
-    about, tensors = _read(Path(path))
-    return _filled(model, about, tensors, path)
+    return _filled(model, _read(Path(path)))
 
 
-def _filled(
-    model: Model, about: dict[str, Any], tensors: dict[str, Tensor], path: str | Path
-) -> Model:
-    shared = about.get("shared", {})
-    tensors |= {name: tensors[first] for name, first in shared.items() if first in tensors}
-    _must_fit(model.state_dict(), tensors, path)
+@dataclass(frozen=True)
+class Stored:
+    """What a file holds."""
+
+    path: Path
+    about: About
+    tensors: dict[str, Tensor]
+    has_digest: bool  # so that they are known to be what was written
+
+
+def _filled(model: Model, stored: Stored) -> Model:
+    shared = stored.about.shared
+    for one in shared.values():
+        if one not in stored.tensors:
+            raise CheckpointError(f"{stored.path} shares the tensor {cut(repr(one))} and lacks it")
+    again = {name: stored.tensors[one] for name, one in shared.items()}
+    tensors = stored.tensors | again
+    _must_fit(model.state_dict(), tensors, stored)
     model.load_state_dict(tensors, strict=True)
-    if "reader" in about:
-        model.data_reader = _reader(about["reader"], model, path)
+    for name, parameter in model.named_parameters():
+        if not parameter.isfinite().all():
+            raise CheckpointError(
+                f"{stored.path} has a weight that is not a number or infinite, in {name}"
+            )
+    if stored.about.reader is not None:
+        model.data_reader = _reader(stored.about.reader, model, stored.path)
     return model
 
 
 def _reader(values: Mapping[str, Any], model: Model, path: str | Path) -> Reader:
     try:
-        reader = Reader.from_json(values)
+        reader = header.reader_of(values)
         if model.recipe is not None:
             reader.must_suit(model.recipe.spec, "it")
-    except BadData as error:
+    except (BadData, HeaderError) as error:
         raise CheckpointError(f"{path} holds a reader that is not for its model: {error}") from None
     return reader
 
@@ -149,96 +167,96 @@ def _umask() -> int:
     return mask
 
 
-def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    if not path.is_file():
-        raise CheckpointError(f"there is no checkpoint {path}")
+def _read(path: Path) -> Stored:
+    if not os.path.isfile(path):  # which says False of a name that no system takes
+        raise CheckpointError(f"there is no checkpoint {cut(str(path))}")
     try:
         with safe_open(path, "pt") as file:
-            about = (file.metadata() or {}).get("vaezoo")
+            said = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (no mapping)
-    except SafetensorError as error:
+    except (SafetensorError, OSError, TypeError, ValueError) as error:
         raise CheckpointError(_not_safetensors(path, error)) from None
-    if about is None:
+    if "vaezoo" not in said:
         raise CheckpointError(
             f"{path} is a .safetensors file, but vaezoo did not write it: it holds no recipe"
         )
-    return _checked(about, path), tensors
+    _must_be_whole(path, said, tensors)
+    try:
+        return Stored(path, header.read(said["vaezoo"]), tensors, "digest" in said)
+    except HeaderError as error:
+        raise CheckpointError(f"{path} {error}") from None
+
+
+def _must_be_whole(path: Path, said: Mapping[str, str], tensors: Mapping[str, Tensor]) -> None:
+    more = said.keys() - KEYS
+    is_whole = said.get("digest") in (None, sealed.digest(tensors, said["vaezoo"]))
+    if more or not is_whole:
+        raise CheckpointError(
+            f"{path} was damaged or changed after it was written: what it holds does not have the "
+            "digest in its header"
+        )
 
 
 def _not_safetensors(path: Path, error: Exception) -> str:
-    start = path.open("rb").read(4)
+    with path.open("rb") as file:
+        start = file.read(4)
     if start[:2] == b"PK" or start[:1] == b"\x80":
         return (
             f"{path} is a pickle or a zip archive, such as torch.save writes; "
             "vaezoo reads .safetensors files only"
         )
-    return f"{path} is no whole .safetensors file (cut short, damaged, or of another kind): {error}"
+    words = cut(str(error))
+    return f"{path} is no whole .safetensors file (cut short, damaged, or of another kind): {words}"
 
 
-def _checked(text: str, path: Path) -> dict[str, Any]:
-    try:
-        about = json.loads(text)
-        version = about["format"]
-        recipe = about["recipe"]
-        (
-            recipe["variant"],
-            recipe["hyperparameters"].items(),
-            recipe["spec"]["shape"],
-            recipe["source_hash"],
-        )
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise CheckpointError(f"{path} holds a recipe that cannot be read") from None
-    if version not in (FORMAT, WITH_READER):
-        raise CheckpointError(
-            f"{path} has checkpoint format {version}, and vaezoo {own_version()} "
-            f"reads up to {WITH_READER}; "
-            f"it was written by vaezoo {about.get('versions', {}).get('vaezoo', '?')}"
-        )
-    return about
-
-
-def _rebuilt(recipe: Mapping[str, Any], registry: Registry, path: str | Path) -> Model:
-    name = recipe["variant"]
+def _rebuilt(stored: Stored, registry: Registry) -> Model:
+    path = stored.path
+    recipe = stored.about.recipe
+    name = recipe.variant
     if name not in registry.variants:
         whose = (
-            f"{recipe['distribution']} {recipe['version']}".strip()
+            f"{recipe.distribution} {recipe.version}".strip()
             or "a loose file: give its folder with --plugins-dir"
         )
-        near = did_you_mean(name, registry.variants)
+        near = did_you_mean(name[:100], registry.variants)
         raise CheckpointError(
-            f"{path} needs the variant {name!r} of {whose}, which is not here{near}"
+            f"{path} needs the variant {cut(repr(name))} of {cut(whose)}, which is not here{near}"
         )
-    variant = registry.variants[name]
-    try:
-        # initial weights are drawn, then replaced: leave no trace
-        with torch.random.fork_rng(devices=()):
-            model = variant(_spec(recipe["spec"]), **recipe["hyperparameters"])
-    except (Unsupported, HyperparameterError, TypeError) as error:
-        raise CheckpointError(f"{path} cannot be rebuilt by this {name!r}: {error}") from None
-    if model.recipe is not None and model.recipe.source_hash != recipe["source_hash"]:
+    model = _built(stored, registry)
+    if model.recipe is not None and model.recipe.source_hash != recipe.source_hash:
+        file = registry.variants[name].plugin.file
         warnings.warn(
-            f"the source of {name!r} ({variant.plugin.file}) has changed since {path} was saved",
-            stacklevel=3,
+            f"the source of {name!r} ({file}) has changed since {path} was saved", stacklevel=3
         )
     return model
 
 
-def _spec(values: Mapping[str, Any]) -> Spec:
-    unknown = values.keys() - {f.name for f in fields(Spec)}
-    if unknown:
-        raise TypeError(
-            f"its spec has fields unknown to vaezoo {own_version()}: {', '.join(sorted(unknown))}"
-        )
-    spec = Spec(**{**values, "shape": tuple(values["shape"])})
-    for kind, text in (("likelihood", spec.likelihood), ("network", spec.network)):
-        try:
-            find(kind, text)
-        except HyperparameterError as error:
-            raise TypeError(str(error)) from None
-    return spec
+def _built(stored: Stored, registry: Registry) -> Model:
+    """The variant with new weights, where it is no larger than what is stored.
+
+    Raises: CheckpointError.
+    """
+    recipe = stored.about.recipe
+    tensors = stored.tensors.values()
+    size = sum(tensor.nbytes for tensor in tensors)
+    try:
+        spec = header.spec_of(recipe.spec)
+        # initial weights are drawn, then replaced: leave no trace
+        with torch.random.fork_rng(devices=()), no_larger_than(size, len(tensors)):
+            return registry.variants[recipe.variant](spec, **recipe.hyperparameters)
+    except HeaderError as error:
+        raise CheckpointError(f"{stored.path} {error}") from None
+    except (Unsupported, HyperparameterError, TypeError) as error:
+        words = cut(str(error))
+    except Exception as error:  # a constructor may do anything with values it did not foresee
+        words = cut(in_words(error))
+    raise CheckpointError(
+        f"{stored.path} cannot be rebuilt by this {recipe.variant!r}: {words}"
+    ) from None
 
 
-def _must_fit(known: Mapping[str, Tensor], tensors: Mapping[str, Tensor], path: str | Path) -> None:
+def _must_fit(known: Mapping[str, Tensor], tensors: Mapping[str, Tensor], stored: Stored) -> None:
+    path = stored.path
     for name, tensor in known.items():
         if name not in tensors:
             raise CheckpointError(
@@ -250,8 +268,14 @@ def _must_fit(known: Mapping[str, Tensor], tensors: Mapping[str, Tensor], path: 
             raise CheckpointError(
                 f"{path} has {name} of shape {found}, and the variant as it is now has {wanted}"
             )
+        # a model that was saved in float64 comes back in the type that the variant makes
+        if tensors[name].dtype != tensor.dtype and not stored.has_digest:
+            raise CheckpointError(
+                f"{path} has {name} of type {tensors[name].dtype}, "
+                f"and the variant as it is now has {tensor.dtype}"
+            )
     extra = sorted(tensors.keys() - known.keys())
     if extra:
         raise CheckpointError(
-            f"{path} holds the tensor {extra[0]}, which the variant as it is now does not have"
+            f"{path} holds the tensor {cut(extra[0])}, which the variant as it is now does not have"
         )

@@ -1,0 +1,145 @@
+"""A file of arrays that is damaged, forged or a bomb is refused in one sentence, soon."""
+
+import io
+import pickle
+import struct
+import time
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from vaezoo.core import Spec
+from vaezoo.data.files import BadData, CorruptData
+from vaezoo.data.formats import npz
+from vaezoo.data.reading import read_columns
+from vaezoo.use import rows_from
+
+SPEC = Spec((3,))
+SECONDS = 5.0
+
+
+class Bomb:
+    def __reduce__(self) -> Any:
+        return exec, ("raise SystemExit('a pickle was run')",)
+
+
+def npy(array: Any) -> bytes:
+    stream = io.BytesIO()
+    np.save(stream, array, allow_pickle=True)
+    return stream.getvalue()
+
+
+def claiming(shape: str, descr: str = "'<f8'", version: bytes = b"\x01\x00") -> bytes:
+    """A .npy file whose header says this and whose content is 16 bytes."""
+    words = f"{{'descr': {descr}, 'fortran_order': False, 'shape': {shape}, }}\n".encode()
+    return b"\x93NUMPY" + version + struct.pack("<H", len(words)) + words + b"\0" * 16
+
+
+def zipped(**members: bytes) -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name.replace("_", "."), content)
+    return stream.getvalue()
+
+
+def lying() -> bytes:
+    """An archive that says in its directory that the member is small."""
+    content = zipped(x_npy=npy(np.zeros((10**6, 3))))
+    size = struct.pack("<I", len(npy(np.zeros((10**6, 3)))))
+    return content.replace(size, struct.pack("<I", 200))
+
+
+NPY = {
+    "a pickle": pickle.dumps(Bomb()),
+    "objects": npy(np.array([Bomb(), 1], dtype=object)),
+    "petabytes": claiming("(1000000000000000,)"),
+    "gigabytes": claiming("(3000000000,)"),
+    "a size of 400 digits": claiming(f"({'9' * 400},)"),
+    "a size below zero": claiming("(-1, 3)"),
+    "a shape in words": claiming("'many'"),
+    "many axes": claiming("(" + "1, " * 100 + ")"),
+    "code for a shape": claiming("__import__('os').system('true')"),
+    "brackets": claiming("(" * 20_000),
+    "another type": claiming("(2,)", "'nonsense'"),
+    "a type of a million bytes": claiming("(2,)", "'<U1000000'"),
+    "records": npy(np.zeros(2, dtype=[("a", "f4"), ("b", "i4")])),
+    "text": npy(np.array(["a", "b"])),
+    "dates": npy(np.array(["2020-01-01"], dtype="M8[D]")),
+    "complex numbers": npy(np.zeros((2, 3), complex)),
+    "another version": claiming("(2,)", version=b"\x09\x00"),
+    "nothing": b"",
+    "only the magic": b"\x93NUMPY",
+    "a cut": npy(np.zeros((4, 3)))[:-9],
+    "one number": npy(np.float64(3)),
+    "no rows": npy(np.zeros((0, 3))),
+    "no columns": npy(np.zeros((3, 0))),
+    "an archive": zipped(x_npy=npy(np.zeros((4, 3)))),
+}
+NPZ = {f"x is {name}": zipped(x_npy=content) for name, content in NPY.items()} | {
+    "no archive": npy(np.zeros((4, 3))),
+    "no members": zipped(),
+    "a member of another kind": zipped(x_npy=b"hello"),
+    "a member without a suffix": zipped(x=b"hello"),
+    "a bomb": zipped(x_npy=npy(np.zeros(2 * 10**8, np.uint8)), y_npy=npy(np.zeros(9 * 10**8, "?"))),
+    "a directory that lies": lying(),
+    "a cut archive": zipped(x_npy=npy(np.zeros((4, 3))))[:-30],
+    "other names": zipped(y_npy=npy(np.zeros((4, 3)))),
+    "a name of escapes": zipped(**{"\x1b]0;x\a_npy": npy(np.zeros((4, 3)))}),
+    "a name of a path": zipped(**{"../../x_npy": npy(np.zeros((4, 3)))}),
+    "a name of 60,000 letters": zipped(**{"x" * 60_000 + "_npy": npy(np.zeros((4, 3)))}),
+    "ten thousand names": zipped(**{f"y{i}_npy": b"" for i in range(10_000)}),
+}
+CASES = [(".npy", name) for name in NPY] + [(".npz", name) for name in NPZ]
+
+
+def refusal(read: Callable[[Path], Any], path: Path) -> str:
+    start = time.monotonic()
+    with pytest.raises(BadData) as caught:
+        read(path)
+    assert time.monotonic() - start < SECONDS
+    said = str(caught.value)
+    assert said.isprintable(), said
+    assert len(said) < 600
+    return said
+
+
+def data_of(path: Path) -> Any:
+    from vaezoo.use import dataset
+
+    return dataset("arrays", path=str(path))
+
+
+@pytest.mark.parametrize(("kind", "name"), CASES)
+def test_odd_arrays_are_one_sentence(kind: str, name: str, tmp_path: Path):
+    path = tmp_path / f"a{kind}"
+    path.write_bytes((NPY if kind == ".npy" else NPZ)[name])
+    refusal(lambda path: rows_from(path, SPEC), path)
+    refusal(data_of, path)
+
+
+def test_an_archive_is_unpacked_to_the_limit_and_no_further():
+    content = zipped(x_npy=npy(np.zeros(10**6)))
+    with pytest.raises(CorruptData, match="unpacks to"):
+        npz(content, "a", limit=10**6)
+    assert npz(content, "a", limit=10**7)["x"].shape == (10**6,)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"", b"\xff\xfe\x00", b"\0" * 1000, b"a,b\n1,2,3,4\n", b"a\n" + b'"' * 10**5,
+        "é,ü\n1,x\n".encode("latin-1"), b"a,a\n1,\x1b[31m\n", b",\n,\n", b"a\n" + b"9" * 5_000,
+        b"a\ninf\n1\n2\n3\n4\n", b"x" * 10**6, b"a\n" + b"1e999\n" * 9,
+    ],
+)  # fmt: skip
+def test_an_odd_table_is_one_sentence(content: bytes, tmp_path: Path):
+    path = tmp_path / "a.csv"
+    path.write_bytes(content)
+    refusal(data_of, path)
+    (tmp_path / "a.parquet").write_bytes(content)
+    refusal(lambda path: read_columns(path.with_suffix(".parquet")), path)
