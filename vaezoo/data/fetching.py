@@ -1,0 +1,109 @@
+"""One file from an address, into a folder of its own: no more bytes than it may have, no slower
+than is worth waiting for, and nothing left behind by a process that was killed.
+"""
+
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+PATIENCE = 30.0  # seconds that an address may take beyond the time of its bytes
+SLOWEST = 10_000  # bytes a second
+PIECE = 2**16  # bytes
+FETCHING = ".fetching-"  # how the name of a folder begins that a file is fetched into
+
+
+class Stopped(OSError):
+    """An address that serves too much, or too slowly."""
+
+
+@dataclass
+class Transfer:
+    """A file on its way, in a thread: some steps of a connection cannot be interrupted."""
+
+    url: str
+    path: Path
+    limit: int  # bytes
+    done: int = 0  # bytes
+    is_given_up: bool = False
+    failed: list[Exception] = field(default_factory=list)
+
+    def run(self) -> None:
+        """Writes the file. What goes wrong is in `failed`."""
+        try:
+            self._receive()
+        except Exception as error:  # it is raised in the thread that waits
+            self.failed.append(error)
+
+    def _receive(self) -> None:
+        import requests
+
+        with requests.get(self.url, stream=True, timeout=PATIENCE) as answer:
+            answer.raise_for_status()
+            with self.path.open("wb") as file:
+                for piece in answer.iter_content(PIECE):
+                    self.done += len(piece)
+                    if self.done > self.limit:
+                        raise Stopped(f"{self.url} serves more than the {self.limit:,} bytes of it")
+                    if self.is_given_up:
+                        return
+                    file.write(piece)
+
+
+def fetch(url: str, path: Path, limit: int) -> None:
+    """Writes what the address serves to the file, `limit` bytes at most.
+
+    Raises: OSError, ValueError, a sentence each.
+    """
+    transfer = Transfer(url, path, limit)
+    thread = threading.Thread(target=transfer.run, daemon=True)
+    start = time.monotonic()
+    thread.start()
+    while thread.is_alive():
+        thread.join(0.1)
+        allowed = PATIENCE + transfer.done / SLOWEST
+        if thread.is_alive() and time.monotonic() - start > allowed:
+            transfer.is_given_up = True
+            raise Stopped(f"{url} gave {transfer.done:,} bytes in {allowed:.0f} s")
+    for error in transfer.failed:
+        raise error
+
+
+@contextmanager
+def own_folder(cache: Path) -> Iterator[Path]:
+    """A new folder to fetch into, inside the cache; those of processes that are dead are removed.
+
+    A lock says who lives: the operating system opens it when its process ends, however it ends.
+    """
+    cache.mkdir(parents=True, exist_ok=True)
+    _sweep(cache)
+    handle, name = tempfile.mkstemp(prefix=FETCHING, suffix=".lock", dir=cache)
+    open(handle, "rb").close()
+    lock = Path(name)
+    folder = lock.with_suffix("")
+    with FileLock(lock):
+        folder.mkdir()
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+            lock.unlink(missing_ok=True)
+
+
+def _sweep(cache: Path) -> None:
+    for folder in cache.glob(f"{FETCHING}*"):
+        if not folder.is_dir():
+            continue
+        lock = folder.with_name(f"{folder.name}.lock")
+        try:
+            with FileLock(lock, timeout=0):
+                shutil.rmtree(folder, ignore_errors=True)
+                lock.unlink(missing_ok=True)
+        except (Timeout, OSError):  # it is being fetched into, or is not ours to remove
+            continue
