@@ -35,6 +35,7 @@ ROWS = (
     ("registry",),
     ("training", "evaluation"),
     ("use",),
+    ("sklearn",),
     ("author",),
     ("testing", "bench"),
     ("cli", "__main__", "__init__"),

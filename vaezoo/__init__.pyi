@@ -1,3 +1,4 @@
+from . import sklearn as sklearn
 from .core import (
     VAE as VAE,
     Decoder as Decoder,

@@ -21,7 +21,7 @@ from .data.formats import Array, npy, npz
 from .data.reader import Reader
 from .data.words import cut
 from .distributions import at_centre
-from .evaluation.bounds import importance_log_likelihood
+from .evaluation.bounds import alike, importance_log_likelihood
 from .evaluation.metrics.imputation import DRAWS, impute as filled
 from .likelihoods import head
 from .registry.entries import Variant
@@ -120,19 +120,30 @@ def impute(model: Model, x: Rows, c: Rows | None = None, draws: int = DRAWS) -> 
     return torch.where(reader.is_gap(own), reader.back(values.cpu()), own).numpy()
 
 
-def log_prob(model: Model, x: Rows, c: Rows | None = None, draws: int = WEIGHED) -> Rows:
+def log_prob(
+    model: Model,
+    x: Rows,
+    c: Rows | None = None,
+    draws: int = WEIGHED,
+    alike_by: int | None = None,
+) -> Rows:
     """log p(x) of each row in nats, (N,): the importance-weighted bound of so many draws, which
     never exceeds it in expectation (Burda et al. 2016, arXiv:1509.00519, eq. 8).
 
     Of an array it is the density of the values in their own units: that of x, and log |dx/dvalue|.
-    A probability, as of bits or levels, has no units.
+    A probability, as of bits or levels, has no units. With the seed `alike_by` every row is judged
+    by the same draws and by itself, without c: slower, and no row depends on the others.
 
     Raises: BadData where x is not what the model reads, Unsupported where it has no density.
     """
     if model.no_density:
         raise Unsupported(f"this model has no log p(x): {model.no_density}")
     rows, condition = _rows(model, x, c)
-    found = importance_log_likelihood(model.eval(), rows, condition, draws)
+    model.eval()
+    if alike_by is None:
+        found = importance_log_likelihood(model, rows, condition, draws)
+    else:
+        found = alike(model, rows, draws, "alike", alike_by)
     if isinstance(x, Tensor):
         return found
     if model.recipe is None or not head(model.recipe.spec).is_discrete:
@@ -210,6 +221,18 @@ def fitting(x: Tensor, spec: Spec, who: str) -> Tensor:
     if empty.any():
         raise BadData(f"{who}: {_first_row(empty)} is all NaN, an x of length 0; leave it out")
     return x
+
+
+def must_hold(model: Model, x: Array, spec: Spec) -> None:
+    """Raises: BadData where values x (N, …) are none that the model's likelihood speaks of."""
+    likelihood = head(spec)
+    rows = reader_of(model).read(torch.from_numpy(in_order(x, reader_of(model))))
+    outside = ~likelihood.holds(rows)
+    if outside.any():
+        raise BadData(
+            f"x has a value in {_first_row(outside)} that this model's likelihood, "
+            f"{spec.likelihood}, does not speak of: it is for {likelihood.values}"
+        )
 
 
 def must_read_gaps(spec: Spec, who: str) -> None:

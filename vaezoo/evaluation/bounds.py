@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ..core import Model, Trace
+from ..seeds import seeded
 from .batches import balanced, trimmed
 from .guards import Witness
 from .tails import largest, pareto_k
@@ -119,6 +120,18 @@ def importance_log_likelihood(
     arXiv:1509.00519, eq. 8).
     """
     return estimate_all(model, x, c, k, entries).log_likelihood
+
+
+@torch.no_grad()
+def alike(model: Model, x: Tensor, k: int, *names: object) -> Tensor:
+    """The same of every row by itself, all from the draws that the seed of these names gives: what
+    is said of a row does not depend on the other rows.
+    """
+    found = x.new_empty(len(x))
+    for i in range(len(x)):
+        with seeded(*names):
+            found[i] = model.infer(x[i : i + 1], None, k).log_w.logsumexp(0)
+    return found - math.log(k)
 
 
 def elbo_of(
