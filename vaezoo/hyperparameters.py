@@ -62,21 +62,26 @@ class Hyperparameter:
         return self.default is inspect.Parameter.empty
 
     @property
+    def limits(self) -> dict[str, float]:
+        """The annotation's, by how they are meant: "gt", "ge", "lt", "le"."""
+        said = [
+            one
+            for field in getattr(self.annotation, "__metadata__", ())
+            for one in getattr(field, "metadata", ())
+        ]
+        return {
+            key: getattr(one, key)
+            for one in said
+            for key in ("gt", "ge", "lt", "le")
+            if hasattr(one, key)
+        }
+
+    @property
     def range(self) -> str:
         """The type and the range in words, such as "float > 0"."""
         kind = getattr(self.annotation, "__origin__", self.annotation)
-        limits = [
-            m
-            for field in getattr(self.annotation, "__metadata__", ())
-            for m in getattr(field, "metadata", ())
-        ]
         words = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}
-        bounds = [
-            f"{sign} {getattr(m, key)}"
-            for m in limits
-            for key, sign in words.items()
-            if hasattr(m, key)
-        ]
+        bounds = [f"{words[key]} {limit}" for key, limit in self.limits.items()]
         name = getattr(kind, "__name__", str(kind))
         if name == "Literal":
             return " | ".join(map(str, self.annotation.__args__))

@@ -13,6 +13,7 @@ from .group import vaezoo
 from .listing import list_
 from .models import encode, impute, reconstruct, sample
 from .train import train
+from .tune import tune
 
 for verb in (
     bench,
@@ -23,6 +24,7 @@ for verb in (
     compare,
     rank,
     board,
+    tune,
     train,
     sample,
     encode,

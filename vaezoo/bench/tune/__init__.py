@@ -1,0 +1,3 @@
+"""Fair tuning: as many draws of hyperparameters for every variant, judged by the validation split
+alone.
+"""
