@@ -6,9 +6,10 @@ import pytest
 
 from docs.fill.__main__ import MATRIX, due, is_ours
 from docs.fill.entry import escaped, linked
-from docs.fill.families import families, tags_of
+from docs.fill.families import families, order, page_of, tags_of
 from docs.fill.results import with_results
 from docs.fill.width import WIDTH, wrapped
+from vaezoo.bench.report.families import FAMILIES, family_of
 from vaezoo.hooks import TAGS, tags
 from vaezoo.registry.entries import Function, Variant
 from vaezoo.registry.registry import load_registry
@@ -161,3 +162,13 @@ def write_table(file: Path, table: str) -> None:
 def test_without_results_a_table_is_empty(tmp_path: Path):
     page = "<!-- table: jsb/elbo.md: kl -->\nold\n<!-- end -->\n"
     assert with_results(page, results=tmp_path) == "<!-- table: jsb/elbo.md: kl -->\n<!-- end -->\n"
+
+
+def test_the_families_of_a_report_are_those_of_the_pages():
+    assert [family.name for family in FAMILIES] == order()
+    for family in FAMILIES:
+        title = page_of(family.name).read_text(encoding="utf-8").partition("\n")[0]
+        assert title == f"# {family.title}"
+        assert family.tags == tags_of(family.name)
+    for name, variants in families(OURS).items():
+        assert {family_of(variant.tags).name for variant in variants} == {name}
