@@ -34,7 +34,7 @@ def without_seconds(out):
     )
 
 
-def test_run_leaves_whole_trials_and_three_tables(finished):
+def test_run_leaves_whole_trials_three_tables_and_a_page(finished):
     _, out, summary = finished
     assert (summary.exit_code, summary.trained, dict(summary.counts)) == (0, 4, {"done": 4})
     names = {path.name for path in next((out / "trials").iterdir()).iterdir()}
@@ -45,6 +45,7 @@ def test_run_leaves_whole_trials_and_three_tables(finished):
     assert {
         f"{t}.{s}" for t in ("elbo", "reconstruction", "fid") for s in ("csv", "md", "tex")
     } < set(os.listdir(out))
+    assert "<!doctype html>" in (out / "report.html").read_text(encoding="utf-8")
     assert not list(out.glob("**/.*")), "nothing half done is left"
 
 

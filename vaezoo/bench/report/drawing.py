@@ -38,7 +38,7 @@ def draw_all(rows: Sequence[Row], store: Store, figures: Iterable[Figure]) -> No
     for figure in figures:
         for material in whole if figure.of == "run" else by_dataset:
             for suffix, canvas in _drawn(figure, material).items():
-                parts = [figure.name, _slug(material.dataset), suffix]
+                parts = [figure.name, slug(material.dataset), suffix]
                 _save(canvas, store, "figures/" + "-".join(part for part in parts if part))
 
 
@@ -69,7 +69,7 @@ def _by_suffix(drawn: Any) -> dict[str, "Canvas"]:
     if drawn is None:
         return {}
     if isinstance(drawn, Mapping):
-        found = {_slug(name): canvas for name, canvas in drawn.items()}
+        found = {slug(name): canvas for name, canvas in drawn.items()}
     else:
         pages = drawn if isinstance(drawn, list | tuple) else [drawn]
         found = {str(i) if i > 1 else "": page for i, page in enumerate(pages, 1)}
@@ -94,5 +94,5 @@ def rendered(canvas: "Canvas", suffix: str) -> bytes:
     return content.getvalue()
 
 
-def _slug(name: str) -> str:
+def slug(name: str) -> str:
     return "".join(letter if letter.isalnum() else "-" for letter in name).strip("-")

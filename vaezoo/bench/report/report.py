@@ -1,16 +1,16 @@
-"""Tables and figures, rebuilt from the trial.json files of a run (and the control rows beside them)
-and nothing else.
+"""Tables, figures and the page report.html, rebuilt from the trial.json files of a run (and the
+control rows beside them) and nothing else.
 """
 
 import sys
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
 from ..records import ROWS, ControlRecord, Damaged, Record, RowRecord, RunRecord
 from ..store import Store
-from .printed import as_markdown, as_tex
+from .printed import as_markdown, as_tex, grids
 from .ranges import judged
 from .reference import beside
 from .rows import Row, rows_of
@@ -24,25 +24,46 @@ class ReportError(ValueError):
     """There is nothing to report."""
 
 
+@dataclass(frozen=True)
+class _Read:
+    """What a folder holds."""
+
+    rows: list[Row]
+    run: RunRecord
+    aside: Mapping[str, str]  # file -> why it does not fit
+
+
 def report(
     out: Path | str, *, figures: bool = True, plugins_dir: Path | str | None = None
 ) -> list[ResultTable]:
-    """Writes every table and figure of the run in `out`, and returns the tables; figures are those
-    of the registry, the loose files of `plugins_dir` too.
+    """Writes every table, every figure and the page of the run in `out`, and returns the tables;
+    figures and what is said of variants are those of the registry, the loose files of
+    `plugins_dir` too.
 
     Raises: StoreError where the folder cannot be written, ReportError where there are no trials.
     """
+    from ...registry.registry import load_registry
+
     store = Store(out)
-    rows, aside = _read(out)
-    tables = _tables(rows, aside)
+    found = _read(out)
+    tables = _tables(found)
+    drawn = []
     for table in tables:
         for suffix, write in WRITERS.items():
             store.write(f"{table.name}.{suffix}", write(table))
+        drawn.append((table, grids(table)))
+
+    registry = load_registry(plugins_dir)
     if figures:
-        from ...registry.registry import load_registry
         from .drawing import draw_all
 
-        draw_all(rows, store, load_registry(plugins_dir).figures.values())
+        draw_all(found.rows, store, registry.figures.values())
+    from .html.page import NAME, page
+    from .html.source import Source
+
+    refused = refusals(tables)
+    source = Source(store.out, found.run, found.rows, drawn, refused, found.aside, registry)
+    store.write(NAME, page(source))
     return tables
 
 
@@ -52,12 +73,12 @@ def read_tables(out: Path | str, *, quiet: bool = False) -> list[ResultTable]:
 
     Raises: ReportError for a folder without trials.
     """
-    return _tables(*_read(out, quiet))
+    return _tables(_read(out, quiet))
 
 
-def _tables(rows: Sequence[Row], aside: int) -> list[ResultTable]:
-    tables = tables_of(rows, controls_of(rows))
-    return [replace(table, set_aside=aside) for table in tables]
+def _tables(found: _Read) -> list[ResultTable]:
+    tables = tables_of(found.rows, controls_of(found.rows))
+    return [replace(table, set_aside=len(found.aside)) for table in tables]
 
 
 def refusals(tables: Sequence[ResultTable]) -> list[str]:
@@ -77,11 +98,11 @@ def read_rows(out: Path | str, *, quiet: bool = False) -> list[Row]:
 
     Raises: ReportError for a folder without trials.
     """
-    return _read(out, quiet)[0]
+    return _read(out, quiet).rows
 
 
-def _read(out: Path | str, quiet: bool = False) -> tuple[list[Row], int]:
-    """The rows, and how many files were set aside because they do not fit."""
+def _read(out: Path | str, quiet: bool = False) -> _Read:
+    """What the folder holds. Raises: ReportError where there are no trials."""
     store = Store(out)
     records, aside = store.records()
     of_rows = _rows_of_trials(store, records, aside)
@@ -109,7 +130,7 @@ def _read(out: Path | str, quiet: bool = False) -> tuple[list[Row], int]:
         )
         for row in rows
     ]
-    return known, len(aside)
+    return _Read(known, run, aside)
 
 
 def _rows_of_trials(

@@ -1,5 +1,6 @@
 """What all figures share: the canvas, a grid of panels, pages."""
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -58,3 +59,11 @@ def caption(figure: "Figure", title: str, below: str = "", room: float = 0.0) ->
     figure.suptitle(title, fontsize=9, y=1 + 0.08 / figure.get_figheight(), va="bottom")
     if below:
         figure.supxlabel(below, fontsize=8, y=-(room + 0.05) / figure.get_figheight(), va="top")
+
+
+def round_steps(low: float, high: float, about: int = 6) -> list[float]:
+    """Some round numbers between two others."""
+    size = (high - low) / about or 1.0
+    power = 10.0 ** math.floor(math.log10(size))
+    step = next(m * power for m in (1, 2, 5, 10) if m * power >= size)
+    return [round(step * i, 10) for i in range(math.ceil(low / step), math.floor(high / step) + 1)]

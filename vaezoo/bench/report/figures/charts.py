@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ....hooks import Figure, hookimpl
-from .canvas import ACCENT, INK, PER_PAGE, canvas, grid, pages
+from .canvas import ACCENT, INK, PER_PAGE, canvas, grid, pages, round_steps
 from .material import Curve, Material
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def _iso_elbo(ax: "Axes") -> None:
     """Lines of equal ELBO across the axes as they are."""
     (left, right) = ax.get_xlim()
     (low, high) = ax.get_ylim()
-    for total in _round_steps(left + low, right + high):
+    for total in round_steps(left + low, right + high):
         ax.plot([left, right], [total - left, total - right], color="0.85", linewidth=0.7, zorder=0)
         x = min(right, total - low) if total - right < low else right
         y = total - x
@@ -103,13 +103,6 @@ def _iso_elbo(ax: "Axes") -> None:
                 clip_on=True,
             )
     ax.set(xlim=(left, right), ylim=(low, high))
-
-
-def _round_steps(low: float, high: float, about: int = 6) -> list[float]:
-    size = (high - low) / about or 1.0
-    power = 10.0 ** math.floor(math.log10(size))
-    step = next(m * power for m in (1, 2, 5, 10) if m * power >= size)
-    return [round(step * i, 10) for i in range(math.ceil(low / step), math.floor(high / step) + 1)]
 
 
 def _labels(

@@ -1,0 +1,300 @@
+"""report.html: the same numbers as the other files, nothing from elsewhere, and no text of a plugin
+that is more than text.
+"""
+
+import base64
+import hashlib
+import re
+import shutil
+from collections import Counter
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from tests.bench.conftest import recorded
+from tests.bench.test_tables import trial
+from vaezoo.bench.records import RunRecord
+from vaezoo.bench.report.html.page import page
+from vaezoo.bench.report.html.scatter import Axis, Point, chart, unbeaten
+from vaezoo.bench.report.html.source import Source
+from vaezoo.bench.report.printed import grids
+from vaezoo.bench.report.report import report
+from vaezoo.bench.report.rows import rows_of
+from vaezoo.bench.report.tables import tables_of
+from vaezoo.registry.entries import Function, Variant
+from vaezoo.registry.registry import Registry, load_registry
+
+ROOT = Path(__file__).parents[2]
+RESULTS = ROOT / "results"
+VOID = {"meta", "link", "input", "img", "br", "hr", "path", "rect", "polyline"}
+HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&"
+
+
+class Page(HTMLParser):
+    """Every table's rows as texts, every element, and the text of scripts and styles."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tables: dict[str, list[list[str]]] = {}
+        self.elements: list[tuple[str, dict[str, str]]] = []
+        self.code: dict[str, list[str]] = {"script": [], "style": []}
+        self.open: list[str] = []
+        self.sheet = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        facts = {name: value or "" for name, value in attrs}
+        self.elements.append((tag, facts))
+        if facts.get("class") == "sheet":
+            self.sheet = facts["id"]
+            self.tables[self.sheet] = []
+        if tag == "tr":
+            self.tables[self.sheet].append([])
+            self.is_group = facts.get("class") == "group"
+        if tag in ("td", "th"):
+            self.tables[self.sheet][-1].append("")
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        if tag in VOID:
+            return
+        assert self.open.pop() == tag, tag
+        if tag == "tr" and self.is_group:
+            self.tables[self.sheet].pop()
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] in self.code:
+            self.code[self.open[-1]].append(data)
+        elif {"td", "th"} & set(self.open):
+            self.tables[self.sheet][-1][-1] += data
+
+    def of(self, tag):
+        return [facts for name, facts in self.elements if name == tag]
+
+
+def written(text: str) -> list[list[list[str]]]:
+    """The tables of a Markdown file as rows of cells, without the marks of bold."""
+    found: list[list[list[str]]] = []
+    for line in text.splitlines():
+        if line.startswith("## "):
+            found.append([])
+        if line.startswith("| "):
+            cells = re.split(r"(?<!\\)\|", line)[1:-1]
+            plain = [cell.strip().removeprefix("**").removesuffix("**") for cell in cells]
+            found[-1].append([cell.replace("\\|", "|") for cell in plain])
+    return found
+
+
+def source_of(tmp_path, trials, registry=None):
+    """What a page is made of, from trials as trial.json holds them."""
+    rows = rows_of([recorded(one) for one in trials])
+    tables = [(table, grids(table)) for table in tables_of(rows)]
+    return Source(tmp_path, RunRecord(), rows, tables, [], {}, registry or load_registry())
+
+
+@pytest.fixture(scope="module")
+def jsb(tmp_path_factory) -> Path:
+    """A copy of a committed run, with its page."""
+    out = tmp_path_factory.mktemp("page") / "jsb"
+    shutil.copytree(RESULTS / "jsb", out)
+    report(out, figures=False)
+    return out
+
+
+@pytest.fixture(scope="module")
+def read(jsb) -> Page:
+    return Page((jsb / "report.html").read_text(encoding="utf-8"))
+
+
+def test_every_row_of_every_table_is_that_of_the_markdown(jsb, read):
+    files = sorted(jsb.glob("*.md"))
+    assert len(files) > 5
+    for file in files:
+        for expected in written(file.read_text(encoding="utf-8")):
+            found = [rows for key, rows in read.tables.items() if key == f"{file.stem}-jsb"]
+            assert len(found) == 1
+            assert found[0][0] == expected[0]
+            assert Counter(map(tuple, found[0])) == Counter(map(tuple, expected))
+
+
+def test_nothing_is_fetched_and_no_style_stands_in_an_attribute(read):
+    for tag, facts in read.elements:
+        assert not any(name.startswith("on") or name == "style" for name in facts), tag
+        for name in ("src", "href", "action", "data", "srcset"):
+            assert facts.get(name, "#").startswith(("#", "data:image/png;base64,")), facts
+    text = "".join(read.code["style"])
+    assert "url(" not in text
+    assert "@import" not in text
+
+
+def test_the_policy_lets_our_script_and_style_run_and_nothing_else(read):
+    (policy,) = [m["content"] for m in read.of("meta") if "http-equiv" in m]
+    assert policy.startswith("default-src 'none';")
+    for tag, pieces in read.code.items():
+        digest = hashlib.sha256("".join(pieces).encode()).digest()
+        assert f"{tag}-src 'sha256-{base64.b64encode(digest).decode()}'" in policy
+        assert len(read.of(tag)) == 1
+
+
+def test_the_same_run_gives_the_same_bytes_within_the_size(jsb):
+    before = (jsb / "report.html").read_bytes()
+    report(jsb, figures=False)
+    assert (jsb / "report.html").read_bytes() == before
+    assert len(before) < 1_000_000
+
+
+def test_links_lead_to_something(read):
+    known = {facts["id"] for _, facts in read.elements if "id" in facts}
+    links = {facts["href"][1:] for facts in read.of("a")}
+    assert len(links) > 20
+    assert links <= known
+
+
+def test_what_a_reader_must_know_is_said(jsb):
+    text = (jsb / "report.html").read_text(encoding="utf-8")
+    hashes = re.findall(r"<dd>([0-9a-f]{64})</dd>", text)
+    assert len(hashes) == 3
+    assert "What to know before believing a number" in text
+    assert "vaezoo report DIR" in text
+    assert text.count('src="data:image/png;base64,') >= 4
+
+
+def test_texts_of_plugins_and_trials_are_text(tmp_path):
+    def hostile(spec):
+        pass
+
+    hostile.__doc__ = f"Does {HOSTILE}.\n\n{HOSTILE}\n\nPaper: {HOSTILE} 2014."
+    hostile.tags = frozenset({HOSTILE, "prior"})
+    known = load_registry().variants["vae"]
+    bad = Variant("bad", Function(hostile), known.plugin)
+    trials = [trial("bad", s, 20 + s) for s in range(2)]
+    for one in trials:
+        one["variant"] = f"bad[x={HOSTILE}]"
+        one["dataset"] = f"data {HOSTILE}"
+        one["reasons"] = {"kl": HOSTILE}
+        one["settings"] = {"draws": HOSTILE}
+        one["machine"] = {"platform": HOSTILE, "torch": HOSTILE}
+    text = page(source_of(tmp_path, trials, Registry(variants={"bad": bad})))
+    found = Page(text)
+    assert "alert(1)" in text
+    assert len(found.of("script")) == 1
+    assert not found.of("img")
+    assert not any(name.startswith("on") for _, facts in found.elements for name in facts)
+
+
+def test_rows_set_apart_and_control_rows_stand_in_groups_of_their_own(tmp_path):
+    trials = [trial("vae", s, 23 + s / 10) for s in range(3)]
+    trials += [trial("cvae", s, 20 + s / 10, likelihood_is="given the label") for s in range(3)]
+    text = page(source_of(tmp_path, trials))
+    table = text[text.index('id="elbo-digits"') :]
+    assert table.index(">vae</a>") < table.index("Rows set apart") < table.index(">cvae</a>")
+
+
+def test_a_picture_that_cannot_be_read_or_has_no_room_is_named(tmp_path, monkeypatch):
+    from PIL import Image
+
+    from vaezoo.bench.report.html import pictures
+
+    folder = tmp_path / "figures"
+    folder.mkdir()
+    (folder / "samples-digits.png").write_bytes(b"no picture")
+    (folder / "samples-other.png").write_bytes(b"of another run")
+    Image.new("RGB", (3000, 40), "red").save(folder / "learning-curves-digits.png")
+    source = source_of(tmp_path, [trial("vae", 0, 20)])
+    found = pictures.pictures(source)
+    assert list(found) == ["samples", "learning-curves"]
+    assert "cannot be read" in found["samples"][0].image.left_out
+    assert found["learning-curves"][0].image.width == pictures.WIDEST
+    monkeypatch.setattr(pictures, "BUDGET", 10)
+    assert "the page has room for" in page(source)
+
+
+def test_the_frontier_joins_those_that_no_other_beats():
+    def point(x, y, competes=True):
+        return Point(f"{x},{y}", x, y, "", "other", competes=competes)
+
+    points = [point(1, 5), point(2, 3), point(3, 4), point(4, 1), point(0, 0, competes=False)]
+    assert [p.name for p in unbeaten(points, "lower", "lower")] == ["1,5", "2,3", "4,1"]
+    assert [p.name for p in unbeaten(points, "lower", "higher")] == ["1,5"]
+    made = chart("key", "title", (Axis("x"), Axis("y")), points)
+    assert len(made.frontier.split()) == 5
+    assert {mark.point.name for mark in made.marks if mark.is_best} == {"1,5", "2,3", "4,1"}
+
+
+@pytest.fixture(scope="module")
+def tab(jsb):
+    """The page in a headless Chromium, with what it asked for and complained of."""
+    sync = pytest.importorskip("playwright.sync_api", reason="pip install 'vaezoo[browser]'")
+    program = shutil.which("chromium") or shutil.which("google-chrome")
+    if program is None:
+        pytest.skip("there is no Chromium here")
+    with sync.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        opened = browser.new_page()
+        opened.asked, opened.complaints = [], []
+        opened.on("request", lambda one: opened.asked.append(one.url))
+        opened.on("console", lambda one: opened.complaints.append(one.text))
+        opened.on("pageerror", lambda one: opened.complaints.append(str(one)))
+        opened.goto((jsb / "report.html").as_uri())
+        yield opened
+        browser.close()
+
+
+def first_column(tab, key="elbo-jsb"):
+    """The names that are seen in a table, from top to bottom."""
+    rows = tab.locator(f"#{key} tbody tr[data-name]:not(.out) th")
+    return [re.sub(r" \[\d+\]", "", name) for name in rows.all_inner_texts()]
+
+
+@pytest.mark.slow
+def test_in_a_browser_it_sorts_filters_and_hides_columns(tab):
+    names = first_column(tab)
+    head = tab.locator("#elbo-jsb thead [role=button]", has_text="nll (nats)").first
+    head.press("Enter")
+    rising = first_column(tab)
+    head.click()
+    assert sorted(names) == sorted(rising)
+    assert first_column(tab) != rising
+    numbers = tab.locator("#elbo-jsb tbody tr[data-name] td:nth-child(4)").all_inner_texts()
+    values = [float(one.split()[0]) for one in numbers if one[0].isdigit()]
+    assert values == sorted(values, reverse=True)
+
+    tab.fill("#filter-text", "vrnn, srnn")
+    assert set(first_column(tab)) == {"vrnn", "srnn"}
+    assert tab.locator(".chart .point:not(.out)").count() % 2 == 0
+    tab.click("#filter button[type=reset]")
+    tab.wait_for_function("!document.querySelector('tr.out')")
+    tab.select_option("#filter-family", "recurrent")
+    assert len(first_column(tab)) == len(names)
+    tab.select_option("#filter-family", "")
+
+    tab.click("#elbo-jsb .columns summary")
+    tab.uncheck("#elbo-jsb .columns input >> nth=0")
+    assert tab.locator("#elbo-jsb td:nth-child(2):visible").count() == 0
+
+
+@pytest.mark.slow
+def test_in_a_browser_points_and_footnotes_say_what_they_are_by_keyboard(tab):
+    chart = tab.locator(".chart svg").first
+    chart.focus()
+    tab.keyboard.press("ArrowRight")
+    said = tab.locator("#tip").inner_text()
+    assert re.match(r"\w+: kl .* nats, reconstruction nll .* nats", said)
+    tab.keyboard.press("ArrowRight")
+    assert tab.locator("#tip").inner_text() != said
+    tab.keyboard.press("Escape")
+    assert tab.locator("#tip").is_hidden()
+    tab.locator(".note").first.focus()
+    assert tab.locator("#tip").is_visible()
+
+
+@pytest.mark.slow
+def test_in_a_browser_nothing_is_asked_for_and_a_telephone_is_wide_enough(tab, jsb):
+    outside = [url for url in tab.asked if not url.startswith(("data:", jsb.as_uri()))]
+    assert not outside
+    assert not tab.complaints
+    tab.set_viewport_size({"width": 400, "height": 800})
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 400
+    assert tab.pdf().startswith(b"%PDF")

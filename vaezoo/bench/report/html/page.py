@@ -1,0 +1,102 @@
+"""report.html from what was read of a run: the template, filled."""
+
+import base64
+import hashlib
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, FunctionLoader, StrictUndefined
+from markupsafe import Markup
+
+from ..families import EVERY
+from .cards import cards
+from .charts import charts
+from .pictures import pictures
+from .scatter import HEIGHT, SHAPES, WIDTH
+from .sheets import sheets
+from .source import Source
+from .trust import checks, dataset_facts, run_facts
+
+NAME = "report.html"  # in the folder of the run
+
+
+def page(source: Source) -> str:
+    """The whole page. The same run gives the same bytes."""
+    shown = [(table, list(sheets(source, table, grids))) for table, grids in source.tables]
+    return (
+        _environment()
+        .get_template(NAME)
+        .render(
+            title=", ".join(source.datasets),
+            style=Markup(_file("style.css")),
+            script=Markup(_file("script.js")),
+            policy=policy(),
+            run=source.run,
+            run_facts=run_facts(source),
+            dataset_facts={name: dataset_facts(source, name) for name in source.datasets},
+            checks=checks(source),
+            tables=shown,
+            charts=charts(source),
+            pictures=pictures(source),
+            cards=list(cards(source)),
+            families=_families(source),
+            tags=_tags(source),
+            names=sorted({row.name for row in source.rows}),
+            shapes=_shapes(),
+            size=(WIDTH, HEIGHT),
+        )
+    )
+
+
+def policy() -> str:
+    """The page's Content-Security-Policy: our own style and script by their SHA-256, images that
+    are in the page, and nothing else.
+    """
+    style = _hash(_file("style.css"))
+    script = _hash(_file("script.js"))
+    return (
+        f"default-src 'none'; img-src data:; style-src '{style}'; script-src '{script}'; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def _hash(text: str) -> str:
+    digest = hashlib.sha256(text.encode()).digest()
+    return f"sha256-{base64.b64encode(digest).decode()}"
+
+
+def _families(source: Source) -> list[Any]:
+    """Those that the run has."""
+    names = {source.family(row).name for row in source.rows}
+    return [family for family in EVERY if family.name in names]
+
+
+def _tags(source: Source) -> list[str]:
+    return sorted({tag for row in source.rows for tag in source.tags(row)})
+
+
+def _shapes() -> dict[str, tuple[str, int, bool]]:
+    """family -> (path of its mark, number of its colour, whether it is hollow)."""
+    found = {}
+    for i, family in enumerate(EVERY):
+        at = i % len(SHAPES)
+        found[family.name] = (SHAPES[at], at, i >= len(SHAPES))
+    return found
+
+
+@cache
+def _environment() -> Environment:
+    """The templates of this folder, every text escaped."""
+    return Environment(
+        loader=FunctionLoader(_file),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+@cache
+def _file(name: str) -> str:
+    return files(__package__).joinpath(name).read_text(encoding="utf-8")
