@@ -7,6 +7,7 @@ import hashlib
 import re
 import shutil
 from collections import Counter
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -190,6 +191,17 @@ def test_rows_set_apart_and_control_rows_stand_in_groups_of_their_own(tmp_path):
     text = page(source_of(tmp_path, trials))
     table = text[text.index('id="elbo-digits"') :]
     assert table.index(">vae</a>") < table.index("Rows set apart") < table.index(">cvae</a>")
+
+
+def test_reference_rows_are_no_rows_of_the_run(tmp_path):
+    source = source_of(tmp_path, [trial("vae", s, 23) for s in range(3)])
+    others = rows_of([recorded(trial("iwae", s, 22)) for s in range(2)])
+    rows = [*source.rows, *(replace(row, is_reference=True) for row in others)]
+    tables = [(table, grids(table)) for table in tables_of(rows)]
+    text = page(replace(source, rows=rows, tables=tables))
+    table = text[text.index('id="elbo-digits"') :]
+    assert table.index(">vae</a>") < table.index("Reference rows") < table.index(">iwae</a>")
+    assert "1 of 1 variants, and 1 of the results that come with vaezoo" in text
 
 
 def test_a_picture_that_cannot_be_read_or_has_no_room_is_named(tmp_path, monkeypatch):
