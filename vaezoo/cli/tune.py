@@ -124,9 +124,9 @@ def _write(out: Path, found: "list[Tuned]", asked: dict[str, Any]) -> None:
 
 
 def _suite(out: Path, dataset: str) -> Path:
-    from ..bench.report.drawing import _slug
+    from ..bench.report.drawing import slug
 
-    return out / f"tuned-{_slug(dataset)}.toml"
+    return out / f"tuned-{slug(dataset)}.toml"
 
 
 def _line(one: "Tuned") -> dict[str, Any]:
