@@ -1,54 +1,30 @@
-"""`vaezoo new`: a variant's first file, or a whole distribution around it, that keeps the contract
-from the start.
+"""`vaezoo new`: a plugin's first file, or a distribution around a variant, that works from the
+start.
 """
 
 import keyword
 import re
+from importlib.resources import files
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-VARIANT = '''"""{title}: say here in one sentence what is new."""
+from ..hyperparameters import listed
 
-from torch import Tensor
+if TYPE_CHECKING:
+    from ..registry.registry import Registry
 
-from vaezoo.core import VAE, Spec, Terms
-from vaezoo.hooks import Part, hookimpl, tags
-from vaezoo.hyperparameters import NonNegative
-from vaezoo.losses import ELBO
-from vaezoo.networks import Gaussian, StandardNormal, Write
-
-
-class {title}Loss(ELBO):
-    """R + weight · KL. Put your objective here; `forward` gives you the whole trace."""
-
-    def __init__(self, weight: NonNegative = 1.0) -> None:
-        super().__init__()
-        self.weight = weight
-
-    def combine(self, distortion: Tensor, rate: Tensor, progress: float) -> Terms:
-        return {{"loss": distortion + self.weight * rate, "distortion": distortion, "rate": rate}}
-
-
-@tags("bound")
-def {name}(spec: Spec, weight: NonNegative = 1.0) -> VAE:
-    """What is new in it, in one line.
-
-    R + weight · KL
-
-    Paper: authors, year, arXiv number, equation. (As it stands, Kingma & Welling 2014,
-    arXiv:1312.6114, eq. 3.)
-    """
-    return VAE(Gaussian(spec), Write(spec), StandardNormal(spec), {title}Loss(weight))
-
-
-@hookimpl
-def vaezoo_variants():
-    return [{name}]
-
-
-@hookimpl
-def vaezoo_parts():
-    return [Part("{name}", {title}Loss)]
-'''
+# kind -> the file in templates/: a variant is most often a loss of its own
+KINDS = {
+    "variant": "loss",
+    "prior": "prior",
+    "loss": "loss",
+    "likelihood": "likelihood",
+    "network": "network",
+    "dataset": "dataset",
+    "metric": "metric",
+    "figure": "figure",
+}
+PLACEHOLDER = "newcomer"  # in the templates; "Newcomer" for classes
 
 PYPROJECT = """[build-system]
 requires = ["setuptools>=77"]
@@ -92,34 +68,66 @@ test_contract = contract("{name}")
 
 
 class NewError(ValueError):
-    """A name that cannot be a variant's, or a file that is there already."""
+    """A name that cannot be had, or a file that is there already."""
 
 
-def new_variant(name: str, folder: Path, package: bool = False) -> list[Path]:
-    """The files written: `folder/NAME.py`, or `folder/vaezoo-NAME/` with pyproject, test and README
-    where `package`.
+def new_file(
+    kind: str, name: str, folder: Path, package: bool = False, registry: "Registry | None" = None
+) -> list[Path]:
+    """The files written for a new plugin of this kind, a key of `KINDS`: `folder/NAME.py`, or, of a
+    variant, `folder/vaezoo-NAME/` with pyproject, test and README where `package`.
 
-    Raises: NewError.
+    Raises: NewError, also for a name that the registry knows.
     """
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or keyword.iskeyword(name):
         raise NewError(
-            f"{name!r} cannot be a variant's name: lower-case letters, digits and _ make one, "
+            f"{name!r} cannot be the name of a {kind}: lower-case letters, digits and _ make one, "
             "such as my_vae"
         )
-    names = {"name": name, "title": name.title().replace("_", ""), "dashed": name.replace("_", "-")}
-    root = folder / f"vaezoo-{names['dashed']}"
-    texts = {folder / f"{name}.py": VARIANT}
-    if package:
-        texts = {
-            root / "pyproject.toml": PYPROJECT,
-            root / f"vaezoo_{name}.py": VARIANT,
-            root / "README.md": README,
-            root / "tests" / f"test_{name}.py": TEST,
-        }
+    if registry is not None and name in taken(registry, kind):
+        raise NewError(f"there is a {kind} called {name!r} already; choose another name")
+    texts = _package(name, folder) if package else {folder / f"{name}.py": template(kind, name)}
     there = [path for path in texts if path.exists()]
     if there:
         raise NewError(f"{there[0]} is there already; choose another name or folder")
     for path, text in texts.items():
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text.format(**names), encoding="utf-8")
+        path.write_text(text, encoding="utf-8")
     return list(texts)
+
+
+def template(kind: str, name: str) -> str:
+    """The first file of such a plugin.
+
+    Raises: NewError for a kind that there is not.
+    """
+    if kind not in KINDS:
+        raise NewError(f"there is nothing to write for {kind!r}; there are {listed(KINDS)}")
+    text = files("vaezoo.author.templates").joinpath(f"{KINDS[kind]}.py").read_text("utf-8")
+    return text.replace(PLACEHOLDER.title(), _title(name)).replace(PLACEHOLDER, name)
+
+
+def _title(name: str) -> str:
+    return name.title().replace("_", "")
+
+
+def taken(registry: "Registry", kind: str) -> set[str]:
+    """The names that a new plugin of this kind cannot have: its file brings a part of that name,
+    and often a variant.
+    """
+    if kind in ("dataset", "metric", "figure"):
+        return set(getattr(registry, f"{kind}s"))
+    if kind in ("likelihood", "network"):
+        return set(registry.parts[kind])
+    return set(registry.parts[KINDS[kind]]) | set(registry.variants)
+
+
+def _package(name: str, folder: Path) -> dict[Path, str]:
+    names = {"name": name, "dashed": name.replace("_", "-")}
+    root = folder / f"vaezoo-{names['dashed']}"
+    return {
+        root / "pyproject.toml": PYPROJECT.format(**names),
+        root / f"vaezoo_{name}.py": template("variant", name),
+        root / "README.md": README.format(**names),
+        root / "tests" / f"test_{name}.py": TEST.format(**names),
+    }

@@ -8,6 +8,7 @@ from .bench import bench, plan, report
 from .board import board
 from .browse import data, show
 from .compare import compare, rank
+from .completion import completion
 from .develop import check, matrix, new
 from .group import vaezoo
 from .listing import list_
@@ -34,6 +35,7 @@ for verb in (
     check,
     new,
     matrix,
+    completion,
 ):
     vaezoo.add_command(verb)
 

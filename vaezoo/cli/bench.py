@@ -20,6 +20,7 @@ from .common import (
     sets,
     width_of_terminal,
 )
+from .completion import names
 from .planning import plan_of, prices_of, print_plan
 
 if TYPE_CHECKING:
@@ -31,15 +32,23 @@ TRIED = 60.0  # seconds that prices may take before a run: they serve its time l
 
 @click.command()
 @click.option(
-    "--variants", help="Names, globs, tags: 'beta[beta=1,4],recurrent,not:*gan'. [default: all]"
+    "--variants",
+    shell_complete=names("variants", "tags"),
+    help="Names, globs, tags: 'beta[beta=1,4],recurrent,not:*gan'. [default: all]",
 )
-@click.option("--datasets", help="The same for data sets. [default: digits]")
+@click.option(
+    "--datasets",
+    shell_complete=names("datasets"),
+    help="The same for data sets. [default: digits]",
+)
 @click.option("--seeds", help="How many, or which: 3, or 0,1,2. [default: 3]")
 @click.option(
     "--epochs", type=click.IntRange(min=1), help="Instead of the number that the data set asks for."
 )
 @click.option(
-    "--suite", help="A file SUITE.toml, or the name of one of ours; other options go before it."
+    "--suite",
+    shell_complete=names("suites"),
+    help="A file SUITE.toml, or the name of one of ours; other options go before it.",
 )
 @click.option(
     "--out",
@@ -50,7 +59,9 @@ TRIED = 60.0  # seconds that prices may take before a run: they serve its time l
 )
 @sets
 @click.option(
-    "--metrics", help="Only these metrics, with commas. [default: all but the costly ones]"
+    "--metrics",
+    shell_complete=names("metrics"),
+    help="Only these metrics, with commas. [default: all but the costly ones]",
 )
 @click.option(
     "--sampler",

@@ -17,6 +17,7 @@ from .common import (
     reads_data,
     registry_of,
 )
+from .completion import names
 from .remembered import remembered
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("name", metavar="NAME|TRIAL")
+@click.argument("name", metavar="NAME|TRIAL", shell_complete=names("variants", "datasets"))
 @as_json
 @common
 def show(name: str, wants_json: bool, plugins_dir: Path | None) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from .common import FOLDER, as_json, common, print_json, registry_of
+from .completion import names
 
 if TYPE_CHECKING:
     from ..author.check import Finding
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("what", metavar="NAMES|FILE")
+@click.argument("what", metavar="NAMES|FILE", shell_complete=names("variants", "tags"))
 @click.option(
     "--fast",
     is_flag=True,
@@ -97,28 +98,64 @@ def new() -> None:
     """The first file of something new."""
 
 
-@new.command("variant")
-@click.argument("name")
-@click.option(
-    "--package", is_flag=True, help="A whole distribution: pyproject, module, test, README."
-)
-@click.option("--folder", type=FOLDER, default=Path(), help="Where to write (default: here).")
-@common
-def new_variant_(name: str, package: bool, folder: Path, plugins_dir: Path | None) -> None:
-    """A variant that keeps the contract before you have changed a line."""
-    from ..author.scaffold import NewError, new_variant
+def _new_command(kind: str, words: str) -> click.Command:
+    """`vaezoo new KIND NAME`."""
+
+    @click.command(kind, help=words)
+    @click.argument("name")
+    @click.option("--folder", type=FOLDER, default=Path(), help="Where to write (default: here).")
+    @common
+    def command(
+        name: str, folder: Path, plugins_dir: Path | None, is_package: bool = False
+    ) -> None:
+        _write_new(kind, name, folder, plugins_dir, is_package)
+
+    if kind == "variant":
+        help_ = "A whole distribution: pyproject, module, test, README."
+        command.params.append(click.Option(["--package", "is_package"], is_flag=True, help=help_))
+    return command
+
+
+def _write_new(
+    kind: str, name: str, folder: Path, plugins_dir: Path | None, is_package: bool
+) -> None:
+    from ..author.scaffold import NewError, new_file
 
     try:
-        written = new_variant(name, folder, package)
+        written = new_file(kind, name, folder, is_package, registry_of(plugins_dir))
     except NewError as error:
         raise click.UsageError(str(error)) from None
     for path in written:
         click.echo(path)
     file = next(path for path in written if path.suffix == ".py" and path.parent.name != "tests")
-    click.echo(
-        f"next: vaezoo check {file}, and vaezoo bench --variants vae,{name} --plugins-dir "
-        f"{file.parent}"
-    )
+    click.echo("next: " + NEXT[kind].format(name=name, file=file, folder=file.parent))
+
+
+# what shows that the file works
+BENCH = "vaezoo bench --plugins-dir {folder} "
+CHECK = "vaezoo check {file}, and " + BENCH + "--variants vae,{name}"
+NEXT = {
+    "variant": CHECK,
+    "prior": CHECK,
+    "loss": CHECK,
+    "likelihood": BENCH + "--variants vae --datasets gaussian --set likelihood={name}",
+    "network": BENCH + "--variants vae --set network={name}",
+    "dataset": "vaezoo data {name} --plugins-dir {folder}, and " + BENCH + "--datasets {name}",
+    "metric": BENCH + "--variants vae --metrics {name}",
+    "figure": BENCH + "--variants vae",
+}
+WORDS = {
+    "variant": "A variant that keeps the contract before you have changed a line.",
+    "prior": "A prior, and a variant that has it.",
+    "loss": "A loss, and a variant that is trained by it.",
+    "likelihood": "A likelihood p(x|z), for --set likelihood=NAME.",
+    "network": "A network for any variant, for --set network=NAME.",
+    "dataset": "A data set, for --datasets NAME.",
+    "metric": "A metric: its column stands in the tables.",
+    "figure": "A figure that every run draws.",
+}
+for kind, words in WORDS.items():
+    new.add_command(_new_command(kind, words))
 
 
 @click.command()

@@ -44,7 +44,7 @@ def list_(
     kind: str, query: str, tag: str | None, wants_json: bool, plugins_dir: Path | None
 ) -> None:
     """What there is of a kind."""
-    rows = _suites() if kind == "suites" else remembered("list", plugins_dir, _all_rows)[kind]
+    rows = rows_of(kind, plugins_dir)
     if tag and not any(tag in row.get("tags", ()) for row in rows):
         tags = sorted({t for row in rows for t in row.get("tags", ())})
         raise click.UsageError(
@@ -58,6 +58,14 @@ def list_(
     if tag and not wants_json:
         click.echo(f"{tag}: {_said_of(tag)}\n")
     print_table(kept, wants_json)
+
+
+def rows_of(kind: str, plugins_dir: Path | None) -> list[Row]:
+    """What there is of a kind, one of `KINDS`; remembered between two commands."""
+    if kind == "suites":
+        return _suites()
+    found: list[Row] = remembered("list", plugins_dir, _all_rows)[kind]
+    return found
 
 
 def _said_of(tag: str) -> str:

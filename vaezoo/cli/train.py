@@ -19,6 +19,7 @@ from .common import (
     sets,
     the_only,
 )
+from .completion import names
 from .output import Epochs
 
 if TYPE_CHECKING:
@@ -31,8 +32,15 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("variant")
-@click.option("-d", "--data", "dataset", required=True, help="The data set, such as digits.")
+@click.argument("variant", shell_complete=names("variants"))
+@click.option(
+    "-d",
+    "--data",
+    "dataset",
+    required=True,
+    shell_complete=names("datasets"),
+    help="The data set, such as digits.",
+)
 @click.option(
     "-o", "--out", type=FILE, required=True, help="The checkpoint to write, NAME.safetensors."
 )

@@ -7,14 +7,22 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .common import FOLDER, as_json, common, print_json, print_table, reads_data, registry_of, sets
+from .completion import names
 
 if TYPE_CHECKING:
     from ..bench.tune.tune import Candidates, Tuned
 
 
 @click.command()
-@click.argument("variants")
-@click.option("-d", "--datasets", default="digits", show_default=True, help="As bench takes them.")
+@click.argument("variants", shell_complete=names("variants", "tags"))
+@click.option(
+    "-d",
+    "--datasets",
+    default="digits",
+    show_default=True,
+    shell_complete=names("datasets"),
+    help="As bench takes them.",
+)
 @click.option(
     "--trials",
     type=click.IntRange(min=1),
