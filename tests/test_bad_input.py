@@ -141,7 +141,7 @@ def test_data_with_gaps_is_refused_by_a_model_of_complete_data_and_a_table_gets_
     model = folder / "vae.safetensors"
     assert COMPLETE in refusal("encode", model, "-d", "holes[of=digits]", "-o", folder / "out.npz")
     words = refusal("encode", model, "-d", folder / "table.csv", "-o", folder / "out.npz")
-    assert f"table.csv is a table: write -d 'arrays[path={folder / 'table.csv'}]'" in words
+    assert "table.csv has rows of shape (2,), and this model reads (1, 8, 8)" in words
 
 
 def test_what_has_no_labels_is_refused_where_labels_are_read(folder: Path):

@@ -176,3 +176,56 @@ def test_a_checkpoint_with_a_reader_is_of_a_format_that_older_versions_refuse(tm
     vaezoo.save(model, tmp_path / "m.safetensors")
     with pytest.raises(vaezoo.CheckpointError, match="2 of mean, and x has 3 columns"):
         vaezoo.load(tmp_path / "m.safetensors")
+
+
+TABLE = "who;age;pay;kind\n" + "".join(
+    f"p{i};{30 + i % 7},5;{'' if i % 5 == 0 else 20000 + 100 * i};{'ab'[i % 2]}\n"
+    for i in range(40)
+)
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a table that has gaps, names of rows and words as labels; and a model of it."""
+    folder = tmp_path_factory.mktemp("table")
+    (folder / "x.csv").write_text(TABLE)
+    trained(folder / "x.csv", f"arrays[path={folder / 'x.csv'},id=who,label=kind,gaps=true]",
+            "missing")  # fmt: skip
+    return folder
+
+
+def test_a_table_is_encoded_and_filled_row_by_row_under_its_names(table: Path):
+    import pandas as pd
+
+    model = table / "missing.safetensors"
+    call("encode", model, "-d", table / "x.csv", "-o", table / "codes.csv")
+    codes = pd.read_csv(table / "codes.csv")
+    assert list(codes) == ["row", "label", "z0_0", "z0_1"]
+    assert list(codes["row"][:2]) == ["p0", "p1"]
+    assert list(codes["label"][:2]) == ["a", "b"]
+    call("impute", model, table / "x.csv", "-o", table / "full.csv", "-k", 3)
+    full = pd.read_csv(table / "full.csv")
+    assert list(full) == ["row", "label", "age", "pay"]
+    assert full["age"][3] == 33.5
+    assert full["pay"][3] == 20300
+    assert full["pay"].notna().all()
+
+
+def test_a_table_of_other_order_and_without_labels_is_read_by_its_names(table: Path):
+    model = vaezoo.load(table / "missing.safetensors")
+    reader = model.data_reader
+    assert reader is not None
+    assert (reader.names, reader.classes, reader.label) == (("age", "pay"), ("a", "b"), "kind")
+    (table / "new.csv").write_text("pay,age\n20100,31.5\n,32.5\n")
+    x = vaezoo.rows_from(table / "new.csv", model.recipe.spec, reader)
+    assert reader.back(x)[0].tolist() == pytest.approx([31.5, 20100])
+    assert x[1, 1].isnan()
+    (table / "bad.csv").write_text("pay,height\n20100,31.5\n,32.5\n")
+    with pytest.raises(ValueError, match="lacks age and has height; this model was trained on"):
+        vaezoo.rows_from(table / "bad.csv", model.recipe.spec, reader)
+
+
+def test_a_file_or_a_folder_is_a_data_set_by_its_name_alone(tmp_path: Path):
+    (tmp_path / "x.csv").write_text("a,b\n" + "".join(f"{i}.5,{i % 4}\n" for i in range(20)))
+    trained(tmp_path / "x.csv", str(tmp_path / "x.csv"))
+    assert (tmp_path / "vae.safetensors").is_file()

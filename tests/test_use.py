@@ -135,17 +135,18 @@ def test_a_file_without_rows_is_one_sentence(tmp_path: Path):
     np.save(tmp_path / "words.npy", np.array(["a"]))
     np.save(tmp_path / "objects.npy", np.array([{}], dtype=object), allow_pickle=True)
     cases = {
-        "other.npz": "holds y; expected an array x",
+        "other.npz": "holds y; expected train \\(or x\\)",
         "cut.npz": "is no .npz file of plain numbers",
-        "empty.npy": "is no .npy file of plain numbers",
+        "empty.npy": "is empty",
         "objects.npy": "is no .npy file of plain numbers",
         "words.npy": "holds an array of type <U1; expected real numbers",
-        "table.csv": "load a table as the data set 'arrays",
+        "words.pkl": "arrays are read from",
     }
     for name, words in cases.items():
         with pytest.raises(BadData, match=words) as caught:
             vaezoo.rows_from(tmp_path / name, IMAGES)
         assert "\n" not in str(caught.value)
-    for name in ("folder.npy", "nix.npy"):
-        with pytest.raises(MissingData, match="there is no file"):
-            vaezoo.rows_from(tmp_path / name, IMAGES)
+    with pytest.raises(BadData, match="holds no pictures"):
+        vaezoo.rows_from(tmp_path / "folder.npy", IMAGES)
+    with pytest.raises(MissingData, match="there is no file"):
+        vaezoo.rows_from(tmp_path / "nix.npy", IMAGES)

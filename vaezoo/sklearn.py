@@ -31,7 +31,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from . import use
 from .data.data import Card, Data
 from .data.own import HELD_OUT, Auto, own_data
-from .data.reading import Raw
+from .data.raw import Raw
 from .registry.registry import load_registry
 from .registry.selection import SelectionError
 from .seeds import seeded

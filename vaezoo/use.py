@@ -16,10 +16,11 @@ import torch
 from torch import Tensor
 
 from .core import Latent, Model, Spec, Trace, Unsupported, require_parts
-from .data.files import BadData, MissingData
-from .data.formats import Array, npy, npz
+from .data.again import values_from
+from .data.files import BadData
+from .data.formats import Array
+from .data.raw import Raw, numbers
 from .data.reader import Reader
-from .data.words import cut
 from .distributions import at_centre
 from .evaluation.bounds import alike, importance_log_likelihood
 from .evaluation.metrics.imputation import DRAWS, impute as filled
@@ -165,36 +166,25 @@ def reader_of(model: Model) -> Reader:
 
 
 def rows_from(path: Path | str, spec: Spec, reader: Reader | None = None) -> Tensor:
-    """The rows x (N, *spec.shape) of a file .npy, or .npz with an array x, as float32; with the
-    reader of a model, of values in the units that it was trained on.
+    """The rows x (N, *spec.shape) of a file or a folder, as float32; with the reader of a model, of
+    values in the units that it was trained on.
 
     Raises: MissingData, BadData where they are not what a model of this spec reads.
     """
-    values = torch.from_numpy(values_from(path))
     reader = reader or Reader()
-    axes = {"HW": 3, "HWC": 4}.get(reader.layout, values.ndim)
-    if values.ndim != axes or not values.ndim:
-        raise BadData(f"{path} has shape {tuple(values.shape)}, and this model reads {spec.shape}")
-    return fitting(reader.read(values), spec, str(path))
+    return placed(values_from(path, reader), spec, reader, str(path))
 
 
-def values_from(path: Path | str) -> Array:
-    """The values of a file .npy, or .npz with an array x: bytes as they are, all else float64.
-
-    Raises: MissingData, BadData.
-    """
-    path = Path(path)
-    kind = path.suffix.lower()
-    if kind not in (".npy", ".npz"):
-        raise BadData(
-            f"rows are read from .npy and .npz, not from {path}; load a table as the data set "
-            f"'arrays[path={path}]'"
-        )
-    if not path.is_file():
-        raise MissingData(f"there is no file {path}")
-    content = path.read_bytes()
-    array = npy(content, str(path)) if kind == ".npy" else _named_x(content, str(path))
-    return _numbers(array, f"{path} holds an array")
+def placed(raw: Raw, spec: Spec, reader: Reader, who: str) -> Tensor:
+    """The same of what was read: shorter sequences of a list or a table are padded."""
+    values = torch.from_numpy(raw.x)
+    if reader.layout and values.ndim != (3 if reader.layout == "HW" else 4):
+        raise BadData(f"{who} has shape {tuple(values.shape)}, and this model reads {spec.shape}")
+    x = reader.read(values)
+    lacking = spec.shape[0] - x.shape[1] if raw.is_sequence and spec.has_gaps else 0
+    if lacking > 0:
+        x = torch.nn.functional.pad(x, (0, 0, 0, lacking), value=torch.nan)
+    return fitting(x, spec, who)
 
 
 def fitting(x: Tensor, spec: Spec, who: str) -> Tensor:
@@ -248,25 +238,11 @@ def in_order(x: Any, reader: Reader) -> Array:
     Raises: BadData where a column is lacking.
     """
     if isinstance(x, np.ndarray) or not reader.names:
-        return _numbers(np.asarray(x), "x is an array")
+        return numbers(np.asarray(x), "x is an array")
     lacking = [name for name in reader.names if name not in x]
     if lacking:
         raise BadData(f"x lacks the columns {', '.join(lacking)}, which this model was trained on")
     return x[list(reader.names)].to_numpy(dtype=np.float64, na_value=np.nan, copy=True)
-
-
-def _numbers(array: Array, who: str) -> Array:
-    if array.dtype.kind not in "biuf":
-        raise BadData(f"{who} of type {array.dtype}; expected real numbers")
-    return np.require(array, requirements="W") if array.dtype == np.uint8 else array.astype(float)
-
-
-def _named_x(content: bytes, who: str) -> Array:
-    arrays = npz(content, who)
-    if "x" not in arrays:
-        names = cut(", ".join(sorted(arrays))) or "nothing"
-        raise BadData(f"{who} holds {names}; expected an array x")
-    return arrays["x"]
 
 
 def _first_row(bad: Tensor) -> str:

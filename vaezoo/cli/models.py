@@ -1,12 +1,13 @@
 """One trained model: `sample`, `encode`, `reconstruct`, `impute`."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from .common import FILE, common, dataset_of, reads_data, registry_of
-from .output import pairs, write
+from .output import pairs, write, write_table
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -61,14 +62,14 @@ def sample(
     "--data",
     "source",
     required=True,
-    help="A data set, or a file .npy or .npz with an array x.",
+    help="A data set, or a file or folder of rows.",
 )
 @click.option(
     "-o",
     "--out",
     type=FILE,
     required=True,
-    help="NAME.npz: z0, z1, … one array a latent, and labels.",
+    help="NAME.npz: z0, z1, … one array a latent, and labels; or NAME.csv, a row a row.",
 )
 @click.option("--split", type=SPLIT, default="test", show_default=True)
 @reads_data
@@ -79,10 +80,12 @@ def encode(
     """Write the codes of x: the centres of q(z|x)."""
     from ..use import encode as codes_of
 
-    model = _model(checkpoint, plugins_dir, out, (".npz",))
-    x, c, labels = _rows(model, source, split, plugins_dir, **where)
-    codes = {f"z{i}": z for i, z in enumerate(codes_of(model, x, c))}
-    write(out, codes | ({} if labels is None else {"labels": labels}))
+    model = _model(checkpoint, plugins_dir, out, (".npz", ".csv"))
+    rows = _rows(model, source, split, plugins_dir, **where)
+    codes = {f"z{i}": z for i, z in enumerate(codes_of(model, rows.x, rows.c))}
+    if out.suffix == ".csv":
+        return write_table(out, codes, rows.names, rows.words)
+    write(out, codes | ({} if rows.labels is None else {"labels": rows.labels}))
 
 
 @click.command()
@@ -92,7 +95,7 @@ def encode(
     "--data",
     "source",
     required=True,
-    help="A data set, or a file .npy or .npz with an array x.",
+    help="A data set, or a file or folder of rows.",
 )
 @click.option(
     "-o",
@@ -120,9 +123,10 @@ def reconstruct(
     from ..use import reconstruct as means_of
 
     model = _model(checkpoint, plugins_dir, out)
-    x, c, _ = _rows(model, source, split, plugins_dir, **where)
-    n = n or (32 if out.suffix == ".png" else len(x))
-    x = x[:n]
+    rows = _rows(model, source, split, plugins_dir, **where)
+    n = n or (32 if out.suffix == ".png" else len(rows.x))
+    x = rows.x[:n]
+    c = rows.c
     means = means_of(model, x, None if c is None else c[:n])
     pictures = pairs(x, means) if out.suffix == ".png" else None
     write(out, {"x": _own(model, x), "reconstruction": _own(model, means)}, pictures)
@@ -131,7 +135,9 @@ def reconstruct(
 @click.command()
 @click.argument("checkpoint", type=CHECKPOINT)
 @click.argument("source", metavar="FILE", type=CHECKPOINT)
-@click.option("-o", "--out", type=FILE, required=True, help="NAME.npz with x, or NAME.npy.")
+@click.option(
+    "-o", "--out", type=FILE, required=True, help="NAME.npz with x, NAME.npy or NAME.csv."
+)
 @click.option(
     "-k",
     "--draws",
@@ -145,20 +151,25 @@ def reconstruct(
 def impute(
     checkpoint: Path, source: Path, out: Path, draws: int, seed: int, plugins_dir: Path | None
 ) -> None:
-    """Fill what is NaN in FILE (.npy, or .npz with an array x) with its mean given the rest, as a
-    trained model sees it.
+    """Fill what is NaN in FILE, an array or a table, with its mean given the rest, as a trained
+    model sees it. What is there stays as it is.
     """
     import torch
 
+    from ..data.again import values_from
     from ..seeds import seeded
-    from ..use import impute as fill, must_read_gaps, reader_of, rows_from, values_from
+    from ..use import impute as fill, must_read_gaps, placed, reader_of
 
-    model = _model(checkpoint, plugins_dir, out, (".npz", ".npy"))
+    model = _model(checkpoint, plugins_dir, out, (".npz", ".npy", ".csv"))
     must_read_gaps(_spec(model), str(checkpoint))
-    x = rows_from(source, _spec(model), reader_of(model))
+    raw = values_from(source, reader_of(model))
+    x = placed(raw, _spec(model), reader_of(model), str(source))
     with seeded("impute", seed):
-        filled = torch.from_numpy(fill(model, values_from(source), draws=draws))
-    write(out, {"x": filled})
+        filled = torch.from_numpy(fill(model, raw.x, draws=draws))
+    if out.suffix == ".csv":
+        write_table(out, {"x": filled}, raw.rows, raw.labels, raw.names)
+    else:
+        write(out, {"x": filled})
     click.echo(f"{int(x.isnan().sum() - filled.isnan().sum())} of {x.numel()} entries were filled")
 
 
@@ -212,6 +223,17 @@ def _conditions(model: "Model", n: int, label: int | None) -> "Tensor | None":
     return F.one_hot(torch.full((n,), label), classes).float()
 
 
+@dataclass(frozen=True)
+class Rows:
+    """Rows for a model, from a data set or a file."""
+
+    x: "Tensor"  # (N, *shape)
+    c: "Tensor | None" = None  # (N, C)
+    labels: "Tensor | None" = None  # (N,), as the data set numbers them
+    names: tuple[str, ...] = ()  # of the rows, where the file has them
+    words: Any = None  # (N,), the labels as the file has them
+
+
 def _rows(
     model: "Model",
     source: str,
@@ -219,17 +241,17 @@ def _rows(
     plugins_dir: Path | None,
     data_dirs: tuple[Path, ...],
     offline: bool,
-) -> "tuple[Tensor, Tensor | None, Tensor | None]":
-    """x (N, *shape), the condition (N, C), the labels (N,), of a data set or of a file."""
-    from ..use import fitting, reader_of, rows_from
+) -> Rows:
+    from ..data.again import values_from
+    from ..data.reading import READERS, kind_of
+    from ..use import fitting, placed, reader_of
 
     reader = reader_of(model)
-    if Path(source).suffix in (".csv", ".parquet"):
-        raise click.UsageError(
-            f"{source} is a table: write -d 'arrays[path={source}]', of which one --split is read"
-        )
-    if Path(source).suffix in (".npy", ".npz"):
-        return rows_from(source, _spec(model), reader), None, None
+    if kind_of(Path(source)) in READERS or Path(source).is_dir():
+        raw = values_from(source, reader)
+        x = placed(raw, _spec(model), reader, source)
+        return Rows(x, names=raw.rows, words=raw.labels)
     data = dataset_of(registry_of(plugins_dir), source, data_dirs, offline)
     x = fitting(data.read_by(reader, split), _spec(model), source)
-    return x, data.condition(split), data.labels.get(split)
+    labels = data.labels.get(split)
+    return Rows(x, data.condition(split), labels, words=labels)

@@ -59,6 +59,31 @@ def write(out: Path, arrays: "dict[str, Tensor]", pictures: "Tensor | None" = No
     click.echo(f"{out}: {', '.join(f'{name} {tuple(t.shape)}' for name, t in arrays.items())}")
 
 
+def write_table(
+    out: Path,
+    arrays: "dict[str, Tensor]",
+    rows: tuple[str, ...] = (),
+    labels: Any = None,
+    names: tuple[str, ...] = (),
+) -> None:
+    """Write a CSV file, one line a row: its name and its label where they are known, and the
+    numbers of all arrays, called by `names` or z0_0, z0_1, …
+    """
+    import pandas as pd
+
+    table = pd.DataFrame({"row": list(rows)} if rows else {})
+    if labels is not None:
+        table["label"] = list(map(str, labels.tolist()))
+    for name, tensor in arrays.items():
+        values = tensor.cpu().flatten(1).double()
+        called = names if len(names) == values.shape[1] else ()
+        called = called or tuple(f"{name}_{i}" for i in range(values.shape[1]))
+        table = pd.concat([table, pd.DataFrame(values.numpy(), columns=list(called))], axis=1)
+    table.to_csv(out, index=False)
+    click.echo(f"{out}: {len(table)} rows of {', '.join(map(str, table.columns[:8]))}"
+               + (", …" if len(table.columns) > 8 else ""))  # fmt: skip
+
+
 def _draw(out: Path, x: "Tensor", width: int = 8) -> None:
     """x (N, C, H, W) in [0, 1] as a grid, `width` a row."""
     from matplotlib import image

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from .files import BadData
 from .formats import Array
+from .raw import Raw
 from .reader import Reader
-from .reading import Raw
 
 AXES = {1: (), 2: ("column",), 3: ("step", "channel"), 4: ("channel", "line", "column")}
 CHANNELS = (1, 2, 3, 4)  # that a picture can have

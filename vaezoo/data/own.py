@@ -14,8 +14,8 @@ from ..likelihoods import head
 from .checked import LARGE, Checked, checked, where
 from .data import SPLITS, Card, Data, by_split
 from .files import BadData
+from .raw import Raw
 from .reader import Reader, fitted
-from .reading import Raw
 from .splits import duplicates, shuffled
 
 Auto = Literal["auto"]

@@ -9,12 +9,14 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from ...hooks import hookimpl, tags
+from ..asked import Asked
 from ..data import Card, Data
 from ..files import BadData
 from ..own import Auto, own_data
 from ..reading import read_columns
 
 Kind = Literal["auto", "vector", "image", "sequence"]
+Said = Literal["auto", "true", "false"]
 Channels = Literal["auto", "first", "last"]
 Levels = Annotated[int, Field(ge=0)]
 
@@ -29,8 +31,16 @@ def arrays(
     levels: Levels = 0,
     missing: str = "",
     channels: Channels = "auto",
+    label: str = "",
+    id: str = "",
+    drop: str = "",
+    header: Said = "auto",
+    index: Said = "auto",
+    separator: Literal["auto", "comma", "semicolon", "tab", "bar", "space"] = "auto",
+    decimal: Literal["auto", "point", "comma"] = "auto",
+    encoding: str = "auto",
 ) -> Data:
-    """Your own data from .npy, .npz, .csv or .parquet.
+    """Your own data from .csv, .tsv, .parquet, .npy, .npz, .pt, or a folder of pictures.
 
     `gaps` allows NaN, for padding and missing entries. `standardise` is on for real columns of
     vectors and sequences; samples, codes and filled gaps are in the file's units all the same.
@@ -38,10 +48,16 @@ def arrays(
     data. `missing` is a number that marks a gap, such as -999, or several joined by +; none: none.
     `channels` says where those of images stand.
 
+    `label` names the column (or array) of labels, none for none; `id` the one that names rows, and
+    `drop` those to leave out, joined by +. How a text is laid out is recognised, or asked about:
+    `header` and `index` say whether the first line and the first column hold names, `separator`,
+    `decimal` and `encoding` the rest.
+
     Raises: MissingData, BadData.
     """
+    asked = Asked(label, id, drop, header, index, separator, decimal, encoding)
     return own_data(
-        read_columns(Path(path).expanduser()),
+        read_columns(Path(path).expanduser(), asked),
         path,
         Card(Path(path).name, f"the user's file {path}", "the user's own", ""),
         likelihood=likelihood,

@@ -1,0 +1,33 @@
+"""Rows of another file, for a model that was trained on one of the same make."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from .asked import Asked
+from .files import BadData
+from .formats import npz
+from .raw import Raw, numbers
+from .reader import Reader
+from .reading import kind_of, read_columns
+
+
+def values_from(path: Path | str, reader: Reader | None = None) -> Raw:
+    """What stands in a file or a folder, x as bytes or float64; of a table the columns that the
+    reader names, in its order. An .npz may hold other arrays beside x.
+
+    Raises: MissingData, BadData.
+    """
+    path = Path(path)
+    reader = reader or Reader()
+    if kind_of(path) == ".npz" and path.is_file():
+        arrays = npz(path.read_bytes(), str(path))
+        if "x" in arrays:
+            return Raw(numbers(arrays["x"], f"{path} holds an array"), arrays.get("labels"))
+    said = replace(Asked.again(reader.table), names=reader.names)
+    if not said.label and reader.label:
+        said = replace(said, label=reader.label)
+    parts = read_columns(path, said)
+    if len(parts) > 1:
+        raise BadData(f"{path} holds {', '.join(parts)}; expected an array x")
+    raw = parts["train"]
+    return replace(raw, x=numbers(raw.x, f"{path} holds an array"))

@@ -1,0 +1,44 @@
+"""What a user says of a file, where it does not speak for itself."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+AUTO = "auto"
+SEPARATORS = {"comma": ",", "semicolon": ";", "tab": "\t", "bar": "|", "space": " "}
+DECIMALS = {"point": ".", "comma": ","}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The options of `arrays` that say how a file is read; "auto" and "" leave it to the file."""
+
+    label: str = ""  # the column or array of labels; "none" for none
+    id: str = ""  # the column that names the rows, or the sequences of a long table
+    drop: str = ""  # columns or arrays to leave out, joined by +
+    header: str = AUTO  # whether the first line holds names: true or false
+    index: str = AUTO  # whether the first column only names the rows: true or false
+    separator: str = AUTO  # one of SEPARATORS
+    decimal: str = AUTO  # one of DECIMALS
+    encoding: str = AUTO  # such as cp1252; UTF-8 and UTF-16 are recognised
+    # Columns that a model was trained on: those are read, in this order, and what was said of
+    # others may be lacking.
+    names: tuple[str, ...] = ()
+
+    @property
+    def dropped(self) -> tuple[str, ...]:
+        return tuple(name for name in self.drop.split("+") if name)
+
+    def said(self) -> dict[str, str]:
+        """What was said, for another file of the same make."""
+        usual = Asked()
+        values = {each.name: str(getattr(self, each.name)) for each in fields(self)}
+        del values["names"]
+        return {name: value for name, value in values.items() if value != getattr(usual, name)}
+
+    @classmethod
+    def again(cls, said: Mapping[str, str]) -> "Asked":
+        """What `said` gave; names that are unknown here are of a later version, and left out."""
+        known = {each.name for each in fields(cls)} - {"names"}
+        plain: dict[str, Any] = {name: value for name, value in said.items() if name in known}
+        return cls(**plain)

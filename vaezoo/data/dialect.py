@@ -1,0 +1,215 @@
+"""How the text of a table is laid out: encoding, separator, decimal mark, header.
+
+Each is recognised where the text leaves one reading, and asked about where it leaves two: a table
+that is read wrongly is trained on without a word.
+"""
+
+import csv
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice, pairwise
+
+from .asked import AUTO, DECIMALS, SEPARATORS, Asked
+from .files import BadData
+
+LOOKED_AT = 200  # lines
+MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "none", "?", "<NA>", "n/a")
+POINT = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(inf|Inf|infinity)")
+COMMA = re.compile(r"[+-]?(\d+,?\d*|,\d+)([eE][+-]?\d+)?|[+-]?(inf|Inf|infinity)")
+BOTH = re.compile(r"[+-]?\d{1,3}(\.\d{3})+,\d*|[+-]?\d{1,3}(,\d{3})+\.\d*")
+THOUSANDS = re.compile(r"[+-]?\d{1,3},\d{3}")
+
+Fields = list[str]
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How a text is laid out; the name of the separator and the decimal mark as in `Asked`."""
+
+    separator: str
+    decimal: str
+    has_header: bool
+
+    def is_number(self, field: str) -> bool:
+        pattern = COMMA if self.decimal == "comma" else POINT
+        return bool(pattern.fullmatch(field.strip()))
+
+
+def decoded(content: bytes, encoding: str, who: str) -> str:
+    """The text of a file. Raises: BadData where its encoding must be said."""
+    if encoding == AUTO:
+        encoding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    try:
+        text = content.decode(encoding)
+    except LookupError:
+        raise BadData(
+            f"encoding={encoding} is unknown; it is one such as utf-8 or cp1252"
+        ) from None
+    except UnicodeError:
+        raise BadData(
+            f"{who} is no text in {encoding}; say in which encoding it is, such as encoding=cp1252"
+        ) from None
+    if "\0" in text:
+        raise BadData(f"{who} is no text: it holds bytes of 0")
+    return text
+
+
+def rows_of(text: str, separator: str, most: int | None = None) -> list[Fields]:
+    """The fields of each line that is not blank."""
+    mark = SEPARATORS[separator]
+    if separator == "space":
+        return [line.split() for line in islice(text.splitlines(), most) if line.strip()]
+    lines = csv.reader(io.StringIO(text, newline=""), delimiter=mark, skipinitialspace=True)
+    return [row for row in islice(lines, most) if any(field.strip() for field in row)]
+
+
+def dialect_of(text: str, asked: Asked, who: str) -> Dialect:
+    """How the text is laid out.
+
+    Raises: BadData where that must be said.
+    """
+    _must_be_one_of(asked.separator, SEPARATORS, "separator")
+    _must_be_one_of(asked.decimal, DECIMALS, "decimal")
+    if text.lstrip().startswith("#"):
+        raise BadData(f"{who} begins with '#': take lines of comment away, and the # before names")
+    separator = _separator(text, who) if asked.separator == AUTO else asked.separator
+    rows = rows_of(text, separator, LOOKED_AT)
+    if not rows:
+        raise BadData(f"{who} is no CSV file with rows: it has no text")
+    decimal = _decimal(rows, separator, who) if asked.decimal == AUTO else asked.decimal
+    dialect = Dialect(separator, decimal, True)
+    if asked.header != AUTO:
+        return Dialect(separator, decimal, asked.header.lower() == "true")
+    return Dialect(separator, decimal, _has_header(rows, dialect, who))
+
+
+def _must_be_one_of(value: str, known: dict[str, str], name: str) -> None:
+    if value != AUTO and value not in known:
+        raise BadData(f"{name}={value}: expected one of {', '.join(known)}")
+
+
+def _separator(text: str, who: str) -> str:
+    """The one by which all lines have as many fields, most of them numbers."""
+    scores: dict[str, tuple[float, bool]] = {}
+    for name in SEPARATORS:
+        rows = rows_of(text, name, LOOKED_AT)
+        widths = {len(row) for row in rows[1:]} or {len(row) for row in rows}
+        if len(widths) == 1 and min(widths) > 1:
+            scores[name] = (_share_of_numbers(rows, name), len(rows[0]) in widths)
+    if "tab" in scores:
+        scores.pop("space", None)  # of which a tab is one
+    if not scores:
+        return _most_frequent(text)
+    best = max(scores.values())
+    found = [name for name, score in scores.items() if score == best]
+    if len(found) > 1:
+        raise BadData(
+            f"{who} can be read with {' or '.join(found)} between its columns; "
+            f"say separator={found[0]} or separator={found[1]}"
+        )
+    return found[0]
+
+
+def _share_of_numbers(rows: Sequence[Fields], separator: str) -> float:
+    """Of the fields below the first line, with whichever decimal mark gives more."""
+    fields = [field for row in rows[1:] or rows for field in row]
+    shares = [
+        sum(Dialect(separator, decimal, True).is_number(field) for field in fields)
+        for decimal in (("point",) if separator == "comma" else DECIMALS)
+    ]
+    return max(shares) / max(1, len(fields))
+
+
+def _most_frequent(text: str) -> str:
+    """Of lines of unlike length, for the sentence about them; of a single column the comma."""
+    lines = rows_of(text, "comma", LOOKED_AT)
+    mixed = {name: max((len(row) for row in rows_of(text, name, LOOKED_AT)), default=0)
+             for name in SEPARATORS if name != "space"}  # fmt: skip
+    return max(mixed, key=lambda name: mixed[name]) if lines else "comma"
+
+
+def _decimal(rows: Sequence[Fields], separator: str, who: str) -> str:
+    """The decimal mark of the numbers below the first line."""
+    fields = [field.strip() for row in rows[1:] or rows for field in row]
+    both = next((field for field in fields if BOTH.fullmatch(field)), None)
+    if both:
+        raise BadData(f"{who} has numbers such as {both}; write them without marks of thousands")
+    commas = [field for field in fields if "," in field and COMMA.fullmatch(field)]
+    points = [field for field in fields if "." in field and POINT.fullmatch(field)]
+    if commas and points:
+        raise BadData(
+            f"{who} has numbers such as {commas[0]} and {points[0]}; say decimal=comma or "
+            "decimal=point, and write all numbers so"
+        )
+    if not commas:
+        return "point"
+    if all(THOUSANDS.fullmatch(field) for field in commas):
+        raise BadData(
+            f"{who} has numbers such as {commas[0]}: thousands, or a decimal comma? "
+            "write them without marks of thousands, or say decimal=comma"
+        )
+    return "comma"
+
+
+def _has_header(rows: Sequence[Fields], dialect: Dialect, who: str) -> bool:
+    """Whether the first line holds names: words above numbers do."""
+    first = rows[0]
+    rest = rows[1:]
+    numbers = [dialect.is_number(field) for field in first]
+    if not rest:
+        return not all(numbers)
+    width = min(len(first), min(map(len, rest)))
+    below = [_are_numbers([row[i] for row in rest], dialect) for i in range(width)]
+    is_absent = [field.strip() in MISSING for field in first]
+    words_above = [below[i] and not numbers[i] and not is_absent[i] for i in range(width)]
+    numbers_above = [below[i] and numbers[i] for i in range(width)]
+
+    if not any(numbers_above):
+        return True  # names, or words everywhere, which are refused as such
+    counts = _counts([first[i] for i in range(len(first)) if numbers[i]])
+    if all(numbers):
+        if counts and len(first) > 1:
+            raise BadData(_asked_for_header(who, first))
+        return False
+    is_index = first[0].strip() == "" and _counts([row[0] for row in rest])
+    if is_index and counts and first[1:2] == ["0"] and all(numbers[1:]):
+        return True  # an array that pandas saved, with its index
+    if any(words_above):
+        raise BadData(_asked_for_header(who, first))
+    return _is_like_the_rest(first, rest, numbers, who)
+
+
+def _is_like_the_rest(
+    first: Fields, rest: Sequence[Fields], numbers: Sequence[bool], who: str
+) -> bool:
+    """False: the line is data, for its words stand below too or its numbers are no names."""
+    repeats = any(
+        first[i] in {row[i] for row in rest if i < len(row)}
+        for i in range(len(first))
+        if not numbers[i] and first[i].strip() not in MISSING
+    )
+    are_fractions = any(re.search(r"[.,eE]", first[i]) for i in range(len(first)) if numbers[i])
+    if repeats or are_fractions:
+        return False
+    raise BadData(_asked_for_header(who, first))
+
+
+def _asked_for_header(who: str, first: Fields) -> str:
+    shown = ", ".join(first[:4]) + (", …" if len(first) > 4 else "")
+    return f"{who}: is its first line ({shown}) names or data? say header=true or header=false"
+
+
+def _are_numbers(fields: Sequence[str], dialect: Dialect) -> bool:
+    """Whether all that is there are numbers, and something is."""
+    there = [field for field in fields if field.strip() not in MISSING]
+    return bool(there) and all(map(dialect.is_number, there))
+
+
+def _counts(fields: Sequence[str]) -> bool:
+    """Whether these are whole numbers, each one more than the one before: 0, 1, 2 or years."""
+    if not all(re.fullmatch(r"\d+", field.strip()) for field in fields):
+        return False
+    values = [int(field) for field in fields]
+    return all(b - a == 1 for a, b in pairwise(values))

@@ -1,0 +1,277 @@
+"""Tables: a vector a row; with the columns `id` and `time` one step a row, one sequence an id."""
+
+import io
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .asked import AUTO, DECIMALS, SEPARATORS, Asked
+from .dialect import MISSING, decoded, dialect_of, rows_of
+from .files import BadData
+from .formats import Array
+from .raw import Raw, from_list
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ENOUGH = 10  # rows from which a first column of 0, 1, 2 … is taken for an index
+NONE = "none"
+
+
+def from_text(content: bytes, asked: Asked, who: str) -> Raw:
+    """The rows of a text of separated values. Raises: BadData."""
+    import pandas as pd
+
+    text = decoded(content, asked.encoding, who)
+    first, _, rest = text.partition("\n")
+    if first.strip().lower().startswith("sep="):  # a line that spreadsheets write
+        text = rest
+    dialect = dialect_of(text, asked, who)
+    rows = rows_of(text, dialect.separator)
+    names = rows.pop(0) if dialect.has_header else [f"c{i}" for i in range(len(rows[0]))]
+    words: tuple[str, ...] = ()
+    if not dialect.has_header:
+        words = ("no line of names: columns are called c0, c1, …",)
+    names = _as_wide_as_rows(names, rows, asked, who)
+
+    table = pd.read_csv(
+        io.StringIO("\n".join("\x1f".join(map(_one_line, row)) for row in rows)),
+        sep="\x1f",
+        header=None,
+        names=range(len(names)),
+        decimal=DECIMALS[dialect.decimal],
+        na_values=list(MISSING),
+        quoting=3,
+        skip_blank_lines=False,
+    ) if rows else pd.DataFrame(columns=range(len(names)))  # fmt: skip
+    table.columns = pd.Index([name.strip() for name in names])
+    shown = {",": "", ".": ""}.get(SEPARATORS[dialect.separator], dialect.separator)
+    words += (f"columns separated by {shown}",) if shown else ()
+    words += ("decimal commas",) if dialect.decimal == "comma" else ()
+    raw = from_table(_trimmed(table, who), who, asked)
+    return replace(raw, words=words + raw.words)
+
+
+def _one_line(field: str) -> str:
+    """Words in quotes may hold ends of lines."""
+    return " ".join(field.split())
+
+
+def _as_wide_as_rows(names: list[str], rows: list[list[str]], asked: Asked, who: str) -> list[str]:
+    """The names, one a column. Raises: BadData where a row has more fields, or fewer."""
+    if asked.index.lower() == "true" and rows and len(names) == len(rows[0]) - 1:
+        names = ["", *names]
+    for i, row in enumerate(rows):
+        if len(row) != len(names):
+            remedy = (
+                "; if the first column names the rows say index=true"
+                if i == 0 and len(row) == len(names) + 1
+                else ""
+            )
+            raise BadData(
+                f"{who} has {len(names)} columns by its first line, and {len(row)} values in row "
+                f"{i} (counted from 0){remedy}"
+            )
+    return names
+
+
+def _trimmed(table: "pd.DataFrame", who: str) -> "pd.DataFrame":
+    """Without columns that have neither name nor values: lines that end with a separator."""
+    while len(table.columns) > 1 and table.columns[-1] == "" and table.iloc[:, -1].isna().all():
+        table = table.iloc[:, :-1]
+    for i, name in enumerate(table.columns[1:], 1):
+        if name == "":
+            raise BadData(f"{who}: column {i} (counted from 0) has no name; give it one")
+    return table
+
+
+def from_table(table: "pd.DataFrame", who: str, asked: Asked | None = None) -> Raw:
+    """The rows of a table as vectors, or as sequences where it has the columns id and time.
+
+    Raises: BadData.
+    """
+    asked = asked or Asked()
+    table = table.rename(columns=str)
+    asked = _of_what_is_there(table, asked)
+    _must_have(table, asked, who)
+    label = "" if asked.label == NONE else asked.label or ("label" if "label" in table else "")
+    table, rows, words = _without_index(table, asked, who)
+    is_long = "time" in table and ("id" in table or bool(asked.id))
+    keys = ([asked.id or "id"] if is_long else []) + (["time"] if is_long else [])
+    aside = {*keys, *asked.dropped, label} | ({asked.id} if asked.id else set())
+    aside |= {"label"} if asked.label == NONE else set()
+    values = [str(name) for name in table if name not in aside]
+    if asked.names:
+        values = _trained_on(values, asked.names, who)
+    _must_be_values(table, values, keys, label, who)
+
+    if asked.id and not is_long:
+        rows = tuple(table[asked.id].astype(str))
+    left_out = tuple(str(name) for name in table if name in aside and name != label)
+    facts: dict[str, Any] = {
+        "names": tuple(values), "label": label, "left_out": left_out,
+        "table": asked.said(), "words": words,
+    }  # fmt: skip
+    if is_long:
+        return replace(_long(table.rename(columns={keys[0]: "id"}), values, label, who), **facts)
+    return Raw(_numbers(table[values]), _labels(table, label), rows=rows, **facts)
+
+
+def _of_what_is_there(table: "pd.DataFrame", asked: Asked) -> Asked:
+    """What was said of another table, as far as it is of this one."""
+    if not asked.names:
+        return asked
+    return replace(
+        asked,
+        label=asked.label if asked.label in (*table, NONE) else "",
+        id=asked.id if asked.id in table else "",
+        drop="+".join(name for name in asked.dropped if name in table),
+        index=asked.index if str(table.columns[0]) not in asked.names else "false",
+    )
+
+
+def _trained_on(values: list[str], names: tuple[str, ...], who: str) -> list[str]:
+    lacking = [name for name in names if name not in values]
+    strange = [name for name in values if name not in names]
+    if lacking or strange:
+        words = [f"lacks {', '.join(lacking)}"] if lacking else []
+        words += [f"has {', '.join(strange)}"] if strange else []
+        raise BadData(f"{who} {' and '.join(words)}; this model was trained on {', '.join(names)}")
+    return list(names)
+
+
+def _must_have(table: "pd.DataFrame", asked: Asked, who: str) -> None:
+    twice = table.columns[table.columns.duplicated()]
+    if len(twice):
+        raise BadData(f"{who} has two columns called {twice[0]!r}; give each a name of its own")
+    wanted = {"label": asked.label, "id": asked.id}
+    for option, name in [*wanted.items(), *(("drop", name) for name in asked.dropped)]:
+        if name and name not in table and not (option == "label" and name == NONE):
+            known = ", ".join(map(str, table)) or "none"
+            raise BadData(f"{option}={name}: {who} has no such column; it has {known}")
+
+
+def _without_index(
+    table: "pd.DataFrame", asked: Asked, who: str
+) -> "tuple[pd.DataFrame, tuple[str, ...], tuple[str, ...]]":
+    """The table without a first column that only names or counts its rows; their names; words."""
+    first = str(table.columns[0]) if len(table.columns) else "x"
+    is_unnamed = first == "" or first.startswith("Unnamed: 0")
+    counts = _counts_rows(table[first]) if first in table else False
+    says = asked.index.lower()
+    if says == "true" or (says == AUTO and is_unnamed and counts):
+        named = f"the column {first!r}" if first else "the first column, without a name,"
+        return table.drop(columns=first), tuple(table[first].astype(str)), (
+            f"{named} names the rows",)  # fmt: skip
+    if says == AUTO and is_unnamed:
+        raise BadData(
+            f"{who}: the first column has no name; say index=true if it names the rows, "
+            "or give it one"
+        )
+    is_spoken_for = first in (asked.id, asked.label, *asked.dropped, "id", "time", "label")
+    if says == AUTO and counts and len(table) >= ENOUGH and not is_spoken_for:
+        raise BadData(
+            f"{who}: the first column, {first!r}, counts the rows; say index=true if it is no "
+            "value to be modelled, or index=false"
+        )
+    return table, (), ()
+
+
+def _counts_rows(column: "pd.Series[Any]") -> bool:
+    """Whether it is 0, 1, 2 … or 1, 2, 3 …"""
+    if column.dtype.kind not in "iu" or not len(column):
+        return False
+    values = column.to_numpy()
+    return values[0] in (0, 1) and bool((np.diff(values) == 1).all())
+
+
+def _must_be_values(
+    table: "pd.DataFrame", values: list[str], keys: list[str], label: str, who: str
+) -> None:
+    alone = [name for name in ("id", "time") if name in values]
+    if alone and not keys:
+        remedy = "; say id=id if it names the rows" if alone == ["id"] else ""
+        raise BadData(
+            f"{who} has the column {alone[0]} alone; a table of sequences has both id and "
+            f"time{remedy}"
+        )
+    if not values:
+        raise BadData(
+            f"{who} has no column of values; its columns are {', '.join(map(str, table)) or 'none'}"
+        )
+    if not len(table):
+        raise BadData(f"{who} has no rows")
+    for column in values:
+        _must_be_numbers(table[column], column, f"{who}, column {column!r}")
+    for key in [*keys, *([label] if label else [])]:
+        if table[key].isna().any():
+            raise BadData(f"{who}: row {int(np.argmax(table[key].isna()))} has no {key}")
+
+
+def _numbers(table: "pd.DataFrame") -> Array:
+    return table.to_numpy(dtype=np.float64, na_value=np.nan)
+
+
+def _labels(table: "pd.DataFrame", label: str) -> Array | None:
+    return np.asarray(table[label]) if label else None
+
+
+def _must_be_numbers(column: "pd.Series[Any]", name: str, who: str) -> None:
+    import pandas as pd
+
+    if len(column) and column.isna().all():
+        raise BadData(f"{who} has no values at all; say drop={name} to leave it out")
+    if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_complex_dtype(column):
+        return
+    bad = column[pd.to_numeric(column, errors="coerce").isna() & column.notna()]
+    example = (
+        f"; the first that is none is {bad.iloc[0]!r} in row {column.index.get_loc(bad.index[0])}"
+        if len(bad)
+        else ""
+    )
+    raise BadData(
+        f"{who} is of type {column.dtype}, expected numbers{example}; say label={name} if it is "
+        f"the label, or drop={name} to leave it out"
+    )
+
+
+def _long(table: "pd.DataFrame", values: list[str], label: str, who: str) -> Raw:
+    """One sequence an id, in the order of time."""
+    table = table.assign(time=_ordered(table["time"], who))
+    twice = table.duplicated(["id", "time"])
+    if twice.any():
+        first: Mapping[Any, Any] = table[twice].iloc[0].to_dict()
+        raise BadData(f"{who}: id {first['id']} has the time {first['time']} twice")
+
+    table = table.sort_values(["id", "time"], kind="stable")
+    groups = [rows for _, rows in table.groupby("id", sort=True)]
+    raw = from_list([_numbers(rows[values]) for rows in groups], who)
+    ids = tuple(rows["id"].iloc[0] for rows in groups)
+    raw = replace(raw, ids=ids, rows=tuple(map(str, ids)))
+    if not label:
+        return raw
+    for rows in groups:
+        if rows[label].nunique() != 1:
+            raise BadData(f"{who}: id {rows['id'].iloc[0]} has several labels; a sequence has one")
+    return replace(raw, labels=np.asarray([rows[label].iloc[0] for rows in groups]))
+
+
+def _ordered(time: "pd.Series[Any]", who: str) -> "pd.Series[Any]":
+    """Times as numbers or dates, which have an order: as text, 10 would come before 9."""
+    import pandas as pd
+
+    if pd.api.types.is_numeric_dtype(time) or pd.api.types.is_datetime64_any_dtype(time):
+        return time
+    dates = pd.to_datetime(time, errors="coerce", format="ISO8601", utc=True)
+    if not dates.isna().any():
+        return dates
+    bad = pd.to_numeric(time, errors="coerce").isna()
+    # among numbers the word, else what is no date
+    bad = bad if bad.any() and not bad.all() else dates.isna()
+    row = int(np.argmax(bad))
+    raise BadData(
+        f"{who}, column 'time' has {time.iloc[row]!r} in row {row}; expected numbers, "
+        "or dates such as 2024-12-31T23:59"
+    )
