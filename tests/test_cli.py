@@ -376,3 +376,14 @@ def test_python_begins_as_the_design_says(tmp_path: Path):
     assert all(hasattr(package, name) for name in dir(package))
     with pytest.raises(AttributeError, match="no attribute 'nix'"):
         _ = package.nix
+
+
+def test_quiet_says_nothing_on_stderr_and_json_lines_are_all_that_a_program_reads(tmp_path):
+    words = ["bench", "--variants", "vae", "--seeds", "1", "--epochs", "1", "--metrics", "cost"]
+    words += ["--no-figures", "--jobs", "1"]
+    for kind, option in (("quiet", ["--quiet"]), ("json", ["--progress", "json"])):
+        result = CliRunner().invoke(vaezoo, [*words, *option, "--out", str(tmp_path / kind)])
+        assert result.exit_code == 0, result.output
+        said = result.stderr.splitlines()
+        assert [json.loads(line)["event"] for line in said][-1:] == ["end"] * (kind == "json")
+        assert bool(said) == (kind == "json")

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from vaezoo.bench.progress import Progress
+from vaezoo.bench.progress import Bars, progress_of
 from vaezoo.bench.records import Ingredients, Record
 from vaezoo.bench.store import PROGRESS
 
@@ -36,7 +36,8 @@ def told(folder, **state):
 
 
 def test_a_terminal_shows_a_bar_for_the_run_and_one_for_each_running_trial(terminal, tmp_path):
-    progress = Progress()
+    progress = progress_of("auto")
+    assert isinstance(progress, Bars)
     progress.start(total=3, finished=1)
     progress.show(told(tmp_path, epoch=1, loss=12.34))
     said = terminal.getvalue()
@@ -51,7 +52,7 @@ def test_a_terminal_shows_a_bar_for_the_run_and_one_for_each_running_trial(termi
 
 
 def test_the_bar_of_a_trial_goes_with_it_and_only_a_failure_is_a_line(terminal, tmp_path):
-    progress = Progress()
+    progress = progress_of("auto")
     progress.start(total=2, finished=0)
     progress.show(told(tmp_path, epoch=2, loss=1.0))
     progress.done(TRIAL, record())
@@ -64,7 +65,7 @@ def test_the_bar_of_a_trial_goes_with_it_and_only_a_failure_is_a_line(terminal, 
 
 
 def test_a_file_that_is_half_written_or_not_there_moves_no_bar(terminal, tmp_path):
-    progress = Progress()
+    progress = progress_of("auto")
     progress.start(total=1, finished=0)
     progress.show([(TRIAL, tmp_path)])
     (tmp_path / PROGRESS).write_text('{"epoch": 1, "lo')
@@ -74,7 +75,7 @@ def test_a_file_that_is_half_written_or_not_there_moves_no_bar(terminal, tmp_pat
 
 
 def test_elsewhere_each_finished_trial_is_a_line(capsys, tmp_path):
-    progress = Progress()
+    progress = progress_of("auto")
     progress.start(total=3, finished=0)
     progress.show(told(tmp_path, epoch=1, loss=1.0))
     facts = {"best_epoch": 7, "total_seconds": 1.25}
@@ -94,3 +95,42 @@ def test_elsewhere_each_finished_trial_is_a_line(capsys, tmp_path):
         f"[2/3] {TRIAL.title}: done in 1.2 s, fid 1.000 (best epoch 7)",
         f"[3/3] {TRIAL.title}: failed: its folder is gone",
     ]
+
+
+def test_a_log_file_has_no_carriage_returns_whatever_the_terminal(terminal, tmp_path):
+    progress = progress_of("plain")
+    progress.start(total=1, finished=0)
+    progress.show(told(tmp_path, epoch=1, loss=1.0))
+    progress.done(TRIAL, record(total_seconds=1.0))
+    progress.close()
+    assert "\r" not in terminal.getvalue()
+    assert terminal.getvalue().count("\n") == 1
+
+
+def test_a_program_reads_an_event_a_line(terminal, tmp_path):
+    progress = progress_of("json")
+    progress.start(total=2, finished=0)
+    progress.show(told(tmp_path, epoch=2, loss=1.5))
+    progress.show(told(tmp_path, epoch=2, loss=1.5))  # too soon to be told again
+    progress.say("a note")
+    progress.done(TRIAL, record(total_seconds=1.0, best_epoch=2))
+    progress.done(TRIAL, record("failed", reason="why"))
+    progress.close()
+    events = [json.loads(line) for line in terminal.getvalue().splitlines()]
+    kinds = ["start", "running", "note", "trial", "trial", "end"]
+    assert [one["event"] for one in events] == kinds
+    assert events[1]["trials"][0]["validation_loss"] == 1.5
+    assert (events[3]["status"], events[3]["seed"]) == ("done", TRIAL.seed)
+    assert (events[4]["status"], events[4]["reason"]) == ("failed", "why")
+
+
+def test_quiet_says_nothing_and_another_word_is_refused(terminal, tmp_path):
+    progress = progress_of("quiet")
+    progress.start(total=1, finished=0)
+    progress.show(told(tmp_path, epoch=1, loss=1.0))
+    progress.done(TRIAL, record("failed", reason="why"))
+    progress.say("a note")
+    progress.close()
+    assert terminal.getvalue() == ""
+    with pytest.raises(ValueError, match="progress is one of"):
+        progress_of("loud")

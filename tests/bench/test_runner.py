@@ -96,7 +96,7 @@ def test_every_misbehaviour_costs_only_its_own_trial(plan, write_variant, tmp_pa
     write_variant("hungry", step="raise MemoryError('out of memory')")
     names = "exits,leaves,raises,crashes,nan,prints,hungry"
     out = tmp_path / "out"
-    summary = run(plan(f"{names},good"), out, jobs=2, progress=False, figures=False)
+    summary = run(plan(f"{names},good"), out, jobs=2, progress="quiet", figures=False)
     found = statuses(out)
     assert {name: status for name, (status, _) in found.items()} == {
         "exits": "failed", "leaves": "failed", "raises": "failed", "crashes": "failed",

@@ -1,8 +1,10 @@
 """Progress on stderr: one bar for the run and one for each running trial on a terminal, else a line
-a finished trial.
+a finished trial; or lines of JSON, or nothing.
 """
 
+import json
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,36 +18,147 @@ from .trial import Trial
 
 # without tqdm's own time left, which takes all trials for equally long
 WHOLE = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}{postfix}]"
+EVERY = 5.0  # seconds between two lines of JSON on trials that run
+AUTO = "auto"  # bars where stderr is a terminal, else plain
+KINDS = (AUTO, "bars", "plain", "json", "quiet")
+
+
+def progress_of(kind: str) -> "Progress":
+    """Progress of this kind, one of `KINDS`.
+
+    Raises: ValueError for another word.
+    """
+    if kind not in KINDS:
+        raise ValueError(f"progress is one of {', '.join(KINDS)}, not {kind!r}")
+    if kind == AUTO:
+        kind = "bars" if sys.stderr.isatty() else "plain"
+    return {"bars": Bars, "plain": Progress, "json": JsonLines, "quiet": Quiet}[kind]()
 
 
 class Progress:
-    """Bars where `shown` or where stderr is a terminal; lines elsewhere."""
+    """A line a finished trial, without carriage returns: what a log file can hold."""
 
-    def __init__(self, shown: bool | None = None) -> None:
-        self.has_bars = sys.stderr.isatty() if shown is None else shown
-        self.whole: Any = None
-        self.bars: dict[str, Any] = {}
-        self.count = self.total = 0
+    has_bars = False  # whether running trials are shown, with the time left
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.total = 0
         self.left = ""  # how long the run has still to go, in words; "" where nobody knows
 
     def start(self, total: int, finished: int) -> None:
         self.total = total
         self.count = finished
-        if self.has_bars:
-            self.whole = tqdm(
-                total=total,
-                initial=finished,
-                desc="trials",
-                unit="trial",
-                file=sys.stderr,
-                dynamic_ncols=True,
-                bar_format=WHOLE,
-            )
 
     def show(self, running: list[tuple[Trial, Path]]) -> None:
         """Each running trial's epoch, loss and time left."""
-        if not self.has_bars:
+
+    def done(self, trial: Trial, record: Record | None) -> None:
+        """One trial has ended."""
+        self.count += 1
+        ends = f"; {self.left}" if self.left else ""
+        self.say(f"[{self.count}/{self.total}] {trial.title}: {_in_words(record)}{ends}")
+
+    def say(self, line: str) -> None:
+        print(line, file=sys.stderr, flush=True)
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Inside the block something else is printed, and what is shown is not in its way."""
+        yield
+
+    def close(self) -> None:
+        """The run has ended."""
+
+
+class Quiet(Progress):
+    """Nothing."""
+
+    def say(self, line: str) -> None:
+        pass
+
+
+class JsonLines(Progress):
+    """A JSON object a line, for a program that watches: each has an "event", one of start, running,
+    trial, note, end.
+    """
+
+    has_bars = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told = 0.0
+
+    def start(self, total: int, finished: int) -> None:
+        super().start(total, finished)
+        self._tell("start", trials=total, finished=finished)
+
+    def show(self, running: list[tuple[Trial, Path]]) -> None:
+        if time.monotonic() - self.told < EVERY:
             return
+        self.told = time.monotonic()
+        states = [(trial, state_of(folder)) for trial, folder in running]
+        facts = [
+            {
+                **_named(trial),
+                "epoch": state.epoch,
+                "epochs": trial.budget["epochs"],
+                "validation_loss": state.loss if state.epoch else None,
+                "measuring": state.stage,
+            }
+            for trial, state in states
+        ]
+        self._tell("running", trials=facts, left=self.left)
+
+    def done(self, trial: Trial, record: Record | None) -> None:
+        self.count += 1
+        status = record.status if record else "failed"
+        facts: dict[str, Any] = {**_named(trial), "status": status, "done": self.count}
+        if record and record.is_done:
+            facts |= {"seconds": record.total_seconds, "best_epoch": record.best_epoch}
+            column, value = record.leading or ({}, None)
+            facts |= {"column": column.get("name", ""), "value": value}
+        else:
+            facts["reason"] = record.reason if record else "its folder is gone"
+        self._tell("trial", **facts, trials=self.total, left=self.left)
+
+    def say(self, line: str) -> None:
+        self._tell("note", text=line)
+
+    def close(self) -> None:
+        self._tell("end", done=self.count, trials=self.total)
+
+    def _tell(self, event: str, **facts: Any) -> None:
+        super().say(json.dumps({"event": event, **facts}, ensure_ascii=False))
+
+
+def _named(trial: Trial) -> dict[str, Any]:
+    names = {"variant": trial.variant, "dataset": trial.dataset, "seed": trial.seed}
+    return {"key": trial.key, **names}
+
+
+class Bars(Progress):
+    """For a terminal; only what goes wrong is a line."""
+
+    has_bars = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.whole: Any = None
+        self.bars: dict[str, Any] = {}
+
+    def start(self, total: int, finished: int) -> None:
+        super().start(total, finished)
+        self.whole = tqdm(
+            total=total,
+            initial=finished,
+            desc="trials",
+            unit="trial",
+            file=sys.stderr,
+            dynamic_ncols=True,
+            bar_format=WHOLE,
+        )
+
+    def show(self, running: list[tuple[Trial, Path]]) -> None:
         for trial, folder in running:
             self._update(trial, state_of(folder))
         self.whole.set_postfix_str(self.left, refresh=False)
@@ -70,28 +183,19 @@ class Progress:
             bar.update(state.epoch - bar.n)
 
     def done(self, trial: Trial, record: Record | None) -> None:
-        """One trial has ended."""
-        self.count += 1
         if trial.key in self.bars:
             self.bars.pop(trial.key).close()
-        if self.whole is not None:
-            self.whole.update()
-        if self.whole is None or record is None or not record.is_done:
-            ends = f"; {self.left}" if self.left else ""
-            self.say(f"[{self.count}/{self.total}] {trial.title}: {_in_words(record)}{ends}")
+        self.whole.update()
+        if record is not None and record.is_done:
+            self.count += 1
+        else:
+            super().done(trial, record)
 
     def say(self, line: str) -> None:
-        if self.has_bars:
-            tqdm.write(line, file=sys.stderr)
-        else:
-            print(line, file=sys.stderr, flush=True)
+        tqdm.write(line, file=sys.stderr)
 
     @contextmanager
     def aside(self) -> Iterator[None]:
-        """Inside the block something else is printed, and bars are not in its way."""
-        if not self.has_bars:
-            yield
-            return
         with tqdm.external_write_mode(sys.stdout):
             yield
 

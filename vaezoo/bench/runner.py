@@ -16,7 +16,7 @@ from types import FrameType
 from ..hooks import Executor
 from .plan import Plan
 from .price import Price
-from .progress import Progress
+from .progress import AUTO, progress_of
 from .records import Damaged, RunRecord, joined_sweeps
 from .scheduling import Scheduler, Summary
 from .store import Store, StoreError, to_json
@@ -32,7 +32,7 @@ def run(
     jobs: int | None = None,
     timeout: float | None = None,
     retries: int = 0,
-    progress: bool | None = None,
+    progress: str = AUTO,
     command: str = "",
     figures: bool = True,
     executor: str = "local",
@@ -41,10 +41,11 @@ def run(
 ) -> Summary:
     """Trains what is not finished yet, writes run.json, tables and figures, and says how it went.
     `prices`, by the trials' keys, tell how long it has left; `show_dataset` is called when the
-    trials of one data set are there and others are not.
+    trials of one data set are there and others are not; `progress` is one of `progress.KINDS`.
 
     Raises: StoreError, before any training, where the folder cannot be written.
     """
+    shown = progress_of(progress)
     store = Store(out)
     chosen = _executor(plan, executor)
     store.prepare()
@@ -56,7 +57,7 @@ def run(
         jobs or width,
         timeout,
         retries,
-        Progress(progress),
+        shown,
         chosen,
         prices,
         show_dataset,

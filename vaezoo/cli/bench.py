@@ -16,12 +16,13 @@ from .common import (
     common,
     precision,
     print_json,
+    progress,
     reads_data,
     sets,
     width_of_terminal,
 )
 from .completion import names
-from .planning import plan_of, prices_of, print_plan
+from .planning import is_said, plan_of, prices_of, print_plan
 
 if TYPE_CHECKING:
     from ..bench.report.tables import ResultTable
@@ -113,6 +114,7 @@ TRIED = 60.0  # seconds that prices may take before a run: they serve its time l
     "[default: where --variants are given beside --suite]",
 )
 @click.option("--figures/--no-figures", default=True, help="Draw figures.  [default: figures]")
+@progress
 @click.option(
     "--dry-run", is_flag=True, help="Only print what would be trained, and what it costs."
 )
@@ -138,6 +140,7 @@ def bench(ctx: click.Context, /, out: Path, dry_run: bool, wants_json: bool, **a
     from ..bench.command import command_line
     from ..bench.runner import run
 
+    says = is_said(asked["progress"])
     printed: list[str] = []  # the data sets whose tables are
     summary = run(
         made,
@@ -147,14 +150,15 @@ def bench(ctx: click.Context, /, out: Path, dry_run: bool, wants_json: bool, **a
         retries=asked["retries"],
         command=command_line(sys.argv[1:], out),
         figures=asked["figures"],
+        progress=asked["progress"],
         executor=asked["executor"],
-        prices=prices_of(made, out, within=TRIED),
+        prices=prices_of(made, out, within=TRIED, say=says),
         show_dataset=_printing(out, printed, wants_json),
     )
     print_tables(out, _tables_of(out, besides=printed), wants_json)
     for sentence in summary.errors:
         click.echo(f"vaezoo: {sentence}", err=True)
-    click.echo(f"{summary}; see {out}", err=True)
+    says(f"{summary}; see {out}")
     ctx.exit(summary.exit_code)
 
 

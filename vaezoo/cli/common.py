@@ -62,6 +62,31 @@ def precision(command: F) -> F:
     )(command)
 
 
+def progress(command: F) -> F:
+    """--progress, and --quiet for its value quiet."""
+
+    def silence(ctx: click.Context, option: click.Parameter, is_quiet: bool) -> None:
+        if is_quiet:
+            ctx.params["progress"] = "quiet"
+
+    kind = click.option(
+        "--progress",
+        type=click.Choice(["auto", "bars", "plain", "json", "quiet"]),
+        default="auto",
+        is_eager=True,  # known before --quiet is
+        help="On stderr: bars, lines, an event of JSON a line, or nothing.  [default: bars on a "
+        "terminal, else plain]",
+    )
+    quiet = click.option(
+        "--quiet",
+        is_flag=True,
+        expose_value=False,
+        callback=silence,
+        help="Say nothing of progress.",
+    )
+    return kind(quiet(command))
+
+
 def sets(command: F) -> F:
     """--set KEY=VALUE, as a dictionary."""
     words = (

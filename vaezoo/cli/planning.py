@@ -1,6 +1,7 @@
 """From what is asked for to a plan and its prices: `bench` and `plan`."""
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -87,7 +88,11 @@ def _finished(plan: "Plan", out: Path) -> frozenset[str]:
 
 
 def prices_of(
-    plan: "Plan", out: Path, at_least: int = 2, within: float = math.inf
+    plan: "Plan",
+    out: Path,
+    at_least: int = 2,
+    within: float = math.inf,
+    say: Callable[[str], object] | None = None,
 ) -> "dict[str, Price]":
     """Key -> price of the trials that are left, where `at_least` so many rows of them are; of those
     that are known `within` so many seconds.
@@ -99,7 +104,14 @@ def prices_of(
     left = [trial for trial in plan.trials if trial.key not in finished]
     if len({(trial.variant, trial.dataset) for trial in left if not trial.skip}) < at_least:
         return {}
-    return priced(left, known_trials(out), Processes(within), plan.source, _said)
+    return priced(left, known_trials(out), Processes(within), plan.source, say or _said)
+
+
+def is_said(progress: str) -> Callable[[str], object]:
+    """How a sentence reaches stderr under this --progress: not at all where a program reads it, or
+    nobody.
+    """
+    return (lambda _: None) if progress in ("json", "quiet") else _said
 
 
 def _said(sentence: str) -> None:

@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .common import FOLDER, as_json, common, print_json, print_table, reads_data, registry_of, sets
+from .common import (
+    FOLDER,
+    as_json,
+    common,
+    print_json,
+    print_table,
+    progress,
+    reads_data,
+    registry_of,
+    sets,
+)
 from .completion import names
 
 if TYPE_CHECKING:
@@ -50,6 +60,7 @@ if TYPE_CHECKING:
     help="Seconds that one trial may take.",
 )
 @click.option("--device", default="auto", show_default=True, help="As bench takes it.")
+@progress
 @reads_data
 @as_json
 @common
@@ -85,7 +96,7 @@ def _trained(out: Path, tried: "list[Candidates]", asked: dict[str, Any]) -> int
     from ..bench.command import command_line
     from ..bench.runner import run
     from ..bench.tune.tune import METRIC
-    from .planning import plan_of
+    from .planning import is_said, plan_of
 
     selections = [selection for one in tried for selection in one.selections]
     wanted = {
@@ -101,10 +112,18 @@ def _trained(out: Path, tried: "list[Candidates]", asked: dict[str, Any]) -> int
     }
     plan, timeout = plan_of({**asked, **wanted})
     command = command_line(sys.argv[1:], out)
-    summary = run(plan, out, jobs=asked["jobs"], timeout=timeout, command=command, figures=False)
+    summary = run(
+        plan,
+        out,
+        jobs=asked["jobs"],
+        timeout=timeout,
+        command=command,
+        figures=False,
+        progress=asked["progress"],
+    )
     for sentence in summary.errors:
         click.echo(f"vaezoo: {sentence}", err=True)
-    click.echo(f"{summary}; see {out}", err=True)
+    is_said(asked["progress"])(f"{summary}; see {out}")
     return summary.exit_code
 
 
