@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from .records import Damaged, ProgressRecord, Record, parsed
 from .store import PROGRESS
+from .text import on_one_line
 from .trial import Trial
 
 # without tqdm's own time left, which takes all trials for equally long
@@ -59,7 +60,7 @@ class Progress:
         self.say(f"[{self.count}/{self.total}] {trial.title}: {_in_words(record)}{ends}")
 
     def say(self, line: str) -> None:
-        print(line, file=sys.stderr, flush=True)
+        print(on_one_line(line), file=sys.stderr, flush=True)
 
     @contextmanager
     def aside(self) -> Iterator[None]:
@@ -169,7 +170,7 @@ class Bars(Progress):
             total = trial.budget["epochs"]
             self.bars[trial.key] = tqdm(
                 total=total,
-                desc=f"  {trial.title}"[:48],
+                desc=on_one_line(f"  {trial.title}")[:48],
                 unit="epoch",
                 file=sys.stderr,
                 leave=False,
@@ -192,7 +193,7 @@ class Bars(Progress):
             super().done(trial, record)
 
     def say(self, line: str) -> None:
-        tqdm.write(line, file=sys.stderr)
+        tqdm.write(on_one_line(line), file=sys.stderr)
 
     @contextmanager
     def aside(self) -> Iterator[None]:

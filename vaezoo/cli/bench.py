@@ -14,6 +14,7 @@ from .common import (
     FOLDER,
     as_json,
     common,
+    echo,
     precision,
     print_json,
     progress,
@@ -134,7 +135,7 @@ def bench(ctx: click.Context, /, out: Path, dry_run: bool, wants_json: bool, **a
         from ..bench.snakemake import write_rules
 
         count = write_rules(made, out, asked["snakemake"])
-        return click.echo(f"wrote {count} rules to {asked['snakemake']}")
+        return echo(f"wrote {count} rules to {asked['snakemake']}")
     if dry_run:
         return print_plan(made, out, asked["jobs"], wants_json)
     from ..bench.command import command_line
@@ -157,7 +158,7 @@ def bench(ctx: click.Context, /, out: Path, dry_run: bool, wants_json: bool, **a
     )
     print_tables(out, _tables_of(out, besides=printed), wants_json)
     for sentence in summary.errors:
-        click.echo(f"vaezoo: {sentence}", err=True)
+        echo(f"vaezoo: {sentence}", err=True)
     says(f"{summary}; see {out}")
     ctx.exit(summary.exit_code)
 
@@ -221,10 +222,10 @@ def print_tables(out: Path, tables: "Sequence[ResultTable]", wants_json: bool) -
     for table in shown if not wants_json else ():
         is_fitted = sys.stdout.isatty()
         text = as_text(table, width_of_terminal()) if is_fitted else as_markdown(table)
-        click.echo(text.rstrip() + "\n")
+        echo(text.rstrip() + "\n")
     refused = refusals(tables)
     for sentence in refused:
-        click.echo(f"vaezoo: {sentence}", err=True)
+        echo(f"vaezoo: {sentence}", err=True)
     return bool(refused)
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from .common import FOLDER, as_json, common, print_json, registry_of, width_of_terminal
+from .common import FOLDER, as_json, common, echo, print_json, registry_of, width_of_terminal
 
 
 @click.command()
@@ -45,10 +45,10 @@ def board(
         found, missing = exact.compute(registry_of(plugins_dir), tables)
         exact.keep(results, found)
         for dataset in missing:
-            click.echo(f"vaezoo: {dataset} is not here: its cells were not computed", err=True)
+            echo(f"vaezoo: {dataset} is not here: its cells were not computed", err=True)
     made = page.board_of(tables, Results(results))
     if wants_json:
         return print_json(page.facts(made))
     for grid in page.grids(made):
-        click.echo(grid_text(grid, width_of_terminal()) + "\n")
-    click.echo(page.summary(made))
+        echo(grid_text(grid, width_of_terminal()) + "\n")
+    echo(page.summary(made))

@@ -12,6 +12,7 @@ from .common import (
     Row,
     as_json,
     common,
+    echo,
     files_of,
     print_json,
     reads_data,
@@ -141,10 +142,10 @@ def _print_facts(found: list[Row], wants_json: bool) -> None:
     if wants_json:
         return print_json(found)
     for i, facts in enumerate(found):
-        click.echo("\n" if i else "", nl=False)
+        echo("\n" if i else "", nl=False)
         for key, value in facts.items():
             if value not in ("", [], {}, None):
-                click.echo(_fact(key, value))
+                echo(_fact(key, value))
 
 
 def _fact(key: str, value: Any) -> str:

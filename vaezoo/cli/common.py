@@ -1,6 +1,5 @@
 """What the verbs share: options, the registry with its problems said aloud, tables of text."""
 
-import json
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -8,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+from ..bench.text import in_json, plain as plain_text
 
 if TYPE_CHECKING:
     from ..data.data import Data
@@ -127,13 +128,18 @@ def registry_of(plugins_dir: Path | None) -> "Registry":
     registry = load_registry(plugins_dir)
     for problem in registry.problems:
         if not problem.is_note:
-            click.echo(f"vaezoo: plugin problem: {problem}", err=True)
+            echo(f"vaezoo: plugin problem: {problem}", err=True)
     return registry
+
+
+def echo(text: object = "", *, err: bool = False, nl: bool = True) -> None:
+    """The text on stdout, or stderr, without letters that a terminal obeys."""
+    click.echo(plain_text(str(text)), err=err, nl=nl)
 
 
 def print_json(value: Any) -> None:
     """The value as JSON on stdout."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=plain))
+    echo(in_json(value, default=plain, indent=2))
 
 
 def plain(value: Any) -> Any:
@@ -146,10 +152,10 @@ def print_table(rows: Sequence[Row], wants_json: bool) -> None:
     if wants_json:
         return print_json(list(rows))
     if not rows:
-        return click.echo("none")
+        return echo("none")
     limit = width_of_terminal()
     for text in _in_columns([list(rows[0]), *map(_cells, rows)]):
-        click.echo(text if len(text) <= limit else text[: limit - 1] + "…")
+        echo(text if len(text) <= limit else text[: limit - 1] + "…")
 
 
 def _in_columns(table: Sequence[Sequence[str]]) -> Iterator[str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .bench import must_hold_trials
-from .common import FILE, FOLDER, as_json, common, print_json, width_of_terminal
+from .common import FILE, FOLDER, as_json, common, echo, print_json, width_of_terminal
 
 if TYPE_CHECKING:
     from ..bench.report.ranking import Ranking
@@ -62,7 +62,7 @@ def compare(
     _print_grid(compared_grid(found), compared_facts(found), wants_json)
     sentences = failures(found, fail_on) if fail_on else []
     for sentence in sentences:
-        click.echo(f"vaezoo: {sentence}", err=True)
+        echo(f"vaezoo: {sentence}", err=True)
     ctx.exit(int(bool(sentences)))
 
 
@@ -113,4 +113,4 @@ def _print_grid(grid: "Grid", facts: dict[str, Any], wants_json: bool) -> None:
         return print_json(facts)
     from ..bench.report.typeset import grid_text
 
-    click.echo(grid_text(grid, width_of_terminal()))
+    echo(grid_text(grid, width_of_terminal()))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .common import FOLDER, as_json, common, print_json, registry_of
+from .common import FOLDER, as_json, common, echo, print_json, registry_of
 from .completion import names
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def check(what: str, fast: bool, wants_json: bool, plugins_dir: Path | None) -> 
     if wants_json:
         print_json({label: list(map(vars, findings)) for label, findings in found.items()})
     else:
-        click.echo(f"{len(found)} variants{verdict}")
+        echo(f"{len(found)} variants{verdict}")
     if broken:
         raise click.exceptions.Exit(1)
 
@@ -79,7 +79,7 @@ def _print_findings(label: str, findings: "list[Finding]") -> None:
     for finding in findings:
         by_kind[finding.kind].append(finding)
     seconds = sum(f.seconds for f in findings)
-    click.echo(f"{label} ({seconds:.1f} s)")
+    echo(f"{label} ({seconds:.1f} s)")
     for kind, rules in by_kind.items():
         broken = [f for f in rules if not f.passed]
         refusal = next((f.seen for f in rules if f.passed and f.seen), "")
@@ -88,9 +88,9 @@ def _print_findings(label: str, findings: "list[Finding]") -> None:
             if refusal
             else f"{len(rules) - len(broken)} of {len(rules)} rules kept"
         )
-        click.echo(f"  {kind}: {words}")
+        echo(f"  {kind}: {words}")
         for f in broken:
-            click.echo(f"    {f.rule}: {f.seen}\n      to mend it: {f.mend}")
+            echo(f"    {f.rule}: {f.seen}\n      to mend it: {f.mend}")
 
 
 @click.group()
@@ -126,9 +126,9 @@ def _write_new(
     except NewError as error:
         raise click.UsageError(str(error)) from None
     for path in written:
-        click.echo(path)
+        echo(path)
     file = next(path for path in written if path.suffix == ".py" and path.parent.name != "tests")
-    click.echo("next: " + NEXT[kind].format(name=name, file=file, folder=file.parent))
+    echo("next: " + NEXT[kind].format(name=name, file=file, folder=file.parent))
 
 
 # what shows that the file works
@@ -193,8 +193,8 @@ def matrix(
         )
     torch.set_num_threads(1)
     if is_document:
-        return click.echo(document(registry_of(plugins_dir)), nl=False)
+        return echo(document(registry_of(plugins_dir)), nl=False)
     cells = list(pairs(registry_of(plugins_dir), rows, columns, kind))
     if wants_json:
         return print_json([vars(cell) for cell in cells])
-    click.echo(markdown(cells, rows, columns))
+    echo(markdown(cells, rows, columns))

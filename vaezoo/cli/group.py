@@ -9,6 +9,9 @@ from typing import Any, NoReturn
 
 import click
 
+from ..bench.text import bear_any_console
+from .common import echo
+
 
 class Verbs(click.Group):
     """A group that ends with our exit codes."""
@@ -17,6 +20,7 @@ class Verbs(click.Group):
         self, args: Sequence[str] | None = None, prog_name: str | None = None, **_: Any
     ) -> NoReturn:
         arguments = sys.argv[1:] if args is None else list(args)
+        bear_any_console()
         sys.exit(self._code(arguments, prog_name or "vaezoo"))
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -37,7 +41,7 @@ class Verbs(click.Group):
         try:
             return super().main(args, name, standalone_mode=False) or 0
         except click.exceptions.NoArgsIsHelpError as error:
-            click.echo(error.format_message())
+            echo(error.format_message())
             return 2
         except click.ClickException as error:
             return _said(error.format_message(), 2)
@@ -87,7 +91,7 @@ def _known_errors() -> tuple[tuple[type[Exception], ...], tuple[type[Exception],
 
 
 def _said(sentence: str, code: int) -> int:
-    click.echo(f"vaezoo: {sentence}", err=True)
+    echo(f"vaezoo: {sentence}", err=True)
     return code
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .common import Row, as_json, common, first_line, print_table
+from .common import Row, as_json, common, echo, first_line, print_table
 from .remembered import remembered
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def list_(
         if fnmatchcase(str(row["name"]), query) and (not tag or tag in row["tags"])
     ]
     if tag and not wants_json:
-        click.echo(f"{tag}: {_said_of(tag)}\n")
+        echo(f"{tag}: {_said_of(tag)}\n")
     print_table(kept, wants_json)
 
 

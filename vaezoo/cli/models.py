@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .common import FILE, common, dataset_of, reads_data, registry_of
+from .common import FILE, common, dataset_of, echo, reads_data, registry_of
 from .output import pairs, write, write_table
 
 if TYPE_CHECKING:
@@ -170,7 +170,7 @@ def impute(
         write_table(out, {"x": filled}, raw.rows, raw.labels, raw.names)
     else:
         write(out, {"x": filled})
-    click.echo(f"{int(x.isnan().sum() - filled.isnan().sum())} of {x.numel()} entries were filled")
+    echo(f"{int(x.isnan().sum() - filled.isnan().sum())} of {x.numel()} entries were filled")
 
 
 def _model(

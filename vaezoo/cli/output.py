@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
+from .common import echo
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -56,7 +56,7 @@ def write(out: Path, arrays: "dict[str, Tensor]", pictures: "Tensor | None" = No
     else:
         values: dict[str, Any] = {name: tensor.cpu().numpy() for name, tensor in arrays.items()}
         np.savez_compressed(out, **values)
-    click.echo(f"{out}: {', '.join(f'{name} {tuple(t.shape)}' for name, t in arrays.items())}")
+    echo(f"{out}: {', '.join(f'{name} {tuple(t.shape)}' for name, t in arrays.items())}")
 
 
 def write_table(
@@ -80,7 +80,7 @@ def write_table(
         called = called or tuple(f"{name}_{i}" for i in range(values.shape[1]))
         table = pd.concat([table, pd.DataFrame(values.numpy(), columns=list(called))], axis=1)
     table.to_csv(out, index=False)
-    click.echo(f"{out}: {len(table)} rows of {', '.join(map(str, table.columns[:8]))}"
+    echo(f"{out}: {len(table)} rows of {', '.join(map(str, table.columns[:8]))}"
                + (", …" if len(table.columns) > 8 else ""))  # fmt: skip
 
 

@@ -5,9 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-
-from .common import print_json, registry_of, width_of_terminal
+from .common import echo, print_json, registry_of, width_of_terminal
 
 if TYPE_CHECKING:
     from ..bench.plan import Plan
@@ -76,7 +74,7 @@ def print_plan(plan: "Plan", out: Path, jobs: int | None, wants_json: bool) -> N
     if wants_json:
         return print_json([priced_trial(trial, prices, finished) for trial in plan.trials])
     side = jobs or cores(plan)
-    click.echo(estimate(plan, prices, finished, side, width_of_terminal()))
+    echo(estimate(plan, prices, finished, side, width_of_terminal()))
 
 
 def _finished(plan: "Plan", out: Path) -> frozenset[str]:
@@ -115,4 +113,4 @@ def is_said(progress: str) -> Callable[[str], object]:
 
 
 def _said(sentence: str) -> None:
-    click.echo(sentence, err=True)
+    echo(sentence, err=True)

@@ -12,6 +12,7 @@ from .common import (
     as_json,
     common,
     dataset_of,
+    echo,
     precision,
     print_json,
     reads_data,
@@ -85,7 +86,7 @@ def train(
     if wants_json:
         facts = {"checkpoint": str(out), "best": _best(history), "history": asdict(history)}
         return print_json(facts)
-    click.echo(f"{choice.label} on {data.name}: {_in_words(history)}; {out}")
+    echo(f"{choice.label} on {data.name}: {_in_words(history)}; {out}")
 
 
 def _in_words(history: "History") -> str:
@@ -110,7 +111,7 @@ def _bookmark(
         "seed": seed,
         "budget": {**data.budget, **budget},
     }
-    return Bookmark(out.with_name(f".{out.name}.state"), identity, partial(click.echo, err=True))
+    return Bookmark(out.with_name(f".{out.name}.state"), identity, partial(echo, err=True))
 
 
 def _trained(

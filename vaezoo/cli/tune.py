@@ -10,6 +10,7 @@ from .common import (
     FOLDER,
     as_json,
     common,
+    echo,
     print_json,
     print_table,
     progress,
@@ -86,9 +87,7 @@ def tune(ctx: click.Context, /, variants: str, out: Path, wants_json: bool, **as
         return print_json(facts(found))
     print_table([_line(one) for one in found], wants_json=False)
     for dataset in dict.fromkeys(one.dataset for one in found):
-        click.echo(
-            f"the table of default and tuned rows: vaezoo bench --suite {_suite(out, dataset)}"
-        )
+        echo(f"the table of default and tuned rows: vaezoo bench --suite {_suite(out, dataset)}")
 
 
 def _trained(out: Path, tried: "list[Candidates]", asked: dict[str, Any]) -> int:
@@ -122,7 +121,7 @@ def _trained(out: Path, tried: "list[Candidates]", asked: dict[str, Any]) -> int
         progress=asked["progress"],
     )
     for sentence in summary.errors:
-        click.echo(f"vaezoo: {sentence}", err=True)
+        echo(f"vaezoo: {sentence}", err=True)
     is_said(asked["progress"])(f"{summary}; see {out}")
     return summary.exit_code
 
@@ -151,9 +150,9 @@ def _write(out: Path, found: "list[Tuned]", asked: dict[str, Any]) -> None:
 
 
 def _suite(out: Path, dataset: str) -> Path:
-    from ..bench.report.drawing import slug
+    from ..bench.report.naming import file_names
 
-    return out / f"tuned-{slug(dataset)}.toml"
+    return out / f"tuned-{file_names([dataset])[dataset]}.toml"
 
 
 def _line(one: "Tuned") -> dict[str, Any]:

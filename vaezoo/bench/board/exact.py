@@ -1,7 +1,6 @@
 """Cells that are computed from the data alone, without a training; kept in results/board."""
 
 import json
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from ...registry.registry import Registry
 from ..records import Damaged
 from ..records.checks import mapping, numbers
 from ..store import Store
+from ..text import say
 
 PREFIX = "exact: "  # of `PublishedRow.ours`
 FOLDER = "board"  # in the folder of results
@@ -99,7 +99,7 @@ def kept(results: Path) -> Known:
         said = mapping(Store(results / FOLDER).read_json(FILE), "the file")
         return {what: dict(numbers(of_data, what)) for what, of_data in said.items()}
     except Damaged as why:
-        print(f"vaezoo: {results / FOLDER / FILE} is set aside: {why}", file=sys.stderr)
+        say(f"{results / FOLDER / FILE} is set aside: {why}")
         return {}
 
 

@@ -42,7 +42,7 @@ def _grid(table: PublishedTable, cells: Iterable[Cell]) -> Grid:
     known = f"Values {table.provenance}." if table.provenance != "memory" else "Values from memory."
     cost = f" Cost: {table.cost}." if table.cost else ""
     says = f"{_begun(table.paper)}. {_begun(table.setting)}. {known}{cost} In {table.unit}."
-    return Grid(table.title, HEAD, body, caption=says, notes=tuple(notes))
+    return Grid(table.title, HEAD, body, caption=says, notes=tuple(notes), is_marked_up=True)
 
 
 def _begun(text: str) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from ...hooks import Column
+from ..text import in_markdown
 from .caption import REFUSED, caption, in_words
 from .rows import COST, Row
 from .statistics import Interval
@@ -23,7 +24,7 @@ DASH = "–"
 def as_markdown(table: ResultTable) -> str:
     """One section a data set."""
     sections = [grid_markdown(grid) for grid in grids(table)]
-    return f"# {table.about.heading}\n\n" + "\n\n".join(sections) + "\n"
+    return f"# {in_markdown(table.about.heading)}\n\n" + "\n\n".join(sections) + "\n"
 
 
 def as_tex(table: ResultTable) -> str:

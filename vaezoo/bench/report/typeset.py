@@ -4,17 +4,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-TEX = {
-    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
-    "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
-    "±": r"$\pm$", "↑": r"$\uparrow$", "↓": r"$\downarrow$", "–": "--",
-    "α": r"$\alpha$", "β": r"$\beta$", "<": r"$<$", ">": r"$>$", "‖": r"$\|$",
-    "≤": r"$\leq$", "≥": r"$\geq$",
-    "²": r"$^2$", "σ": r"$\sigma$", "×": r"$\times$", "−": "$-$", "Σ": r"$\Sigma$",
-    "†": r"$\dagger$",
-}  # fmt: skip
+from ..text import in_markdown, in_tex, on_one_line
 
-IN_TEX = str.maketrans(TEX)
 PROSE = 120  # columns that a line of text may have
 
 
@@ -28,37 +19,34 @@ class Grid:
     bold: frozenset[tuple[int, int]] | set[tuple[int, int]] = frozenset()
     caption: str = ""
     notes: tuple[str, ...] = ()
+    is_marked_up: bool = False  # caption and notes are Markdown already
 
 
 def escaped(grid: Grid) -> Grid:
     """The grid with every text safe for LaTeX."""
     return replace(
         grid,
-        title=to_tex(grid.title),
-        head=[to_tex(cell) for cell in grid.head],
-        body=[list(map(to_tex, row)) for row in grid.body],
-        caption=to_tex(grid.caption),
-        notes=tuple(to_tex(note) for note in grid.notes),
+        title=in_tex(grid.title),
+        head=[in_tex(cell) for cell in grid.head],
+        body=[list(map(in_tex, row)) for row in grid.body],
+        caption=in_tex(grid.caption),
+        notes=tuple(in_tex(note) for note in grid.notes),
     )
-
-
-def to_tex(text: str) -> str:
-    return text.translate(IN_TEX)
 
 
 def grid_markdown(grid: Grid) -> str:
     """A pipe table with a heading, its caption and its footnotes."""
 
     def line(cells: Sequence[str]) -> str:
-        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+        return "| " + " | ".join(map(in_markdown, cells)) + " |"
 
     body = _marked(grid, "**{}**")
     rule = "|" + "|".join(["---", *(["---:"] * (len(grid.head) - 1))]) + "|"
+    words = [grid.caption, *_numbered(grid)]
     parts = [
-        f"## {grid.title}",
+        f"## {in_markdown(grid.title)}",
         "\n".join([line(grid.head), rule, *map(line, body)]),
-        grid.caption,
-        *_numbered(grid),
+        *(words if grid.is_marked_up else map(in_markdown, words)),
     ]
     return "\n\n".join(part for part in parts if part)
 
@@ -105,11 +93,12 @@ def grid_text(grid: Grid, width: int = 120, wide: bool = False) -> str:
     notes += [grid.caption] if grid.caption else []
     notes += _numbered(grid)
     folded = [_folded(note, min(width, PROSE)) for note in notes]
-    return "\n".join([grid.title, rule, lines[0], rule, *lines[1:], rule, *folded])
+    return "\n".join([on_one_line(grid.title), rule, lines[0], rule, *lines[1:], rule, *folded])
 
 
 def _wrapped(row: Sequence[str], width: int) -> list[str]:
-    return [cell if len(cell) <= width // 2 else cell[: width // 2 - 1] + "…" for cell in row]
+    texts = map(on_one_line, row)
+    return [text if len(text) <= width // 2 else text[: width // 2 - 1] + "…" for text in texts]
 
 
 def _fitting(widths: Sequence[int], width: int) -> int:
@@ -133,7 +122,7 @@ def _aligned(cells: Sequence[str], widths: Sequence[int]) -> str:
 def _folded(text: str, width: int) -> str:
     import textwrap
 
-    return textwrap.fill(text, width, subsequent_indent="  ")
+    return textwrap.fill(on_one_line(text), width, subsequent_indent="  ")
 
 
 def _numbered(grid: Grid) -> list[str]:

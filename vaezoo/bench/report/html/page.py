@@ -9,6 +9,7 @@ from typing import Any
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
+from ...text import plain
 from ..families import EVERY
 from .cards import cards
 from .charts import charts
@@ -91,10 +92,16 @@ def _environment() -> Environment:
     return Environment(
         loader=FunctionLoader(_file),
         autoescape=True,
+        finalize=_plain,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+
+
+def _plain(value: Any) -> Any:
+    """What stands on the page, without letters that are obeyed."""
+    return plain(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 @cache

@@ -5,7 +5,8 @@ import io
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..drawing import slug
+from ...records.opened import content_of
+from ..naming import file_names
 from .source import Source
 
 BUDGET = 2_000_000  # bytes of base64, of the 3 MB that a page may have
@@ -63,7 +64,7 @@ def _files(source: Source) -> list[tuple[str, str, Path]]:
 
 def _owner(source: Source, stem: str) -> tuple[str, str] | None:
     """The figure and the data set that a file is of: those of the longest names that fit."""
-    slugs = {slug(dataset): dataset for dataset in source.datasets}
+    slugs = {name: dataset for dataset, name in file_names(source.datasets).items()}
     figures = source.registry.figures
     for name in sorted(set(figures) - set(DRAWN_HERE), key=len, reverse=True):
         if not _is_of(stem, name):
@@ -100,9 +101,9 @@ def _embedded(path: Path, left: int) -> Image:
     import PIL.Image as pil
 
     try:
-        with pil.open(path) as opened:
+        with pil.open(io.BytesIO(content_of(path)), formats=["PNG"]) as opened:
             image = opened.convert("RGB")
-    except (OSError, ValueError, pil.DecompressionBombError) as error:
+    except (OSError, ValueError, SyntaxError, pil.DecompressionBombError) as error:
         return Image(left_out=f"it cannot be read as a picture ({type(error).__name__})")
     if image.width > WIDEST:
         image.thumbnail((WIDEST, image.height))

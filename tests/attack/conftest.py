@@ -1,0 +1,29 @@
+"""A run of four trials that attacks copy and damage."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.attack.damage import SECRET
+from tests.bench.conftest import _fill, _plan
+from vaezoo.bench.runner import run
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two variants × two seeds, the numbers of their test rows among what they have."""
+    folder = tmp_path_factory.mktemp("whole")
+    plugins = _fill(folder / "plugins")
+    made = _plan(plugins, "good,other", "2", metrics=("likelihood", "quick"))
+    run(made, folder / "out", jobs=1, figures=False)
+    return folder / "out"
+
+
+@pytest.fixture
+def out(whole: Path, tmp_path: Path) -> Path:
+    """A copy of the run, and beside it a folder that nobody may touch."""
+    secret = tmp_path / SECRET
+    secret.mkdir()
+    (secret / "secret.json").write_text('{"rows": {"secret": {"elbo": 7.654321}}}')
+    return Path(shutil.copytree(whole, tmp_path / "out"))

@@ -1,0 +1,124 @@
+"""Text that others wrote (labels, reasons, units, words of a plugin), at the borders where it
+leaves: terminal, CSV, Markdown, LaTeX, SVG.
+
+`plain` is what all of them share: letters that a terminal or a page would obey become "�".
+"""
+
+import codecs
+import json
+import math
+import re
+import sys
+import unicodedata
+from collections.abc import Callable
+from typing import Any
+
+LOST = "\ufffd"
+KEPT = "\u200c\u200d"  # joiners, which some scripts are spelled with
+# C0 and C1 controls, surrogates, formats (bidirectional ones among them), separators of lines
+OBEYED = ("Cc", "Cf", "Cs", "Zl", "Zp")
+FORMULA = ("=", "+", "-", "@")  # what a spreadsheet computes
+IN_MARKDOWN = str.maketrans({letter: f"\\{letter}" for letter in "\\<>`|"})
+# "[a](b)", "[a][b]", "[a]: b" and "![": a bracket that is no link stays, as in beta[beta=4.0]
+LINK = re.compile(r"\]\s*[(\[:]|!\[")
+TEX = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
+    "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+    "±": r"$\pm$", "↑": r"$\uparrow$", "↓": r"$\downarrow$", "–": "--",
+    "α": r"$\alpha$", "β": r"$\beta$", "<": r"$<$", ">": r"$>$", "‖": r"$\|$",
+    "≤": r"$\leq$", "≥": r"$\geq$",
+    "²": r"$^2$", "σ": r"$\sigma$", "×": r"$\times$", "−": "$-$", "Σ": r"$\Sigma$",
+    "†": r"$\dagger$",
+}  # fmt: skip
+IN_TEX = str.maketrans(TEX)
+# what a console gets whose letters are fewer, such as cp1252
+ASCII = {
+    "↑": "^", "↓": "v", "→": "->", "≤": "<=", "≥": ">=", "±": "+-", "–": "-", "—": "-", "…": "...",
+    "−": "-", "×": "x", "²": "2", "α": "alpha", "β": "beta", "σ": "sigma", "Σ": "Sum", "χ": "chi",
+    "†": "+", "‖": "||", "·": ".", "√": "sqrt", "∞": "inf", "π": "pi", "θ": "theta", "Δ": "Delta",
+    "’": "'", "‘": "'", "“": '"', "”": '"', "é": "e", "ö": "o", "ü": "u", "ä": "a",
+}  # fmt: skip
+ERRORS = "vaezoo.ascii"  # the name of `_in_ascii` among Python's ways with what cannot be encoded
+
+
+def plain(text: str, instead: str = LOST) -> str:
+    """The text without letters that are obeyed and not read; lines and tabs stay."""
+    return _each(text, lambda letter: instead if _is_obeyed(letter) else letter)
+
+
+def _each(text: str, change: Callable[[str], str]) -> str:
+    """The text, its letters changed in lines that have one that is not printed."""
+    lines = text.split("\n")
+    return "\n".join(one if one.isprintable() else "".join(map(change, one)) for one in lines)
+
+
+def _is_obeyed(letter: str) -> bool:
+    return unicodedata.category(letter) in OBEYED and letter not in "\n\t" and letter not in KEPT
+
+
+def on_one_line(text: str) -> str:
+    """The text, plain, without ends of lines."""
+    return text if text.isprintable() else plain(" ".join(text.split()))
+
+
+def in_csv(text: str) -> str:
+    """A cell that no spreadsheet computes: what begins as a formula and is no number has an
+    apostrophe before it.
+    """
+    cell = on_one_line(text)
+    return f"'{cell}" if cell.lstrip().startswith(FORMULA) and not _is_number(cell) else cell
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
+
+
+def in_markdown(text: str) -> str:
+    """Words that are nothing but words."""
+    words = on_one_line(text).translate(IN_MARKDOWN)
+    return words.replace("[", "\\[").replace("]", "\\]") if LINK.search(words) else words
+
+
+def in_json(value: Any, **options: Any) -> str:
+    """The value as JSON, what is obeyed and what stdout cannot encode as escapes."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    is_ascii = not encoding.lower().replace("-", "").startswith("utf")
+    text = json.dumps(value, ensure_ascii=is_ascii, **options)
+    return _each(text, lambda letter: json.dumps(letter)[1:-1] if _is_obeyed(letter) else letter)
+
+
+def in_tex(text: str) -> str:
+    return _without(text).translate(IN_TEX)
+
+
+def in_svg(text: str) -> str:
+    """XML has no word for most of what is obeyed, so it is lost."""
+    return plain(text, "")
+
+
+def _without(text: str) -> str:
+    return text if text.isprintable() else plain(" ".join(text.split()), "")
+
+
+def say(sentence: str) -> None:
+    """One line on stderr, as the program says it."""
+    print(f"vaezoo: {on_one_line(sentence)}", file=sys.stderr)
+
+
+def bear_any_console() -> None:
+    """From here on stdout and stderr take every letter: what they cannot encode comes as ASCII."""
+    codecs.register_error(ERRORS, _in_ascii)
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None and stream.errors != ERRORS:
+            reconfigure(errors=ERRORS)
+
+
+def _in_ascii(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    letters = error.object[error.start : error.end]
+    return "".join(ASCII.get(letter, "?") for letter in letters), error.end
