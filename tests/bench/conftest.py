@@ -9,6 +9,7 @@ import pytest
 from vaezoo.bench.plan import Plan, Request, make_plan
 from vaezoo.bench.records import Ingredients, Record
 from vaezoo.bench.runner import Summary, run
+from vaezoo.bench.trial import PROTOCOL
 from vaezoo.bench.workers.probe import InProcess
 from vaezoo.bench.workers.processes import Places
 from vaezoo.registry import registry
@@ -177,6 +178,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, Path, Summ
 
 
 def recorded(facts: dict) -> Record:
-    """The record of a trial, with the key of its ingredients."""
-    key = Ingredients.from_json(facts["ingredients"]).key
-    return Record.from_json({"best_epoch": 1} | facts | {"key": key})
+    """The record of a trial of this version's protocol, with the key of its ingredients."""
+    made_of = {"protocol": PROTOCOL} | facts["ingredients"]
+    key = Ingredients.from_json(made_of).key
+    return Record.from_json({"best_epoch": 1} | facts | {"key": key, "ingredients": made_of})

@@ -10,6 +10,7 @@ from vaezoo.bench.records import RunRecord
 from vaezoo.bench.report.printed import as_markdown
 from vaezoo.bench.report.rows import rows_of
 from vaezoo.bench.report.tables import as_csv, tables_of
+from vaezoo.bench.trial import PROTOCOL
 
 
 def made(variant, nll, budget=(), spec=(), seeds=3, **facts):
@@ -19,7 +20,7 @@ def made(variant, nll, budget=(), spec=(), seeds=3, **facts):
         one = trial(variant, seed, nll + seed / 10)
         one["machine"] = {"torch": facts.get("torch", "2.13.0+cpu")}
         given = {name: value for name, value in facts.items() if name != "torch"}
-        one["ingredients"] |= {"protocol": 2, "device": "cpu"} | given
+        one["ingredients"] |= {"protocol": PROTOCOL, "device": "cpu"} | given
         one["ingredients"]["budget"] = {"epochs": 30} | dict(budget)
         one["ingredients"]["spec"] |= {"hidden": 64, "latent": 8} | dict(spec)
         trials.append(recorded(one))
@@ -37,7 +38,7 @@ def elbo(*rows, swept=None):
         ({"budget": {"epochs": 3}}, "epochs 3, not 30"),
         ({"spec": {"hidden": 8}}, "hidden 8, not 64"),
         ({"spec": {"network": "conv"}}, "network conv, not "),
-        ({"protocol": 1}, "protocol 1, not 2"),
+        ({"protocol": 1}, f"stale: protocol 1, and this version's is {PROTOCOL}"),
         ({"device": "cuda:1"}, "device cuda, not cpu"),
         ({"torch": "2.12.1"}, "torch 2.12.1, not 2.13.0"),
         ({"importance_samples": 5000}, "importance samples 5000, not 100"),

@@ -13,6 +13,7 @@ from tests.bench.test_tables import trial
 from vaezoo.bench.report import statistics as S
 from vaezoo.bench.report.compare import compare
 from vaezoo.bench.report.compared import compared_grid
+from vaezoo.bench.trial import PROTOCOL
 from vaezoo.cli import vaezoo
 
 
@@ -26,9 +27,11 @@ def on(dataset: str, variant: str, seed: int, nll: float) -> dict[str, Any]:
 def run_of(out: Path, trials: list[dict[str, Any]]) -> Path:
     """The folder of a run with these trials."""
     for facts in trials:
-        key = recorded(facts).key
+        record = recorded(facts)
+        key = record.key
         (out / "trials" / key).mkdir(parents=True)
-        text = json.dumps({"best_epoch": 1} | facts | {"key": key})
+        made_of = {"key": key, "ingredients": record.ingredients.stored}
+        text = json.dumps({"best_epoch": 1} | facts | made_of)
         (out / "trials" / key / "trial.json").write_text(text, encoding="utf-8")
     return out
 
@@ -75,7 +78,7 @@ def two_runs(folder: Path, shift: float, variants: int = 1, seeds: int = 6, **mo
         for i in range(variants):
             for s in range(seeds):
                 one = on("digits", f"v{i}", s, NLL[s] + i + moved * (shift + noise[s]))
-                one["ingredients"] |= {"protocol": 3, "hyperparameters": {"beta": 1.0}}
+                one["ingredients"] |= {"protocol": PROTOCOL, "hyperparameters": {"beta": 1.0}}
                 one["ingredients"] |= more if moved else {}
                 trials.append(one)
         runs.append(run_of(folder / name, trials))
@@ -154,7 +157,7 @@ def test_what_b_lost_shuts_the_gate_and_what_it_did_not_measure_does_not(tmp_pat
 @pytest.mark.parametrize(
     ("differs", "words"),
     [
-        ({"protocol": 2}, "protocol 3 in A, 2 in B"),
+        ({"protocol": 2}, f"protocol {PROTOCOL} in A, 2 in B"),
         ({"budget": {"epochs": 3}}, "epochs 100 in A, 3 in B"),
         ({"hyperparameters": {"beta": 4.0, "new": 1}}, "beta 1.0 in A, 4.0 in B"),
         ({"spec": {"likelihood": "normal"}}, "likelihood bernoulli in A, normal in B"),

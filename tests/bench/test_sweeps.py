@@ -9,13 +9,14 @@ from vaezoo.bench.report.figures.sweep import sweep as draw_sweeps
 from vaezoo.bench.report.rows import rows_of as gathered
 from vaezoo.bench.report.sweeps import sweeps
 from vaezoo.bench.store import Store
+from vaezoo.bench.trial import PROTOCOL
 
 FACTS = {
     "device": "cpu",
     "precision": "float32",
     "threads": 1,
     "stacking": 1,
-    "protocol": 1,
+    "protocol": PROTOCOL,
     "metrics": [],
 }
 

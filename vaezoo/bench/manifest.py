@@ -4,9 +4,11 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from .records.checks import Damaged
+from .records.checks import Damaged, file_name
+from .records.opened import MOST_JSON, content_of, opened
 
 MANIFEST = "MANIFEST.sha256"
+LARGEST = 2**34  # bytes of a file that is hashed: weights may be many
 
 
 def _files(folder: Path) -> Iterator[Path]:
@@ -24,20 +26,25 @@ def listed_in(folder: Path) -> dict[str, str]:
     Raises: Damaged where it is no list of hashes.
     """
     try:
-        with open(f"{folder}/{MANIFEST}", encoding="utf-8") as file:
-            text = file.read()
-    except (FileNotFoundError, NotADirectoryError):
+        text = content_of(f"{folder}/{MANIFEST}", MOST_JSON).decode()
+    except FileNotFoundError:
         return {}
+    except UnicodeError:
+        raise Damaged(f"{MANIFEST} is no list of hashes") from None
+    except Damaged as why:
+        raise Damaged(f"{MANIFEST}: {why}") from None
     listed = {}
     for line in text.splitlines():
         digest, gap, name = line.partition("  ")
         if not (gap and name):
             raise Damaged(f"{MANIFEST} is no list of hashes")
-        listed[name] = digest
+        listed[file_name(name, MANIFEST)] = digest
+    if not listed:
+        raise Damaged(f"{MANIFEST} is empty")
     return listed
 
 
 def digest_of(path: Path) -> str:
-    """The SHA-256 of a file."""
-    with path.open("rb") as file:
+    """The SHA-256 of a file. Raises: Damaged as `opened`; FileNotFoundError."""
+    with opened(path, LARGEST) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -13,12 +13,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..hooks import Executor, ExecutorError
+from .disk import explained
 from .plan import Plan
 from .price import Price
 from .progress import Progress, state_of
 from .records import ControlRecord, Damaged, Record
 from .remaining import TimeLeft
-from .store import Json, Store, explained, to_json
+from .store import Json, Store, to_json
 from .trial import Trial
 from .workers.probe import prepare
 from .workers.processes import pool_of, result_of

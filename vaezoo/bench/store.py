@@ -10,16 +10,21 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from .disk import deleted, explained, written
 from .manifest import MANIFEST, digest_of, listed_in, manifest
 from .owners import is_left, owner
 from .records import ROWS, Damaged, Record, RowRecord, parsed, parsed_trial, storable
+from .records.opened import MOST_JSON, content_of
 
 Json = dict[str, Any]
+TRIAL = "trial.json"
+KEY = re.compile(r"[0-9a-f]{64}")
 FINAL = ("done", "skipped", "diverged")  # not tried again: the same key would end the same way
 WEIGHTS = "model.safetensors"
 REPLACED = ".building-old."  # before the key of a trial that another one takes the place of
@@ -45,6 +50,7 @@ class Store:
         Raises: StoreError with one sentence where it cannot be written.
         """
         probe = self.trials / f".probe-{owner()}"
+        self.must_be_here(self.trials)
         try:
             self.trials.mkdir(parents=True, exist_ok=True)
             probe.write_bytes(b"\0" * 4096)
@@ -92,18 +98,18 @@ class Store:
         """
         for name in (PROGRESS, f".{PROGRESS}", PID):
             (folder / name).unlink(missing_ok=True)
-        _write(folder / MANIFEST, manifest(folder))
+        written(folder / MANIFEST, manifest(folder))
         aside: Path | None = None
         for _ in range(3):
             try:
                 self.move(folder, key)
-                _delete(aside)
+                deleted(aside)
                 return
             except OSError as error:
                 if error.errno not in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
                     raise
             if not replaces and self.is_finished(key):
-                _delete(folder)  # NFS keeps a log that is open, under another name
+                deleted(folder)  # NFS keeps a log that is open, under another name
                 return
             aside = self.take_away(key) or aside
 
@@ -120,7 +126,7 @@ class Store:
     def take_away(self, key: str) -> Path | None:
         """Renames a trial aside in one step; None where there is none."""
         aside = self.trials / f"{REPLACED}{key}-{owner()}"
-        _delete(aside)
+        deleted(aside)
         try:
             return (self.trials / key).rename(aside)
         except FileNotFoundError:
@@ -140,10 +146,16 @@ class Store:
         """
         folder = self.trials / key
         try:
-            content = (folder / "trial.json").read_bytes()
+            if not KEY.fullmatch(key):
+                raise Damaged("the name of its folder is no key")
+            if folder.is_symlink():
+                raise Damaged("it is in a folder that is a link, and links are not followed")
+            content = content_of(folder / TRIAL, MOST_JSON)
             record = Record.from_json(parsed_trial(content))
             listed = listed_in(folder)
-            if listed and listed.get("trial.json") != hashlib.sha256(content).hexdigest():
+            if not listed and not _is_published(folder):
+                raise Damaged(f"its {MANIFEST} is missing")
+            if listed and listed.get(TRIAL) != hashlib.sha256(content).hexdigest():
                 raise Damaged("it is not what MANIFEST.sha256 says")
         except FileNotFoundError:
             raise Damaged("there is none") from None
@@ -176,11 +188,11 @@ class Store:
         path = self.trials / record.key / ROWS
         try:
             digest = listed_in(path.parent).get(ROWS, "")
-            if digest and not path.is_file():
-                raise Damaged("it is missing")
             if digest and digest_of(path) != digest:
                 raise Damaged(f"it is not what {MANIFEST} says")
-        except (OSError, UnicodeError) as error:
+        except FileNotFoundError:
+            raise Damaged("it is missing") from None
+        except OSError as error:
             raise Damaged(f"it cannot be read: {error}") from None
         return RowRecord.read(path, record.metrics)
 
@@ -210,6 +222,7 @@ class Store:
         """Every trial that can be read, in the order of their keys; and file -> why it cannot."""
         found: list[Record] = []
         aside: dict[str, str] = {}
+        self.must_be_here(self.trials)
         if not self.trials.is_dir():
             return found, aside
         keys = sorted(
@@ -219,7 +232,7 @@ class Store:
             try:
                 found.append(self.checked(key))
             except Damaged as why:
-                aside[f"trials/{key}/trial.json"] = str(why)
+                aside[f"trials/{key}/{TRIAL}"] = str(why)
         return found, aside
 
     def clear(self) -> None:
@@ -232,67 +245,45 @@ class Store:
     def write(self, name: str, content: str | bytes) -> None:
         """One file of the output folder, replaced in one step."""
         path = self.out / name
-        path.parent.mkdir(parents=True, exist_ok=True)
+        self.must_be_here(path.parent)
         aside = path.with_name(f".{path.name}-{owner()}")
         try:
-            _write(aside, content)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            written(aside, content)
             aside.replace(path)
         except OSError as error:
             aside.unlink(missing_ok=True)
-            raise StoreError(explained(error, self.out)) from error
+            raise StoreError(f"{explained(error, self.out)} ({name})") from error
+
+    def must_be_here(self, folder: Path) -> None:
+        """Nothing is read or written through a link inside the folder.
+
+        Raises: StoreError where a folder inside it is one.
+        """
+        inside = folder.relative_to(self.out)
+        for path in (folder, *folder.parents)[: len(inside.parts)]:
+            if path.is_symlink():
+                raise StoreError(
+                    f"{path} is a link, and links inside a folder of results are not followed: "
+                    f"move what it leads to into {self.out}, or link that whole folder"
+                )
 
     def read_json(self, name: str) -> Any:
         """A JSON file of the output folder, or {} where there is none. Raises: Damaged."""
+        if name and (self.out / name).parent.is_symlink():
+            raise Damaged("it is in a folder that is a link, and links are not followed")
         try:
             return parsed(self.out / name)
         except FileNotFoundError:
             return {}
 
 
+def _is_published(folder: Path) -> bool:
+    """Whether the trial is there as it is published: what tables are made of, and nothing else."""
+    return set(os.listdir(folder)) <= {TRIAL, ROWS}
+
+
 def to_json(value: Any) -> str:
     """Indented JSON with sorted keys; NaN and infinities, which JSON has not, become null."""
     options: dict[str, Any] = {"sort_keys": True, "ensure_ascii": False, "allow_nan": False}
     return json.dumps(storable(value), indent=1, **options) + "\n"
-
-
-def explained(error: OSError, folder: Path) -> str:
-    """One sentence on why the folder cannot be written."""
-    causes = {
-        errno.ENOSPC: "the disk is full: free some space and run the same command again, "
-        "finished trials are kept",
-        errno.EDQUOT: "the disk quota is used up: free some space and run the same command again, "
-        "finished trials are kept",
-        errno.EROFS: "it is on a read-only file system: choose another folder with --out",
-        errno.EACCES: "permission denied: choose another folder with --out",
-        errno.EPERM: "permission denied: choose another folder with --out",
-        errno.ENOTDIR: "a part of its path is a file: choose another folder with --out",
-        errno.EEXIST: "it is a file: choose another folder with --out",
-    }
-    cause = causes.get(error.errno or 0, f"{error.strerror or error}")
-    return f"cannot write in {folder}: {cause}"
-
-
-def is_full(error: BaseException) -> bool:
-    """Whether the disk could not take more, which the next trial would meet as well."""
-    return getattr(error, "errno", None) in (
-        errno.ENOSPC,
-        errno.EDQUOT,
-        errno.EROFS,
-    ) or "os error 28" in str(error)
-
-
-def _write(path: Path, content: str | bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content.encode() if isinstance(content, str) else content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _delete(path: Path | None) -> None:
-    """A folder or a file, if it is there."""
-    if path is None:
-        return
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)

@@ -4,14 +4,16 @@ The one place that knows these files, those of older versions too. What is read 
 anyone: a file that does not fit raises `Damaged`, whose text is the reason in a few words.
 """
 
-from .checks import Damaged, parsed, parsed_trial, storable
+from .checks import Contradicted, Damaged, parsed_trial, storable
 from .ingredients import Ingredients
+from .opened import array_file, parsed
 from .per_row import ROWS, RowRecord
 from .runs import ControlRecord, HistoryRecord, ProgressRecord, RunRecord, joined_sweeps
 from .trials import Record, SamplerRecord
 
 __all__ = [
     "ROWS",
+    "Contradicted",
     "ControlRecord",
     "Damaged",
     "HistoryRecord",
@@ -21,6 +23,7 @@ __all__ = [
     "RowRecord",
     "RunRecord",
     "SamplerRecord",
+    "array_file",
     "joined_sweeps",
     "parsed",
     "parsed_trial",

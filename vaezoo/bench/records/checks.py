@@ -2,9 +2,9 @@
 
 import json
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import fields
-from pathlib import Path
 from typing import Any, TypeVar
 
 from ...hooks import Column, Table
@@ -12,6 +12,13 @@ from ...hooks import Column, Table
 Json = dict[str, Any]
 T = TypeVar("T")
 DIGITS = 20  # decimals that a column may ask for, at most
+DEPTH = 30  # brackets inside brackets, at most: a trial has 6
+LARGEST = 1e100  # a number, at most: its square is a number too
+LONGEST = 1000  # letters of a label
+COUNTED = 2**53  # what is counted
+DESCRIBED = 1000  # columns, at most
+# of columns and tables, which are names of files too: none begins as a path or a formula does
+NAME = re.compile(r"\w[\w .,:;+@%()|=*^~&'\[\]{}-]{0,99}")
 MOST_KNOWN = 50_000  # texts of what was read that are remembered
 _KNOWN: dict[str, Any] = {}  # its text -> what was read
 _PARTS: dict[bytes, Any] = {}  # the text of a part -> what it says
@@ -27,17 +34,8 @@ class Damaged(ValueError):
     """
 
 
-def parsed(path: Path) -> Any:
-    """The JSON in the file.
-
-    Raises: Damaged for what is no JSON, NaN and infinities among it; FileNotFoundError.
-    """
-    try:
-        return parsed_text(path.read_bytes())
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        raise Damaged(f"it cannot be read: {error.strerror}") from None
+class Contradicted(Damaged):
+    """A file that is whole, and says other numbers than the trial that it belongs to."""
 
 
 def parsed_text(content: bytes) -> Any:
@@ -46,9 +44,12 @@ def parsed_text(content: bytes) -> Any:
     Raises: Damaged for what is no JSON, NaN and infinities among it.
     """
     try:
-        return json.loads(content, parse_constant=_no_number, parse_float=_finite)
+        found = json.loads(content, parse_constant=_no_number, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         raise Damaged(f"it is no JSON: {error}".partition("\n")[0]) from None
+    if content.count(b"[") + content.count(b"{") > DEPTH and _is_deeper(found, DEPTH):
+        raise Damaged(f"it has more than {DEPTH} brackets inside each other")
+    return found
 
 
 def parsed_trial(content: bytes) -> Any:
@@ -97,6 +98,20 @@ def _text_of(value: Any) -> str:
     return _NAMES.get(id(value)) or repr(value)
 
 
+def _is_deeper(value: Any, depth: int) -> bool:
+    """Whether lists and objects are inside each other more than so often."""
+    level = [value]
+    for _ in range(depth):
+        inner: list[Any] = []
+        for one in level:
+            if isinstance(one, dict):
+                inner += one.values()
+            elif isinstance(one, list):
+                inner += one
+        level = [one for one in inner if isinstance(one, dict | list)]
+    return bool(level)
+
+
 def _no_number(text: str) -> float:
     raise Damaged(f"it has {text}")
 
@@ -130,7 +145,7 @@ def mapping(value: Any, where: str) -> Json:
 def label(value: Any, where: str) -> str:
     """A text that can stand in a table: not empty, on one line."""
     text = of_type(str, value, where)
-    if not text or not text.isprintable():
+    if not text or not text.isprintable() or len(text) > LONGEST:
         raise Damaged(f"{where} is {brief(text)}, no name")
     return text
 
@@ -138,9 +153,17 @@ def label(value: Any, where: str) -> str:
 def file_name(value: Any, where: str) -> str:
     """A name of which files are called: without separators of paths."""
     text = label(value, where)
-    if "/" in text or "\\" in text or text.startswith("."):
-        raise Damaged(f"{where} is {brief(text)}, a path and no name")
+    if not NAME.fullmatch(text):
+        raise Damaged(f"{where} is {brief(text)}, which cannot be the name of a file")
     return text
+
+
+def count(value: Any, where: str, most: int = COUNTED) -> int:
+    """A whole number from 0 on."""
+    found = of_type(int, value, where)
+    if not 0 <= found <= most:
+        raise Damaged(f"{where} is {brief(found)}, and 0 to {most} can be")
+    return found
 
 
 def controls_name(value: Any) -> str:
@@ -157,7 +180,7 @@ def number(value: Any, where: str) -> float:
     """null is NaN, as it was written."""
     if value is None:
         return math.nan
-    if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > 1e300:
+    if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > LARGEST:
         raise Damaged(f"{where} has {brief(value)}, no number")
     return value
 
@@ -168,7 +191,7 @@ def numbers(value: Any, where: str) -> dict[str, float]:
     found = {}
     for key, one in facts.items():
         # the fast way for what nearly all are
-        is_plain = type(one) is float and -1e300 <= one <= 1e300
+        is_plain = type(one) is float and -LARGEST <= one <= LARGEST
         found[_column(key, where)] = one if is_plain else number(one, f"{where}.{key}")
     return found
 
@@ -211,30 +234,38 @@ def descriptions(kind: type[Column] | type[Table], value: Any, where: str) -> tu
 def _descriptions(kind: type[Column] | type[Table], value: Any, where: str) -> tuple[Json, ...]:
     found = []
     types = {one.name: TYPES.get(str(one.type), str) for one in fields(kind)}
-    for one in of_type(list, value, where):
+    told = of_type(list, value, where)
+    if len(told) > DESCRIBED:
+        raise Damaged(f"{where} are {len(told)}, and {DESCRIBED} are the most")
+    for one in told:
         facts = mapping(one, where)
         for name, item in facts.items():
             of_type(types.get(name, object), item, f"{where}.{name}")
         file_name(facts.get("name"), f"{where}.name")
         if facts.get("table"):
             file_name(facts["table"], f"{where}.table")
-        if not _can_be(facts):
+        if not _can_be(kind, facts):
             raise Damaged(f"{where} describe {facts['name']} as no column can be")
         found.append(facts)
     return tuple(found)
 
 
-def _can_be(column: Json) -> bool:
-    """Whether a column can have this direction, these decimals and this range."""
-    low = column.get("low")
-    high = column.get("high")
-    return (
-        column.get("better", "") in ("lower", "higher", "")
-        and 0 <= column.get("digits", 0) <= DIGITS
-        and (low is None or high is None or low < high)
-    )
+def _can_be(kind: type[Column] | type[Table], facts: Json) -> bool:
+    """Whether a column or a table can have these decimals, this place, this direction and range."""
+    numbers = ("order", "lead", "low", "high")
+    if not all(abs(facts.get(name) or 0) <= LARGEST for name in numbers):
+        return False
+    if not 0 <= facts.get("digits", 0) <= DIGITS:
+        return False
+    known = {one.name: facts[one.name] for one in fields(kind) if one.name in facts}
+    needed = {"unit": "", "better": ""} if kind is Column else {}
+    try:
+        kind(**needed | known)
+    except ValueError:  # it checks its own direction and range
+        return False
+    return True
 
 
 def brief(value: Any) -> str:
-    text = repr(value)
+    text = ascii(value)
     return text if len(text) <= 40 else f"{text[:39]}…"

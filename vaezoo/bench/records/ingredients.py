@@ -7,7 +7,7 @@ from typing import Any
 
 from ...samplers import PRIOR
 from ..trial import Json, canonical
-from .checks import Damaged, file_name, label, mapping, of_type, shared, texts
+from .checks import count, file_name, label, mapping, of_type, shared, texts
 
 
 @dataclass(frozen=True)
@@ -55,10 +55,7 @@ class Ingredients:
 
 
 def _seed(ingredients: Json) -> int:
-    seed = of_type(int, ingredients.get("seed"), "ingredients.seed")
-    if seed < 0:
-        raise Damaged(f"ingredients.seed is {seed}")
-    return seed
+    return count(ingredients.get("seed"), "ingredients.seed", 2**64)
 
 
 def _hashes(ingredients: Json) -> dict[str, str]:

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from .checks import Damaged
+from .checks import Contradicted, Damaged
+from .opened import array_file
 
 ROWS = "rows.safetensors"
 ROUNDING = 1e-6  # of float32, relative to the mean of the numbers' sizes
@@ -26,20 +27,12 @@ class RowRecord:
 
         Raises: Damaged where it is no such file, or its means are not those of the trial.
         """
-        from safetensors import SafetensorError
-        from safetensors.numpy import load_file
-
-        if not path.is_file():
-            return cls()
-        try:
-            found = load_file(path)
-        except (SafetensorError, OSError, KeyError) as error:
-            raise Damaged(f"it is no whole .safetensors file: {error}") from None
+        found = array_file(path)
         for column, each in found.items():
             if each.ndim != 1 or each.dtype != np.float32 or not np.isfinite(each).all():
                 raise Damaged(f"its {column} is no list of float32 numbers")
             if not _is_mean(means.get(column, math.nan), each):
-                raise Damaged(f"the mean of its {column} is not the trial's")
+                raise Contradicted(f"the mean of its {column} is not the trial's")
         return cls(found)
 
     def with_newer(

@@ -1,6 +1,7 @@
 """What a run keeps beside its trials: run.json, control rows, learning curves, progress."""
 
 import csv
+import io
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -8,6 +9,9 @@ from typing import Any
 
 from ..trial import PROTOCOL, Json
 from .checks import Damaged, label, mapping, number, numbers, of_type, texts
+from .opened import content_of
+
+MOST_VALUES = 1000  # of one setting in a sweep
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,8 @@ def joined_sweeps(before: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[s
     for settings in (before, asked):
         for name, values in settings.items():
             if isinstance(values, list):
+                if len(values) > MOST_VALUES:
+                    raise Damaged(f"{name} has {len(values)} values, {MOST_VALUES} are the most")
                 known = found.setdefault(name, [])
                 known += [value for value in values if value not in known]
     return found
@@ -139,11 +145,9 @@ class HistoryRecord:
     def read(cls, path: Path) -> "HistoryRecord":
         """Raises: Damaged where it is no table of numbers; FileNotFoundError."""
         try:
-            with path.open(encoding="utf-8", newline="") as file:
-                return cls([_epoch(line) for line in csv.DictReader(file)])
-        except FileNotFoundError:
-            raise
-        except (OSError, UnicodeError, csv.Error) as error:
+            text = io.StringIO(content_of(path).decode(), newline="")
+            return cls([_epoch(line) for line in csv.DictReader(text)])
+        except (UnicodeError, csv.Error) as error:
             raise Damaged(f"it cannot be read: {error}") from None
 
     def column(self, name: str) -> list[tuple[float, float]]:

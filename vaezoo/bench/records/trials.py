@@ -12,6 +12,7 @@ from ..trial import Json, Trial, canonical
 from .checks import (
     Damaged,
     controls_name,
+    count,
     descriptions,
     label,
     mapping,
@@ -156,8 +157,8 @@ class Record:
             samplers=samplers,
             prior=label(stored.get("prior", PRIOR), "prior"),
             measures=texts(stored["measures"], "measures") if "measures" in stored else None,
-            best_epoch=of_type(int, stored.get("best_epoch"), "best_epoch"),
-            epochs=of_type(int, stored.get("epochs", 0), "epochs"),
+            best_epoch=count(stored.get("best_epoch"), "best_epoch"),
+            epochs=count(stored.get("epochs", 0), "epochs"),
         )
 
     def to_json(self) -> Json:
@@ -262,8 +263,9 @@ def _machine(stored: Json) -> Json:
 
 def _settings(stored: Json) -> Json:
     settings = mapping(stored.get("settings", {}), "settings")
-    if not all(isinstance(value, str | int | float | None) for value in settings.values()):
-        raise Damaged("a value of settings is no number and no text")
+    for name, value in settings.items():
+        if not isinstance(value, str):
+            number(value, f"settings.{name}")
     return settings
 
 

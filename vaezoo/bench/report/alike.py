@@ -14,7 +14,8 @@ from typing import Any
 
 from ...training.budget import Budget
 from ..records import Record
-from ..trial import DRAWS, canonical
+from ..records.checks import brief
+from ..trial import DRAWS, PROTOCOL, canonical
 
 Json = dict[str, Any]
 Swept = Mapping[str, Sequence[Any]]  # setting -> the values that were asked for
@@ -27,6 +28,7 @@ class Standing:
 
     level: str = ""  # its values of what is swept, such as "latent=8"
     why_not: str = ""
+    is_stale: bool = False  # made by another protocol: shown, and compared with no row
 
 
 ALIKE = Standing()  # with every other one
@@ -92,11 +94,26 @@ def _made(trials: Sequence[Record], with_hyperparameters: bool) -> tuple[Json, J
 def standings(rows: Sequence[Sequence[Record]], swept: Swept) -> list[Standing]:
     """Whom each row of one data set is compared with, from the trials of each that are done."""
     each = [conditions(trials) if trials else {} for trials in rows]
-    known = [one for one in each if one]
-    if not known:
-        return [ALIKE] * len(rows)
-    shared = _most_common([_without(one, swept) for one in known])
-    return [_standing(one, shared, swept) if one else ALIKE for one in each]
+    known = [_without(one, swept) for one in each if one and not _stale(one)]
+    shared = _most_common(known) if known else {}
+    found = []
+    for one in each:
+        if not one:
+            found.append(ALIKE)
+        elif why := _stale(one):
+            found.append(Standing(why_not=why, is_stale=True))
+        else:
+            found.append(_standing(one, shared, swept))
+    return found
+
+
+def _stale(facts: Json) -> str:
+    """Why the row is of another time than this version; "" where it is not."""
+    protocol = facts["protocol"]
+    if type(protocol) is int and protocol == PROTOCOL:
+        return ""
+    made_by = brief(protocol) if isinstance(protocol, int | str) else "no protocol"
+    return f"stale: protocol {made_by}, and this version's is {PROTOCOL}"
 
 
 def _without(facts: Json, swept: Swept) -> Json:

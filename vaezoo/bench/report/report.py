@@ -2,14 +2,14 @@
 control rows beside them) and nothing else.
 """
 
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from ..records import ROWS, ControlRecord, Damaged, Record, RowRecord, RunRecord
-from ..store import Store
+from ..records import ROWS, Contradicted, ControlRecord, Damaged, Record, RowRecord, RunRecord
+from ..store import TRIAL, Store
+from ..text import say
 from .printed import as_markdown, as_tex, grids
 from .ranges import judged
 from .reference import beside
@@ -106,12 +106,13 @@ def _read(out: Path | str, quiet: bool = False) -> _Read:
     store = Store(out)
     records, aside = store.records()
     of_rows = _rows_of_trials(store, records, aside)
+    records = [record for record in records if f"trials/{record.key}/{TRIAL}" not in aside]
     run = _fitting(RunRecord, store, "run.json", aside)
     names = sorted({record.controls for record in records})
     controls = {name: _fitting(ControlRecord, store, name, aside).rows for name in names}
     if not quiet:
         for name, why in aside.items():
-            print(f"vaezoo: {Path(out) / name} is set aside: {why}", file=sys.stderr)
+            say(f"{Path(out) / name} is set aside: {why}")
     if not records:
         set_aside = f" ({len(aside)} files are set aside)" if aside else ""
         raise ReportError(
@@ -137,7 +138,7 @@ def _rows_of_trials(
     store: Store, records: Sequence[Record], aside: dict[str, str]
 ) -> dict[str, RowRecord]:
     """Key -> the numbers of test rows, of trials that are done; what does not fit goes to
-    `aside`.
+    `aside`, with the trial where the two say different numbers.
     """
     found = {}
     for record in records:
@@ -145,6 +146,8 @@ def _rows_of_trials(
             continue
         try:
             found[record.key] = store.rows(record)
+        except Contradicted as why:  # nobody can say which of the two was written by another hand
+            aside[f"trials/{record.key}/{TRIAL}"] = f"{why}: see its {ROWS}"
         except Damaged as why:
             aside[f"trials/{record.key}/{ROWS}"] = str(why)
     return found

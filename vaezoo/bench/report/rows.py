@@ -232,7 +232,7 @@ def _with_standing(rows: Sequence[Row], swept: Swept) -> list[Row]:
 
 def _natural(name: str) -> list[tuple[int, str]]:
     """rows=50 comes before rows=100."""
-    return [(int(part) if part.isdigit() else 0, part) for part in re.split(r"(\d+)", name)]
+    return [(int(part) if part.isdecimal() else 0, part) for part in re.split(r"(\d+)", name)]
 
 
 def _identity(record: Record) -> str:

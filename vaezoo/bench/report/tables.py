@@ -18,6 +18,7 @@ from typing import Any
 
 from ...evaluation.baselines import BEST, MADE_UP
 from ...hooks import Column, Table
+from ..text import in_csv
 from .best import Best, Contest, contest, decided, no_better_than, together
 from .by_row import row_error
 from .catalogue import catalogue_of
@@ -75,7 +76,11 @@ class ResultTable:
     @cached_property
     def _most_seeds(self) -> dict[str, int]:
         """data set -> the seeds of the row that has most."""
-        return {name: max(len(row.done) for row in rows) for name, rows in self._by_dataset.items()}
+        found = {}
+        for name, rows in self._by_dataset.items():
+            current = [row for row in rows if not row.standing.is_stale] or rows
+            found[name] = max(len(row.done) for row in current)
+        return found
 
     @cached_property
     def best(self) -> dict[tuple[str, str], Best]:
@@ -246,12 +251,14 @@ def as_csv(table: ResultTable) -> str:
     if table.has_samplers:
         head.append("sampler")
     numbers = [f"{column.name}_{part}" for column in table.columns for part in table.parts(column)]
-    writer.writerow([*head, *numbers, *COST, LIMIT, "reason"])
+    lines = [[*head, *numbers, *COST, LIMIT, "reason"]]
     for dataset in table.datasets:
         for row in table.of(dataset):
-            writer.writerow(_csv_row(table, row))
+            lines.append(_csv_row(table, row))
         for name, values in table.controls_of(dataset).items():
-            writer.writerow(_csv_control(table, name, dataset, values))
+            lines.append(_csv_control(table, name, dataset, values))
+    for line in lines:
+        writer.writerow([in_csv(str(cell)) for cell in line])
     return text.getvalue()
 
 

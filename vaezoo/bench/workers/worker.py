@@ -24,6 +24,7 @@ from ...samplers import PRIOR, prior_in_words
 from ...training.budget import Budget, Diverged
 from ...training.resume import Bookmark
 from ...training.training import fit
+from ..disk import is_full
 from ..manifest import MANIFEST
 from ..records import (
     ROWS,
@@ -33,7 +34,7 @@ from ..records import (
     RowRecord,
     SamplerRecord,
 )
-from ..store import FINAL, PID, WEIGHTS, Json, Store, is_full, to_json
+from ..store import FINAL, PID, WEIGHTS, Json, Store, to_json
 from ..trial import Trial
 from .machine import clock_of, machine, peak_bytes
 from .processes import Places

@@ -1,6 +1,5 @@
 """What a figure is drawn from: rows, and what their trials left in files."""
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,8 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...records import Damaged, HistoryRecord
+from ...records import Damaged, HistoryRecord, array_file
 from ...store import Store
+from ...text import say
 from ..catalogue import Catalogue
 from ..rows import Row
 
@@ -44,16 +44,11 @@ class Material:
         return [(row, arrays) for row, arrays in found if name in arrays]
 
     def _arrays(self, row: Row) -> Arrays:
-        from safetensors import SafetensorError
-        from safetensors.numpy import load_file
-
         path = self.store.trials / row.done[0].key / "figures.safetensors"
-        if not path.is_file():
-            return {}
         try:
-            return load_file(path)
-        except (SafetensorError, OSError) as error:
-            _set_aside(path, f"it is no whole .safetensors file: {error}")
+            return array_file(path)
+        except Damaged as why:
+            _set_aside(path, str(why))
             return {}
 
     def curves(self, row: Row) -> list[Curve]:
@@ -79,4 +74,4 @@ class Material:
 
 
 def _set_aside(path: Path, why: str) -> None:
-    print(f"vaezoo: {path} is set aside: {why}", file=sys.stderr)
+    say(f"{path} is set aside: {why}")

@@ -1,0 +1,83 @@
+"""How a file of a results folder is opened: anyone may have made it, so it is read only where it is
+a plain file of a bearable size, and never through a link.
+"""
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BufferedReader
+from pathlib import Path
+from typing import Any
+
+from .checks import Damaged, parsed_text
+
+MOST = 2**28  # bytes of arrays, curves and lists; the arrays of a trial's figures take some 10⁶
+MOST_JSON = 2**25  # a trial takes some 4·10⁴, run.json of 10⁵ trials 7·10⁶
+# O_NONBLOCK, for a pipe that nobody writes to would be waited for; not every system has all
+FLAGS = ("O_RDONLY", "O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY")
+NO_FILE = "it is no file"
+
+
+@contextmanager
+def opened(path: Path | str, most: int = MOST) -> Iterator[BufferedReader]:
+    """The file, to be read.
+
+    Raises: Damaged for a link, a folder, a pipe, or more than `most` bytes; FileNotFoundError.
+    """
+    flags = sum(getattr(os, name, 0) for name in FLAGS)
+    try:
+        with os.fdopen(os.open(path, flags), "rb") as file:
+            about = os.fstat(file.fileno())
+            if not stat.S_ISREG(about.st_mode):
+                raise Damaged(NO_FILE)
+            if about.st_size > most:
+                raise Damaged(f"it has {about.st_size} bytes, and {most} are the most")
+            yield file
+    except FileNotFoundError:
+        raise
+    except NotADirectoryError as error:
+        raise FileNotFoundError(*error.args) from None
+    except OSError as error:
+        raise Damaged(_why(error)) from None
+
+
+def _why(error: OSError) -> str:
+    if error.errno == errno.ELOOP:
+        return "it is a link, and links are not followed"
+    if error.errno in (errno.EISDIR, errno.ENXIO):
+        return NO_FILE
+    return f"it cannot be read: {error.strerror}"
+
+
+def content_of(path: Path | str, most: int = MOST) -> bytes:
+    """What the file holds. Raises: as `opened`."""
+    with opened(path, most) as file:
+        return file.read()
+
+
+def parsed(path: Path) -> Any:
+    """The JSON in the file.
+
+    Raises: Damaged for what is no JSON, NaN and infinities among it; FileNotFoundError.
+    """
+    return parsed_text(content_of(path, MOST_JSON))
+
+
+def array_file(path: Path) -> dict[str, Any]:
+    """Name -> array, of a file .safetensors; nothing where there is none.
+
+    Raises: Damaged where it is no such file.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        return load(content_of(path))
+    except FileNotFoundError:
+        return {}
+    except (SafetensorError, KeyError, ValueError) as error:
+        if isinstance(error, Damaged):
+            raise
+        raise Damaged(f"it is no whole .safetensors file: {error}") from None
