@@ -14,7 +14,7 @@ def file_names(labels: Iterable[str]) -> dict[str, str]:
     """Label -> part of a file's name. Labels that differ in punctuation alone, or in what a file
     system may not tell apart, and labels that are long, have some digits of their hash in it.
     """
-    slugs = {label: slug(label) for label in labels}
+    slugs = {label: _slug(label) for label in labels}
     meet = Counter(map(_folded, slugs.values()))
     names = {}
     for label, slug in slugs.items():
@@ -26,10 +26,10 @@ def file_names(labels: Iterable[str]) -> dict[str, str]:
 
 def safe_name(name: str) -> str:
     """The name itself where it can be that of a file, else one made of it."""
-    return name if SAFE.fullmatch(name) else _hashed(slug(name), name)
+    return name if SAFE.fullmatch(name) else _hashed(_slug(name), name)
 
 
-def slug(label: str) -> str:
+def _slug(label: str) -> str:
     """The label, what is no letter and no digit as "-"."""
     return "".join(letter if letter.isalnum() else "-" for letter in label).strip("-")
 
