@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
+from pathlib import Path
 
 import pytest
 
@@ -127,3 +128,9 @@ def test_a_console_of_few_letters_gets_ascii(encoding):
     said = ran.stdout.decode(encoding)
     assert said.startswith("elbo ↑" if encoding == "utf-8" else "elbo ^ nll v")
     assert ran.stderr.decode(encoding).strip()
+
+
+def test_verbs_print_by_the_one_function():
+    cli = Path(borders.__file__).parent.parent / "cli"
+    others = [path.name for path in cli.glob("*.py") if "click.echo(" in path.read_text()]
+    assert sorted(others) == ["common.py", "completion.py"]  # the function, and a shell's script
