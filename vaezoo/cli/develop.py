@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .common import FOLDER, as_json, common, echo, print_json, registry_of
+from .common import FOLDER, as_json, common, echo, own_name, print_json, registry_of
 from .completion import names
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ..author.check import Finding
-    from ..registry.entries import Variant
-    from ..registry.registry import Registry
+    from ..registry.entries import Dataset, Variant
     from ..registry.selection import Chosen
 
 
@@ -26,51 +27,80 @@ if TYPE_CHECKING:
 @as_json
 @common
 def check(what: str, fast: bool, wants_json: bool, plugins_dir: Path | None) -> None:
-    """Do variants keep the contract? NAMES as for `bench --variants`, or a plugin's FILE.
+    """Do variants and data sets keep the contract? NAMES as for `bench --variants` or
+    `--datasets`, a plugin's FILE, or a file of your own data.
 
     Exit code 1 where a rule is broken.
     """
     import torch
 
     from ..author.check import check as findings_of
+    from ..author.check_data import check_data
+    from ..data.files import Files
 
     torch.set_num_threads(1)
     found = {}
-    for choice in _choices(what, plugins_dir):
+    variants, datasets = _choices(what, plugins_dir)
+    for choice in variants:
         found[choice.label] = findings_of(choice.entry, fast, **choice.values)
         if not wants_json:
             _print_findings(choice.label, found[choice.label])
+    for one in datasets:
+        found[one.label] = check_data(one.entry, one.values, Files(offline=True))
+        if not wants_json:
+            _print_findings(one.label, found[one.label])
     broken = sum(not f.passed for findings in found.values() for f in findings)
     verdict = f", {broken} broken rules" if broken else " keep the contract"
     if wants_json:
         print_json({label: list(map(vars, findings)) for label, findings in found.items()})
     else:
-        echo(f"{len(found)} variants{verdict}")
+        kinds = "data sets" if datasets and not variants else "variants"
+        kinds += f" and {len(datasets)} data sets" if variants and datasets else ""
+        echo(f"{len(variants) or len(datasets)} {kinds}{verdict}")
     if broken:
         raise click.exceptions.Exit(1)
 
 
-def _choices(what: str, plugins_dir: Path | None) -> "list[Chosen[Variant]]":
+def _choices(
+    what: str, plugins_dir: Path | None
+) -> "tuple[list[Chosen[Variant]], list[Chosen[Dataset]]]":
+    """The variants and the data sets that are meant."""
+    from ..registry.selection import SelectionError
+
     if not what.endswith(".py"):
-        return registry_of(plugins_dir).choose_variants(what)
+        registry = registry_of(plugins_dir)
+        if Path(what).exists() and what not in registry.datasets:
+            return [], registry.choose_datasets(own_name(what))
+        try:
+            return registry.choose_variants(what), []
+        except SelectionError as error:
+            if what.partition("[")[0] not in registry.datasets:
+                raise error from None
+            return [], registry.choose_datasets(what)
     path = Path(what)
     if not path.is_file():
         raise click.UsageError(f"there is no file {path}")
     registry = registry_of(path.resolve().parent)
-    names = _brought_by(registry, path)
-    if not names:
+    names = _brought_by(registry.variants, path)
+    datasets = _brought_by(registry.datasets, path)
+    if not names and not datasets:
         causes = "; ".join(
             p.cause for p in registry.problems if Path(p.file).resolve() == path.resolve()
         )
-        raise click.UsageError(f"{path} brings no variant" + (f": {causes}" if causes else ""))
-    return registry.choose_variants(",".join(names))
+        raise click.UsageError(
+            f"{path} brings no variant and no data set" + (f": {causes}" if causes else "")
+        )
+    return (
+        registry.choose_variants(",".join(names)) if names else [],
+        registry.choose_datasets(",".join(datasets)) if datasets else [],
+    )
 
 
-def _brought_by(registry: "Registry", path: Path) -> list[str]:
+def _brought_by(known: "Mapping[str, Variant] | Mapping[str, Dataset]", path: Path) -> list[str]:
     return [
-        v.name
-        for v in registry.variants.values()
-        if Path(v.plugin.file).resolve() == path.resolve()
+        entry.name
+        for entry in known.values()
+        if Path(entry.plugin.file).resolve() == path.resolve()
     ]
 
 

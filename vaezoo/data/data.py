@@ -15,6 +15,7 @@ from ..core import Spec
 from ..distributions import Grid
 from ..likelihoods import Likelihood, head
 from ..parts import names
+from . import door
 from .files import BadData
 from .reader import Reader
 
@@ -132,6 +133,7 @@ class Data:
         """Raises: BadData where a split is not what the spec says, so that no training runs on NaN
         that nothing masks.
         """
+        door.must_agree(self)
         for name in splits:
             x = self.split(name)
             who = f"{self.name} ({name})"
@@ -213,6 +215,7 @@ class Data:
         Raises: BadData where x has values that its own likelihood, or one that the model holds,
         does not speak of: log p(x) of a rounded x would be no log p(x).
         """
+        door.must_be_on_scale(self)
         heads = [(self.spec.likelihood, head(self.spec))]
         if model is not None:
             inner = [part for part in model.modules() if isinstance(part, Likelihood)]

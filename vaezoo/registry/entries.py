@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..core import Model, Recipe, Spec
+from ..data import door
 from ..hooks import Executor
 from ..hyperparameters import Hyperparameter, from_text, hyperparameters, resolve
 from .loading import Plugin
@@ -242,7 +243,10 @@ class Dataset:
         if "load" in wanted:
             given["load"] = lambda text: _found(self, text, files)
         data = self.function(**given, **values)
-        return replace(data, name=self.label(values), options=values)
+        named = replace(data, name=self.label(values), options=values)
+        door.must_agree(named)
+        door.must_be_counted(named)
+        return named
 
     def label(self, values: Mapping[str, Any]) -> str:
         """The name with those options that differ from their defaults: "gaussian[dimensions=4]"."""
