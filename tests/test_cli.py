@@ -56,7 +56,7 @@ def test_list_filters_by_glob_and_tag():
 
 
 def test_list_plugins_shows_problems(tmp_path: Path):
-    (tmp_path / "bad.py").write_text("1 / 0")
+    (tmp_path / "bad.py").write_text("from vaezoo.hooks import hookimpl\n1 / 0")
     result = call("list", "plugins", "--plugins-dir", str(tmp_path))
     assert "import: ZeroDivisionError: division by zero" in result.stdout
     assert result.stderr.startswith("vaezoo: plugin problem: loose file: ")
@@ -323,7 +323,7 @@ def test_an_interrupt_is_exit_code_130(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_a_strict_load_is_exit_code_2(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    (tmp_path / "bad.py").write_text("1 / 0")
+    (tmp_path / "bad.py").write_text("from vaezoo.hooks import hookimpl\n1 / 0")
     monkeypatch.setenv("VAEZOO_STRICT_PLUGINS", "1")
     result = call("list", "variants", "--plugins-dir", str(tmp_path))
     assert (result.exit_code, "division by zero" in result.stderr) == (2, True)

@@ -55,10 +55,13 @@ def test_an_old_part_composes(registry: Registry, kind: str, name: str):
     assert type(getattr(model, kind)) is registry.parts[kind][name].build
 
 
+HOOKED = "from vaezoo.hooks import hookimpl\n"  # without a hook a file is not run
+
+
 @pytest.mark.parametrize("old", RENAMED)
 def test_a_renamed_name_is_said_with_its_new_one(tmp_path: Path, old: str):
     module, _, name = old.rpartition(".")
-    (tmp_path / "older.py").write_text(f"from {module} import {name}\n")
+    (tmp_path / "older.py").write_text(f"{HOOKED}from {module} import {name}\n")
     (problem,) = load_registry(tmp_path).problems
     assert f"'{name}'" in problem.cause
     assert problem.cause.endswith(f"it is called {RENAMED[old]} now")
@@ -67,7 +70,7 @@ def test_a_renamed_name_is_said_with_its_new_one(tmp_path: Path, old: str):
 
 @pytest.mark.parametrize(("module", "name"), GONE)
 def test_a_name_that_is_gone_is_said_with_where_to_look(tmp_path: Path, module: str, name: str):
-    (tmp_path / "older.py").write_text(f"from {module} import {name}\n")
+    (tmp_path / "older.py").write_text(f"{HOOKED}from {module} import {name}\n")
     (problem,) = load_registry(tmp_path).problems
     assert "is written for another version of vaezoo" in problem.cause
     assert f"'{name}'" in problem.cause

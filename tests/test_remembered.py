@@ -89,7 +89,8 @@ def test_what_changed_after_the_start_of_the_process_is_not_kept(monkeypatch: py
 def test_where_a_plugin_has_a_problem_nothing_is_kept(tmp_path: Path):
     plugins = tmp_path / "plugins"
     plugins.mkdir()
-    (plugins / "broken.py").write_text("import a_package_that_nobody_has")
+    broken = "import a_package_that_nobody_has\nfrom vaezoo.hooks import hookimpl\n"
+    (plugins / "broken.py").write_text(broken)
     make = Counted()
     assert [remembered("count", plugins, make) for _ in range(2)] == [1, 2]
 

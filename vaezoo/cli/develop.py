@@ -80,7 +80,7 @@ def _choices(
     path = Path(what)
     if not path.is_file():
         raise click.UsageError(f"there is no file {path}")
-    registry = registry_of(path.resolve().parent)
+    registry = registry_of(path.resolve())
     names = _brought_by(registry.variants, path)
     datasets = _brought_by(registry.datasets, path)
     if not names and not datasets:

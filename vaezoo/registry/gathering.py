@@ -1,23 +1,28 @@
 """One passage over all sources of plugins: what they bring, by kind and name."""
 
 import inspect
+import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pluggy
 
+from ..data.words import in_words
 from ..hooks import PROJECT, Executor, Figure, Hooks, Metric, Part
 from ..hyperparameters import did_you_mean, hyperparameters
 from ..parts import register
 from .guard import FAILED, Guard, Source, timeout_from_environment
-from .loading import Plugin, modules_of, plugin_of, sources
+from .loading import HOOKS, Plugin, modules_of, plugin_of, sources
 from .mix import KINDS, NAMED
+from .soundness import must_be_sound, must_have_its_types
+from .trying import Died, can_try, is_known, keep, tried
 
-HOOKS = tuple(name for name in vars(Hooks) if name.startswith(PROJECT))
 PART_KINDS = (*KINDS, *NAMED, "sampler")
 RESERVED = ("all", "not", "mix")
+MOST = 10_000  # things that one hook may bring
 
 Key = Callable[[Any], tuple[str, str]]  # a thing -> its kind and name, or TypeError
 Found = dict[str, tuple[Any, Plugin]]  # name -> a thing of one kind, and the plugin that brings it
@@ -34,6 +39,7 @@ class Gathering:
             kind: {} for kind in ("variant", "dataset", "metric", "figure", "executor", *PART_KINDS)
         }
         self.plugins: list[Plugin] = []
+        self.packages = 0  # that have modules instead of hooks
         for source in sources(plugins_dir, self.guard):
             self.take(source)
 
@@ -41,19 +47,64 @@ class Gathering:
         """Import one source and note what it brings; walk it where it is a package without hooks of
         its own.
         """
+        if not (source.is_ours or self.guard.is_trial or self._may_come_in(source)):
+            return
         module = self.guard.run(source, source.find, "import")
         if module is FAILED:
             return
-        hooks = [
+        hooks = self.guard.run(source, partial(self._hooks_of, module), "import")
+        if hooks is FAILED:
+            return
+        if not hooks and isinstance(module, ModuleType) and hasattr(module, "__path__"):
+            self._walk(source, module)
+        elif self._is_well_formed(source, module, hooks):
+            self._gather(source, module, hooks)
+
+    def _hooks_of(self, module: Any) -> list[str]:
+        return [
             name
             for name in dir(module)
             if self.manager.parse_hookimpl_opts(module, name) is not None
         ]
-        if not hooks and isinstance(module, ModuleType) and hasattr(module, "__path__"):
-            for inner in modules_of(module, source.distribution, source.version):
-                self.take(inner)
-        elif self._is_well_formed(source, module, hooks):
-            self._gather(source, module, hooks)
+
+    def _walk(self, package: Source, module: ModuleType) -> None:
+        self.packages += 1
+        if self.guard.is_trial:
+            return  # each module has a trial of its own
+        for inner in modules_of(module, package.distribution, package.version):
+            self.take(inner)
+
+    def _may_come_in(self, source: Source) -> bool:
+        """Whether a stranger's module does no harm where it is tried; what it does is reported."""
+        if is_known(source) or not can_try():
+            return True
+        try:
+            answer = tried(partial(self._trial, source), self.guard.timeout)
+        except Died as death:
+            self.guard.report(source, f"import: {death}")
+            return False
+        for cause in answer["causes"]:
+            self.guard.report(source, cause)
+        if not answer["causes"]:
+            keep(source)
+        return not answer["causes"]
+
+    def _trial(self, source: Source) -> dict[str, list[str]]:
+        """In a process of its own: why the module is not worth importing in ours."""
+        self.guard.is_trial = True
+        self.guard.problems.clear()
+        before = self._size()
+        self.take(source)
+        causes = [p.cause for p in self.guard.problems if not p.is_note]
+        brings_something = self._size() > before
+        alive = [t for t in threading.enumerate() if t is not threading.main_thread()]
+        if any(not thread.daemon for thread in alive):
+            return {"causes": ["import: starts a thread that keeps the program from ending"]}
+        return {"causes": [] if brings_something else causes}
+
+    def _size(self) -> int:
+        """How much was found."""
+        return self.packages + sum(map(len, self.found.values()))
 
     def _is_well_formed(self, source: Source, module: ModuleType, hooks: list[str]) -> bool:
         unmarked = [name for name in HOOKS if name in vars(module) and name not in hooks]
@@ -89,16 +140,22 @@ class Gathering:
     def _keep_list(self, source: Source, plugin: Plugin, hook: str, brought: Any) -> None:
         if brought is FAILED:
             return
-        if not isinstance(brought, list | tuple):
+        if type(brought) not in (list, tuple):
             self.guard.report(source, f"{hook}() must return a list, not {type(brought).__name__}")
             return
-        for thing in brought:
-            try:
-                kind, name = _KEYS[hook](thing)
-            except (TypeError, ValueError, NameError, AttributeError) as error:
-                self.guard.report(source, f"{hook}(): {error}")
-                continue
-            self._keep(source, plugin, kind, name, thing)
+        if len(brought) > MOST:
+            self.guard.report(source, f"{hook}() brings {len(brought):,} things; at most {MOST:,}")
+            return
+        found = self.guard.run(
+            source, lambda: [_key_or_why(hook, thing) for thing in brought], f"{hook}()"
+        )
+        if found is FAILED:
+            return
+        for thing, answer in zip(brought, found, strict=True):
+            if isinstance(answer, str):
+                self.guard.report(source, f"{hook}(): {answer}")
+            else:
+                self._keep(source, plugin, answer[0], answer[1], thing)
 
     def _keep(self, source: Source, plugin: Plugin, kind: str, name: str, thing: Any) -> None:
         there = self.found[kind].get(name)
@@ -130,62 +187,68 @@ class Gathering:
         return ""
 
 
+def _key_or_why(hook: str, thing: Any) -> tuple[str, str] | str:
+    """The kind and the name of a thing, or why it cannot be had."""
+    try:
+        return _KEYS[hook](thing)
+    except (TypeError, ValueError, NameError, AttributeError) as error:
+        return str(error)
+    except Exception as error:  # an annotation may be any code, and so may a repr
+        return in_words(error)
+
+
 def _variant_key(thing: Any) -> tuple[str, str]:
     if not inspect.isfunction(thing):
         raise TypeError(
             f"a variant is a function (spec, **hyperparameters) -> Model, not {thing!r}"
         )
-    _name_of(thing)
+    must_be_sound(thing)
     if next(iter(inspect.signature(thing).parameters), None) != "spec":
         raise TypeError(f"the first argument of the variant {thing.__name__!r} must be called spec")
-    hyperparameters(thing)  # raises where an annotation cannot be read
     return "variant", thing.__name__
 
 
 def _dataset_key(thing: Any) -> tuple[str, str]:
     if not inspect.isfunction(thing):
         raise TypeError(f"a data set is a function (**options) -> Data, not {thing!r}")
-    hyperparameters(thing)
-    return "dataset", _name_of(thing)
-
-
-def _name_of(function: Callable[..., Any]) -> str:
-    if not function.__name__.isidentifier():
-        raise TypeError(
-            f"{function.__name__!r} is no name for the command line: write a function with def"
-        )
-    return function.__name__
+    must_be_sound(thing)
+    return "dataset", thing.__name__
 
 
 def _key_of(kind: str, wanted: type[Metric | Figure]) -> Key:
     """The key of what is an object of this class, by its own name."""
 
     def key(thing: Any) -> tuple[str, str]:
-        if not isinstance(thing, wanted):
+        if type(thing) is not wanted:
             raise TypeError(
                 f"what brings a {kind} is a {wanted.__name__} of vaezoo.hooks, not {thing!r}"
             )
+        must_have_its_types(thing)
         return kind, thing.name
 
     return key
 
 
 def _executor_key(thing: Any) -> tuple[str, str]:
-    if isinstance(thing, Executor):
+    if type(thing) is Executor:
+        must_have_its_types(thing)
         return "executor", thing.name
     if not inspect.isfunction(thing):
         raise TypeError(
             "what brings an executor is an Executor of vaezoo.hooks, or a function "
             f"(**options) -> Executor, not {thing!r}"
         )
-    hyperparameters(thing)
-    return "executor", _name_of(thing)
+    must_be_sound(thing)
+    return "executor", thing.__name__
 
 
 def _part_key(thing: Any) -> tuple[str, str]:
-    if not isinstance(thing, Part):
+    if type(thing) is not Part:
         raise TypeError(f"a part is a Part, not {thing!r}")
+    must_have_its_types(thing)
     kind = thing.kind
+    if kind not in PART_KINDS:
+        raise TypeError(f"part {thing.name!r} is of the kind {kind!r}, which there is not")
     hyperparameters(thing.build)
     return kind, thing.name
 

@@ -85,8 +85,8 @@ class Registry:
 
 
 def load_registry(plugins_dir: Path | str | None = None, strict: bool | None = None) -> Registry:
-    """The registry, made once for each state of the folder; `strict` is VAEZOO_STRICT_PLUGINS=1
-    unless given.
+    """The registry, made once for each state of the folder, or of the one file; `strict` is
+    VAEZOO_STRICT_PLUGINS=1 unless given.
 
     Raises: PluginError for a plugin with a problem where `strict`, and for a folder that is not
     there.
@@ -126,11 +126,10 @@ def _loaded(folder: Path | None, state: tuple[tuple[str, int], ...]) -> Registry
 
 def _state_of(folder: Path | None) -> tuple[tuple[str, int], ...]:
     """The plugin files and when they were changed."""
-    return (
-        tuple((str(path), path.stat().st_mtime_ns) for path in sorted(folder.glob("*.py")))
-        if folder
-        else ()
-    )
+    if folder is None:
+        return ()
+    paths = [folder] if folder.is_file() else sorted(folder.glob("*.py"))
+    return tuple((str(path), path.lstat().st_mtime_ns) for path in paths)
 
 
 def _things(found: Found) -> dict[str, Any]:
