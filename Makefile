@@ -55,10 +55,13 @@ docs:            ## everything on the pages that the code or results/ says: cert
 	$(BIN)/pytest -q tests/exact -m "certifies and not slow" --certificates new
 	$(BIN)/python -m docs.fill
 
+site:            ## the documentation as a site, in site/: pages, results, a reference of public names
+	$(BIN)/mkdocs build --strict -q -d site
+
 ci:              ## what CI does, from a fresh clone and a fresh virtual environment
 	bash .ci/run
 
 wheel:           ## the distribution files
 	$(BIN)/python -m build
 
-.PHONY: help install test test-slow test-time test-slurm test-ray lint format speed speed-steps bench results certificates docs ci wheel
+.PHONY: help install test test-slow test-time test-slurm test-ray lint format speed speed-steps bench results certificates docs site ci wheel
