@@ -191,6 +191,29 @@ def test_the_examples_of_the_command_line_run(tmp_path, monkeypatch):
         assert result.exit_code == 0, f"{line}\n{result.output}"
 
 
+def test_the_page_of_own_data_runs_from_top_to_bottom(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("VAEZOO_CACHE", str(tmp_path / "cache"))
+    torch.set_num_threads(1)
+    text = (ROOT / "docs" / "your-data.md").read_text()
+    for kind, block in re.findall(r"```(python|sh)\n(.*?)```", text, re.DOTALL):
+        if kind == "python":
+            exec(compile(block, "your-data.md", "exec"), {})
+            continue
+        for line in block.replace("\\\n", "").splitlines():
+            result = CliRunner().invoke(vaezoo, shlex.split(line)[1:])
+            assert result.exit_code == 0, f"{line}\n{result.output}"
+    codes, scores, full = (
+        [line.split(",") for line in Path(f"{name}.csv").read_text().splitlines()]
+        for name in ("codes", "scores", "full")
+    )
+    assert codes[0] == ["label", "z0_0", "z0_1"]
+    assert scores[0] == ["label", "log_p", "share_below", "is_outlier"]
+    assert sum(row[-1] == "True" for row in scores) == 9
+    assert len(codes) == len(scores) == len(full) == 179
+    assert not any("" in row for row in full)
+
+
 def test_the_protocols_page_names_every_key_of_a_trial_and_every_status(tmp_path):
     out, page = tmp_path / "out", (ROOT / "docs" / "protocol.md").read_text()
     words = (

@@ -229,3 +229,35 @@ def test_a_file_or_a_folder_is_a_data_set_by_its_name_alone(tmp_path: Path):
     (tmp_path / "x.csv").write_text("a,b\n" + "".join(f"{i}.5,{i % 4}\n" for i in range(20)))
     trained(tmp_path / "x.csv", str(tmp_path / "x.csv"))
     assert (tmp_path / "vae.safetensors").is_file()
+
+
+def test_score_writes_the_exact_density_and_the_share_of_rows_below(tmp_path: Path):
+    import pandas as pd
+
+    reader = Reader((40.0, 3e4, 1.7e9), (12.0, 1e4, 17.0), names=("age", "pay", "t"))
+    model, mean, covariance = exact(reader)
+    vaezoo.save(model.float(), tmp_path / "m.safetensors")
+    pd.DataFrame(AGES, columns=["age", "pay", "t"]).to_csv(tmp_path / "x.csv", index=False)
+    said = call("score", tmp_path / "m.safetensors", "-d", tmp_path / "x.csv", "--share", 0.1,
+                "-k", 3, "-o", tmp_path / "s.csv")  # fmt: skip
+    table = pd.read_csv(tmp_path / "s.csv")
+    scale = np.array(reader.deviation)
+    own = multivariate_normal(mean * scale + reader.mean, covariance * scale[:, None] * scale)
+    truth = own.logpdf(AGES)
+    assert np.abs(table["log_p"] - truth).max() < 1e-3
+    assert table["is_outlier"].sum() == 6
+    assert set(np.argsort(truth)[:6]) == set(np.flatnonzero(table["is_outlier"]))
+    assert table["share_below"].tolist() == [np.mean(truth < value) for value in truth]
+    assert "6 of 60 rows are outliers" in said
+
+
+def test_the_card_of_a_file_says_what_its_columns_look_like(table: Path):
+    said = call("data", f"arrays[path={table / 'x.csv'},id=who,label=kind,gaps=true]")
+    assert "age: amounts, 30.5 … 36.5" in said
+    assert "pay: counts, 20100 … 23900, 8 gaps" in said
+    assert "label 'kind': a (20), b (20)" in said
+    assert "left out: who" in said
+    (table / "y.csv").write_text("a,b\n" + "".join(f"{i % 2},{i / 8 - 1}\n" for i in range(20)))
+    said = call("data", table / "y.csv")
+    assert "a: yes or no, 0 … 1" in said
+    assert "b: numbers, -1 … 1.375" in said

@@ -13,6 +13,7 @@ from .develop import check, matrix, new
 from .group import vaezoo
 from .listing import list_
 from .models import encode, impute, reconstruct, sample
+from .score import score
 from .train import train
 from .tune import tune
 
@@ -31,6 +32,7 @@ for verb in (
     encode,
     reconstruct,
     impute,
+    score,
     data,
     check,
     new,

@@ -14,6 +14,7 @@ from .common import (
     common,
     echo,
     files_of,
+    own_name,
     print_json,
     reads_data,
     registry_of,
@@ -176,15 +177,18 @@ def data(
     wants_json: bool,
     plugins_dir: Path | None,
 ) -> None:
-    """The card of a data set: sizes, source, licence, hashes. Without NAME, of every one that is
-    here.
+    """The card of a data set, or of a file of your own: sizes, source, licence, hashes, and the
+    columns of a table with their guessed types. Without NAME, of every one that is here.
     """
     from ..data.card import card_of
     from ..data.files import MissingData
 
     files = files_of(data_dirs, offline or not name)
     cards = []
-    for choice in registry_of(plugins_dir).choose_datasets(name or "all"):
+    registry = registry_of(plugins_dir)
+    if name and Path(name).exists() and name not in registry.datasets:
+        name = own_name(name)
+    for choice in registry.choose_datasets(name or "all"):
         try:
             cards.append(card_of(choice.entry.load(files, **choice.values)))
         except MissingData:

@@ -48,7 +48,7 @@ def sample(
     """Draw x from a trained model, in the units of the data that it was trained on."""
     from ..seeds import seeded
 
-    model = _model(checkpoint, plugins_dir, out)
+    model = model_for(checkpoint, plugins_dir, out)
     conditions = _conditions(model, n, label)
     with seeded("sample", seed):
         x = model.sample(n, conditions, mean)
@@ -80,8 +80,8 @@ def encode(
     """Write the codes of x: the centres of q(z|x)."""
     from ..use import encode as codes_of
 
-    model = _model(checkpoint, plugins_dir, out, (".npz", ".csv"))
-    rows = _rows(model, source, split, plugins_dir, **where)
+    model = model_for(checkpoint, plugins_dir, out, (".npz", ".csv"))
+    rows = rows_of(model, source, split, plugins_dir, **where)
     codes = {f"z{i}": z for i, z in enumerate(codes_of(model, rows.x, rows.c))}
     if out.suffix == ".csv":
         return write_table(out, codes, rows.names, rows.words)
@@ -122,8 +122,8 @@ def reconstruct(
     """
     from ..use import reconstruct as means_of
 
-    model = _model(checkpoint, plugins_dir, out)
-    rows = _rows(model, source, split, plugins_dir, **where)
+    model = model_for(checkpoint, plugins_dir, out)
+    rows = rows_of(model, source, split, plugins_dir, **where)
     n = n or (32 if out.suffix == ".png" else len(rows.x))
     x = rows.x[:n]
     c = rows.c
@@ -160,7 +160,7 @@ def impute(
     from ..seeds import seeded
     from ..use import impute as fill, must_read_gaps, placed, reader_of
 
-    model = _model(checkpoint, plugins_dir, out, (".npz", ".npy", ".csv"))
+    model = model_for(checkpoint, plugins_dir, out, (".npz", ".npy", ".csv"))
     must_read_gaps(_spec(model), str(checkpoint))
     raw = values_from(source, reader_of(model))
     x = placed(raw, _spec(model), reader_of(model), str(source))
@@ -173,7 +173,7 @@ def impute(
     echo(f"{int(x.isnan().sum() - filled.isnan().sum())} of {x.numel()} entries were filled")
 
 
-def _model(
+def model_for(
     checkpoint: Path, plugins_dir: Path | None, out: Path, kinds: tuple[str, ...] = (".npz", ".png")
 ) -> "Model":
     """The model, once it is clear that `out` can be written."""
@@ -234,7 +234,7 @@ class Rows:
     words: Any = None  # (N,), the labels as the file has them
 
 
-def _rows(
+def rows_of(
     model: "Model",
     source: str,
     split: str,

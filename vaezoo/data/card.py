@@ -1,5 +1,8 @@
 """The card of a data set: all that a reader of a table must know of the data, ready for JSON."""
 
+import torch
+from torch import Tensor
+
 from .data import SPLITS, Data
 
 
@@ -31,4 +34,53 @@ def card_of(data: Data) -> dict[str, object]:
         "notes": list(card.notes),
     }
     hashes = {"SHA-256": dict(data.hashes), "SHA-256 of the split": data.split_hash}
-    return facts | origin | values | hashes
+    return facts | _own(data) | origin | values | hashes
+
+
+def _own(data: Data) -> dict[str, object]:
+    """Of a table its columns, with the type that their values look like; its labels."""
+    reader = data.reader
+    if reader is None:
+        return {}
+    facts: dict[str, object] = {}
+    if reader.names and not data.spec.is_image:
+        x = torch.cat([reader.back(data.split(split)) for split in SPLITS])
+        columns = x.flatten(0, -2).T  # (D, n)
+        pairs = zip(reader.names, columns, strict=True)
+        facts["columns"] = {name: column_in_words(column) for name, column in pairs}
+    if reader.label and data.labels:
+        names = reader.classes or tuple(map(str, range(data.spec.classes)))
+        counts = torch.cat([data.labels[split] for split in SPLITS]).bincount().tolist()
+        shown = [f"{name} ({n})" for name, n in zip(names, counts, strict=True)]
+        facts[f"label {reader.label!r}"] = ", ".join(shown[:20]) + ", …" * (len(shown) > 20)
+    if reader.left_out:
+        facts["left out"] = list(reader.left_out)
+    return facts
+
+
+def column_in_words(column: Tensor) -> str:
+    """What the values of a column (n,), NaN for a gap, look like: yes or no, whole numbers, amounts
+    or numbers; their range; how many are lacking.
+    """
+    there = column[~column.isnan()]
+    lacking = len(column) - len(there)
+    gaps = f", {lacking} gaps" if lacking else ""
+    if not len(there):
+        return f"nothing{gaps}"
+    low = float(there.min())
+    high = float(there.max())
+    # what was standardised comes back to a few parts in ten million
+    nearest = there.round()
+    are_whole = bool(((there - nearest).abs() <= 1e-6 * there.abs().max().clamp_min(1)).all())
+    if are_whole:
+        low = round(low)
+        high = round(high)
+    if are_whole and {low, high} == {0, 1}:
+        kind = "yes or no"
+    elif are_whole:
+        kind = "counts" if low > -0.5 else "whole numbers"
+    else:
+        kind = "amounts" if low > 0 else "numbers"
+    if low == high:
+        kind = "one value"
+    return f"{kind}, {low:.6g} … {high:.6g}{gaps}"
