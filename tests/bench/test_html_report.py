@@ -84,7 +84,7 @@ def written(text: str) -> list[list[list[str]]]:
         if line.startswith("| "):
             cells = re.split(r"(?<!\\)\|", line)[1:-1]
             plain = [cell.strip().removeprefix("**").removesuffix("**") for cell in cells]
-            found[-1].append([cell.replace("\\|", "|") for cell in plain])
+            found[-1].append([re.sub(r"\\(.)", r"\1", cell) for cell in plain])
     return found
 
 

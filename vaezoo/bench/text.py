@@ -24,13 +24,16 @@ LINK = re.compile(r"\]\s*[(\[:]|!\[")
 TEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
     "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
-    "±": r"$\pm$", "↑": r"$\uparrow$", "↓": r"$\downarrow$", "–": "--",
-    "α": r"$\alpha$", "β": r"$\beta$", "<": r"$<$", ">": r"$>$", "‖": r"$\|$",
-    "≤": r"$\leq$", "≥": r"$\geq$",
-    "²": r"$^2$", "σ": r"$\sigma$", "×": r"$\times$", "−": "$-$", "Σ": r"$\Sigma$",
-    "†": r"$\dagger$",
+    "±": r"$\pm$", "↑": r"$\uparrow$", "↓": r"$\downarrow$", "–": "--", "—": "---",
+    "…": r"\textellipsis{}", "<": r"$<$", ">": r"$>$", "|": r"$|$", "‖": r"$\|$", "∞": r"$\infty$",
+    "≤": r"$\leq$", "≥": r"$\geq$", "≈": r"$\approx$", "→": r"$\to$", "∑": r"$\sum$",
+    "²": r"$^2$", "³": r"$^3$", "×": r"$\times$", "−": "$-$", "†": r"$\dagger$", "√": r"$\surd$",
+    "·": r"$\cdot$", "’": "'", "“": "``", "”": "''", "\u0302": "",
 }  # fmt: skip
-IN_TEX = str.maketrans(TEX)
+LATIN = {"OMICRON": "o", "FINAL SIGMA": r"$\varsigma$"}  # Greek that has no command of its own
+CAPITALS = {
+    "GAMMA", "DELTA", "THETA", "LAMBDA", "XI", "PI", "SIGMA", "UPSILON", "PHI", "PSI", "OMEGA",
+}  # fmt: skip
 # what a console gets whose letters are fewer, such as cp1252
 ASCII = {
     "↑": "^", "↓": "v", "→": "->", "≤": "<=", "≥": ">=", "±": "+-", "–": "-", "—": "-", "…": "...",
@@ -91,7 +94,19 @@ def in_json(value: Any, **options: Any) -> str:
 
 
 def in_tex(text: str) -> str:
-    return _without(text).translate(IN_TEX)
+    """The text as LaTeX prints it, Greek letters as mathematics."""
+    return "".join(map(_letter_in_tex, _without(text)))
+
+
+def _letter_in_tex(letter: str) -> str:
+    if letter in TEX or letter.isascii():
+        return TEX.get(letter, letter)
+    kind, _, name = unicodedata.name(letter, "").partition(" LETTER ")
+    name = name.replace("LAMDA", "LAMBDA")
+    if kind == "GREEK SMALL":
+        return LATIN.get(name, rf"$\{name.lower()}$") if name.isalpha() or name in LATIN else letter
+    has_command = kind == "GREEK CAPITAL" and name in CAPITALS
+    return rf"$\{name.capitalize()}$" if has_command else letter
 
 
 def in_svg(text: str) -> str:

@@ -23,6 +23,7 @@ from .common import (
     width_of_terminal,
 )
 from .completion import names
+from .picking import is_picked, picks, write_pick
 from .planning import is_said, plan_of, prices_of, print_plan
 
 if TYPE_CHECKING:
@@ -245,17 +246,27 @@ def must_hold_trials(folder: Path) -> None:
 @click.command()
 @click.argument("folder", metavar="DIR", type=FOLDER)
 @click.option("--figures/--no-figures", default=True, help="Draw figures.  [default: figures]")
+@picks
 @as_json
 @common
 @click.pass_context
 def report(
-    ctx: click.Context, folder: Path, figures: bool, wants_json: bool, plugins_dir: Path | None
+    ctx: click.Context,
+    /,
+    folder: Path,
+    figures: bool,
+    wants_json: bool,
+    plugins_dir: Path | None,
+    **asked: Any,
 ) -> None:
-    """Rebuild tables and figures from the trials in DIR.
+    """Rebuild tables, figures and the page report.html from the trials in DIR; or write one table
+    for a paper, of the rows and columns that are named.
 
     Exit code 1 where a number cannot be.
     """
     must_hold_trials(folder)
+    if is_picked(asked):
+        return write_pick(folder, plugins_dir, asked, wants_json)
     from ..bench.report.report import report as rebuild
 
     tables = rebuild(folder, figures=figures, plugins_dir=plugins_dir)

@@ -24,8 +24,13 @@ FITTED = (
 
 def caption(table: ResultTable, dataset: str, columns: Sequence[Column]) -> str:
     """The caption of one data set's part of a table that shows these columns."""
+    return ". ".join(sentences(table, dataset, columns)) + "."
+
+
+def sentences(table: ResultTable, dataset: str, columns: Sequence[Column]) -> list[str]:
+    """The sentences of the caption, without their full stops."""
     rows = table.of(dataset)
-    sentences = [
+    found = [
         _seeds(rows),
         *_test_rows(table, dataset, columns),
         *_bold(table, dataset, columns),
@@ -36,10 +41,10 @@ def caption(table: ResultTable, dataset: str, columns: Sequence[Column]) -> str:
         *_marks(rows, columns),
     ]
     if dataset in table.settings:
-        sentences.append(f"Evaluation: {_brief(table.settings[dataset])}")
+        found.append(f"Evaluation: {_brief(table.settings[dataset])}")
     if table.set_aside:
-        sentences.append(f"Files that are set aside because they do not fit: {table.set_aside}")
-    return ". ".join(sentences) + "."
+        found.append(f"Files that are set aside because they do not fit: {table.set_aside}")
+    return found
 
 
 def _seeds(rows: Sequence[Row]) -> str:

@@ -11,10 +11,11 @@ from functools import lru_cache
 from ...hooks import Column
 from ..text import in_markdown
 from .caption import REFUSED, caption, in_words
+from .latex import grid_tex
 from .rows import COST, Row
 from .statistics import Interval
 from .tables import LIMIT, REFERENCE, ResultTable, says_of
-from .typeset import Grid, escaped, grid_markdown, grid_tex, grid_text
+from .typeset import Grid, grid_markdown, grid_text
 
 COST_HEADS = {"parameters": "parameters", "train_seconds": "train s", LIMIT: "at limit"}
 ARROWS = {"lower": "↓", "higher": "↑", "": ""}
@@ -28,8 +29,8 @@ def as_markdown(table: ResultTable) -> str:
 
 
 def as_tex(table: ResultTable) -> str:
-    """One booktabs table a data set."""
-    made = [grid_tex(escaped(grid), f"tab:{table.name}") for grid in grids(table)]
+    """One table a data set, as `latex` lays it out; several where its columns do not fit."""
+    made = [grid_tex(grid, f"tab:{table.name}") for grid in grids(table)]
     return "\n\n".join(made) + "\n"
 
 
@@ -62,6 +63,7 @@ def _grid(table: ResultTable, dataset: str) -> Grid:
         bold=_bold(table, dataset, shown, len(lead)),
         caption=caption(table, dataset, shown),
         notes=tuple(notes.lines),
+        names=(*lead, *(column.name for column in shown), *costs),
     )
 
 

@@ -1,11 +1,13 @@
-"""A grid of text as Markdown, LaTeX and plain text."""
+"""A grid of text as Markdown and plain text; see `latex` for LaTeX."""
 
 import math
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from ..text import in_markdown, in_tex, on_one_line
+from ..text import in_markdown, on_one_line
 
+MARKS = re.compile(r"(?: \[\d+\])+$")
 PROSE = 120  # columns that a line of text may have
 
 
@@ -20,18 +22,15 @@ class Grid:
     caption: str = ""
     notes: tuple[str, ...] = ()
     is_marked_up: bool = False  # caption and notes are Markdown already
+    names: tuple[str, ...] = ()  # of its columns, where these are a table's
 
 
-def escaped(grid: Grid) -> Grid:
-    """The grid with every text safe for LaTeX."""
-    return replace(
-        grid,
-        title=in_tex(grid.title),
-        head=[in_tex(cell) for cell in grid.head],
-        body=[list(map(in_tex, row)) for row in grid.body],
-        caption=in_tex(grid.caption),
-        notes=tuple(in_tex(note) for note in grid.notes),
-    )
+def split_marks(text: str) -> tuple[str, tuple[int, ...]]:
+    """A cell such as "23.1 ± 0.2 [3]" as its text and the numbers of its footnotes."""
+    marks = MARKS.search(text)
+    if marks is None:
+        return text, ()
+    return text[: marks.start()], tuple(map(int, re.findall(r"\d+", marks[0])))
 
 
 def grid_markdown(grid: Grid) -> str:
@@ -49,28 +48,6 @@ def grid_markdown(grid: Grid) -> str:
         *(words if grid.is_marked_up else map(in_markdown, words)),
     ]
     return "\n\n".join(part for part in parts if part)
-
-
-def grid_tex(grid: Grid, label: str) -> str:
-    """A booktabs table of an escaped grid."""
-    body = _marked(grid, r"\textbf{{{}}}")
-    lines = [
-        r"% needs \usepackage{booktabs}",
-        r"\begin{table}",
-        r"\centering",
-        rf"\caption{{{grid.title}. {grid.caption}}}",
-        rf"\label{{{label}:{_slug(grid.title)}}}",
-        rf"\begin{{tabular}}{{l{'r' * (len(grid.head) - 1)}}}",
-        r"\toprule",
-        " & ".join(grid.head) + r" \\",
-        r"\midrule",
-        *(" & ".join(row) + r" \\" for row in body),
-        r"\bottomrule",
-        r"\end{tabular}",
-        *(rf"\\{{\footnotesize {note}}}" for note in _numbered(grid)),
-        r"\end{table}",
-    ]
-    return "\n".join(lines)
 
 
 def grid_text(grid: Grid, width: int = 120, wide: bool = False) -> str:
@@ -135,12 +112,6 @@ def _marked(grid: Grid, pattern: str) -> list[list[str]]:
     for i, j in grid.bold:
         body[i][j] = pattern.format(body[i][j])
     return body
-
-
-def _slug(title: str) -> str:
-    return "".join(
-        letter if letter.isalnum() and letter.isascii() else "-" for letter in title.lower()
-    ).strip("-")
 
 
 def brief(value: float) -> str:

@@ -1,18 +1,13 @@
 """report.html from what was read of a run: the template, filled."""
 
-import base64
-import hashlib
-from functools import cache
-from importlib.resources import files
 from typing import Any
 
-from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
-from ...text import plain
 from ..families import EVERY
 from .cards import cards
 from .charts import charts
+from .environment import digest, environment, text_of
 from .pictures import pictures
 from .scatter import HEIGHT, SHAPES, WIDTH
 from .sheets import sheets
@@ -26,12 +21,12 @@ def page(source: Source) -> str:
     """The whole page. The same run gives the same bytes."""
     shown = [(table, list(sheets(source, table, grids))) for table, grids in source.tables]
     return (
-        _environment()
+        environment()
         .get_template(NAME)
         .render(
             title=", ".join(source.datasets),
-            style=Markup(_file("style.css")),
-            script=Markup(_file("script.js")),
+            style=Markup(text_of("style.css")),
+            script=Markup(text_of("script.js")),
             policy=policy(),
             run=source.run,
             run_facts=run_facts(source),
@@ -54,17 +49,12 @@ def policy() -> str:
     """The page's Content-Security-Policy: our own style and script by their SHA-256, images that
     are in the page, and nothing else.
     """
-    style = _hash(_file("style.css"))
-    script = _hash(_file("script.js"))
+    style = digest(text_of("style.css"))
+    script = digest(text_of("script.js"))
     return (
         f"default-src 'none'; img-src data:; style-src '{style}'; script-src '{script}'; "
         "base-uri 'none'; form-action 'none'"
     )
-
-
-def _hash(text: str) -> str:
-    digest = hashlib.sha256(text.encode()).digest()
-    return f"sha256-{base64.b64encode(digest).decode()}"
 
 
 def _families(source: Source) -> list[Any]:
@@ -84,26 +74,3 @@ def _shapes() -> dict[str, tuple[str, int, bool]]:
         at = i % len(SHAPES)
         found[family.name] = (SHAPES[at], at, i >= len(SHAPES))
     return found
-
-
-@cache
-def _environment() -> Environment:
-    """The templates of this folder, every text escaped."""
-    return Environment(
-        loader=FunctionLoader(_file),
-        autoescape=True,
-        finalize=_plain,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-
-
-def _plain(value: Any) -> Any:
-    """What stands on the page, without letters that are obeyed."""
-    return plain(value) if isinstance(value, str) and not isinstance(value, Markup) else value
-
-
-@cache
-def _file(name: str) -> str:
-    return files(__package__).joinpath(name).read_text(encoding="utf-8")

@@ -2,17 +2,15 @@
 groups.
 """
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ..families import NONE
 from ..rows import Row
 from ..tables import ResultTable
-from ..typeset import Grid
+from ..typeset import Grid, split_marks
 from .source import Source, variant_of
 
-MARKS = re.compile(r"(?: \[\d+\])+$")
 COMPARED = "Rows that are compared"
 REFERENCES = "Reference rows: results that come with vaezoo, compared too"
 APART = "Rows set apart: not compared with the others"
@@ -87,11 +85,7 @@ def _cells(grid: Grid, i: int, texts: Sequence[str]) -> list[Cell]:
 
 def _cell(text: str, is_best: bool) -> Cell:
     """The cell of a text such as "23.1 ± 0.2 [3]"."""
-    marks = MARKS.search(text)
-    if marks is None:
-        return Cell(text, (), is_best)
-    numbers = tuple(int(number) for number in re.findall(r"\d+", marks[0]))
-    return Cell(text[: marks.start()], numbers, is_best)
+    return Cell(*split_marks(text), is_best)
 
 
 def slug(text: str) -> str:
