@@ -5,6 +5,7 @@ Exit codes: 0 all well, 1 some trial did not end `done` or has a number that can
 """
 
 from .bench import bench, plan, report
+from .best import best
 from .board import board
 from .browse import data, show
 from .compare import compare, rank
@@ -25,6 +26,7 @@ for verb in (
     report,
     compare,
     rank,
+    best,
     board,
     tune,
     train,
