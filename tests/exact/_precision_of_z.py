@@ -3,7 +3,18 @@
 from collections.abc import Callable
 
 import torch
-from vaezoo_plugins import delta, flow_prior, flows, kvae, ladder, poincare, semi_supervised, vq
+from vaezoo_plugins import (
+    delta,
+    flow_prior,
+    flows,
+    kvae,
+    ladder,
+    lars,
+    poincare,
+    quantisers,
+    semi_supervised,
+    vq,
+)
 
 from vaezoo.core import Spec
 from vaezoo.distributions import (
@@ -218,6 +229,18 @@ def in_ball(width: int) -> Case:
     return Case({"m": m, "scale": scale.clone()}, compute, 1e-5)
 
 
+def resampled(tries: int) -> Case:
+    """From an acceptance of almost nothing to almost all, at any Z."""
+    raw, z, mean_a = grid(RAW, (-4.0, 0.1, 3.0), (1e-4, 0.1, 0.9))
+
+    def compute(raw, mean_a):
+        zero = torch.zeros(1).to(raw)
+        p = lars.Resampled(StandardNormals(zero), lambda _: raw[:, None], mean_a, tries)
+        return [p.log_prob(z[:, None].to(raw))]
+
+    return Case({"raw": raw, "mean_a": mean_a}, compute, 1e-5)
+
+
 def chain(width: int) -> Case:
     """The density of a state space, with deviations from 0.01 to 50, and the smoothed means."""
     torch.manual_seed(width)
@@ -244,6 +267,19 @@ def held_scale(width: int) -> Case:
         return [kl(encoder(raw), normal(zero.to(raw), torch.ones_like(zero).to(raw)))]
 
     return Case({"raw": 50 * (2 * torch.rand(64, 2 * width) - 1)}, compute, 1e-5)
+
+
+def entries() -> Case:
+    torch.manual_seed(0)
+    logits = 50 * (2 * torch.rand(3, 2, 5) - 1)
+    tables = torch.randn(2, 5, 2)
+    z = quantisers.looked_up(tables, torch.randint(5, (40, 3, 2)))
+
+    def compute(logits):
+        p = quantisers.Entries(tables.to(logits), logits.log_softmax(-1))
+        return [p.log_prob(z.to(logits))]
+
+    return Case({"logits": logits}, compute)
 
 
 def codes() -> Case:

@@ -56,6 +56,8 @@ CASES = {
         for w in (2, 8, 128)
     },
     "codes": z.codes,
+    "entries": z.entries,
+    **{f"resampled {tries}": lambda tries=tries: z.resampled(tries) for tries in (1, 2, 100)},
     **{f"iaf {w}": lambda w=w: z.autoregressive(w) for w in WIDTHS},
     **{
         f"flow_prior {kind} {w}": lambda kind=kind, w=w: z.flow_as_prior(kind, w)
@@ -79,7 +81,8 @@ WITH = {
     "Bernoulli", "ContinuousBernoulli", "DiscretisedLogistic", "Levels", "Normal", "MaskedNormals",
     "StandardNormals",
     "Classes", "EqualClasses", "OneClass", "VonMisesFisher", "PowerSpherical", "UniformOnSphere",
-    "WrappedNormal", "Counts", "SpreadCounts", "Tailed", "Flowed", "Chain", "Codes",
+    "WrappedNormal", "Counts", "SpreadCounts", "Tailed", "Flowed", "Chain", "Codes", "Entries",
+    "Resampled",
 }  # fmt: skip
 
 
