@@ -25,26 +25,30 @@ def expected_best_figure(found: Sequence[Tuned]) -> "Canvas | None":
         return None
     lines = math.ceil(len(tuned) / COLUMNS)
     figure, axes = grid(lines, min(COLUMNS, len(tuned)), (1.2, 0.95), (0.15, 0.32))
-    low, high = _limits(tuned)
+    limits = _limits(tuned)
     for ax, one in zip(axes.ravel(), tuned, strict=False):
-        for other in tuned:
-            _draw(ax, other, "0.8", 0.5)
-        _draw(ax, one, INK, 1.4)
-        if math.isfinite(one.default):
-            ax.plot([1], [max(one.default, low)], "o", color=ACCENT, markersize=3.5, clip_on=False)
-        ax.set_title(one.candidates.name, fontsize=8, pad=3)
-        ax.set_ylim(low, high)
-        ax.tick_params(labelsize=6)
+        _panel(ax, one, tuned, limits)
     for ax in axes[:, 1:].ravel():
         ax.tick_params(labelleft=False)
     for ax in axes.ravel()[len(tuned) :]:
         ax.set_axis_off()
-    figure.supxlabel(
-        "draws (dot: the default)", fontsize=8, y=-0.22 / figure.get_figheight(), va="top"
-    )
+    below = -0.22 / figure.get_figheight()
+    figure.supxlabel("draws (dot: the default)", fontsize=8, y=below, va="top")
     words = f"{COLUMN.replace('_', ' ')} expected of the best (nats)"
     figure.supylabel(words, fontsize=8, x=-0.4 / figure.get_figwidth(), ha="right")
     return figure
+
+
+def _panel(ax: "Axes", one: Tuned, every: Sequence[Tuned], limits: tuple[float, float]) -> None:
+    for other in every:
+        _draw(ax, other, "0.8", 0.5)
+    _draw(ax, one, INK, 1.4)
+    if math.isfinite(one.default):
+        shown = max(one.default, limits[0])
+        ax.plot([1], [shown], "o", color=ACCENT, markersize=3.5, clip_on=False)
+    ax.set_title(one.candidates.name, fontsize=8, pad=3)
+    ax.set_ylim(*limits)
+    ax.tick_params(labelsize=6)
 
 
 def _draw(ax: "Axes", one: Tuned, color: str, width: float) -> None:
