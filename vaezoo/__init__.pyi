@@ -1,4 +1,4 @@
-from . import sklearn as sklearn
+from . import bench as bench, sklearn as sklearn
 from .core import (
     VAE as VAE,
     Decoder as Decoder,

@@ -16,6 +16,8 @@ from typing import Any
 
 from pebble import ProcessExpired, ProcessPool
 
+from .mainless import MainlessContext
+
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
     "MKL_NUM_THREADS",
@@ -38,7 +40,7 @@ def pool_of(workers: int, *, threads: int = 1, fresh: bool = False) -> Iterator[
     """A pool of processes; with `fresh`, each task has a process of its own. Leaving it by an
     exception stops its tasks.
     """
-    context = multiprocessing.get_context("forkserver")
+    context = MainlessContext()
     context.set_forkserver_preload(["vaezoo.bench.workers.preload"])
     _start_server(threads)
     pool = ProcessPool(

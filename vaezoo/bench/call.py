@@ -1,0 +1,91 @@
+"""The benchmark from Python: what `vaezoo bench` does, in a notebook or a script."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ..registry.registry import load_registry
+from ..samplers import PRIOR
+from .plan import Request, make_plan
+from .progress import AUTO
+from .runner import run
+from .trial import DRAWS
+from .workers.processes import Places
+
+
+@dataclass(frozen=True)
+class Benched:
+    """A run that has ended: its tables by name, as in the CSV files of its folder `out`.
+
+    `exit_code` and `errors` are those of the command: 0 and none where all went well.
+    """
+
+    out: Path
+    tables: Mapping[str, pd.DataFrame]
+    exit_code: int
+    errors: tuple[str, ...] = ()
+
+    def _repr_html_(self) -> str:
+        """For a notebook: every table, the columns of means and half widths."""
+        parts = []
+        for name, table in self.tables.items():
+            shown = table.drop(columns=[c for c in table if str(c).endswith(("_std", "_se"))])
+            parts.append(f"<h4>{name}</h4>{shown.dropna(axis=1, how='all').to_html(index=False)}")
+        return "".join(parts)
+
+
+def bench(
+    variants: str = "all",
+    datasets: str = "digits",
+    *,
+    seeds: int | str | Sequence[int] = 3,
+    epochs: int | None = None,
+    settings: Mapping[str, Any] | None = None,
+    out: Path | str = "runs/bench",
+    metrics: Sequence[str] = (),
+    sampler: str = PRIOR,
+    importance_samples: int = DRAWS,
+    jobs: int | None = None,
+    timeout: float | None = None,
+    device: str = "auto",
+    plugins_dir: Path | str | None = None,
+    data_dirs: Sequence[Path | str] = (),
+    offline: bool = False,
+    figures: bool = False,
+    progress: str = AUTO,
+) -> Benched:
+    """Trains and measures `variants` × `datasets` × `seeds`, and returns the tables; what is
+    finished in the folder `out` is not trained again.
+
+    The names are those of the options of `vaezoo bench`; `settings` are those of --set. No main
+    guard is needed. What a plugin file of `plugins_dir` brings can be named; a class that is
+    defined in a notebook cannot, for trials run in processes of their own.
+
+    Raises: SelectionError, PlanError, SettingError, StoreError; each one sentence, before anything
+    is trained.
+    """
+    registry = load_registry(plugins_dir)
+    asked = Request(
+        variants,
+        datasets,
+        str(seeds) if isinstance(seeds, int) else seeds,
+        {**(settings or {}), **({"epochs": epochs} if epochs else {})},
+        metrics=tuple(metrics),
+        samplers=sampler,
+        importance_samples=importance_samples,
+        device=device,
+    )
+    folder = None if plugins_dir is None else str(Path(plugins_dir).resolve())
+    places = Places(folder, tuple(str(Path(one).resolve()) for one in data_dirs), offline)
+    plan = make_plan(registry, asked, source=places)
+    summary = run(plan, out, jobs=jobs, timeout=timeout, progress=progress, figures=figures)
+    return Benched(Path(out), _tables(Path(out)), summary.exit_code, tuple(summary.errors))
+
+
+def _tables(out: Path) -> dict[str, pd.DataFrame]:
+    """The tables that the run wrote, those that have a number."""
+    found = {path.stem: pd.read_csv(path) for path in sorted(out.glob("*.csv"))}
+    return {name: table for name, table in found.items() if len(table)}
