@@ -60,7 +60,11 @@ def change(out: Path, where: str, value: Any) -> None:
 
 def rekey(out: Path, where: str, value: Any) -> Path:
     """An ingredient of one trial changed, and the key with it."""
-    folder = trial_of(out)
+    folder = next(
+        one
+        for one in sorted((out / "trials").iterdir())
+        if facts_of(one)["ingredients"].get(where) != value
+    )
     facts = facts_of(folder)
     put(facts["ingredients"], where, value)
     facts["key"] = Ingredients.from_json(facts["ingredients"]).key

@@ -71,15 +71,19 @@ class Trial:
 
     @property
     def controls(self) -> str:
-        """The file with the control rows of its data set, by the content of all its splits."""
-        hashes = self.data["hashes"]
-        content = hashlib.sha256("".join(hashes[name] for name in sorted(hashes)).encode())
-        likelihood = re.sub(r"[^\w.]+", "-", self.spec["likelihood"]).strip("-")
-        return f"controls/{content.hexdigest()[:12]}-{likelihood}.json"
+        """The file with the control rows of its data set."""
+        return controls_file(self.data["hashes"], self.spec["likelihood"])
 
     @property
     def title(self) -> str:
         return f"{self.variant} on {self.dataset}, seed {self.seed}"
+
+
+def controls_file(hashes: Mapping[str, str], likelihood: str) -> str:
+    """The file with the control rows of data of these hashes, by the content of all splits."""
+    content = hashlib.sha256("".join(hashes[name] for name in sorted(hashes)).encode())
+    name = re.sub(r"[^\w.]+", "-", likelihood).strip("-")
+    return f"controls/{content.hexdigest()[:12]}-{name}.json"
 
 
 def canonical(value: Any) -> str:

@@ -11,6 +11,7 @@ from .browse import data, show
 from .compare import compare, rank
 from .completion import completion
 from .develop import check, matrix, new
+from .folders import verify
 from .group import vaezoo
 from .listing import list_
 from .models import encode, impute, reconstruct, sample
@@ -27,6 +28,7 @@ for verb in (
     compare,
     rank,
     best,
+    verify,
     board,
     tune,
     train,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..trial import PROTOCOL, Json
-from .checks import Damaged, label, mapping, number, numbers, of_type, texts
+from .checks import COUNTED, Damaged, label, mapping, number, numbers, of_type, texts
 from .opened import content_of
 
 MOST_VALUES = 1000  # of one setting in a sweep
@@ -146,7 +146,10 @@ class HistoryRecord:
         """Raises: Damaged where it is no table of numbers; FileNotFoundError."""
         try:
             text = io.StringIO(content_of(path).decode(), newline="")
-            return cls([_epoch(line) for line in csv.DictReader(text)])
+            lines = csv.DictReader(text)
+            if "epoch" not in (lines.fieldnames or ()):
+                raise Damaged("it has no column epoch")
+            return cls([_epoch(line) for line in lines])
         except (UnicodeError, csv.Error) as error:
             raise Damaged(f"it cannot be read: {error}") from None
 
@@ -171,6 +174,6 @@ def _epoch(line: Mapping[str | None, Any]) -> dict[str, float]:
             found[name] = float(text)
         except ValueError:
             raise Damaged(f"{name} is {text!r}, no number") from None
-    if "epoch" not in found:
+    if not 0 <= found.get("epoch", -1.0) <= COUNTED:
         raise Damaged("an epoch has no number")
     return found

@@ -1,6 +1,7 @@
 """What a reader must know of a table: n, seeds, the rule for bold, who is compared with whom."""
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -39,6 +40,7 @@ def sentences(table: ResultTable, dataset: str, columns: Sequence[Column]) -> li
         *_beyond(table, dataset, columns),
         *_levels(rows),
         *_marks(rows, columns),
+        *_machines(rows),
     ]
     if dataset in table.settings:
         found.append(f"Evaluation: {_brief(table.settings[dataset])}")
@@ -130,6 +132,16 @@ def _levels(rows: Sequence[Row]) -> Iterator[str]:
     if len(levels) > 1:
         swept = dict.fromkeys(one.partition("=")[0] for one in ", ".join(levels).split(", "))
         yield f"Rows are compared with those of the same {' and '.join(map(in_words, swept))}"
+
+
+def _machines(rows: Sequence[Row]) -> Iterator[str]:
+    """Where they differ: what the trials were computed on."""
+    names = ("platform", "device", "torch")
+    own = [trial for row in rows if not row.is_reference for trial in row.done if trial.machine]
+    found = Counter(", ".join(str(one.machine.get(name, "?")) for name in names) for one in own)
+    if len(found) > 1:
+        each = "; ".join(f"{words} ({n} trials)" for words, n in sorted(found.items()))
+        yield f"The trials were made on {len(found)} machines: {each}"
 
 
 def _marks(rows: Sequence[Row], columns: Sequence[Column]) -> Iterator[str]:
