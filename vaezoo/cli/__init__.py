@@ -8,6 +8,7 @@ from .bench import bench, plan, report
 from .best import best
 from .board import board
 from .browse import data, show
+from .cite import cite
 from .compare import compare, rank
 from .completion import completion
 from .develop import check, matrix, new
@@ -29,6 +30,7 @@ for verb in (
     rank,
     best,
     verify,
+    cite,
     board,
     tune,
     train,
