@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from ..author.check import Finding
     from ..registry.entries import Dataset, Variant
+    from ..registry.registry import Registry
     from ..registry.selection import Chosen
 
 
@@ -50,34 +51,47 @@ def check(what: str, fast: bool, wants_json: bool, plugins_dir: Path | None) -> 
         if not wants_json:
             _print_findings(one.label, found[one.label])
     broken = sum(not f.passed for findings in found.values() for f in findings)
-    verdict = f", {broken} broken rules" if broken else " keep the contract"
     if wants_json:
         print_json({label: list(map(vars, findings)) for label, findings in found.items()})
     else:
-        kinds = "data sets" if datasets and not variants else "variants"
-        kinds += f" and {len(datasets)} data sets" if variants and datasets else ""
-        echo(f"{len(variants) or len(datasets)} {kinds}{verdict}")
+        echo(_verdict(len(variants), len(datasets), broken))
     if broken:
         raise click.exceptions.Exit(1)
+
+
+def _verdict(variants: int, datasets: int, broken: int) -> str:
+    counts = [f"{variants} variants"] if variants else []
+    counts += [f"{datasets} data sets"] if datasets else []
+    return " and ".join(counts) + (f", {broken} broken rules" if broken else " keep the contract")
 
 
 def _choices(
     what: str, plugins_dir: Path | None
 ) -> "tuple[list[Chosen[Variant]], list[Chosen[Dataset]]]":
     """The variants and the data sets that are meant."""
+    if not what.endswith(".py"):
+        return _named(registry_of(plugins_dir), what)
+    return _of_file(Path(what))
+
+
+def _named(
+    registry: "Registry", what: str
+) -> "tuple[list[Chosen[Variant]], list[Chosen[Dataset]]]":
     from ..registry.selection import SelectionError
 
-    if not what.endswith(".py"):
-        registry = registry_of(plugins_dir)
-        if Path(what).exists() and what not in registry.datasets:
-            return [], registry.choose_datasets(own_name(what))
-        try:
-            return registry.choose_variants(what), []
-        except SelectionError as error:
-            if what.partition("[")[0] not in registry.datasets:
-                raise error from None
-            return [], registry.choose_datasets(what)
-    path = Path(what)
+    is_known = what in registry.datasets or what in registry.variants
+    if Path(what).exists() and not is_known:
+        return [], registry.choose_datasets(own_name(what))
+    try:
+        return registry.choose_variants(what), []
+    except SelectionError as error:
+        if what.partition("[")[0] not in registry.datasets:
+            raise error from None
+        return [], registry.choose_datasets(what)
+
+
+def _of_file(path: Path) -> "tuple[list[Chosen[Variant]], list[Chosen[Dataset]]]":
+    """What a plugin's file brings."""
     if not path.is_file():
         raise click.UsageError(f"there is no file {path}")
     registry = registry_of(path.resolve())

@@ -4,8 +4,10 @@ import io
 import re
 import warnings
 from collections.abc import Mapping
+from typing import Any
 
-import numpy as np
+import torch
+from torch import Tensor
 
 from .asked import Asked
 from .data import SPLITS
@@ -99,21 +101,17 @@ def tensors(content: bytes, asked: Asked, who: str) -> dict[str, Raw]:
 
     Raises: BadData.
     """
-    import torch
-
-    try:
-        with warnings.catch_warnings(action="ignore"):
-            stored = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises a dozen kinds for what it does not load
-        words = str(error).partition("\n")[0].partition(". ")[0]
-        raise BadData(f"{who} holds more than tensors, or is damaged ({words})") from None
-    if isinstance(stored, torch.Tensor):
+    stored = _loaded(content, who)
+    if isinstance(stored, Tensor):
         return {"train": Raw(_array(stored))}
-    items = list(stored.values() if isinstance(stored, dict) else stored) if isinstance(
-        stored, dict | list | tuple
-    ) else [stored]  # fmt: skip
-    if not items or not all(isinstance(item, torch.Tensor) for item in items):
+    items: list[Any] = []
+    if isinstance(stored, dict):
+        items = list(stored.values())
+    elif isinstance(stored, list | tuple):
+        items = list(stored)
+    if not items or not all(isinstance(item, Tensor) for item in items):
         raise BadData(f"{who} holds a {type(stored).__name__}; expected a tensor, or several")
+
     arrays = [_array(item) for item in items]
     if isinstance(stored, dict):
         return named(dict(zip(map(str, stored), arrays, strict=True)), asked, who)
@@ -122,9 +120,15 @@ def tensors(content: bytes, asked: Asked, who: str) -> dict[str, Raw]:
     return {"train": from_list(arrays, who)}
 
 
-def _array(tensor: "np.typing.ArrayLike") -> Array:
-    import torch
+def _loaded(content: bytes, who: str) -> Any:
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises a dozen kinds for what it does not load
+        words = str(error).partition("\n")[0].partition(". ")[0]
+        raise BadData(f"{who} holds more than tensors, or is damaged ({words})") from None
 
-    assert isinstance(tensor, torch.Tensor)
+
+def _array(tensor: Tensor) -> Array:
     dense = tensor.detach().to_dense() if tensor.layout != torch.strided else tensor.detach()
     return (dense.float() if dense.dtype == torch.bfloat16 else dense).numpy()

@@ -47,7 +47,8 @@ def _own(data: Data) -> dict[str, object]:
         x = torch.cat([reader.back(data.split(split)) for split in SPLITS])
         columns = x.flatten(0, -2).T  # (D, n)
         pairs = zip(reader.names, columns, strict=True)
-        facts["columns"] = {name: column_in_words(column) for name, column in pairs}
+        lacking = "gaps or padding" if data.spec.is_sequence else "gaps"
+        facts["columns"] = {name: column_in_words(column, lacking) for name, column in pairs}
     if reader.label and data.labels:
         names = reader.classes or tuple(map(str, range(data.spec.classes)))
         counts = torch.cat([data.labels[split] for split in SPLITS]).bincount().tolist()
@@ -58,13 +59,13 @@ def _own(data: Data) -> dict[str, object]:
     return facts
 
 
-def column_in_words(column: Tensor) -> str:
+def column_in_words(column: Tensor, called: str = "gaps") -> str:
     """What the values of a column (n,), NaN for a gap, look like: yes or no, whole numbers, amounts
     or numbers; their range; how many are lacking.
     """
     there = column[~column.isnan()]
     lacking = len(column) - len(there)
-    gaps = f", {lacking} gaps" if lacking else ""
+    gaps = f", {lacking} {called}" if lacking else ""
     if not len(there):
         return f"nothing{gaps}"
     low = float(there.min())

@@ -60,11 +60,13 @@ def checked(
         _must_be_like(values["train"], values[split], f"{who}: one x of {split}", kind)
 
     labels = {split: _checked_labels(part, f"{who} ({split})") for split, part in raw.items()}
-    words = "value/255" if is_grey else "values as given"
-    said = "; ".join(dict.fromkeys(word for part in raw.values() for word in part.words))
-    return Checked(
-        values, labels, kind, layout, is_grey, f"{words}, read as {kind}s{said and '; '}{said}"
-    )
+    return Checked(values, labels, kind, layout, is_grey, _in_words(raw, kind, is_grey))
+
+
+def _in_words(raw: Mapping[str, Raw], kind: str, is_grey: bool) -> str:
+    scale = "value/255" if is_grey else "values as given"
+    said = dict.fromkeys(word for part in raw.values() for word in part.words)
+    return "; ".join([f"{scale}, read as {kind}s", *said])
 
 
 def _must_be_like(train: Tensor, x: Tensor, who: str, kind: str) -> None:

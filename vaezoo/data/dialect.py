@@ -161,13 +161,10 @@ def _has_header(rows: Sequence[Fields], dialect: Dialect, who: str) -> bool:
     if not rest:
         return not all(numbers)
     width = min(len(first), min(map(len, rest)))
-    below = [_are_numbers([row[i] for row in rest], dialect) for i in range(width)]
-    is_absent = [field.strip() in MISSING for field in first]
-    words_above = [below[i] and not numbers[i] and not is_absent[i] for i in range(width)]
-    numbers_above = [below[i] and numbers[i] for i in range(width)]
-
-    if not any(numbers_above):
+    above = [i for i in range(width) if _are_numbers([row[i] for row in rest], dialect)]
+    if not any(numbers[i] for i in above):
         return True  # names, or words everywhere, which are refused as such
+    has_words_above = any(not numbers[i] and first[i].strip() not in MISSING for i in above)
     counts = _counts([first[i] for i in range(len(first)) if numbers[i]])
     if all(numbers):
         if counts and len(first) > 1:
@@ -176,7 +173,7 @@ def _has_header(rows: Sequence[Fields], dialect: Dialect, who: str) -> bool:
     is_index = first[0].strip() == "" and _counts([row[0] for row in rest])
     if is_index and counts and first[1:2] == ["0"] and all(numbers[1:]):
         return True  # an array that pandas saved, with its index
-    if any(words_above):
+    if has_words_above:
         raise BadData(_asked_for_header(who, first))
     return _is_like_the_rest(first, rest, numbers, who)
 

@@ -53,22 +53,13 @@ def own_data(
     if parts.kind == "vector" and missing is not None:
         _must_hold_no_marks(parts.values["train"], raw["train"], who)
 
-    named = _likelihood(parts) if likelihood == "auto" and standardise is not True else likelihood
-    named = "normal" if named == "auto" else named
-    moments = _moments(parts, named, standardise, who)
-    reader = Reader(
-        *moments,
-        names=raw["train"].names,
-        missing=missing or (),
-        layout=parts.layout,
-        classes=classes,
-        label=raw["train"].label,
-        left_out=raw["train"].left_out,
-        table=raw["train"].table,
-    )
+    if likelihood == "auto":
+        likelihood = "normal" if standardise is True else _likelihood(parts)
+    moments = _moments(parts, likelihood, standardise, who)
+    reader = _reader(raw["train"], parts, moments, missing or (), classes)
     # the axes are those of x already, and gaps are NaN
     x = {split: Reader(*moments).read(part) for split, part in parts.values.items()}
-    spec = _spec(x, named, len(coded) and len(classes), levels)
+    spec = _spec(x, likelihood, len(classes), levels)
     _must_be_supported(x, spec, who)
     return Data(
         name=f"arrays[path={who}]",
@@ -78,7 +69,26 @@ def own_data(
         labels=coded,
         split_hash=split_hash,
         duplicates=duplicates(x["train"], x["test"]),
-        reader=replace(reader, classes=()) if _are_numbered(classes) else reader,
+        reader=reader,
+    )
+
+
+Moments = tuple[tuple[float, ...], tuple[float, ...]]  # mean and deviation
+
+
+def _reader(
+    raw: Raw, parts: Checked, moments: Moments, missing: tuple[float, ...], classes: tuple[str, ...]
+) -> Reader:
+    are_numbered = classes == tuple(map(str, range(len(classes))))
+    return Reader(
+        *moments,
+        names=raw.names,
+        missing=missing,
+        layout=parts.layout,
+        classes=() if are_numbered else classes,
+        label=raw.label,
+        left_out=raw.left_out,
+        table=raw.table,
     )
 
 
@@ -124,9 +134,7 @@ def _split(
     return parts, labels, indices.sha256
 
 
-def _moments(
-    parts: Checked, likelihood: str, standardise: bool | Auto, who: str
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _moments(parts: Checked, likelihood: str, standardise: bool | Auto, who: str) -> Moments:
     """Mean 0 and deviation 1 for each column of vectors and channel of sequences (all pixels of an
     image together), where that is asked for, or where real values of a table are in units of
     their own.
@@ -219,15 +227,13 @@ def _coded(labels: Mapping[str, object], who: str) -> tuple[dict[str, Tensor], t
         raise BadData(
             f"{who} has labels for {', '.join(given)} only; give them for every split or for none"
         )
-    kinds = {y.dtype.kind in "SU" for y in given.values()}
-    if len(kinds) > 1:
+    if len({y.dtype.kind in "SU" for y in given.values()}) > 1:
         raise BadData(f"{who} has words as labels in one split and numbers in another")
+
     names, codes = np.unique(np.concatenate(list(given.values())), return_inverse=True)
     _must_be_classes(names, len(codes), int((codes == 0).sum()), who)
-    ends = np.cumsum([len(y) for y in given.values()])[:-1]
-    parts = np.split(codes.astype(np.int64), ends)
-    coded = {split: torch.from_numpy(y) for split, y in zip(given, parts, strict=True)}
-    return coded, tuple(str(name) for name in names)
+    parts = torch.from_numpy(codes.astype(np.int64)).split([len(y) for y in given.values()])
+    return dict(zip(given, parts, strict=True)), tuple(map(str, names))
 
 
 def _must_be_classes(
@@ -249,10 +255,6 @@ def _must_be_classes(
             f"{who} has {rows} rows and as many different labels; they are names of rows, "
             "not classes: say label=none to read the rows without them"
         )
-
-
-def _are_numbered(classes: tuple[str, ...]) -> bool:
-    return classes == tuple(map(str, range(len(classes))))
 
 
 def _spec(x: Mapping[str, Tensor], likelihood: str, classes: int, levels: int) -> Spec:

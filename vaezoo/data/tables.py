@@ -2,13 +2,13 @@
 
 import io
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .asked import AUTO, DECIMALS, SEPARATORS, Asked
-from .dialect import MISSING, decoded, dialect_of, rows_of
+from .asked import AUTO, DECIMALS, Asked
+from .dialect import MISSING, Dialect, decoded, dialect_of, rows_of
 from .files import BadData
 from .formats import Array
 from .raw import Raw, from_list
@@ -22,8 +22,6 @@ NONE = "none"
 
 def from_text(content: bytes, asked: Asked, who: str) -> Raw:
     """The rows of a text of separated values. Raises: BadData."""
-    import pandas as pd
-
     text = decoded(content, asked.encoding, who)
     first, _, rest = text.partition("\n")
     if first.strip().lower().startswith("sep="):  # a line that spreadsheets write
@@ -31,10 +29,14 @@ def from_text(content: bytes, asked: Asked, who: str) -> Raw:
     dialect = dialect_of(text, asked, who)
     rows = rows_of(text, dialect.separator)
     names = rows.pop(0) if dialect.has_header else [f"c{i}" for i in range(len(rows[0]))]
-    words: tuple[str, ...] = ()
-    if not dialect.has_header:
-        words = ("no line of names: columns are called c0, c1, …",)
     names = _as_wide_as_rows(names, rows, asked, who)
+    raw = from_table(_trimmed(_parsed(rows, names, dialect), who), who, asked)
+    return replace(raw, words=_in_words(dialect) + raw.words)
+
+
+def _parsed(rows: list[list[str]], names: list[str], dialect: Dialect) -> "pd.DataFrame":
+    """The table of these fields, numbers as numbers and MISSING as NaN."""
+    import pandas as pd
 
     table = pd.read_csv(
         io.StringIO("\n".join("\x1f".join(map(_one_line, row)) for row in rows)),
@@ -47,11 +49,19 @@ def from_text(content: bytes, asked: Asked, who: str) -> Raw:
         skip_blank_lines=False,
     ) if rows else pd.DataFrame(columns=range(len(names)))  # fmt: skip
     table.columns = pd.Index([name.strip() for name in names])
-    shown = {",": "", ".": ""}.get(SEPARATORS[dialect.separator], dialect.separator)
-    words += (f"columns separated by {shown}",) if shown else ()
-    words += ("decimal commas",) if dialect.decimal == "comma" else ()
-    raw = from_table(_trimmed(table, who), who, asked)
-    return replace(raw, words=words + raw.words)
+    return table
+
+
+def _in_words(dialect: Dialect) -> tuple[str, ...]:
+    """What was recognised that another reader might have read otherwise."""
+    words = []
+    if not dialect.has_header:
+        words.append("no line of names: columns are called c0, c1, …")
+    if dialect.separator != "comma":
+        words.append(f"columns separated by {dialect.separator}")
+    if dialect.decimal == "comma":
+        words.append("decimal commas")
+    return tuple(words)
 
 
 def _one_line(field: str) -> str:
@@ -96,27 +106,48 @@ def from_table(table: "pd.DataFrame", who: str, asked: Asked | None = None) -> R
     table = table.rename(columns=str)
     asked = _of_what_is_there(table, asked)
     _must_have(table, asked, who)
-    label = "" if asked.label == NONE else asked.label or ("label" if "label" in table else "")
     table, rows, words = _without_index(table, asked, who)
+    roles = _roles(table, asked, who)
+    _must_be_values(table, roles, who)
+
+    if roles.keys:
+        named = table.rename(columns={roles.keys[0]: "id"})
+        raw = _long(named, roles.values, roles.label, who)
+    else:
+        rows = tuple(table[asked.id].astype(str)) if asked.id else rows
+        raw = Raw(_numbers(table[roles.values]), _labels(table, roles.label), rows=rows)
+    return replace(
+        raw,
+        names=tuple(roles.values),
+        label=roles.label,
+        left_out=roles.left_out,
+        table=asked.said(),
+        words=words,
+    )
+
+
+@dataclass(frozen=True)
+class Roles:
+    """What the columns of a table are for."""
+
+    values: list[str]
+    label: str  # "" for none
+    keys: list[str]  # of a long table: which sequence, and which step
+    left_out: tuple[str, ...]
+
+
+def _roles(table: "pd.DataFrame", asked: Asked, who: str) -> Roles:
+    label = "" if asked.label == NONE else asked.label or ("label" if "label" in table else "")
     is_long = "time" in table and ("id" in table or bool(asked.id))
-    keys = ([asked.id or "id"] if is_long else []) + (["time"] if is_long else [])
-    aside = {*keys, *asked.dropped, label} | ({asked.id} if asked.id else set())
-    aside |= {"label"} if asked.label == NONE else set()
+    keys = [asked.id or "id", "time"] if is_long else []
+    aside = {*keys, *asked.dropped, label, asked.id}
+    if asked.label == NONE:
+        aside.add("label")
     values = [str(name) for name in table if name not in aside]
     if asked.names:
         values = _trained_on(values, asked.names, who)
-    _must_be_values(table, values, keys, label, who)
-
-    if asked.id and not is_long:
-        rows = tuple(table[asked.id].astype(str))
-    left_out = tuple(str(name) for name in table if name in aside and name != label)
-    facts: dict[str, Any] = {
-        "names": tuple(values), "label": label, "left_out": left_out,
-        "table": asked.said(), "words": words,
-    }  # fmt: skip
-    if is_long:
-        return replace(_long(table.rename(columns={keys[0]: "id"}), values, label, who), **facts)
-    return Raw(_numbers(table[values]), _labels(table, label), rows=rows, **facts)
+    left_out = [str(name) for name in table if name in aside and name != label]
+    return Roles(values, label, keys, tuple(left_out))
 
 
 def _of_what_is_there(table: "pd.DataFrame", asked: Asked) -> Asked:
@@ -187,25 +218,23 @@ def _counts_rows(column: "pd.Series[Any]") -> bool:
     return values[0] in (0, 1) and bool((np.diff(values) == 1).all())
 
 
-def _must_be_values(
-    table: "pd.DataFrame", values: list[str], keys: list[str], label: str, who: str
-) -> None:
-    alone = [name for name in ("id", "time") if name in values]
-    if alone and not keys:
+def _must_be_values(table: "pd.DataFrame", roles: Roles, who: str) -> None:
+    alone = [name for name in ("id", "time") if name in roles.values]
+    if alone and not roles.keys:
         remedy = "; say id=id if it names the rows" if alone == ["id"] else ""
         raise BadData(
             f"{who} has the column {alone[0]} alone; a table of sequences has both id and "
             f"time{remedy}"
         )
-    if not values:
+    if not roles.values:
         raise BadData(
             f"{who} has no column of values; its columns are {', '.join(map(str, table)) or 'none'}"
         )
     if not len(table):
         raise BadData(f"{who} has no rows")
-    for column in values:
+    for column in roles.values:
         _must_be_numbers(table[column], column, f"{who}, column {column!r}")
-    for key in [*keys, *([label] if label else [])]:
+    for key in [*roles.keys, *([roles.label] if roles.label else [])]:
         if table[key].isna().any():
             raise BadData(f"{who}: row {int(np.argmax(table[key].isna()))} has no {key}")
 
