@@ -7,17 +7,26 @@ import pytest
 
 from tests.attack.damage import SECRET
 from tests.bench.conftest import _fill, _plan
+from vaezoo.bench.plan import Plan
 from vaezoo.bench.runner import run
 
 
 @pytest.fixture(scope="session")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two variants × two seeds, the numbers of their test rows among what they have."""
+def planned_and_whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, Path]:
+    """The plan of the run, and its folder."""
     folder = tmp_path_factory.mktemp("whole")
     plugins = _fill(folder / "plugins")
     made = _plan(plugins, "good,other", "2", metrics=("likelihood", "quick"))
     run(made, folder / "out", jobs=1, figures=False)
-    return folder / "out"
+    return made, folder / "out"
+
+
+@pytest.fixture
+def whole(planned_and_whole: tuple[Plan, Path]) -> Path:
+    """Two variants × two seeds, the numbers of their test rows among what they have. Nobody may
+    change it.
+    """
+    return planned_and_whole[1]
 
 
 @pytest.fixture

@@ -373,3 +373,15 @@ def damages() -> dict[str, Damage]:
         "a file lies among the trials": _foreign_file,
         "two trials are swapped": _swapped,
     }
+
+
+DAMAGED_FOR_MERGE = [
+    "an ELBO is edited",
+    "an ELBO is edited and the manifest deleted",
+    "an ELBO is edited, the manifest fits, its rows do not",
+    "trial.json is a FIFO",
+    "history.csv is a link that leads out",
+    "rows.safetensors has 2 TB",
+    "the manifest names a file outside",
+    "figures.safetensors: cut off",
+]

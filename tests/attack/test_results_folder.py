@@ -13,6 +13,9 @@ from pathlib import Path
 import pytest
 
 from tests.attack.damage import damages, facts_of, rekey, stored, trial_of
+from vaezoo.bench.runner import run
+from vaezoo.bench.store import StoreError
+from vaezoo.bench.verify import verify as verified
 from vaezoo.cli import vaezoo
 
 PATIENCE = 60  # seconds after which a report hangs
@@ -28,19 +31,20 @@ class Hangs(BaseException):
 
 
 @contextmanager
-def in_time():
+def in_time(memory: bool = True):
     def ring(*_):
         raise Hangs
 
     before = signal.signal(signal.SIGALRM, ring)
-    memory = resource.getrlimit(resource.RLIMIT_AS)
+    limit = resource.getrlimit(resource.RLIMIT_AS)
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     signal.alarm(PATIENCE)
-    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + MEMORY, memory[1]))
+    if memory:
+        resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + MEMORY, limit[1]))
     try:
         yield
     finally:
-        resource.setrlimit(resource.RLIMIT_AS, memory)
+        resource.setrlimit(resource.RLIMIT_AS, limit)
         signal.alarm(0)
         signal.signal(signal.SIGALRM, before)
 
@@ -186,3 +190,53 @@ def test_machines_that_differ_are_said_under_the_table(out, capsys):
 def test_figures_bear_damaged_curves_and_arrays(whole, out, capsys, name):
     DAMAGES[name](out)
     must_bear(whole, out, capsys, "report", out)
+
+
+MENDED = [
+    "run.json: a list",
+    *(
+        pytest.param(name, marks=pytest.mark.slow)
+        for name in (
+            "run.json is a FIFO",
+            "trial.json is a FIFO",
+            "trial.json is a folder",
+            "trial.json: 100,000 objects",
+            "MANIFEST.sha256 is a link without end",
+            "rows.safetensors has 2 TB",
+            "controls/* is a FIFO",
+            "controls/* is a link that leads out",
+            "an ELBO is edited and the manifest deleted",
+            "an ELBO is edited, the manifest fits, its rows do not",
+            "two trials are swapped",
+            "history.csv is a FIFO",
+        )
+    ),
+]
+
+
+@pytest.mark.parametrize("name", MENDED)
+def test_a_run_into_a_damaged_folder_makes_it_whole_again(planned_and_whole, out, capsys, name):
+    made, _ = planned_and_whole
+    DAMAGES[name](out)
+    with in_time(memory=False):
+        summary = run(made, out, jobs=1, figures=False)
+    said = capsys.readouterr()
+    assert summary.exit_code == 0, said
+    assert "Traceback" not in said.err
+    assert verified(out).faults == ()
+
+
+def test_a_run_writes_through_no_link_in_the_place_of_trials(planned_and_whole, out):
+    DAMAGES["trials is a link to a whole folder outside"](out)
+    outside = content_of(out.parent)
+    with pytest.raises(StoreError, match="links inside a folder of results are not followed"):
+        run(planned_and_whole[0], out, jobs=1, figures=False)
+    assert content_of(out.parent) == outside
+
+
+def test_a_run_writes_through_no_link_in_the_place_of_control_rows(planned_and_whole, out):
+    DAMAGES["controls is a link to a whole folder outside"](out)
+    outside = content_of(out.parent)
+    summary = run(planned_and_whole[0], out, jobs=1, figures=False)
+    assert "links inside a folder of results are not followed" in summary.errors[0]
+    assert content_of(out.parent) == outside

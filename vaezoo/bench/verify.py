@@ -57,7 +57,7 @@ def verify(out: Path | str) -> Verdict:
         return Verdict(0, 0, (*faults, ("trials", str(why))))
     faults += aside.items()
     for record in records:
-        faults += _of_trial(store, record)
+        faults += faults_of(store, record)
     faults += _of_run(store, {record.key for record in records})
     faults += _of_controls(store, records)
     faults += _copies(records)
@@ -82,8 +82,8 @@ def _odd_files(out: Path) -> Iterator[Fault]:
                 yield where, "it is no file"
 
 
-def _of_trial(store: Store, record: Record) -> Iterator[Fault]:
-    """Of a trial whose trial.json fits."""
+def faults_of(store: Store, record: Record) -> Iterator[Fault]:
+    """What is wrong with a trial whose trial.json fits, by file."""
     folder = store.trials / record.key
     where = f"trials/{record.key}"
     for name, why in _unlike_manifest(folder):

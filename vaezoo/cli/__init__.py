@@ -12,7 +12,7 @@ from .cite import cite
 from .compare import compare, rank
 from .completion import completion
 from .develop import check, matrix, new
-from .folders import verify
+from .folders import merge, verify
 from .group import vaezoo
 from .listing import list_
 from .models import encode, impute, reconstruct, sample
@@ -31,6 +31,7 @@ for verb in (
     best,
     verify,
     cite,
+    merge,
     board,
     tune,
     train,

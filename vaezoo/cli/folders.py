@@ -31,3 +31,30 @@ def verify(ctx: click.Context, folder: Path, wants_json: bool, plugins_dir: Path
             echo(on_one_line(f"{name}: {why}"))
         echo(found.summary)
     ctx.exit(int(bool(found.faults)))
+
+
+@click.command()
+@click.argument("folders", metavar="DIR...", type=FOLDER, nargs=-1, required=True)
+@click.option("-o", "--out", type=FOLDER, required=True, help="The folder to write, a new one.")
+@common
+@click.pass_context
+def merge(
+    ctx: click.Context, folders: tuple[Path, ...], out: Path, plugins_dir: Path | None
+) -> None:
+    """Put the trials of several folders into one, each of them checked.
+
+    Exit code 1 where two folders have other numbers for one trial, or a trial does not fit: both
+    are left out, and named.
+    """
+    for folder in folders:
+        must_hold_trials(folder)
+    from ..bench.merge import merge as merged
+
+    found = merged(folders, out)
+    for name, why in found.refused.items():
+        echo(on_one_line(f"vaezoo: {name} is left out: {why}"), err=True)
+    for name, why in found.conflicts.items():
+        echo(on_one_line(f"vaezoo: conflict, left out: {name}: {why}"), err=True)
+    counts = f"{len(found.conflicts)} conflicts, {len(found.refused)} faults"
+    echo(f"{found.trials} trials of {len(folders)} folders in {out}; {counts}")
+    ctx.exit(int(not found.is_whole))
