@@ -20,7 +20,7 @@ from .records import (
 from .records.opened import content_of
 from .report.report import WRITERS, ReportError, read_tables
 from .report.tables import as_csv
-from .store import TRIAL, Store, StoreError
+from .store import TRIAL, WEIGHTS, Store, StoreError
 from .trial import PROTOCOL, controls_file
 
 FOLDERS = ("controls", "figures")
@@ -36,12 +36,15 @@ class Verdict:
     trials: int
     unlisted: int  # of them, without a manifest, as trials are published
     faults: tuple[Fault, ...]
+    measured: int = 0  # of the trials, again from their weights
 
     @property
     def summary(self) -> str:
         count = f"{self.trials} trials"
         if self.unlisted:
             count += f", {self.unlisted} of them without a {MANIFEST}, as trials are published"
+        if self.measured:
+            count += f", {self.measured} of them measured again"
         if not self.faults:
             return f"all well: {count}"
         return f"{len(self.faults)} faults; {count}"
@@ -61,6 +64,7 @@ def verify(out: Path | str) -> Verdict:
     faults += _of_run(store, {record.key for record in records})
     faults += _of_controls(store, records)
     faults += _copies(records)
+    faults += _copied_weights(store, records)
     faults += _of_tables(store)
     unlisted = sum(not (store.trials / record.key / MANIFEST).exists() for record in records)
     return Verdict(len(records), unlisted, tuple(dict.fromkeys(faults)))
@@ -163,6 +167,23 @@ def _copies(records: Sequence[Record]) -> Iterator[Fault]:
         if other != record.key:
             why = f"its numbers and its seconds are those of trial {other}, to the last digit"
             yield f"trials/{record.key}/{TRIAL}", why
+
+
+def _copied_weights(store: Store, records: Sequence[Record]) -> Iterator[Fault]:
+    """Trainings of two seeds end in the same weights only if one is a copy of the other."""
+    first: dict[str, Record] = {}
+    for record in records:
+        if not store.has_weights(record.key):
+            continue
+        try:
+            digest = digest_of(store.trials / record.key / WEIGHTS)
+        except Damaged as why:
+            yield f"trials/{record.key}/{WEIGHTS}", str(why)
+            continue
+        other = first.setdefault(digest, record)
+        if other.seed != record.seed:
+            copied = f"they are the weights of trial {other.key}, of another seed"
+            yield f"trials/{record.key}/{WEIGHTS}", copied
 
 
 def _of_tables(store: Store) -> Iterator[Fault]:

@@ -12,7 +12,7 @@ from .cite import cite
 from .compare import compare, rank
 from .completion import completion
 from .develop import check, matrix, new
-from .folders import merge, verify
+from .folders import merge, submit, verify
 from .group import vaezoo
 from .listing import list_
 from .models import encode, impute, reconstruct, sample
@@ -30,6 +30,7 @@ for verb in (
     rank,
     best,
     verify,
+    submit,
     cite,
     merge,
     board,

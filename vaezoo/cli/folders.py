@@ -1,4 +1,4 @@
-"""Folders of results as such: `verify`, `merge`."""
+"""Folders of results as such: `verify`, `merge`, `submit`."""
 
 from pathlib import Path
 
@@ -6,15 +6,33 @@ import click
 
 from ..bench.text import on_one_line
 from .bench import must_hold_trials
-from .common import FOLDER, as_json, common, echo, print_json
+from .common import FOLDER, as_json, common, echo, print_json, reads_data
 
 
 @click.command()
 @click.argument("folder", metavar="DIR", type=FOLDER)
+@click.option(
+    "--recompute",
+    type=click.IntRange(min=0),
+    default=0,
+    metavar="N",
+    help="Measure N trials again from their weights, chosen at random.",
+)
+@click.option("--metric", default="likelihood", show_default=True, help="What is measured again.")
+@reads_data
 @as_json
 @common
 @click.pass_context
-def verify(ctx: click.Context, folder: Path, wants_json: bool, plugins_dir: Path | None) -> None:
+def verify(
+    ctx: click.Context,
+    folder: Path,
+    recompute: int,
+    metric: str,
+    data_dirs: tuple[Path, ...],
+    offline: bool,
+    wants_json: bool,
+    plugins_dir: Path | None,
+) -> None:
     """Say everything that is wrong with the results in DIR, a line a fault.
 
     Exit code 1 where there is a fault. Nothing is trained, and nothing written.
@@ -23,6 +41,13 @@ def verify(ctx: click.Context, folder: Path, wants_json: bool, plugins_dir: Path
     from ..bench.verify import verify as verified
 
     found = verified(folder)
+    if recompute:
+        from ..bench.recompute import recomputed_verdict
+        from ..bench.workers.processes import Places
+
+        loose = str(plugins_dir.resolve()) if plugins_dir else None
+        places = Places(loose, tuple(str(one.resolve()) for one in data_dirs), offline)
+        found = recomputed_verdict(found, folder, recompute, metric, places)
     if wants_json:
         faults = [{"file": name, "fault": why} for name, why in found.faults]
         print_json({"trials": found.trials, "unlisted": found.unlisted, "faults": faults})
@@ -58,3 +83,27 @@ def merge(
     counts = f"{len(found.conflicts)} conflicts, {len(found.refused)} faults"
     echo(f"{found.trials} trials of {len(folders)} folders in {out}; {counts}")
     ctx.exit(int(not found.is_whole))
+
+
+@click.command()
+@click.argument("folder", metavar="DIR", type=FOLDER)
+@click.option("-o", "--out", type=FOLDER, required=True, help="The folder to write.")
+@common
+@click.pass_context
+def submit(ctx: click.Context, folder: Path, out: Path, plugins_dir: Path | None) -> None:
+    """Write the folder that one sends from the results in DIR: at most 10 MB a data set.
+
+    It holds every trial of the last run with its numbers, and weights of as many seeds as there is
+    room for, so that `vaezoo verify --recompute` can measure them again.
+    """
+    must_hold_trials(folder)
+    from ..bench.submission import SubmissionError, submit as submitted
+
+    try:
+        verdict, sizes = submitted(folder, out)
+    except SubmissionError as why:
+        raise click.UsageError(str(why)) from None
+    for dataset, size in sizes.items():
+        echo(on_one_line(f"{dataset}: {size / 2**20:.1f} MB"))
+    echo(f"{verdict.summary}; see {out}")
+    ctx.exit(int(bool(verdict.faults)))
