@@ -23,6 +23,7 @@ from .workers.processes import Places
 
 HERE = Places()  # installed plugins, the usual folders of data
 APART = Processes()
+MOST_SEEDS = 10_000
 
 
 class PlanError(ValueError):
@@ -56,11 +57,16 @@ def parse_seeds(text: str | Sequence[int]) -> tuple[int, ...]:
             numbers = [int(part) for part in text.split(",") if part.strip()]
         except ValueError:
             raise PlanError(
-                f"seeds are a count such as 3 or a list such as 0,1,2, not {text!r}"
+                f"seeds are a count such as 3 or a list such as 0,1,2, not {text[:40]!r}"
             ) from None
+        if "," not in text and sum(numbers) > MOST_SEEDS:
+            raise PlanError(
+                f"{text[:40]} seeds are more than the {MOST_SEEDS:,} that a run may have"
+            )
         seeds = tuple(numbers) if "," in text else tuple(range(sum(numbers)))
     if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
-        raise PlanError(f"seeds must be at least one, distinct and not negative; got {text!r}")
+        given = repr(text)[:60]
+        raise PlanError(f"seeds must be at least one, distinct and not negative; got {given}")
     return seeds
 
 

@@ -54,7 +54,7 @@ def run(
     runner = Scheduler(
         plan,
         store,
-        jobs or width,
+        min(jobs or width, max(1, len(plan.trials))),
         timeout,
         retries,
         shown,

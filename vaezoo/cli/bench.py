@@ -93,7 +93,7 @@ TRIED = 60.0  # seconds that prices may take before a run: they serve its time l
 @precision
 @click.option(
     "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
+    type=click.FloatRange(min=0, min_open=True, max=1e9),
     help="Seconds that one trial may take.",
 )
 @click.option(

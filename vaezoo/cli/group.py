@@ -1,16 +1,27 @@
 """The group of verbs, and the one place where an exception becomes a sentence and an exit code."""
 
 import os
+import signal
 import sys
+import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from difflib import get_close_matches
+from types import FrameType
 from typing import Any, NoReturn
 
 import click
 
 from ..bench.text import bear_any_console
 from .common import echo
+
+LONGEST_ARGUMENT = 20_000  # letters; the names of all variants have a thousand
+LONGEST_SENTENCE = 2_000
+
+
+class Terminated(BaseException):
+    """SIGTERM came where nobody else waits for it."""
 
 
 class Verbs(click.Group):
@@ -39,7 +50,9 @@ class Verbs(click.Group):
 
     def _code(self, args: list[str], name: str) -> int:
         try:
-            return super().main(args, name, standalone_mode=False) or 0
+            with _terminated():
+                _must_be_short(args)
+                return super().main(args, name, standalone_mode=False) or 0
         except click.exceptions.NoArgsIsHelpError as error:
             echo(error.format_message())
             return 2
@@ -47,6 +60,8 @@ class Verbs(click.Group):
             return _said(error.format_message(), 2)
         except (KeyboardInterrupt, click.Abort):
             return _said("stopped", 130)
+        except Terminated:
+            return _said("stopped", 143)
         except BrokenPipeError:  # the reader of our output has gone
             sys.stdout = open(os.devnull, "w")  # noqa: SIM115  (else the interpreter complains when it flushes)
             return 0
@@ -54,6 +69,32 @@ class Verbs(click.Group):
             if "--debug" in args:
                 traceback.print_exc()
             return _explained(error)
+
+
+@contextmanager
+def _terminated() -> Iterator[None]:
+    """SIGTERM ends the verb as Ctrl-C does, with a sentence, wherever it is."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(number: int, frame: FrameType | None) -> None:
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _must_be_short(args: Sequence[str]) -> None:
+    for argument in args:
+        if len(argument) > LONGEST_ARGUMENT:
+            raise click.UsageError(
+                f"an argument has {len(argument):,} letters, and at most {LONGEST_ARGUMENT:,} are "
+                f"read; it begins with {argument[:30]!r}"
+            )
 
 
 def _explained(error: Exception) -> int:
@@ -64,6 +105,8 @@ def _explained(error: Exception) -> int:
         return _said(str(error), 2)
     if isinstance(error, OSError) and error.filename is not None:
         return _said(f"{error.filename}: {(error.strerror or str(error)).lower()}", 2)
+    if isinstance(error, MemoryError) or "DefaultCPUAllocator" in str(error):
+        return _said("there is not enough memory for what was asked; ask for smaller sizes", 2)
     return _said(f"internal error, {type(error).__name__}: {error} (--debug shows where)", 3)
 
 
@@ -91,7 +134,8 @@ def _known_errors() -> tuple[tuple[type[Exception], ...], tuple[type[Exception],
 
 
 def _said(sentence: str, code: int) -> int:
-    echo(f"vaezoo: {sentence}", err=True)
+    is_whole = len(sentence) <= LONGEST_SENTENCE
+    echo(f"vaezoo: {sentence if is_whole else sentence[:LONGEST_SENTENCE] + '…'}", err=True)
     return code
 
 

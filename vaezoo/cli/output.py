@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..data.kept import umask, written_aside
 from .common import echo
 
 if TYPE_CHECKING:
@@ -49,13 +50,19 @@ def write(out: Path, arrays: "dict[str, Tensor]", pictures: "Tensor | None" = No
     """Write the arrays to NAME.npz, x to NAME.npy, or the pictures to NAME.png; say the shapes."""
     import numpy as np
 
-    if out.suffix == ".png" and pictures is not None:
-        _draw(out, pictures)
-    elif out.suffix == ".npy":
-        np.save(out, arrays["x"].cpu().numpy())
-    else:
-        values: dict[str, Any] = {name: tensor.cpu().numpy() for name, tensor in arrays.items()}
-        np.savez_compressed(out, **values)
+    with written_aside(out) as aside:
+        aside.chmod(0o666 & ~umask())
+        if out.suffix == ".png" and pictures is not None:
+            _draw(aside, pictures)
+        else:
+            with aside.open("wb") as file:  # given a name, numpy would lengthen it
+                if out.suffix == ".npy":
+                    np.save(file, arrays["x"].cpu().numpy())
+                else:
+                    values: dict[str, Any] = {
+                        n: tensor.cpu().numpy() for n, tensor in arrays.items()
+                    }
+                    np.savez_compressed(file, **values)
     echo(f"{out}: {', '.join(f'{name} {tuple(t.shape)}' for name, t in arrays.items())}")
 
 
@@ -79,7 +86,9 @@ def write_table(
         called = names if len(names) == values.shape[1] else ()
         called = called or tuple(f"{name}_{i}" for i in range(values.shape[1]))
         table = pd.concat([table, pd.DataFrame(values.numpy(), columns=list(called))], axis=1)
-    table.to_csv(out, index=False)
+    with written_aside(out) as aside:
+        aside.chmod(0o666 & ~umask())
+        table.to_csv(aside, index=False)
     echo(f"{out}: {len(table)} rows of {', '.join(map(str, table.columns[:8]))}"
                + (", …" if len(table.columns) > 8 else ""))  # fmt: skip
 
@@ -90,6 +99,5 @@ def _draw(out: Path, x: "Tensor", width: int = 8) -> None:
 
     rows = _in_rows(x.cpu(), width)  # (R, width, C, H, W)
     grid = rows.permute(0, 3, 1, 4, 2).flatten(2, 3).flatten(0, 1).clamp(0, 1)  # (R·H, width·W, C)
-    image.imsave(
-        out, grid.expand(*grid.shape[:2], 3).numpy() if grid.shape[-1] == 1 else grid.numpy()
-    )
+    colours = grid.expand(*grid.shape[:2], 3) if grid.shape[-1] == 1 else grid
+    image.imsave(out, colours.numpy(), format="png")

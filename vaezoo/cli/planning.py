@@ -5,7 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .common import echo, print_json, registry_of, width_of_terminal
+import click
+
+from .common import echo, files_of, print_json, registry_of, width_of_terminal
 
 if TYPE_CHECKING:
     from ..bench.plan import Plan
@@ -25,15 +27,21 @@ def plan_of(asked: dict[str, Any]) -> "tuple[Plan, float | None]":
     """What to do, and the time limit of a trial in seconds."""
     from ..bench.plan import Request, make_plan
     from ..bench.workers.processes import Places
+    from ..training.settings import chosen_device
 
+    files_of(asked["data_dirs"], asked["offline"])  # which says what is no folder
     wanted, timeout = _wanted(asked)
+    if timeout is not None and math.isnan(timeout):
+        raise click.UsageError("--timeout is a number of seconds, not nan")
     plugins_dir = asked["plugins_dir"]
     folder = str(plugins_dir.resolve()) if plugins_dir else None
     places = Places(folder, tuple(str(d.resolve()) for d in asked["data_dirs"]), asked["offline"])
     registry = registry_of(plugins_dir)
     where = registry.choose_executor(asked["executor"]).entry.name
+    # what is not here is said before any data set is read
+    device = chosen_device(asked["device"], where == "local")
     machine = {
-        "device": asked["device"],
+        "device": device,
         "precision": asked["precision"],
         "threads": asked["threads"],
         "is_here": where == "local",

@@ -30,3 +30,10 @@ def written_aside(path: Path) -> Iterator[Path]:
         os.replace(aside, path)
     finally:
         aside.unlink(missing_ok=True)
+
+
+def umask() -> int:
+    """What new files of this process are not permitted."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

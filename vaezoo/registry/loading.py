@@ -133,7 +133,7 @@ def _loose(place: Path, guard: Guard) -> Iterator[Source]:
 
     Raises: PluginError where there is no such folder.
     """
-    if not place.exists():
+    if not place.is_dir() and not place.is_file():
         raise PluginError(f"the folder of plugins {place} does not exist")
     paths = [place] if place.is_file() else sorted(place.resolve().glob("*.py"))
     for path in paths:

@@ -24,6 +24,7 @@ from typing import Any, NoReturn
 from ..data.kept import user_cache
 from .guard import Source, own_version
 
+ASLEEP = "vaezoo-asleep"  # the name of threads that only wait, as tqdm's TMonitor does
 SLACK = 2.0  # seconds
 MEMORY = 2**32  # bytes that a plugin may take while it is imported
 MOST_KEPT = 500  # plugins that are known to come in well
@@ -35,8 +36,9 @@ class Died(Exception):
 
 
 def can_try() -> bool:
-    """Whether this process can be copied."""
-    return hasattr(os, "fork") and threading.active_count() == 1
+    """Whether this process can be copied: no other thread may hold a lock meanwhile."""
+    busy = [t for t in threading.enumerate() if t.name != ASLEEP and type(t).__name__ != "TMonitor"]
+    return hasattr(os, "fork") and len(busy) == 1
 
 
 def tried(work: Callable[[], Any], seconds: float) -> Any:

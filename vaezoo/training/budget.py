@@ -24,13 +24,17 @@ class Budget:
     at.
     """
 
-    epochs: Annotated[int, Field(ge=1)] = 100
+    epochs: Annotated[int, Field(ge=1, le=10**9)] = 100
     batch: Annotated[int, Field(ge=1)] = 128
     learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1e-3
     # epochs without a better validation loss after which training stops
     patience: Annotated[int, Field(ge=1)] = 20
-    clip: Annotated[float, Field(gt=0)] = 100.0  # limit of the gradient's global norm
-    adam_epsilon: Annotated[float, Field(gt=0)] = 1e-8  # Burda et al. 2016 use 1e-4; Adamax's too
+    clip: Annotated[float, Field(gt=0, allow_inf_nan=False)] = (
+        100.0  # limit of the gradient's global norm
+    )
+    adam_epsilon: Annotated[float, Field(gt=0, allow_inf_nan=False)] = (
+        1e-8  # Burda et al. 2016 use 1e-4; Adamax's too
+    )
     # minibatches of padded sequences that are filled together, by length; 1: by chance
     pool: Annotated[int, Field(ge=1)] = 1
     truncate: Annotated[int, Field(ge=0)] = 0  # steps that a gradient goes back through; 0: all

@@ -22,7 +22,7 @@ from torch import Tensor
 from ..core import Model, Recipe, Unsupported
 from ..data import sealed
 from ..data.files import BadData
-from ..data.kept import written_aside
+from ..data.kept import umask, written_aside
 from ..data.reader import Reader
 from ..data.words import cut, in_words
 from ..hyperparameters import HyperparameterError, did_you_mean
@@ -63,7 +63,7 @@ def save(model: Model, path: str | Path) -> Path:
     text = json.dumps(about, sort_keys=True)
     with written_aside(path) as aside:
         save_file(tensors, aside, {"vaezoo": text, "digest": sealed.digest(tensors, text)})
-        aside.chmod(0o666 & ~_umask())
+        aside.chmod(0o666 & ~umask())
     return path
 
 
@@ -159,12 +159,6 @@ def _plain(recipe: Recipe) -> dict[str, Any]:
         raise CheckpointError(
             f"the hyperparameters of {recipe.variant} cannot be written as JSON: {error}"
         ) from None
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _read(path: Path) -> Stored:

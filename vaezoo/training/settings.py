@@ -1,5 +1,6 @@
 """What `--set` can change, checked: fields of the budget and of a data set's spec; the device."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import Annotated, Any
@@ -7,11 +8,12 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass as checked_dataclass
 
-from ..hyperparameters import Count, HyperparameterError, did_you_mean, listed, resolve
+from ..hyperparameters import HyperparameterError, did_you_mean, listed, resolve
 from ..parts import canonical_text
 from .budget import Budget
 
 Json = dict[str, Any]
+Width = Annotated[int, Field(ge=1, le=1_000_000)]
 Named = Annotated[str, Field(min_length=1)]
 
 
@@ -23,11 +25,11 @@ class SettingError(ValueError):
 class Size:
     """The fields of a data set's spec that `--set` may change."""
 
-    latent: Count = 8
-    hidden: Count = 128
+    latent: Width = 8
+    hidden: Width = 128
     network: Named = "mlp"  # with its options, such as "mlp[layers=2]"
     likelihood: Named = "bernoulli"  # with its options, such as "student_t[df=5]"
-    levels: Annotated[int, Field(ge=2)] = 256
+    levels: Annotated[int, Field(ge=2, le=65_536)] = 256
 
 
 def split_settings(sets: Mapping[str, Any]) -> tuple[Json, Json]:
@@ -66,8 +68,26 @@ def chosen_device(name: str, is_here: bool = True) -> str:
 
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
-    if is_here and name.startswith("cuda") and not torch.cuda.is_available():
+    if not re.fullmatch(r"cpu|(cuda|mps|xpu)(:\d{1,3})?", name):
         raise SettingError(
-            "device cuda was asked for, and torch finds no CUDA here; use --device cpu or auto"
+            f"no device is called {name[:40]!r}; there are cpu, cuda, cuda:1 … and auto"
+        )
+    if not is_here or name == "cpu":
+        return name
+    kind, _, number = name.partition(":")
+    found = torch.accelerator.device_count() if _is_kind_here(kind) else 0
+    if int(number or 0) >= found:
+        what = "CUDA" if kind == "cuda" else name
+        raise SettingError(
+            f"device {name} was asked for, and torch finds no {what} here; use --device cpu or auto"
         )
     return name
+
+
+def _is_kind_here(kind: str) -> bool:
+    import torch
+
+    accelerator = (
+        torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    )
+    return accelerator is not None and accelerator.type == kind

@@ -26,6 +26,7 @@ from .rebuild import build_model, data_of, load_data, registry_of
 from .worker import silence
 
 LIMIT = 60.0  # seconds that a variant may take to be built
+LOADED = 3600.0  # and a data set to be loaded, or fetched
 TRIED = 600.0  # and that a few of its steps may take, data read and metrics too
 
 
@@ -51,7 +52,7 @@ class Processes:
     def describe(self, places: Places, name: str, options: Json, sizes: Sequence[Json]) -> Json:
         arguments = [places, name, options, list(sizes)]
         with pool_of(1) as pool:
-            return result_of(pool.schedule(describe_data, args=arguments))
+            return result_of(pool.schedule(describe_data, args=arguments, timeout=LOADED))
 
     def why_not(self, places: Places, trials: Sequence[Trial]) -> list[Json]:
         with pool_of(2) as pool:

@@ -79,7 +79,8 @@ def _leave_with_parent() -> None:
         connection.wait([sentinel])
         os._exit(1)
 
-    threading.Thread(target=watch, daemon=True).start()
+    # the name is that of `registry.trying`, which this process should not load for it
+    threading.Thread(target=watch, daemon=True, name="vaezoo-asleep").start()
 
 
 def result_of(future: Any) -> dict[str, Any]:

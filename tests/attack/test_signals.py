@@ -1,0 +1,68 @@
+"""Ctrl-C and SIGTERM end a run with one sentence and 130 or 143, wherever it is."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+RUN = (
+    "bench", "--variants", "vae", "--datasets", "gaussian", "--seeds", "1", "--epochs", "100000000",
+    "--set", "patience=100000000", "--metrics", "likelihood", "--jobs", "1", "--no-figures",
+    "--progress", "quiet",
+)  # fmt: skip
+
+
+def stopped(out: Path, number: int, sees: str) -> tuple[int, str]:
+    """The exit code and stderr of a run that is sent a signal once `sees` is in its folder."""
+    command = [sys.executable, "-m", "vaezoo", *RUN, "--out", str(out)]
+    # what a shell would have left to it
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    end = time.monotonic() + 120
+    while time.monotonic() < end and process.poll() is None:
+        if _is_there(process.pid, out, sees):
+            break
+        time.sleep(0.05)
+    os.kill(process.pid, number)
+    _, err = process.communicate(timeout=60)
+    return process.returncode, err
+
+
+def _is_there(pid: int, out: Path, sees: str) -> bool:
+    if sees == "planning":  # its fork server is there, or about to be
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        return len(children) > 0
+    return any(out.rglob(sees))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks into /proc")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("sees", ["planning", "run.json", "log.txt"])
+def test_a_run_that_is_stopped_before_its_first_trial_ends(number: int, sees: str, tmp_path: Path):
+    code, err = stopped(tmp_path / "out", number, sees)
+    assert code == 128 + number, err
+    assert "Traceback" not in err
+    assert "internal error" not in err
+    assert len(err.split("\n")) <= 3, err  # an empty line closes that of a terminal's ^C
+
+
+def test_report_of_an_empty_folder_is_one_sentence(tmp_path: Path):
+    from click.testing import CliRunner
+
+    from vaezoo.cli import vaezoo
+
+    for folder in (tmp_path, tmp_path / "nowhere"):
+        done = CliRunner().invoke(vaezoo, ["report", str(folder)])
+        assert done.exit_code == 2
+        assert done.stderr.startswith("vaezoo: ")
+        assert done.stderr.count("\n") == 1
+    (tmp_path / "trials").mkdir()
+    done = CliRunner().invoke(vaezoo, ["report", str(tmp_path)])
+    assert done.exit_code == 2
+    assert done.stderr.count("\n") == 1
