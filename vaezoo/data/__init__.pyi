@@ -5,3 +5,4 @@ from .files import (
     Files as Files,
     MissingData as MissingData,
 )
+from .reader import Reader as Reader
