@@ -49,7 +49,8 @@ def dataset_facts(source: Source, dataset: str) -> Facts:
     facts = [(f"SHA-256 of the {name} split", text) for name, text in splits.items()]
     facts.append(("Size", _shared([one.spec for one in made_of])))
     facts.append(("Budget", _shared([one.budget for one in made_of])))
-    facts.append(("Evaluation", _shared([trial.settings for row in rows for trial in row.done])))
+    for table, _ in source.tables[:1]:  # every table has those of all metrics
+        facts.append(("Evaluation", _joined(table.settings.get(dataset, {}))))
     return [(name, text) for name, text in facts if text]
 
 
@@ -57,14 +58,17 @@ def checks(source: Source) -> list[Check]:
     """What was looked for, the worst first."""
     return [
         Check("Numbers that cannot be, and are left out", source.refused),
-        Check("Trials that did not end well", list(_not_done(source.own))),
+        Check("Rows with trials that were skipped or failed", list(_not_done(source.own))),
         Check("Planned trials without a result", list(_missing(source))),
         Check("Files that do not fit, and are set aside", list(_aside(source))),
-        Check("Trainings that ended by the limit of epochs", list(_at_limit(source.own))),
+        Check("Rows with trainings that ended by the limit of epochs", list(_at_limit(source.own))),
         Check("Rows with fewer seeds than the table's", list(_few(source))),
         Check("Rows that are compared with no other", list(_apart(source))),
-        Check("Trained by another text of the plugin than is installed here", list(_stale(source))),
-        Check("Measured by other code than is installed here", list(_remeasurable(source))),
+        Check(
+            "Rows trained by another text of the plugin than is installed here",
+            list(_stale(source)),
+        ),
+        Check("Metrics measured by other code than is installed here", list(_remeasurable(source))),
     ]
 
 
