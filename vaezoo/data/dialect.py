@@ -19,6 +19,7 @@ MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "none", "?", "
 POINT = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(inf|Inf|infinity)")
 COMMA = re.compile(r"[+-]?(\d+,?\d*|,\d+)([eE][+-]?\d+)?|[+-]?(inf|Inf|infinity)")
 BOTH = re.compile(r"[+-]?\d{1,3}(\.\d{3})+,\d*|[+-]?\d{1,3}(,\d{3})+\.\d*")
+GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}\.\d{3}")  # where commas are decimal, thousands
 THOUSANDS = re.compile(r"[+-]?\d{1,3},\d{3}")
 
 Fields = list[str]
@@ -49,7 +50,8 @@ def decoded(content: bytes, encoding: str, who: str) -> str:
         ) from None
     except UnicodeError:
         raise BadData(
-            f"{who} is no text in {encoding}; say in which encoding it is, such as encoding=cp1252"
+            f"{who} is no text in {encoding.removesuffix('-sig')}; say in which encoding it is, "
+            "such as encoding=cp1252"
         ) from None
     if "\0" in text:
         raise BadData(f"{who} is no text: it holds bytes of 0")
@@ -144,6 +146,11 @@ def _decimal(rows: Sequence[Fields], separator: str, who: str) -> str:
             "decimal=point, and write all numbers so"
         )
     if not commas:
+        if separator == "semicolon" and points and all(map(GROUPED.fullmatch, points)):
+            raise BadData(
+                f"{who} has numbers such as {points[0]}: thousands, or a decimal point? "
+                "write them without marks of thousands, or say decimal=point"
+            )
         return "point"
     if all(THOUSANDS.fullmatch(field) for field in commas):
         raise BadData(
