@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.attack.damage import damages, facts_of, rekey, stored, trial_of
+from vaezoo.bench.price import known_trials
 from vaezoo.bench.runner import run
 from vaezoo.bench.store import StoreError
 from vaezoo.bench.verify import verify as verified
@@ -240,3 +241,17 @@ def test_a_run_writes_through_no_link_in_the_place_of_control_rows(planned_and_w
     summary = run(planned_and_whole[0], out, jobs=1, figures=False)
     assert "links inside a folder of results are not followed" in summary.errors[0]
     assert content_of(out.parent) == outside
+
+
+LINKS = ("trials is a link to a whole folder outside", "figures.safetensors is a link to nothing")
+
+
+@pytest.mark.parametrize("name", LINKS)
+def test_prices_bear_a_damaged_run_beside(out, name, monkeypatch):
+    """What trials took is read in every folder of results here."""
+    DAMAGES[name](out)
+    results = out.parent / "results"
+    results.mkdir()
+    out.rename(results / "damaged")
+    monkeypatch.chdir(out.parent)
+    known_trials(out.parent / "new")

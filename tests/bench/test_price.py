@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from vaezoo.bench.estimate import estimate, priced_trial
+from vaezoo.bench.manifest import MANIFEST, manifest
 from vaezoo.bench.price import Known, Price, bytes_in_words, in_words, known_trials, priced
 from vaezoo.bench.records import Record
 from vaezoo.bench.runner import run
@@ -45,6 +46,7 @@ def kept(out, trial=ONE, epochs=5, train=8.0, total=10.0, version=torch.__versio
     folder.mkdir(parents=True)
     (folder / "trial.json").write_text(to_json(record.to_json()))
     (folder / "model.safetensors").write_bytes(b"0" * 1000)
+    (folder / MANIFEST).write_text(manifest(folder))
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,7 @@ from typing import Any
 from ..core import Spec
 from ..training.budget import Budget
 from .records import Record
-from .store import Store
+from .store import Store, StoreError
 from .trial import Json, Trial, canonical
 from .workers.probe import Probe
 from .workers.processes import Places
@@ -117,7 +117,11 @@ def known_trials(out: Path) -> Known:
         folders += sorted(path.parent for path in results.glob("*/trials"))
     for folder in {path.resolve(): path for path in folders}.values():
         store = Store(folder)
-        for record in store.records()[0]:
+        try:
+            records, _ = store.records()
+        except StoreError:
+            continue  # of another run, and damaged: nothing is learned from it
+        for record in records:
             if record.is_done and record.epochs:
                 _add(known, record, store)
     return known
@@ -137,7 +141,7 @@ def _add(known: Known, record: Record, store: Store) -> None:
     if not 0.0 < training <= record.total_seconds:
         return
     share = training / record.total_seconds
-    files = [path.stat().st_size for path in (store.trials / record.key).iterdir()]
+    files = [path.lstat().st_size for path in (store.trials / record.key).iterdir()]
     is_whole = store.has_weights(record.key)
     taken = Taken(
         total * share / record.epochs,
