@@ -125,6 +125,22 @@ def test_a_hang_is_a_timeout_and_is_tried_again_by_the_next_run(plan, write_vari
     assert not Store(out).is_finished(made.trials[0].key)
 
 
+@pytest.mark.parametrize("end", ["pass", "time.sleep(600)", "os._exit(3)"])
+def test_what_a_step_starts_ends_with_its_trial(end, plan, write_variant, tmp_path):
+    pids = tmp_path / "pids"
+    start = (
+        f"import subprocess; p = subprocess.Popen(['sleep', '600']); f = open({str(pids)!r}, 'a')"
+    )
+    write_variant("starts", step=f"{start}; f.write(f'{{p.pid}} '); f.close(); {end}")
+    run(plan("starts"), tmp_path / "out", jobs=1, timeout=10, figures=False)
+    left = {int(pid) for pid in pids.read_text().split()}
+    assert left
+    end_of_wait = time.monotonic() + 5
+    while any(os.path.exists(f"/proc/{pid}") for pid in left) and time.monotonic() < end_of_wait:
+        time.sleep(0.05)
+    assert not [pid for pid in left if os.path.exists(f"/proc/{pid}")]
+
+
 def test_retries_try_a_failed_trial_again(plan, write_variant, tmp_path):
     mark = tmp_path / "mark"
     write_variant(

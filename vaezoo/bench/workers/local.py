@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from pebble import ProcessPool
 from ...hooks import Executor, hookimpl
 from ..owners import is_alive
 from ..store import PID
-from .processes import pool_of, result_of
+from .processes import end_session, pool_of, result_of
 
 GRACE = 3.0  # seconds that the answer of an ended process may be under way
 VANISHED = {
@@ -28,6 +28,7 @@ class Running:
         self.future = future
         self.limit = limit  # seconds
         self.pid_file = Path(json.loads(task.read_text(encoding="utf-8"))["folder"]) / PID
+        self.pid = ""
         self.ended: float | None = None  # when its process was first seen to have ended silently
 
     def answer(self) -> dict[str, Any]:
@@ -37,15 +38,17 @@ class Running:
             found["error"] = f"ran past its limit of {self.limit:g} s"
         return found
 
+    def look(self) -> None:
+        """Notes the process, while its folder is there."""
+        with suppress(OSError):
+            self.pid = self.pid_file.read_text() or self.pid
+
     def has_vanished(self) -> bool:
         """Whether its process ended with exit code 0 and no answer, which pebble takes for a normal
         end.
         """
-        try:
-            pid = self.pid_file.read_text()
-        except OSError:
-            pid = ""
-        if not pid or is_alive(pid):
+        self.look()
+        if not self.pid or is_alive(self.pid):
             self.ended = None
             return False
         self.ended = self.ended or time.monotonic()
@@ -57,6 +60,8 @@ class Local:
 
     def __init__(self) -> None:
         self.pool: ProcessPool | None = None
+        self.running: list[Running] = []
+        self.ended: set[int] = set()  # processes of trials, whose session is to be ended
 
     @contextmanager
     def session(self, jobs: int, threads: int) -> Iterator[None]:
@@ -66,16 +71,33 @@ class Local:
             except BaseException:
                 self.pool.stop()
                 raise
+            finally:
+                self.ended |= {int(one.pid) for one in self.running if one.pid.isdecimal()}
         self.pool = None
+        end = time.monotonic() + GRACE
+        while self.ended and time.monotonic() < end:
+            self._end_sessions()
+            time.sleep(0.02)
+        self.running.clear()
+        self.ended.clear()
 
     def submit(self, task: Path, timeout: float | None) -> Running:
         """Each trial in a process of its own on this machine, `--jobs` side by side."""
         assert self.pool is not None, "submitted outside of a session"
         future = self.pool.schedule(_in_its_process, args=[str(task)], timeout=timeout)
-        return Running(task, future, timeout)
+        running = Running(task, future, timeout)
+        self.running.append(running)
+        return running
+
+    def _end_sessions(self) -> None:
+        self.ended = {pid for pid in self.ended if not end_session(pid)}
 
     def poll(self, running: Running) -> dict[str, Any] | None:
+        self._end_sessions()
         if running.future.done():
+            self.running.remove(running)
+            if running.pid.isdecimal():
+                self.ended.add(int(running.pid))
             return running.answer()
         if running.has_vanished():
             running.future.cancel()

@@ -6,10 +6,11 @@ Only plain values and frozen dataclasses of ours cross the border between proces
 
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Iterator
 from concurrent.futures import CancelledError, TimeoutError as FutureTimeout
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import connection, forkserver
 from typing import Any
@@ -69,7 +70,11 @@ def _start_server(threads: int) -> None:
 
 
 def _leave_with_parent() -> None:
-    """Ends this process when the runner is gone, however it went: a killed run leaves none."""
+    """Ends this process when the runner is gone, however it went: a killed run leaves none, nor
+    what this process has started, which is in its session.
+    """
+    with suppress(AttributeError, OSError):  # Windows has none
+        os.setsid()
     parent = multiprocessing.parent_process()
     if parent is None:
         return
@@ -77,10 +82,22 @@ def _leave_with_parent() -> None:
 
     def watch() -> None:
         connection.wait([sentinel])
+        with suppress(AttributeError, OSError):
+            os.killpg(os.getpid(), signal.SIGKILL)
         os._exit(1)
 
     # the name is that of `registry.trying`, which this process should not load for it
     threading.Thread(target=watch, daemon=True, name="vaezoo-asleep").start()
+
+
+def end_session(pid: int) -> bool:
+    """Ends what a process has left behind that is gone; whether it is gone."""
+    with suppress(ProcessLookupError, PermissionError, AttributeError):
+        os.kill(pid, 0)
+        return False  # it still runs, or its number is another's by now
+    with suppress(ProcessLookupError, PermissionError, AttributeError):
+        os.killpg(pid, signal.SIGKILL)
+    return True
 
 
 def result_of(future: Any) -> dict[str, Any]:
