@@ -31,8 +31,6 @@ from ..registry.registry import Registry, load_registry as load_registry
 from . import header
 from .header import FORMAT, WITH_READER, About, HeaderError, no_larger_than
 
-KEYS = {"vaezoo", "digest"}  # of the file's header: what is said of the model, and SHA-256
-
 
 class CheckpointError(ValueError):
     """A file that is no checkpoint, or one that cannot be loaded here."""
@@ -60,9 +58,10 @@ def save(model: Model, path: str | Path) -> Path:
     }
     if model.data_reader:
         about["reader"] = model.data_reader.as_json()
-    text = json.dumps(about, sort_keys=True)
+    about["digest"] = sealed.digest(tensors, json.dumps(about, sort_keys=True))
     with written_aside(path) as aside:
-        save_file(tensors, aside, {"vaezoo": text, "digest": sealed.digest(tensors, text)})
+        # one entry: the order of several is another in every process, and so were the bytes
+        save_file(tensors, aside, {"vaezoo": json.dumps(about, sort_keys=True)})
         aside.chmod(0o666 & ~umask())
     return path
 
@@ -104,7 +103,6 @@ class Stored:
     path: Path
     about: About
     tensors: dict[str, Tensor]
-    has_digest: bool  # so that they are known to be what was written
 
 
 def _filled(model: Model, stored: Stored) -> Model:
@@ -174,17 +172,18 @@ def _read(path: Path) -> Stored:
         raise CheckpointError(
             f"{path} is a .safetensors file, but vaezoo did not write it: it holds no recipe"
         )
-    _must_be_whole(path, said, tensors)
     try:
-        return Stored(path, header.read(said["vaezoo"]), tensors, "digest" in said)
+        about = header.read(said["vaezoo"])
     except HeaderError as error:
         raise CheckpointError(f"{path} {error}") from None
+    _must_be_whole(path, about, said["vaezoo"], tensors)
+    return Stored(path, about, tensors)
 
 
-def _must_be_whole(path: Path, said: Mapping[str, str], tensors: Mapping[str, Tensor]) -> None:
-    more = said.keys() - KEYS
-    is_whole = said.get("digest") in (None, sealed.digest(tensors, said["vaezoo"]))
-    if more or not is_whole:
+def _must_be_whole(path: Path, about: About, text: str, tensors: Mapping[str, Tensor]) -> None:
+    rest = {name: value for name, value in json.loads(text).items() if name != "digest"}
+    written = json.dumps(rest, sort_keys=True)
+    if about.digest and about.digest != sealed.digest(tensors, written):
         raise CheckpointError(
             f"{path} was damaged or changed after it was written: what it holds does not have the "
             "digest in its header"
@@ -263,7 +262,7 @@ def _must_fit(known: Mapping[str, Tensor], tensors: Mapping[str, Tensor], stored
                 f"{path} has {name} of shape {found}, and the variant as it is now has {wanted}"
             )
         # a model that was saved in float64 comes back in the type that the variant makes
-        if tensors[name].dtype != tensor.dtype and not stored.has_digest:
+        if tensors[name].dtype != tensor.dtype and not stored.about.digest:
             raise CheckpointError(
                 f"{path} has {name} of type {tensors[name].dtype}, "
                 f"and the variant as it is now has {tensor.dtype}"

@@ -57,12 +57,13 @@ class RecipeFields(BaseModel):
 class About(BaseModel):
     """All that stands beside the tensors."""
 
-    model_config = ConfigDict(strict=True)
+    model_config = ConfigDict(strict=True, extra="forbid")
 
     format: int
     recipe: RecipeFields
     versions: dict[str, str] = {}
     shared: dict[str, str] = {}  # a tensor's name -> the name of the one that it repeats
+    digest: str = ""  # SHA-256 of the tensors and of the rest; "" in files of older versions
     reader: dict[str, Any] | None = None  # of the user's values, see `data.reader`
 
 
