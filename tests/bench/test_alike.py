@@ -7,9 +7,10 @@ import pytest
 from tests.bench.conftest import recorded
 from tests.bench.test_tables import trial
 from vaezoo.bench.records import RunRecord
+from vaezoo.bench.report.in_full import as_csv
 from vaezoo.bench.report.printed import as_markdown
 from vaezoo.bench.report.rows import rows_of
-from vaezoo.bench.report.tables import as_csv, tables_of
+from vaezoo.bench.report.tables import tables_of
 from vaezoo.bench.trial import PROTOCOL
 
 

@@ -15,10 +15,10 @@ from tests.bench.test_compare import on, run_of
 from vaezoo.bench.records import RowRecord
 from vaezoo.bench.report.compare import compare
 from vaezoo.bench.report.compared import compared_grid
+from vaezoo.bench.report.in_full import as_csv
 from vaezoo.bench.report.printed import as_markdown
 from vaezoo.bench.report.report import read_tables
 from vaezoo.bench.report.statistics import holm
-from vaezoo.bench.report.tables import as_csv
 from vaezoo.cli import vaezoo
 
 N = 200

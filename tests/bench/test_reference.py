@@ -9,9 +9,9 @@ import pytest
 
 from vaezoo.bench.records import Damaged
 from vaezoo.bench.report import reference
+from vaezoo.bench.report.in_full import as_csv
 from vaezoo.bench.report.printed import as_markdown
 from vaezoo.bench.report.report import read_tables, refusals
-from vaezoo.bench.report.tables import as_csv
 from vaezoo.bench.store import Store
 
 RESULTS = Path(__file__).parent.parent.parent / "results"

@@ -7,9 +7,10 @@ import pytest
 
 from tests.bench.conftest import recorded
 from vaezoo.bench.report.catalogue import described
+from vaezoo.bench.report.in_full import as_csv
 from vaezoo.bench.report.printed import as_markdown, as_tex
 from vaezoo.bench.report.rows import rows_of as gathered
-from vaezoo.bench.report.tables import as_csv, tables_of, to_print
+from vaezoo.bench.report.tables import tables_of, to_print
 from vaezoo.evaluation.baselines import FLOOR, INDEPENDENT, NOISE
 from vaezoo.evaluation.metrics import outliers
 from vaezoo.hooks import Column, Metric, Table

@@ -18,8 +18,8 @@ from .records import (
     array_file,
 )
 from .records.opened import content_of
+from .report.in_full import as_csv
 from .report.report import WRITERS, ReportError, read_tables
-from .report.tables import as_csv
 from .store import TRIAL, WEIGHTS, Store, StoreError
 from .trial import PROTOCOL, controls_file
 

@@ -1,9 +1,12 @@
 """What a shell offers when one presses Tab: `completion`, and the names of what there is."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import click
 from click.shell_completion import CompletionItem, get_completion_class
+
+from .common import common
 
 PROGRAM = "vaezoo"
 VARIABLE = "_VAEZOO_COMPLETE"  # by which the shell's script asks
@@ -12,8 +15,9 @@ Complete = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 
 @click.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@common
 @click.pass_context
-def completion(ctx: click.Context, shell: str) -> None:
+def completion(ctx: click.Context, shell: str, plugins_dir: Path | None) -> None:
     """A script that teaches SHELL the verbs, options and names; source it when the shell starts."""
     made = get_completion_class(shell)
     if made is None:
@@ -46,8 +50,6 @@ def names(*kinds: str) -> Complete:
 
 def _known(kinds: tuple[str, ...], plugins_dir: object) -> dict[str, str]:
     """Name -> what it is, in a line."""
-    from pathlib import Path
-
     from .listing import rows_of
 
     folder = plugins_dir if isinstance(plugins_dir, Path) else None

@@ -10,11 +10,12 @@ from typing import TypeVar
 from ..records import ROWS, Contradicted, ControlRecord, Damaged, Record, RowRecord, RunRecord
 from ..store import TRIAL, Store
 from ..text import say
+from .in_full import as_csv
 from .printed import as_markdown, as_tex, grids
 from .ranges import judged
 from .reference import beside
 from .rows import Row, rows_of
-from .tables import ResultTable, as_csv, controls_of, tables_of
+from .tables import ResultTable, controls_of, tables_of
 
 R = TypeVar("R", RunRecord, ControlRecord)
 WRITERS = {"csv": as_csv, "md": as_markdown, "tex": as_tex}

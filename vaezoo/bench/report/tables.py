@@ -1,13 +1,10 @@
 """The tables of a run, as metrics describe them: their rows, their columns, what competes with
-what; and their CSV.
+what.
 
-A table is rows × columns of samples over seeds. CSV carries every column in full precision; see
-`printed` for the forms that are read. Nothing in a table depends on the time, or on which trial was
-finished first.
+A table is rows × columns of samples over seeds. `in_full` writes every number, `printed` the forms
+that are read. Nothing in a table depends on the time, or on which trial was finished first.
 """
 
-import csv
-import io
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -18,11 +15,9 @@ from typing import Any
 
 from ...evaluation.baselines import BEST, MADE_UP
 from ...hooks import Column, Table
-from ..text import in_csv
 from .best import Best, Contest, contest, decided, no_better_than, together
-from .by_row import row_error
 from .catalogue import catalogue_of
-from .rows import COST, Row
+from .rows import Row
 from .statistics import Sample
 
 LIMIT = "at_limit"  # seeds whose training ended by the limit of epochs
@@ -241,65 +236,3 @@ def _settings(rows: Sequence[Row], apart: set[str]) -> dict[str, dict[str, Any]]
                 if name not in apart:
                     found.setdefault(row.dataset, {}).setdefault(name, value)
     return found
-
-
-def as_csv(table: ResultTable) -> str:
-    """One row a variant × data set, then the control rows, every number in full."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    head = ["variant", "dataset", "n_seeds", "status", "likelihood", "settings"]
-    if table.has_samplers:
-        head.append("sampler")
-    numbers = [f"{column.name}_{part}" for column in table.columns for part in table.parts(column)]
-    lines = [[*head, *numbers, *COST, LIMIT, "reason"]]
-    for dataset in table.datasets:
-        for row in table.of(dataset):
-            lines.append(_csv_row(table, row))
-        for name, values in table.controls_of(dataset).items():
-            lines.append(_csv_control(table, name, dataset, values))
-    for line in lines:
-        writer.writerow([in_csv(str(cell)) for cell in line])
-    return text.getvalue()
-
-
-def _csv_row(table: ResultTable, row: Row) -> list[Any]:
-    likelihood = row.trials[0].ingredients.likelihood
-    status = "reference" if row.is_reference else row.status
-    head = [row.variant, row.dataset, len(row.done), status, likelihood, row.settings]
-    if table.has_samplers:
-        head.append(row.sampler_in_words)
-
-    numbers = [text for column in table.columns for text in _csv_cells(table, row, column)]
-    costs = [*(_number(row.interval(name).mean) for name in COST), _number(row.cut_short)]
-    reasons = [row.reason, table.apart(row), table.few(row)]
-    for column in table.columns:
-        reasons += [row.why_missing(column.name), table.other_code(row, column)]
-    return [*head, *numbers, *costs, "; ".join(dict.fromkeys(filter(None, reasons)))]
-
-
-def _csv_cells(table: ResultTable, row: Row, column: Column) -> list[str]:
-    """The numbers of the column's parts."""
-    found = row.interval(column.name)
-    numbers = {"mean": found.mean, "ci95": found.ci95, "std": found.std}
-    numbers[ROW_SE] = row_error(row, column.name)
-    return [_number(numbers[part]) for part in table.parts(column)]
-
-
-def _csv_control(
-    table: ResultTable, name: str, dataset: str, values: Mapping[str, float]
-) -> list[Any]:
-    """A control row: one number a column, the same for every seed."""
-    head = [name, dataset, 0, "control", "", ""]
-    if table.has_samplers:
-        head.append("")
-    numbers: list[str] = []
-    for column in table.columns:
-        blanks = [""] * (len(table.parts(column)) - 1)
-        numbers += [_number(values.get(column.name)), *blanks]
-    return [*head, *numbers, *("" for _ in (*COST, LIMIT, "reason"))]
-
-
-def _number(value: float | None) -> str:
-    if value is None or not math.isfinite(value):
-        return ""
-    return str(int(value)) if value == int(value) and abs(value) < 2**53 else repr(value)
