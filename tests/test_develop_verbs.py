@@ -46,7 +46,7 @@ def test_check_of_what_is_not_there_is_a_usage_error(tmp_path):
 def test_new_refuses_a_bad_name():
     code, said = run("new", "variant", "Bad-Name")
     assert code == 2
-    assert "cannot be a variant's name" in said
+    assert "cannot be the name of a variant" in said
 
 
 def test_the_matrix_says_what_composes_and_why_the_rest_does_not():
