@@ -169,8 +169,9 @@ def test_generated_data_of_nothing_is_refused(name: str):
 
 
 def digits_with(split: str, x: torch.Tensor, **changes: object) -> Data:
+    """Without labels, whose number would no longer be that of the rows."""
     data = vaezoo.dataset("digits")
-    return replace(data, spec=replace(data.spec, hidden=8, **changes), **{split: x})
+    return replace(data, spec=replace(data.spec, hidden=8, **changes), labels={}, **{split: x})
 
 
 X = torch.zeros(20, 1, 8, 8)

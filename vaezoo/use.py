@@ -178,6 +178,8 @@ def rows_from(path: Path | str, spec: Spec, reader: Reader | None = None) -> Ten
 def placed(raw: Raw, spec: Spec, reader: Reader, who: str) -> Tensor:
     """The same of what was read: shorter sequences of a list or a table are padded."""
     values = torch.from_numpy(raw.x)
+    if not values.ndim:
+        raise BadData(f"{who} is one number, and this model reads rows of shape {spec.shape}")
     if reader.layout and values.ndim != (3 if reader.layout == "HW" else 4):
         raise BadData(f"{who} has shape {tuple(values.shape)}, and this model reads {spec.shape}")
     x = reader.read(values)

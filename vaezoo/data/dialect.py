@@ -64,7 +64,10 @@ def rows_of(text: str, separator: str, most: int | None = None) -> list[Fields]:
     if separator == "space":
         return [line.split() for line in islice(text.splitlines(), most) if line.strip()]
     lines = csv.reader(io.StringIO(text, newline=""), delimiter=mark, skipinitialspace=True)
-    return [row for row in islice(lines, most) if any(field.strip() for field in row)]
+    try:
+        return [row for row in islice(lines, most) if any(field.strip() for field in row)]
+    except csv.Error as why:
+        raise BadData(f"the text is no CSV: {why}") from None
 
 
 def dialect_of(text: str, asked: Asked, who: str) -> Dialect:

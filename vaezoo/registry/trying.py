@@ -9,7 +9,6 @@ import hashlib
 import importlib.util
 import json
 import os
-import resource
 import select
 import signal
 import sys
@@ -91,6 +90,8 @@ def _close_descriptors() -> None:
 
 
 def _limit_memory() -> None:
+    import resource  # not on every system, as copies of a process are not
+
     import torch
 
     torch.set_num_threads(1)  # its others are not in the copy
