@@ -49,10 +49,10 @@ def forged(whole: Path, folder: Path, change: Callable[[dict[str, Any]], Any]) -
 
 
 def refusal(path: Path) -> str:
-    start = time.monotonic()
+    start = time.process_time()
     with pytest.raises(CheckpointError) as caught:
         checkpoint.load(path)
-    assert time.monotonic() - start < SECONDS
+    assert time.process_time() - start < SECONDS
     said = str(caught.value)
     assert said.isprintable(), said
     assert len(said) < 500

@@ -19,9 +19,9 @@ LONG = 10**6
 
 
 def run(*words: str) -> tuple[int, str, str]:
-    start = time.monotonic()
+    start = time.process_time()
     done = CliRunner().invoke(vaezoo, list(words))
-    assert time.monotonic() - start < SECONDS
+    assert time.process_time() - start < SECONDS
     return done.exit_code, done.stdout, done.stderr
 
 
