@@ -188,7 +188,7 @@ CHANGES = {
     "import builtins; builtins.sum = max": "builtins.sum",
     "import numpy as np; np.seterr(all='ignore')": "numpy's errors",
     "import decimal; decimal.getcontext().prec = 3": "decimal's precision",
-    "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)": "signal handlers",
+    "import signal; signal.signal(signal.SIGUSR1, signal.SIG_IGN)": "signal handlers",
     "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)": "signal handlers",
     "import os; os.chdir('/')": "the working directory",
     "import os; os.environ['OMP_NUM_THREADS'] = '64'": "the environment",
