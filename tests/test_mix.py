@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor
+from vaezoo_plugins.lars import LARS
 
 import vaezoo
 from vaezoo.core import Model, Spec, Unsupported
@@ -59,16 +60,22 @@ def built(parts: dict[str, str], spec: Spec = SPEC) -> Model:
 
 
 def unmoved(model: Model, rows: Tensor = ROWS) -> list[str]:
-    """The parameters that two steps leave where they were, of those that are to be trained."""
+    """The parameters that steps leave where they were, of those that are to be trained. Two steps
+    move all, but for what begins at 0 and waits: beside `lagging` a prior learns at every eleventh.
+    """
     torch.manual_seed(1)
     before = {n: p.detach().clone() for n, p in model.named_parameters() if p.requires_grad}
     stepper = Stepper(model, BUDGET)
-    for progress in (0.3, 0.9):
+    left = list(before)
+    for progress in (0.3, 0.9, *[0.95] * 10):
         terms = stepper.learn(rows, None, progress)
         assert all(value.isfinite() for value in terms.values()), terms
+        after = dict(model.named_parameters())
+        left = [name for name in left if torch.equal(before[name], after[name])]
+        if progress > 0.3 and not left:
+            break
     stepper.release()
-    after = dict(model.named_parameters())
-    return [name for name, value in before.items() if torch.equal(value, after[name])]
+    return left
 
 
 def must_judge_by_its_prior(model: Model) -> None:
@@ -78,8 +85,12 @@ def must_judge_by_its_prior(model: Model) -> None:
     with torch.no_grad():
         z, _ = draw(model.eval().encoder(ROWS), (256,))
         by_evaluation = model.prior().log_prob(z)
-        model.prior.train()
-        torch.testing.assert_close(model.prior().log_prob(z), by_evaluation)
+        in_training = model.prior.train()().log_prob(z)
+        if isinstance(model.prior, LARS):  # its constant, and no more, follows each step's draws
+            moved = (in_training - by_evaluation).mean()
+            assert abs(moved) < 0.01
+            in_training = in_training - moved
+        torch.testing.assert_close(in_training, by_evaluation)
         trace = model.eval().infer(ROWS, k=256)
         torch.testing.assert_close(trace.latents[0].log_p, model.prior().log_prob(trace.z))
 

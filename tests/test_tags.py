@@ -58,7 +58,17 @@ def test_a_variant_is_static_or_recurrent():
 
 def test_one_tag_chooses_all_variants_that_disentangle():
     chosen = {one.entry.name for one in REGISTRY.choose_variants("disentanglement")}
-    family = {"annealed", "beta", "beta_tc", "dip1", "dip2", "factor", "info", "joint"}
+    family = {
+        "annealed",
+        "beta",
+        "beta_tc",
+        "controlvae",
+        "dip1",
+        "dip2",
+        "factor",
+        "info",
+        "joint",
+    }
     assert chosen == family
 
 
