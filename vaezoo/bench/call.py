@@ -67,7 +67,6 @@ def bench(
     Raises: SelectionError, PlanError, SettingError, StoreError; each one sentence, before anything
     is trained.
     """
-    registry = load_registry(plugins_dir)
     asked = Request(
         variants,
         datasets,
@@ -78,11 +77,17 @@ def bench(
         importance_samples=importance_samples,
         device=device,
     )
-    folder = None if plugins_dir is None else str(Path(plugins_dir).resolve())
-    places = Places(folder, tuple(str(Path(one).resolve()) for one in data_dirs), offline)
-    plan = make_plan(registry, asked, source=places)
+    places = _places(plugins_dir, data_dirs, offline)
+    plan = make_plan(load_registry(plugins_dir), asked, source=places)
     summary = run(plan, out, jobs=jobs, timeout=timeout, progress=progress, figures=figures)
     return Benched(Path(out), _tables(Path(out)), summary.exit_code, tuple(summary.errors))
+
+
+def _places(
+    plugins_dir: Path | str | None, data_dirs: Sequence[Path | str], offline: bool
+) -> Places:
+    folder = None if plugins_dir is None else str(Path(plugins_dir).resolve())
+    return Places(folder, tuple(str(Path(one).resolve()) for one in data_dirs), offline)
 
 
 def _tables(out: Path) -> dict[str, pd.DataFrame]:

@@ -36,8 +36,19 @@ def submit(folder: Path, out: Path) -> tuple[Verdict, dict[str, int]]:
             "`vaezoo verify` says them all"
         )
     store = Store(folder)
-    keys = store.read_json("run.json")["trials"]
-    records = [record for record in store.records()[0] if record.key in set(keys)]
+    keys = set(store.read_json("run.json")["trials"])
+    records = [record for record in store.records()[0] if record.key in keys]
+    sizes = _with_numbers(store, records, out)
+    _add_weights(store, records, out, sizes)
+    _seal(store, records, out)
+    return verify(out), sizes
+
+
+def _with_numbers(store: Store, records: list[Record], out: Path) -> dict[str, int]:
+    """Data set -> the bytes of its numbers, which are copied.
+
+    Raises: SubmissionError where they are too many; then nothing is left.
+    """
     sizes: dict[str, int] = defaultdict(int)
     for record in records:
         sizes[record.dataset] += _copied(store, record, out, KEPT)
@@ -48,13 +59,16 @@ def submit(folder: Path, out: Path) -> tuple[Verdict, dict[str, int]]:
                 f"the numbers of {dataset} alone are {size / 2**20:.1f} MB; "
                 f"{MOST // 2**20} MB a data set can be sent"
             )
+    return dict(sizes)
+
+
+def _add_weights(store: Store, records: list[Record], out: Path, sizes: dict[str, int]) -> None:
+    """Seed by seed, while there is room; `sizes` grows by them."""
     for record in sorted(records, key=lambda one: (one.seed, one.variant)):
         weights = store.trials / record.key / WEIGHTS
         size = weights.stat().st_size if weights.is_file() else 0
         if size and sizes[record.dataset] + size <= MOST:
             sizes[record.dataset] += _copied(store, record, out, (WEIGHTS,))
-    _seal(store, records, out)
-    return verify(out), dict(sizes)
 
 
 def _copied(store: Store, record: Record, out: Path, names: tuple[str, ...]) -> int:
