@@ -55,11 +55,14 @@ def _varied(originals: list[Json], datasets: int, chance: random.Random) -> Iter
 
 
 def _moved(metrics: Json, chance: random.Random) -> Json:
-    """Numbers, each by a percent or so."""
+    """Numbers, each by a percent or so; shares and areas stay within 0 and 1."""
     moved = {}
     for name, value in metrics.items():
+        factor = chance.gauss(1, 0.01)
         is_number = isinstance(value, float) and value != int(value)
-        moved[name] = value * chance.gauss(1, 0.01) if is_number else value
+        if is_number and 0 < value < 1:
+            factor = min(factor, 1 / factor)
+        moved[name] = value * factor if is_number else value
     return moved
 
 
