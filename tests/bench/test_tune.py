@@ -128,3 +128,11 @@ def test_the_command_tunes_by_the_validation_split_and_goes_on(plugins, tmp_path
     again, said = run()
     assert again == [good, vae]
     assert "4 found finished" in said
+
+    # another budget in the same folder is judged by its own trials, and the first by its own again
+    command[2:2] = ["--epochs", "1"]
+    (other, _), said = run()
+    assert "4 run now" in said
+    assert other["default"] != good["default"]
+    del command[2:4]
+    assert run()[0] == [good, vae]

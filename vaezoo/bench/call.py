@@ -11,6 +11,7 @@ from ..registry.registry import load_registry
 from ..samplers import PRIOR
 from .plan import Request, make_plan
 from .progress import AUTO
+from .report.report import ReportError, read_tables
 from .runner import run
 from .trial import DRAWS
 from .workers.processes import Places
@@ -91,6 +92,9 @@ def _places(
 
 
 def _tables(out: Path) -> dict[str, pd.DataFrame]:
-    """The tables that the run wrote, those that have a number."""
-    found = {path.stem: pd.read_csv(path) for path in sorted(out.glob("*.csv"))}
-    return {name: table for name, table in found.items() if len(table)}
+    """The tables that have a number, of the run and not of one before it in the same folder."""
+    try:
+        names = [table.name for table in read_tables(out, quiet=True) if table.has_numbers]
+    except ReportError:  # no trial has ended
+        return {}
+    return {name: pd.read_csv(out / f"{name}.csv") for name in names}

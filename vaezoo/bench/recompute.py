@@ -105,6 +105,9 @@ def _other_code(record: Record, metric: str, places: Places) -> str:
     variant = registry.variants.get(record.ingredients.name)
     if variant is None:
         return f"there is no variant {record.ingredients.name!r} here to compute it again with"
+    data = record.ingredients.stored.get("data", {}).get("name")
+    if data not in registry.datasets:
+        return f"there is no data set {data!r} here to compute it again on"
     if variant.plugin.source_hash != record.ingredients.plugin.get("source_hash"):
         return "it was trained by another text of its plugin than is installed here"
     if registry.metric_sources.get(metric) != (record.measures or {}).get(metric):

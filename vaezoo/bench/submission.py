@@ -7,6 +7,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from .manifest import MANIFEST, manifest
+from .owners import owner
 from .records import ROWS, Record
 from .store import TRIAL, WEIGHTS, Store
 from .verify import Verdict, verify
@@ -35,26 +36,37 @@ def submit(folder: Path, out: Path) -> tuple[Verdict, dict[str, int]]:
             f"{folder} has {len(verdict.faults)} faults, the first in {name}: {why}; "
             "`vaezoo verify` says them all"
         )
-    store = Store(folder)
+    # killed on the way it leaves no folder that looks whole
+    aside = out.with_name(f".{out.name}-{owner()}")
+    shutil.rmtree(aside, ignore_errors=True)
+    try:
+        sizes = _written(Store(folder), aside)
+        aside.rename(out)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    return verify(out), sizes
+
+
+def _written(store: Store, out: Path) -> dict[str, int]:
+    """Data set -> the bytes that `out` has of it."""
     keys = set(store.read_json("run.json")["trials"])
     records = [record for record in store.records()[0] if record.key in keys]
     sizes = _with_numbers(store, records, out)
     _add_weights(store, records, out, sizes)
     _seal(store, records, out)
-    return verify(out), sizes
+    return sizes
 
 
 def _with_numbers(store: Store, records: list[Record], out: Path) -> dict[str, int]:
     """Data set -> the bytes of its numbers, which are copied.
 
-    Raises: SubmissionError where they are too many; then nothing is left.
+    Raises: SubmissionError where they are too many.
     """
     sizes: dict[str, int] = defaultdict(int)
     for record in records:
         sizes[record.dataset] += _copied(store, record, out, KEPT)
     for dataset, size in sizes.items():
         if size > MOST:
-            shutil.rmtree(out)
             raise SubmissionError(
                 f"the numbers of {dataset} alone are {size / 2**20:.1f} MB; "
                 f"{MOST // 2**20} MB a data set can be sent"

@@ -21,6 +21,7 @@ from .common import (
 from .completion import names
 
 if TYPE_CHECKING:
+    from ..bench.plan import Plan
     from ..bench.tune.tune import Candidates, Tuned
 
 
@@ -76,10 +77,10 @@ def tune(ctx: click.Context, /, variants: str, out: Path, wants_json: bool, **as
 
     registry = registry_of(asked["plugins_dir"])
     tried = candidates_of(registry, variants, asked["trials"], asked["draw_seed"])
-    code = _trained(out, tried, asked)
+    plan, code = _trained(out, tried, asked)
     if code > 1:  # stopped: what is not trained is not judged
         ctx.exit(code)
-    found = results(out, tried)
+    found = results(out, tried, plan.trials)
     _write(out, found, asked)
     if wants_json:
         from ..bench.tune.tune import facts
@@ -90,8 +91,8 @@ def tune(ctx: click.Context, /, variants: str, out: Path, wants_json: bool, **as
         echo(f"the table of default and tuned rows: vaezoo bench --suite {_suite(out, dataset)}")
 
 
-def _trained(out: Path, tried: "list[Candidates]", asked: dict[str, Any]) -> int:
-    """The exit code of the run that trains all candidates."""
+def _trained(out: Path, tried: "list[Candidates]", asked: dict[str, Any]) -> "tuple[Plan, int]":
+    """The run that trains all candidates, and its exit code."""
     from ..bench.command import command_line
     from ..bench.runner import run
     from ..bench.tune.tune import METRIC
@@ -123,7 +124,7 @@ def _trained(out: Path, tried: "list[Candidates]", asked: dict[str, Any]) -> int
     for sentence in summary.errors:
         echo(f"vaezoo: {sentence}", err=True)
     is_said(asked["progress"])(f"{summary}; see {out}")
-    return summary.exit_code
+    return plan, summary.exit_code
 
 
 def _write(out: Path, found: "list[Tuned]", asked: dict[str, Any]) -> None:

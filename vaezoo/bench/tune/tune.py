@@ -7,7 +7,7 @@ from them.
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,9 +16,9 @@ import numpy as np
 from ...registry.registry import Registry
 from ...registry.selection import Chosen, resolved
 from ...seeds import seed_for
-from ..report.report import read_rows
-from ..report.rows import Row
-from ..trial import Json
+from ..records import Record
+from ..store import Store
+from ..trial import Json, Trial
 from .expected import expected_best
 from .space import space
 
@@ -94,21 +94,30 @@ def _given(choice: Chosen) -> dict[str, str]:  # type: ignore[type-arg]
     return {name: values[0] for name, values in item.sweeps.items()}
 
 
-def results(out: Path, tried: Sequence[Candidates]) -> list[Tuned]:
-    """How the candidates did, from the trials of the run in `out`."""
-    rows = {(row.variant, row.dataset): row for row in read_rows(out, quiet=True)}
-    datasets = dict.fromkeys(dataset for _, dataset in rows)
-    return [_tuned(one, dataset, rows) for dataset in datasets for one in tried]
+def results(out: Path, tried: Sequence[Candidates], trials: Sequence[Trial]) -> list[Tuned]:
+    """How the candidates did in these trials of the run in `out`; those of another budget may lie
+    beside them.
+    """
+    store = Store(out)
+    by_row: dict[tuple[str, str], list[float]] = {}
+    for trial in trials:
+        value = _value(store.read(trial.key))
+        by_row.setdefault((trial.dataset, trial.variant), []).append(value)
+    # a seed that failed is not missing at random: with it the mean is NaN
+    means = {row: float(np.mean(values)) for row, values in by_row.items()}
+    datasets = dict.fromkeys(dataset for dataset, _ in means)
+    return [_tuned(one, dataset, means) for dataset in datasets for one in tried]
 
 
-def _tuned(tried: Candidates, dataset: str, rows: dict[tuple[str, str], Row]) -> Tuned:
-    def value(selection: str) -> float:
-        row = rows.get((selection, dataset))
-        # a seed that failed is not missing at random
-        is_whole = row is not None and len(row.done) == len(row.trials)
-        return row.interval(COLUMN).mean if row is not None and is_whole else math.nan
+def _value(record: Record | None) -> float:
+    """The trial's bound on the validation split; NaN where it has none."""
+    if record is None or not record.is_done or COLUMN in record.refused:
+        return math.nan
+    return record.metrics.get(COLUMN, math.nan)
 
-    each = {selection: value(selection) for selection in tried.selections}
+
+def _tuned(tried: Candidates, dataset: str, means: Mapping[tuple[str, str], float]) -> Tuned:
+    each = {name: means.get((dataset, name), math.nan) for name in tried.selections}
     known = {selection: one for selection, one in each.items() if math.isfinite(one)}
     best = max(known, key=known.__getitem__, default="")  # of equal ones the first: the default
     drawn = tuple(each[selection] for selection in tried.drawn)
