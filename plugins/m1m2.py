@@ -5,6 +5,7 @@ latents z₁, y and z₂. Before the second stage is trained the bound is valid 
 """
 
 import math
+from collections.abc import Callable
 from typing import Annotated
 
 import torch
@@ -157,24 +158,29 @@ class M1M2(Model):
         is_labelled = torch.zeros(len(c), dtype=torch.bool, device=c.device)
         is_labelled[labelled] = True
 
+        def step_loss(rows: Tensor) -> Tensor:
+            known = labelled[torch.randperm(len(labelled), device=loc.device)[:BATCH]]
+            loss = self.second.loss(codes(rows), c[rows], is_labelled[rows])
+            return loss + self.alpha * self.second.error(codes(known), c[known])
+
         def codes(rows: Tensor) -> Tensor:
             return draw(normal(loc[rows], scale[rows]))[0]
 
-        self.second.requires_grad_(True)
-        optimiser = torch.optim.Adam(self.second.parameters(), self.learning_rate, fused=True)
-        decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, self.epochs)
-        with torch.enable_grad():
-            for _ in range(self.epochs):
-                for rows in torch.randperm(len(loc), device=loc.device).split(BATCH):
-                    known = labelled[torch.randperm(len(labelled), device=loc.device)[:BATCH]]
-                    loss = self.second.loss(codes(rows), c[rows], is_labelled[rows])
-                    loss = loss + self.alpha * self.second.error(codes(known), c[known])
-                    optimiser.zero_grad(set_to_none=True)
-                    loss.backward()
-                    optimiser.step()
-                decay.step()
+        self._train_second(len(loc), step_loss)
 
-        # from here on the second stage is as fixed as the first
+    @torch.enable_grad()
+    def _train_second(self, n: int, step_loss: Callable[[Tensor], Tensor]) -> None:
+        """`epochs` over n rows; from then on the second stage is as fixed as the first."""
+        self.second.requires_grad_(True)
+        parameters = list(self.second.parameters())
+        optimiser = torch.optim.Adam(parameters, self.learning_rate, fused=True)
+        decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, self.epochs)
+        for _ in range(self.epochs):
+            for rows in torch.randperm(n, device=parameters[0].device).split(BATCH):
+                optimiser.zero_grad(set_to_none=True)
+                step_loss(rows).backward()
+                optimiser.step()
+            decay.step()
         optimiser.zero_grad(set_to_none=True)
         self.second.requires_grad_(False)
 

@@ -5,6 +5,7 @@ decoder reads the sum of a slot's entries.
 """
 
 import math
+from abc import abstractmethod
 from typing import Annotated, Any
 
 import torch
@@ -82,9 +83,9 @@ class Tables(Prior):
         even = torch.full((slots, levels, size), -math.log(size))
         self.register_buffer("log_chance", even)
 
+    @abstractmethod
     def tables(self) -> Tensor:
         """(L, M, W)."""
-        raise NotImplementedError
 
     def forward(self, c: Tensor | None = None) -> Entries:
         return Entries(self.tables(), self.log_chance)

@@ -80,9 +80,16 @@ def write_pick(
     for one in found if not wants_json else ():
         echo(grid_text(one.grid, width_of_terminal()) + "\n")
     for suffix, content in contents.items():
-        path = stem.with_name(f"{stem.name}.{suffix}")
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        echo(f"wrote {path}", err=True)
+        _write(stem.with_name(f"{stem.name}.{suffix}"), content)
+
+
+def _write(path: Path, content: str | bytes) -> None:
+    """The file, whole or not at all, and a line that says so."""
+    from ..data.kept import written_aside
+
+    with written_aside(path) as aside:
+        aside.write_bytes(content if isinstance(content, bytes) else content.encode())
+    echo(f"wrote {path}", err=True)
 
 
 def tags_of(plugins_dir: Path | None) -> "Callable[[Row], Collection[str]]":

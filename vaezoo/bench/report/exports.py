@@ -75,23 +75,35 @@ def _fill(sheet: Any, one: Picked) -> None:
 
     heads = [head for text in one.grid.head[1:] for head in (text, "± 95 %")]
     sheet.append(["variant", *map(in_csv, heads)])
-    for i, row in enumerate(one.rows):
-        cells: list[Any] = [in_csv(one.grid.body[i][0])]
-        for j, part in enumerate(one.parts, 1):
-            (mean, around, _) = _numbers(row, part)
-            cells += [mean if mean is not None else in_csv(one.grid.body[i][j]), around]
-        sheet.append(cells)
-        for j, part in enumerate(one.parts, 1):
-            digits = part.column.digits if part.column else 1
-            for cell in (sheet.cell(i + 2, 2 * j), sheet.cell(i + 2, 2 * j + 1)):
-                cell.number_format = "0." + "0" * digits if digits else "0"
-                cell.font = Font(bold=(i, j) in one.grid.bold)
+    for i in range(len(one.rows)):
+        sheet.append(_cells(one, i))
+        _lay_out(sheet, one, i)
     for cell in sheet[1]:
         cell.font = Font(bold=True)
     for note in ["", one.grid.caption, *(f"[{i}] {n}" for i, n in enumerate(one.grid.notes, 1))]:
         sheet.append([in_csv(note)])
     sheet.freeze_panes = "B2"
     sheet.column_dimensions["A"].width = 2 + max(len(row.name) for row in one.rows)
+
+
+def _cells(one: Picked, i: int) -> list[Any]:
+    """Row i: its name, then mean and half width of each column, or the text that stands there."""
+    cells: list[Any] = [in_csv(one.grid.body[i][0])]
+    for j, part in enumerate(one.parts, 1):
+        (mean, around, _) = _numbers(one.rows[i], part)
+        cells += [mean if mean is not None else in_csv(one.grid.body[i][j]), around]
+    return cells
+
+
+def _lay_out(sheet: Any, one: Picked, i: int) -> None:
+    """Decimals and bold of row i, which stands below the headings; cells count from 1."""
+    from openpyxl.styles import Font
+
+    for j, part in enumerate(one.parts, 1):
+        digits = part.column.digits if part.column else 1
+        for cell in (sheet.cell(i + 2, 2 * j), sheet.cell(i + 2, 2 * j + 1)):
+            cell.number_format = "0." + "0" * digits if digits else "0"
+            cell.font = Font(bold=(i, j) in one.grid.bold)
 
 
 def _title(dataset: str, taken: Sequence[str]) -> str:

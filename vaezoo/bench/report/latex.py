@@ -70,16 +70,27 @@ def _column(grid: Grid, j: int) -> Column:
         _cell(text, number, marks, is_bold, has_bounds if numbers and j else None)
         for (text, marks), number, is_bold in zip(texts, found, bold, strict=True)
     ]
-    head = r"\shortstack{" + r"\\".join(map(worded, lines)) + "}" if len(lines) > 1 else ""
-    head = head or worded(lines[0])
+    head = _stacked(lines)
     if not numbers or j == 0:
-        if width > PROSE:
-            return Column(rf"p{{{PROSE:g}pt}}", head, cells, PROSE / min(SIZES.values()))
-        return Column("l" if j == 0 else "c", head, cells, width)
+        return _of_words(head, cells, width, is_first=j == 0)
     spec = f"S[table-format={_format(numbers)}]"
     if has_bounds:
         return Column(rf"{spec}@{{\,}}l", rf"\multicolumn{{2}}{{c}}{{{head}}}", cells, width, 2)
     return Column(spec, f"{{{head}}}", cells, width)
+
+
+def _stacked(lines: Sequence[str]) -> str:
+    """A heading of one line, or of several above each other."""
+    if len(lines) == 1:
+        return worded(lines[0])
+    return r"\shortstack{" + r"\\".join(map(worded, lines)) + "}"
+
+
+def _of_words(head: str, cells: Sequence[str], width: float, *, is_first: bool) -> Column:
+    """A column without numbers; long texts are broken."""
+    if width > PROSE:
+        return Column(rf"p{{{PROSE:g}pt}}", head, cells, PROSE / min(SIZES.values()))
+    return Column("l" if is_first else "c", head, cells, width)
 
 
 def _cell(

@@ -213,12 +213,17 @@ def _grid(dataset: str, rows: Sequence[Row], parts: Sequence[Part]) -> Grid:
                 bold.add((i, j))
         body.append([_name(dataset, row, parts, notes), *cells[1:]])
     heads = [part.grid.head[part.at] for part in parts]
-    (*others, last) = [in_words(part.name) for part in parts]
-    before = f"{', '.join(others)} and " if others else ""
-    title = f"{before}{last} on {dataset}"
+    title = f"{_listed_in_words(parts)} on {dataset}"
     names = ("variant", *(part.name for part in parts))
     caption = _caption(dataset, parts)
     return Grid(title, ["variant", *heads], body, bold, caption, tuple(notes.texts), names=names)
+
+
+def _listed_in_words(parts: Sequence[Part]) -> str:
+    """ "nll, kl and fid"."""
+    (*others, last) = [in_words(part.name) for part in parts]
+    before = f"{', '.join(others)} and " if others else ""
+    return f"{before}{last}"
 
 
 def _said(grid: Grid, shown: int, among: int) -> Grid:
