@@ -38,6 +38,7 @@ class Bad(http.server.BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     sent = 0
+    asked = 0  # for what is given to the second who asks
 
     def log_message(self, *_: Any) -> None:
         pass
@@ -70,6 +71,13 @@ class Bad(http.server.BaseHTTPRequestHandler):
 
     def say_hop(self) -> None:
         self.head(302, 0, Location="/good")
+
+    def say_second(self) -> None:
+        Bad.asked += 1
+        if Bad.asked == 1:
+            self.connection.shutdown(2)
+        else:
+            self.say_good()
 
     def say_page(self) -> None:
         self.body(b"<html>Please log in</html>")
@@ -163,7 +171,7 @@ def fetched(cache: Path, *urls: str) -> bytes:
     return Files(cache=cache).read_all([File("a/b", SHA, urls, size=len(BODY))])[0]
 
 
-@pytest.mark.parametrize("way", ["good", "packed", "encoded", "hop"])
+@pytest.mark.parametrize("way", ["good", "packed", "encoded", "hop", "second"])
 def test_what_is_right_is_kept_however_it_came(way: str, address: str, tmp_path: Path):
     assert fetched(tmp_path, f"{address}/{way}") == BODY
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["b"]

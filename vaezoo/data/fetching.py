@@ -10,8 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
+
+if TYPE_CHECKING:
+    import requests
 
 PATIENCE = 30.0  # seconds that an address may take beyond the time of its bytes
 SLOWEST = 10_000  # bytes a second
@@ -42,9 +46,7 @@ class Transfer:
             self.failed.append(error)
 
     def _receive(self) -> None:
-        import requests
-
-        with requests.get(self.url, stream=True, timeout=PATIENCE) as answer:
+        with _session() as session, session.get(self.url, stream=True, timeout=PATIENCE) as answer:
             answer.raise_for_status()
             with self.path.open("wb") as file:
                 for piece in answer.iter_content(PIECE):
@@ -54,6 +56,21 @@ class Transfer:
                     if self.is_given_up:
                         return
                     file.write(piece)
+
+
+def _session() -> "requests.Session":
+    """It asks once more where a connection ends before the answer: a server may close the one on
+    which it sent us elsewhere just as it is used again.
+    """
+    import requests
+    from requests.adapters import HTTPAdapter
+    from urllib3.util import Retry
+
+    once_more = HTTPAdapter(max_retries=Retry(total=2, connect=1, read=1, status=0, other=0))
+    session = requests.Session()
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, once_more)
+    return session
 
 
 def fetch(url: str, path: Path, limit: int) -> None:
