@@ -40,9 +40,10 @@ TRIED = 60.0  # seconds that prices may take before a run: they serve its time l
     help="Names, globs, tags: 'beta[beta=1,4],recurrent,not:*gan'. [default: all]",
 )
 @click.option(
+    "-d",
     "--datasets",
     shell_complete=names("datasets"),
-    help="The same for data sets. [default: digits]",
+    help="The same for data sets, or files of your own: 'x.csv[label=kind]'. [default: digits]",
 )
 @click.option("--seeds", help="How many, or which: 3, or 0,1,2. [default: 3]")
 @click.option(

@@ -14,7 +14,6 @@ from .common import (
     common,
     echo,
     files_of,
-    own_name,
     print_json,
     reads_data,
     registry_of,
@@ -186,8 +185,6 @@ def data(
     files = files_of(data_dirs, offline or not name)
     cards = []
     registry = registry_of(plugins_dir)
-    if name and Path(name).exists() and name not in registry.datasets:
-        name = own_name(name)
     for choice in registry.choose_datasets(name or "all"):
         try:
             cards.append(card_of(choice.entry.load(files, **choice.values)))

@@ -198,15 +198,7 @@ def the_only(choices: list[T], text: str, what: str) -> T:
     return choices[0]
 
 
-def own_name(path: str) -> str:
-    """The data set of a file or a folder, as it can be read."""
-    mark = '"' if "'" in path else "'"
-    return f"arrays[path={mark}{path}{mark}]"
-
-
 def dataset_of(registry: "Registry", name: str, data_dirs: Sequence[Path], offline: bool) -> "Data":
     """The data that a name such as "digits[rows=50]" means, or a file or folder; loaded."""
-    if Path(name).exists() and name not in registry.datasets:
-        name = own_name(name)
     chosen = the_only(registry.choose_datasets(name), name, "data set")
     return chosen.entry.load(files_of(data_dirs, offline), **chosen.values)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .common import FOLDER, as_json, common, echo, own_name, print_json, registry_of
+from .common import FOLDER, as_json, common, echo, print_json, registry_of
 from .completion import names
 
 if TYPE_CHECKING:
@@ -80,8 +80,9 @@ def _named(
     from ..registry.selection import SelectionError
 
     is_known = what in registry.datasets or what in registry.variants
-    if Path(what).exists() and not is_known:
-        return [], registry.choose_datasets(own_name(what))
+    is_file = Path(what).exists() or Path(what.partition("[")[0]).exists()
+    if is_file and not is_known:
+        return [], registry.choose_datasets(what)
     try:
         return registry.choose_variants(what), []
     except SelectionError as error:

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     "dataset",
     required=True,
     shell_complete=names("datasets"),
-    help="The data set, such as digits.",
+    help="The data set, such as digits, or a file of your own: 'x.csv[label=kind]'.",
 )
 @click.option(
     "-o", "--out", type=FILE, required=True, help="The checkpoint to write, NAME.safetensors."

@@ -21,6 +21,7 @@ from .entries import Dataset, ExecutorRecipe, Function, SamplerRecipe, Variant, 
 from .gathering import PART_KINDS, Found, Gathering
 from .guard import PluginError, Problem, Source, own_version
 from .loading import Plugin, plugin_of
+from .own_files import with_files
 from .selection import Chosen, SelectionError, choose
 
 if TYPE_CHECKING:
@@ -60,11 +61,13 @@ class Registry:
         return choose(text, self.variants, "variant")
 
     def choose_datasets(self, text: str) -> list[Chosen[Dataset]]:
-        """The data sets that the text names, such as "digits,gaussian[dimensions=4]".
+        """The data sets that the text names, such as "digits,gaussian[dimensions=4]"; a file or a
+        folder such as wine.csv[label=kind] is one too, see `own_files`.
 
         Raises: SelectionError.
         """
-        return choose(text, self.datasets, "data set")
+        tags = {name: entry.tags for name, entry in self.datasets.items()}
+        return choose(with_files(text, tags), self.datasets, "data set")
 
     def choose_samplers(self, text: str) -> list[Chosen[SamplerRecipe]]:
         """The samplers that the text names, such as "prior,mixture[components=5]".

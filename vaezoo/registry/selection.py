@@ -161,7 +161,7 @@ def read_selection(text: str, what: str) -> list[Item]:
     Raises: SelectionError for an empty item, a bracket or a quote that is not closed, and what is
     not key=value.
     """
-    parts = _split(text)
+    parts = pieces_of(text)
     if not all(parts):
         raise SelectionError(
             f"{text!r} holds an empty name: write each {what} once, "
@@ -188,7 +188,7 @@ def _sweeps(part: str, inside: str) -> dict[str, tuple[str, ...]]:
     """ "a=1,2,b=x" -> {"a": ("1", "2"), "b": ("x",)}."""
     sweeps: dict[str, tuple[str, ...]] = {}
     key = ""
-    for piece in _split(inside):
+    for piece in pieces_of(inside):
         name, equals, value = (t.strip() for t in piece.partition("="))
         if equals and re.fullmatch(r"[A-Za-z_][\w.]*", name):
             if name in sweeps:
@@ -206,7 +206,7 @@ def _sweeps(part: str, inside: str) -> dict[str, tuple[str, ...]]:
     return sweeps
 
 
-def _split(text: str) -> list[str]:
+def pieces_of(text: str) -> list[str]:
     """The pieces between commas that stand outside of brackets and quotes, stripped."""
     pieces = [""]
     closing = ""
