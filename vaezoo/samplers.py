@@ -5,6 +5,9 @@ A sampler is a part that a plugin registers: `Part("mixture", Mixture)`, chosen 
 prior,mixture`. It is fitted to one draw of q(z|x) for every training row, that is to the aggregate
 posterior, which is what the decoder has learned to read (Ghosh et al. 2020, arXiv:1903.12436, §4).
 Likelihoods stay those of the model's own prior.
+
+Most are densities of vectors of real numbers. One that says `is_discrete` is a density of codes of
+any shape that take few values: classes, signs, entries of a codebook.
 """
 
 from abc import ABC, abstractmethod
@@ -22,17 +25,24 @@ WHO = "a sampler that is fitted after training"
 
 
 class Sampler(ABC):
-    """A density over codes."""
+    """A density over codes: vectors of D real numbers, or where it `is_discrete` events of few
+    values.
+    """
 
     part_kind = "sampler"
+    is_discrete = False
 
     @abstractmethod
     def fit(self, z: Tensor, seed: int) -> None:
-        """Learn from z (N, D), with gradients switched on; torch's own generator is seeded."""
+        """Learn from z (N, D) or (N, *event), with gradients switched on; torch's own generator is
+        seeded.
+
+        Raises: Unsupported where it is not for such codes.
+        """
 
     @abstractmethod
     def sample(self, n: int) -> Tensor:
-        """n draws, (n, D), by torch's own generator."""
+        """n draws, (n, D) or (n, *event), by torch's own generator."""
 
 
 def prior_in_words(model: Model) -> str:
@@ -43,41 +53,49 @@ def prior_in_words(model: Model) -> str:
 
 
 @torch.no_grad()
-def draw_codes(model: Model, rows: Iterable[tuple[Tensor, Tensor | None]]) -> Tensor:
-    """(N, D): one draw of q(z|x) for every row.
+def draw_codes(
+    model: Model, rows: Iterable[tuple[Tensor, Tensor | None]], is_discrete: bool = False
+) -> Tensor:
+    """(N, D), or where `is_discrete` (N, *event): one draw of q(z|x) for every row.
 
-    Raises: Unsupported for a model whose codes are not one vector of real numbers that the decoder
-    alone reads.
+    Raises: Unsupported for a model whose codes are not one latent that the decoder alone reads, and
+    unless `is_discrete` one vector of real numbers.
     """
-    vae = _one_real_code(model)
-    return torch.cat([_vectors(vae, x, c) for x, c in rows])
+    vae = _one_code(model)
+    if not is_discrete:
+        _must_be_real(vae)
+    return torch.cat([_codes(vae, x, c, is_discrete) for x, c in rows])
 
 
 @torch.no_grad()
 def decode(model: Model, z: Tensor, c: Tensor | None, mean: bool) -> Tensor:
-    """(n, *shape): a draw of p(x|z), or with `mean` its mean, for each code of z (n, D)."""
-    px = _one_real_code(model).decoder(z[None], c)
+    """(n, *shape): a draw of p(x|z), or with `mean` its mean, for each code of z (n, *event)."""
+    px = _one_code(model).decoder(z[None], c)
     return (px.mean if mean else px.sample())[0]
 
 
-def _one_real_code(model: Model) -> VAE:
+def _one_code(model: Model) -> VAE:
     vae = require_parts(model, WHO)
     if (type(vae).sample, type(vae).draw_px) != (VAE.sample, VAE.draw_px):
         raise Unsupported(
             f"{WHO} hands codes to the decoder; {type(model).__name__} draws samples in a way of "
             "its own"
         )
+    return vae
+
+
+def _must_be_real(vae: VAE) -> None:
     if vae.encoder.space != "real":
         raise Unsupported(
             f"{WHO} is a density of real numbers; these codes live in the space "
             f"{vae.encoder.space!r}"
         )
-    return vae
 
 
-def _vectors(vae: VAE, x: Tensor, c: Tensor | None) -> Tensor:
+def _codes(vae: VAE, x: Tensor, c: Tensor | None, is_discrete: bool) -> Tensor:
     latents = vae.infer(x, c).latents
-    if len(latents) != 1 or latents[0].stepwise or latents[0].z.ndim != 3:
+    is_one = len(latents) == 1 and not latents[0].stepwise
+    if not is_one or (not is_discrete and latents[0].z.ndim != 3):
         raise Unsupported(
             f"{WHO} takes one code a row, a vector; this model has several, or one for every step"
         )

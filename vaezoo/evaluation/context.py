@@ -253,7 +253,8 @@ class Evaluation:
             x = self.data.binarised(self.data.train, self.generator("pixels")).to(self.device)
             size = max(1, self.entries // self.data.spec.size)
             with self.noise("sampler codes"):
-                codes = draw_codes(self.model, batches(x, self._condition("train"), size))
+                rows = batches(x, self._condition("train"), size)
+                codes = draw_codes(self.model, rows, sampler.is_discrete)
             with self.noise("sampler"), torch.enable_grad():
                 sampler.fit(codes, self.seed)
         return sampler
