@@ -9,7 +9,8 @@ from vaezoo.hooks import tags
 from vaezoo.hyperparameters import Count, Fraction, Positive
 from vaezoo.registry.entries import Function, Variant
 from vaezoo.registry.loading import Plugin
-from vaezoo.registry.selection import Chosen, SelectionError, choose
+from vaezoo.registry.registry import Registry
+from vaezoo.registry.selection import Chosen, SelectionError, choose, heavy
 
 PLUGIN = Plugin("d", "1", "m", "f", "h")
 
@@ -80,6 +81,9 @@ def labels(text: str) -> list[str]:
             [f"beta[dropout={d},beta={b}]" for d in ("0.0", "1.0") for b in ("1.0", "2.0")],
         ),
         ("told[target=2]", ["told[target=2.0]"]),
+        ("tag:recurrent", ["seq_gan", "vrnn"]),
+        ("vae,tag:adversarial", ["vae", "seq_gan"]),
+        ("all,not:tag:recurrent", ["beta", "vae"]),
         ("vrnn[name='x,y']", ["vrnn[name='x,y']"]),
         ('vrnn[name="it\'s"]', ['vrnn[name="it\'s"]']),
         ("vrnn[until=none]", ["vrnn[until=none]"]),
@@ -120,6 +124,8 @@ def test_hyperparameters_have_the_annotated_type():
         ("vea", "'vea'; did you mean 'vae'"),
         ("recurent", "did you mean 'recurrent'"),
         ("xyzzy", "there are beta, seq_gan"),
+        ("tag:vae", "no variant has the tag 'vae'"),
+        ("tag:recurent", "did you mean 'recurrent'"),
         ("x*", "no variant matches 'x*'"),
         ("not:x*,vae", "no variant matches 'x*'"),
         ("not:vea", "did you mean 'vae'"),
@@ -172,3 +178,34 @@ def test_any_text_is_chosen_or_refused_but_never_crashes():
         except SelectionError as error:
             result = str(error)
         assert result
+
+
+@tags("hierarchical", "heavy")
+def deep(spec: Spec) -> Model: ...  # type: ignore[empty-body]
+
+
+WITH_HEAVY = {**ALL, "deep": Variant("deep", Function(deep), PLUGIN)}
+OTHERS = ["beta", "seq_gan", "vae", "vrnn"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected", "left"),
+    [
+        ("all", OTHERS, ["deep"]),
+        ("all,tag:heavy", [*OTHERS, "deep"], []),
+        ("all,deep", [*OTHERS, "deep"], []),
+        ("not:recurrent", ["beta", "vae"], ["deep"]),
+        ("all,not:tag:heavy", OTHERS, []),
+        ("vae,all", ["vae", "beta", "seq_gan", "vrnn"], ["deep"]),
+        ("*", [*OTHERS, "deep"], []),
+        ("hierarchical", ["deep"], []),
+        ("vae", ["vae"], []),
+    ],
+)
+def test_all_leaves_out_what_is_heavy_and_says_so(text: str, expected: list[str], left: list[str]):
+    chosen = choose(text, WITH_HEAVY, "variant")
+    assert sorted(one.label for one in chosen) == sorted(expected)
+    assert heavy(text, WITH_HEAVY, "variant") == left
+    said = Registry(variants=WITH_HEAVY).left_out(text)
+    assert ("all,tag:heavy" in said) == bool(left)
+    assert all(name in said for name in left)

@@ -46,6 +46,8 @@ def plan_of(asked: dict[str, Any]) -> "tuple[Plan, float | None]":
         "threads": asked["threads"],
         "is_here": where == "local",
     }
+    if without := registry.left_out(wanted["variants"]):
+        is_said(asked["progress"])(without)
     return make_plan(registry, Request(**wanted, **machine), source=places), timeout
 
 

@@ -22,7 +22,7 @@ from .gathering import PART_KINDS, Found, Gathering
 from .guard import PluginError, Problem, Source, own_version
 from .loading import Plugin, plugin_of
 from .own_files import with_files
-from .selection import Chosen, SelectionError, choose
+from .selection import ALL, HEAVY, TAG, Chosen, SelectionError, choose, heavy
 
 if TYPE_CHECKING:
     from ..data.data import Data
@@ -59,6 +59,19 @@ class Registry:
         Raises: SelectionError.
         """
         return choose(text, self.variants, "variant")
+
+    def left_out(self, text: str) -> str:
+        """Which variants `all` leaves out of this selection, and how to name them; "" where none.
+
+        Raises: SelectionError.
+        """
+        names = heavy(text, self.variants, "variant")
+        if not names:
+            return ""
+        return (
+            f"{text} leaves out {', '.join(names)}, which {'takes' if len(names) == 1 else 'take'} "
+            f"longer: {ALL},{TAG}{HEAVY} has all of them"
+        )
 
     def choose_datasets(self, text: str) -> list[Chosen[Dataset]]:
         """The data sets that the text names, such as "digits,gaussian[dimensions=4]"; a file or a

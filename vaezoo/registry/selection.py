@@ -1,9 +1,10 @@
 """How the command line names variants and data sets:
 `beta[beta=1,4,8],vae,recurrent,not:*gan,*vae*,all`.
 
-An item is a name, a glob (* and ?), a tag, or `all`; `not:` before it takes away. Brackets give
-hyperparameters; several values of one key are a sweep, several sweeps their Cartesian product. A
-comma inside brackets or quotes divides nothing.
+An item is a name, a glob (* and ?), a tag, or `all`; `not:` before it takes away. `tag:NAME` is a
+tag, whatever else has that name. `all` leaves out what is tagged `heavy`: `all,tag:heavy` is
+everything. Brackets give hyperparameters; several values of one key are a sweep, several sweeps
+their Cartesian product. A comma inside brackets or quotes divides nothing.
 """
 
 import json
@@ -18,6 +19,8 @@ from ..hyperparameters import BRACKETS, QUOTES, HyperparameterError, did_you_mea
 
 NOT = "not:"
 ALL = "all"
+TAG = "tag:"
+HEAVY = "heavy"  # the tag of what takes so long that `all` leaves it out
 OPEN, CLOSE = BRACKETS
 
 
@@ -79,23 +82,50 @@ def choose(text: str, entries: Mapping[str, E], what: str) -> list[Chosen[E]]:
     return list(left.values())
 
 
+def heavy(text: str, entries: Mapping[str, E], what: str) -> list[str]:
+    """The names that `all` leaves out of this selection because they are tagged `heavy`.
+
+    Raises: SelectionError.
+    """
+    items = read_selection(text, what)
+    wanted = [item.pattern for item in items if not item.excludes] or [ALL]
+    if ALL not in wanted:
+        return []
+    named = {name for item in items if item.pattern != ALL for name in _names(item, entries, what)}
+    return [name for name, one in entries.items() if HEAVY in one.tags and name not in named]
+
+
+def _names(item: Item, entries: Mapping[str, E], what: str) -> list[str]:
+    return [entry.name for entry in matching(item, entries, what)]
+
+
 def matching(item: Item, entries: Mapping[str, E], what: str) -> list[E]:
     """The entries that an item means: by name, else by glob, else by tag.
 
-    A glob, a tag and `all` leave out what must be told something, unless the item tells it.
+    A glob, a tag and `all` leave out what must be told something, unless the item tells it; `all`
+    also what is heavy, unless it takes away.
     """
     pattern = item.pattern
     if pattern in entries:
         return [entries[pattern]]
-    if pattern != ALL and not set("*?") & set(pattern):
-        found = [entry for entry in entries.values() if pattern in entry.tags]
-    else:
-        glob = "*" if pattern == ALL else pattern
-        found = [entry for name, entry in entries.items() if fnmatchcase(name, glob)]
+    found = _meant(pattern, entries)
+    if pattern == ALL and not item.excludes:
+        found = [entry for entry in found if HEAVY not in entry.tags]
     usable = [entry for entry in found if entry.in_all or item.sweeps or item.excludes]
     if not usable:
         raise SelectionError(_nothing(pattern, [entry.name for entry in found], entries, what))
     return usable
+
+
+def _meant(pattern: str, entries: Mapping[str, E]) -> list[E]:
+    """By a glob or a tag; `all` is everything."""
+    if pattern == ALL:
+        return list(entries.values())
+    if pattern.startswith(TAG):
+        return [entry for entry in entries.values() if pattern.removeprefix(TAG) in entry.tags]
+    if set("*?") & set(pattern):
+        return [entry for name, entry in entries.items() if fnmatchcase(name, pattern)]
+    return [entry for entry in entries.values() if pattern in entry.tags]
 
 
 def _nothing(pattern: str, unusable: list[str], entries: Mapping[str, E], what: str) -> str:
@@ -105,6 +135,10 @@ def _nothing(pattern: str, unusable: list[str], entries: Mapping[str, E], what: 
             f"write {unusable[0]}[key=value]"
         )
     tags = sorted({tag for entry in entries.values() for tag in entry.tags})
+    if pattern.startswith(TAG):
+        name = pattern.removeprefix(TAG)
+        near = did_you_mean(name, tags) or f"; there are {_some(tags)}"
+        return f"no {what} has the tag {name!r}{near}"
     if set("*?") & set(pattern) or pattern == ALL:
         return f"no {what} matches {pattern!r}; there are {_some(entries)}"
     near = did_you_mean(pattern, [*entries, *tags])

@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 
 from ...hooks import Column
 from ...hyperparameters import did_you_mean
-from ...registry.selection import Item, read_selection
+from ...registry.selection import TAG, Item, read_selection
 from .caption import CUT_SHORT, in_words, sentences
 from .printed import grids
 from .report import ReportError
@@ -19,7 +19,6 @@ from .rows import Row
 from .tables import LIMIT, ResultTable
 from .typeset import Grid, split_marks
 
-TAG = "tag:"
 LEAD = ("variant", "sampler", "n")
 Tags = Callable[[Row], Collection[str]]
 
