@@ -36,6 +36,7 @@ from vaezoo.data.sources.pinwheel import log_density, pinwheel
 from vaezoo.data.sources.polyphonic import FILES, jsb, music, sequences
 from vaezoo.data.sources.slds import slds
 from vaezoo.data.sources.sprites import FACTORS, render, sprites
+from vaezoo.data.splits import binarised_once
 from vaezoo.likelihoods import head
 from vaezoo.networks import Read, Write
 from vaezoo.parts import names
@@ -439,6 +440,21 @@ def test_dynamic_mnist_trains_on_probabilities_and_is_judged_on_bits(files):
     )
     assert set(first.unique().tolist()) == {0.0, 1.0}
     assert not torch.equal(first, second)
+
+
+@needs_files
+def test_held_out_images_are_drawn_anew_where_it_is_asked_for(files, grey):
+    fixed = mnist(files)
+    anew = mnist(files, draw=1)
+    assert torch.equal(fixed.test, binarised_once(grey.test, "mnist", "test"))
+    assert torch.equal(fixed.train, anew.train)
+    assert anew.name == "mnist[draw=1]"
+    for split in ("validation", "test"):
+        p = grey.split(split).double()
+        both = (fixed.split(split) * anew.split(split)).double().sum()
+        # the two are independent: a pixel is one in both with p²
+        z = (both - (p**2).sum()) / (p**2 * (1 - p**2)).sum().sqrt()
+        assert abs(z) < 4.5
 
 
 @needs_files

@@ -6,7 +6,9 @@ counted in grey.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
+from pydantic import Field
 from torch import Tensor
 
 from ...core import Spec
@@ -72,10 +74,12 @@ _FASHION_CARD = (
 )
 _SPLIT = "value/255; rows as shipped, the last 10,000 training images for validation"
 _DYNAMIC = (
-    f"{_SPLIT}; training images are binarised anew in every minibatch, "
-    "validation and test "
-    "once from a fixed seed (Burda et al. 2016 binarise the test images anew too)"
+    f"{_SPLIT}; training images are binarised anew in every minibatch, validation and test once, "
+    "from a fixed seed or that of `draw` (Burda et al. 2016 binarise the test images anew too)"
 )
+# Which draw of the images that are binarised once. 0 is what all tables use; the rows of several
+# say how far a number depends on it.
+Drawing = Annotated[int, Field(ge=0)]
 
 
 @dataclass(frozen=True)
@@ -149,26 +153,25 @@ def _data(
     )
 
 
-def _dynamic(name: str, grey: Grey, card: Card) -> Data:
-    fixed = {
-        split: binarised_once(grey.x[split], name.partition("[")[0], split)
-        for split in ("validation", "test")
-    }
+def _dynamic(name: str, grey: Grey, card: Card, draw: int) -> Data:
+    seed = (name.partition("[")[0],) + ((draw,) if draw else ())
+    fixed = {split: binarised_once(grey.x[split], *seed, split) for split in ("validation", "test")}
     return _data(
         name, grey, {"train": grey.x["train"], **fixed}, card, "bernoulli", is_dynamic=True
     )
 
 
 @tags("image", "binary", "labelled", "files")
-def mnist(files: Files, rows: Few = 0) -> Data:
+def mnist(files: Files, rows: Few = 0, draw: Drawing = 0) -> Data:
     """MNIST, 1×28×28, dynamically binarised.
 
-    Training images anew in every minibatch, validation and test once.
+    Training images anew in every minibatch, validation and test once: anew for every `draw`.
     """
     return _dynamic(
-        named(mnist, rows=rows),
+        named(mnist, rows=rows, draw=draw),
         read_mnist(files, MNIST, rows=rows),
         Card("MNIST, dynamic binarisation", *_MNIST_CARD, _DYNAMIC),
+        draw,
     )
 
 
@@ -211,12 +214,13 @@ def mnist_grey(files: Files, rows: Few = 0) -> Data:
 
 
 @tags("image", "binary", "labelled", "files")
-def fashion(files: Files, rows: Few = 0) -> Data:
+def fashion(files: Files, rows: Few = 0, draw: Drawing = 0) -> Data:
     """Fashion-MNIST, 1×28×28, dynamically binarised like `mnist`."""
     return _dynamic(
-        named(fashion, rows=rows),
+        named(fashion, rows=rows, draw=draw),
         read_mnist(files, FASHION, rows=rows),
         Card("Fashion-MNIST, dynamic binarisation", *_FASHION_CARD, _DYNAMIC),
+        draw,
     )
 
 
