@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.attack.damage import SECRET
-from tests.bench.conftest import _fill, _plan
+from tests.bench.conftest import _fill, _plan, plan, plugins, write_variant  # noqa: F401  (fixtures)
 from vaezoo.bench.plan import Plan
 from vaezoo.bench.runner import run
 
@@ -15,8 +15,8 @@ from vaezoo.bench.runner import run
 def planned_and_whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, Path]:
     """The plan of the run, and its folder."""
     folder = tmp_path_factory.mktemp("whole")
-    plugins = _fill(folder / "plugins")
-    made = _plan(plugins, "good,other", "2", metrics=("likelihood", "quick"))
+    loose = _fill(folder / "plugins")
+    made = _plan(loose, "good,other", "2", metrics=("likelihood", "quick"))
     run(made, folder / "out", jobs=1, figures=False)
     return made, folder / "out"
 

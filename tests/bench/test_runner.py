@@ -13,11 +13,11 @@ import time
 
 import pytest
 
+from vaezoo.bench.preparing import Preparation
 from vaezoo.bench.records import ControlRecord
 from vaezoo.bench.report.printed import as_text
 from vaezoo.bench.report.report import read_tables, report
 from vaezoo.bench.runner import run
-from vaezoo.bench.scheduling import Scheduler
 from vaezoo.bench.store import Store, StoreError, to_json
 
 
@@ -324,14 +324,14 @@ def test_two_runs_at_once_keep_the_control_rows_of_both(plan, tmp_path, monkeypa
     made = plan("good", metrics=("likelihood",))
     name = made.trials[0].controls
     theirs = ControlRecord({"noise": {"fid": 5.0}}, "tiny", {"samples": "1"})
-    wait = Scheduler.wait
+    wait = Preparation.wait
 
     def interrupted(self, future):
         answer = wait(self, future)
         self.store.write(name, to_json(theirs.to_json()))
         return answer
 
-    monkeypatch.setattr(Scheduler, "wait", interrupted)
+    monkeypatch.setattr(Preparation, "wait", interrupted)
     run(made, out, jobs=1, figures=False)
     found = json.loads((out / name).read_text())
     assert found["rows"]["noise"] == {"fid": 5.0}

@@ -27,28 +27,45 @@ def built(store: Store, name: str) -> Path:
     return folder
 
 
-def test_what_a_run_on_another_machine_builds_is_left_alone(store):
-    """No process here has its number, which says nothing."""
-    theirs = built(store, ".building-k-999999999@elsewhere")
-    ours = built(store, f".building-k-999999999@{owner().partition('@')[2]}")
-    old = built(store, ".building-k-999999999")  # as earlier versions named it
-    task = store.trials / ".task-k-999999999@elsewhere.json"
-    task.write_text("{}")
+GONE = 2**22 + 1  # no process has this number
+
+
+def test_only_what_is_provably_dead_is_removed(store):
+    """A number says nothing where another kernel, or another namespace, gave it."""
+    machine, boot, namespace = owner().partition("@")[2].rsplit(".", 2)
+    itself, _, here = owner().partition("@")
+    names = {
+        f"{GONE}.1@{here}": False,
+        f"{os.getpid()}.1@{here}": False,  # another process had our number
+        f"{itself}@{here}": True,
+        f"{GONE}.1@elsewhere.{boot}.{namespace}": True,
+        f"{GONE}.1@{machine}.00000000.{namespace}": True,  # booted since, or another of this name
+        f"{GONE}.1@{machine}.{boot}.1": True,  # in a container
+        f"{GONE}@{machine}": True,  # as earlier versions said it
+    }
+    folders = {built(store, f".building-k-{name}"): stays for name, stays in names.items()}
+    for name in names:
+        (store.trials / f".task-k-{name}.json").write_text("{}")
+        (store.trials / f".run-{name}").write_text("")
     store.prepare()
-    assert [theirs.exists(), ours.exists(), old.exists(), task.exists()] == [
-        True,
-        False,
-        False,
-        True,
-    ]
+    assert {folder: folder.exists() for folder in folders} == folders
+    for name, stays in names.items():
+        assert (store.trials / f".task-k-{name}.json").exists() == stays
+        assert (store.trials / f".run-{name}").exists() == stays
 
 
 def test_what_nobody_has_changed_for_a_day_is_dead_wherever_it_was_built(store):
     theirs = built(store, ".building-k-1@elsewhere")
     for path in (*theirs.iterdir(), theirs):
         os.utime(path, (time.time() - DAY - 60,) * 2)
+    heart = store.trials / ".run-1@elsewhere"
+    heart.write_text("")
+    store.prepare()
+    assert theirs.exists(), "its heart beats"
+    os.utime(heart, (time.time() - DAY - 60,) * 2)
     store.prepare()
     assert not theirs.exists()
+    assert not heart.exists()
 
 
 def test_age_is_told_by_the_clock_of_the_file_system(tmp_path, monkeypatch):

@@ -1,31 +1,58 @@
-"""Whose a file is that a run has not finished, in a folder that several machines may see."""
+"""Whose a file is that a run has not finished, in a folder that several machines and containers may
+see.
+
+A run is named `process.start@machine.boot.namespace`. Whether it lives can be asked where all after
+the @ is ours: the same kernel, and the same numbers of processes. Elsewhere its heart tells: it
+beats in a file beside, and beats are compared by the clock of the file system alone.
+"""
 
 import os
 import platform
 import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 
 DAY = 86400.0  # seconds
+BEAT = 5.0  # seconds between two signs of life
+HEART = ".run-"  # before the name of a run: the file in which it beats
+ZOMBIE = "Z"  # the state of a process that has ended
 
 
 def owner() -> str:
-    """This run, among those of all machines that see the folder: process@machine."""
-    return f"{os.getpid()}@{_machine()}"
+    """This run, among those of all machines and containers that see the folder."""
+    return _named(os.getpid())
 
 
-def _machine() -> str:
-    return re.sub(r"[^\w.]", "_", platform.node())  # a dash divides names here
+@cache
+def _named(pid: int) -> str:
+    return f"{pid}.{_stat('self')[1]}@{_place()}"
 
 
-def is_left(path: Path, owner: str) -> bool:
-    """Whether the run that made this file or folder is dead. One of another machine cannot be
-    asked: it counts as dead once nothing in it has changed for a day, by the clock of its file
-    system.
+@cache
+def _place() -> str:
+    """Where a number means the same process: machine, boot of its kernel, namespace of numbers."""
+    machine = re.sub(r"[^\w.]", "_", platform.node())  # a dash divides names here
+    boot = ""
+    namespace = ""
+    with suppress(OSError):  # Linux alone says them
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text()[:8]
+        namespace = str(os.stat("/proc/self/ns/pid").st_ino)
+    return f"{machine}.{boot}.{namespace}"
+
+
+def is_left(path: Path, owner: str, silence: float = DAY) -> bool:
+    """Whether the run that made this file or folder is dead. One that cannot be asked counts as
+    dead once neither it nor its heart has changed for these seconds.
     """
-    pid, _, machine = owner.partition("@")
-    if machine in ("", _machine()):
-        return not is_alive(pid)
-    return age(path) > DAY
+    process, _, place = owner.partition("@")
+    if place == _place():
+        return not is_alive(*process.split(".")[:2])
+    if age(path) <= silence:
+        return False
+    return age(path.with_name(HEART + owner)) > silence
 
 
 def age(path: Path) -> float:
@@ -43,11 +70,55 @@ def age(path: Path) -> float:
     return now - max(times)
 
 
-def is_alive(pid: str) -> bool:
+def is_alive(pid: str, start: str = "") -> bool:
+    """Whether the process runs; with `start`, the one that began then and not a later one of its
+    number.
+    """
     try:
         os.kill(int(pid), 0)
-    except (ProcessLookupError, ValueError):
+    except (ProcessLookupError, ValueError, OverflowError):
         return False
     except PermissionError:
-        return True
-    return True
+        pass
+    state, began = _stat(pid) if _sees_itself() else ("", "")
+    return state != ZOMBIE and not (start and began and start != began)
+
+
+def _stat(pid: str) -> tuple[str, str]:
+    """State and start of a process, in ticks since its kernel began; empty where nobody says."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return fields[0], fields[19]
+    except (OSError, IndexError):
+        return "", ""
+
+
+def _sees_itself() -> bool:
+    """Whether /proc numbers processes as this one does: a container may see another's."""
+    try:
+        return os.readlink("/proc/self") == str(os.getpid())
+    except OSError:
+        return False
+
+
+@contextmanager
+def beating(path: Path) -> Iterator[None]:
+    """Inside the block the file is rewritten every few seconds. It is closed after each, so that
+    other machines see it.
+    """
+    stop = threading.Event()
+
+    def beat() -> None:
+        count = 0
+        while not stop.wait(BEAT if count else 0):
+            count += 1
+            with suppress(OSError):  # a disk that is full for a while ends no heart
+                path.write_text(f"{platform.node()} {os.getpid()} {count}")
+
+    thread = threading.Thread(target=beat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()

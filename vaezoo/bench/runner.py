@@ -14,12 +14,14 @@ from pathlib import Path
 from types import FrameType
 
 from ..hooks import Executor
+from .owners import beating
 from .plan import Plan
 from .price import Price
 from .progress import AUTO, progress_of
 from .records import Damaged, RunRecord, joined_sweeps
-from .scheduling import Scheduler, Summary
+from .scheduling import Scheduler
 from .store import Store, StoreError, to_json
+from .summary import Summary
 from .workers.machine import machine
 
 PACKAGES = ("vaezoo", "torch", "numpy", "scipy", "scikit-learn")  # whose versions run.json has
@@ -63,7 +65,7 @@ def run(
         show_dataset,
     )
     try:
-        with _signals(runner):
+        with _signals(runner), beating(store.heart):
             runner.go()
     finally:
         store.clear()

@@ -9,20 +9,21 @@ import shutil
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from ..hooks import Executor, ExecutorError
 from .disk import explained
 from .plan import Plan
+from .preparing import Preparation
 from .price import Price
 from .progress import Progress, state_of
-from .records import ControlRecord, Damaged, Record
+from .records import Record
 from .remaining import TimeLeft
+from .sharing import Attempt, Shared
 from .store import Json, Store, to_json
+from .summary import Summary
 from .trial import Trial
-from .workers.probe import prepare
-from .workers.processes import pool_of, result_of
 from .workers.worker import Task
 
 POLL = 0.05  # seconds between two looks at the running trials
@@ -30,40 +31,6 @@ POLL = 0.05  # seconds between two looks at the running trials
 
 class Stopped(Exception):
     """The run was asked to stop while trials were running: leaving the session stops them."""
-
-
-@dataclass
-class Summary:
-    """How a run ended. Exit code 0: every trial is done, or was skipped because its variant is
-    `Unsupported` there.
-    """
-
-    counts: Counter[str] = field(default_factory=Counter)  # status -> trials
-    trained: int = 0  # in this run
-    reused: int = 0  # finished in an earlier one
-    unmeasured: int = 0  # finished ones whose new metrics could not be measured
-    refused: int = 0  # finished ones with numbers that cannot be
-    stopped_by: int = 0  # signal
-    # one sentence each, what kept the run from going on
-    errors: list[str] = field(default_factory=list)
-
-    @property
-    def exit_code(self) -> int:
-        """0 all well, 1 some trial did not end `done` or has a number that cannot be, 130 or 143
-        after a signal.
-        """
-        if self.stopped_by:
-            return 128 + self.stopped_by
-        return int(
-            bool(self.errors or self.unmeasured or self.refused)
-            or any(n for status, n in self.counts.items() if status not in ("done", "skipped"))
-        )
-
-    def __str__(self) -> str:
-        parts = [f"{n} {status}" for status, n in sorted(self.counts.items()) if n]
-        done = ", ".join(parts) or "nothing done"
-        ends = f"{done}; {self.trained} run now, {self.reused} found finished"
-        return ends + (f"; {self.refused} with numbers that cannot be" if self.refused else "")
 
 
 class Scheduler:
@@ -96,16 +63,20 @@ class Scheduler:
         self.began: dict[str, float] = {}  # key -> when it was handed to the executor
         self.told = 0.0  # when the time left was last worked out
         self.show_dataset = show_dataset  # called once its trials are there, of all but the last
+        self.shared = Shared(store, self.is_whole)
+        self.preparation = Preparation(plan, store, self.shared.claims, progress, lambda: self.stop)
+        self.waits = False  # whether it was said that only other runs are at work
 
     def go(self) -> None:
         """All trials of the plan, those that are finished taken as they are."""
         finished = self.found()
         left = [trial for trial in self.plan.trials if trial.key not in finished]
         self.progress.start(len(self.plan.trials), len(finished))
+        self.shared.note(left)
         try:
             for trial in (t for t in left if t.skip):
                 self.commit_dead(trial, {"status": "skipped", "error": trial.skip})
-            self.prepare_data([trial for trial in self.plan.trials if not trial.skip])
+            self.preparation.go(self.plan.trials)
             self.train(deque((trial, 0) for trial in left if not trial.skip))
         except Stopped:
             pass
@@ -114,6 +85,7 @@ class Scheduler:
         except ExecutorError as error:
             self.fail(str(error))
         finally:
+            self.shared.claims.release_all()
             self.progress.close()
             self.count()
 
@@ -140,58 +112,51 @@ class Scheduler:
         """Whether a trial that is there lacks a metric, or has it by other code, or damaged."""
         return bool(self.store.lacks(trial.key, trial.measures))
 
-    def prepare_data(self, trials: list[Trial]) -> None:
-        """What trials of one data set share, computed once: its control rows, and what they cache.
-        A trouble here is a note: trials compute it themselves.
-        """
-        first = {trial.controls: trial for trial in reversed(trials)}
-        for name, trial in first.items():
-            lacking = self.controls(name).lacks(trial.measures, self.plan.judged)
-            if self.stop or not lacking:
-                continue
-            self.progress.say(f"preparing {trial.dataset}")
-            with pool_of(1, threads=trial.threads) as pool:
-                future = pool.schedule(prepare, args=[self.plan.source, trial, list(lacking)])
-                answer = self.wait(future)
-            if "controls" in answer:
-                # Read again: another run may have written while this one measured.
-                there = self.controls(name)
-                record = there.with_newer(answer["controls"], lacking, trial.dataset)
-                self.store.write(name, to_json(record.to_json()))
-            elif answer.get("error") and not self.stop:
-                self.progress.say(f"{trial.dataset}: no control rows ({answer['error']})")
+    def is_whole(self, trial: Trial) -> bool:
+        """Whether the trial is there, with all that it is to be measured for."""
+        return self.store.is_finished(trial.key) and not self.lacks(trial)
 
-    def controls(self, name: str) -> ControlRecord:
-        """The control rows that are there; a damaged file counts as none."""
-        try:
-            return ControlRecord.from_json(self.store.read_json(name))
-        except Damaged:
-            return ControlRecord()
-
-    def wait(self, future: Any) -> Json:
-        while not future.done() and not self.stop:
-            time.sleep(POLL)
-        return result_of(future) if future.done() else {"error": "stopped"}
-
-    def train(self, left: deque[tuple[Trial, int]]) -> None:
+    def train(self, left: deque[Attempt]) -> None:
         """`jobs` trials side by side until none is left or the run is stopped."""
         if not left:
             return
         self.left.left |= {trial.key: trial for trial, _ in left}
-        running: dict[Any, tuple[Trial, int]] = {}  # handle of the executor -> trial, attempt
+        running: dict[Any, Attempt] = {}  # handle of the executor -> trial, attempt
         with self.executor.session(self.jobs, left[0][0].threads):
             while (left or running) and not self.stop and not self.summary.errors:
-                while left and (self.executor.queues or len(running) < self.jobs):
-                    trial, attempt = left.popleft()
-                    running[self.submit(trial)] = trial, attempt
+                while self.executor.queues or len(running) < self.jobs:
+                    one = self.next(left)
+                    if one is None:
+                        break
+                    running[self.submit(one[0])] = one
                 for handle in list(running):
                     answer = self.executor.poll(handle)
                     if answer is not None:
                         self.finish(*running.pop(handle), dict(answer), left)
                 self.show(running.values())
+                self.say_what_is_waited_for(len(left), bool(running))
                 time.sleep(POLL)
 
             self.leave(running)
+
+    def next(self, left: deque[Attempt]) -> Attempt | None:
+        """The next trial that is to be begun. A queue has tickets of its own, and no claims."""
+        if self.executor.queues:
+            return left.popleft() if left else None
+        return self.shared.next(left, self.take_over)
+
+    def take_over(self, trial: Trial) -> None:
+        """Another run has ended the trial."""
+        self.summary.reused += 1
+        self.left.left.pop(trial.key, None)
+        self.ended(trial, self.store.read(trial.key))
+
+    def say_what_is_waited_for(self, count: int, is_running: bool) -> None:
+        """Once, where only other runs are at work."""
+        waits = count > 0 and not is_running
+        if waits and not self.waits:
+            self.progress.say(f"waiting for other runs in {self.store.out}, which train the rest")
+        self.waits = waits
 
     def leave(self, running: Iterable[Any]) -> None:
         """The run was stopped, or could not write. What still runs is of no use, unless it waits in
@@ -209,7 +174,7 @@ class Scheduler:
         if left and self.stop:
             raise Stopped
 
-    def show(self, running: Iterable[tuple[Trial, int]]) -> None:
+    def show(self, running: Iterable[Attempt]) -> None:
         """The progress bars, from the small files that trials write; none for a queue, which may
         hold thousands.
         """
@@ -250,9 +215,7 @@ class Scheduler:
         path.write_text(to_json(task.to_json()), encoding="utf-8")
         return self.executor.submit(path.resolve(), self.timeout)
 
-    def finish(
-        self, trial: Trial, attempt: int, answer: Json, left: deque[tuple[Trial, int]]
-    ) -> None:
+    def finish(self, trial: Trial, attempt: int, answer: Json, left: deque[Attempt]) -> None:
         """The trial's status: what it wrote itself, else what its process died of."""
         if "full" in answer:
             self.fail(
@@ -268,9 +231,14 @@ class Scheduler:
         if (record is None or record.status == "failed") and attempt < self.retries:
             left.append((trial, attempt + 1))
             return
+        self.shared.claims.release(trial.key)
         self.summary.trained += 1
         seconds = time.monotonic() - self.began.pop(trial.key)
         self.left.ended(trial, seconds, record.epochs if record else 0)
+        self.ended(trial, record)
+
+    def ended(self, trial: Trial, record: Record | None) -> None:
+        """Says how it went, with the tables of a data set that was waiting for it."""
         self.progress.left = self.time_left()
         self.progress.done(trial, record)
         others = {one.dataset for one in self.left.left.values()}

@@ -2,8 +2,8 @@
 sees half of one.
 
 OUT/trials/<key>/ holds trial.json (the truth), history.csv, model.safetensors, figures.safetensors,
-rows.safetensors, log.txt and MANIFEST.sha256. Two runs may share an OUT: the one that finishes a
-trial second throws its copy away.
+rows.safetensors, log.txt and MANIFEST.sha256. Several runs may share an OUT: each claims what it
+trains (`sharing`), and one that finishes a trial second all the same throws its copy away.
 """
 
 import errno
@@ -13,22 +13,22 @@ import os
 import re
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from .disk import deleted, explained, written
 from .manifest import MANIFEST, digest_of, listed_in, manifest
-from .owners import is_left, owner
+from .owners import HEART, owner
 from .records import ROWS, Damaged, Record, RowRecord, parsed, parsed_trial, storable
 from .records.opened import MOST_JSON, content_of
+from .sweeping import BUILDING, REPLACED, STATE, TASK, sweep
 
 Json = dict[str, Any]
 TRIAL = "trial.json"
 KEY = re.compile(r"[0-9a-f]{64}")
 FINAL = ("done", "skipped", "diverged")  # not tried again: the same key would end the same way
 WEIGHTS = "model.safetensors"
-REPLACED = ".building-old."  # before the key of a trial that another one takes the place of
-STATE = ".state-"  # before the key of a trial whose training was long, and is not done
 PROGRESS = "progress.json"  # only while a trial runs
 PID = "pid"  # likewise: the process that trains it
 
@@ -60,29 +60,20 @@ class Store:
                 self.trials, os.W_OK
             ) else None
             raise StoreError(explained(error, self.out)) from None
-        self._put_back()
-        for folder in self.trials.glob(".building-*-*"):
-            if is_left(folder, folder.name.rsplit("-", 1)[1]):
-                shutil.rmtree(folder, ignore_errors=True)
-        for task in self.trials.glob(".task-*-*.json"):
-            if is_left(task, task.stem.rsplit("-", 1)[1]):
-                task.unlink(missing_ok=True)
-        for state in self.trials.glob(f"{STATE}*"):
-            if self.is_finished(state.name.removeprefix(STATE)):
-                state.unlink(missing_ok=True)
-        for aside in self.trials.glob(f".{STATE}*"):  # that was being written
-            aside.unlink(missing_ok=True)
+        self.sweep()
 
-    def _put_back(self) -> None:
-        """Trials that a dead run took away and did not come to replace stand in place again."""
-        for folder in self.trials.glob(f"{REPLACED}*-*"):
-            key, _, owner = folder.name.removeprefix(REPLACED).rpartition("-")
-            if is_left(folder, owner) and not (self.trials / key).exists():
-                folder.rename(self.trials / key)
+    def sweep(self) -> None:
+        """Removes what dead runs left half done."""
+        sweep(self.trials, self.is_finished)
+
+    @property
+    def heart(self) -> Path:
+        """The file in which this run beats."""
+        return self.trials / f"{HEART}{owner()}"
 
     def building(self, key: str) -> Path:
         """Where the trial is built by this run."""
-        return self.trials / f".building-{key}-{owner()}"
+        return self.trials / f"{BUILDING}{key}-{owner()}"
 
     def state(self, key: str) -> Path:
         """Where a long training keeps its state, for any later run."""
@@ -90,7 +81,7 @@ class Store:
 
     def task(self, key: str) -> Path:
         """Where this run says what the trial is, for the executor."""
-        return self.trials / f".task-{key}-{owner()}.json"
+        return self.trials / f"{TASK}{key}-{owner()}.json"
 
     def commit(self, folder: Path, key: str, *, replaces: bool = False) -> None:
         """Renames a whole folder into place; a finished trial that is there already stays, unless
@@ -236,11 +227,14 @@ class Store:
         return found, aside
 
     def clear(self) -> None:
-        """Removes what this run was building when it was stopped."""
-        for folder in self.trials.glob(f".building-*-{owner()}"):
+        """Removes what this run was building when it was stopped, and what dead ones were."""
+        for folder in self.trials.glob(f"{BUILDING}*-{owner()}"):
             shutil.rmtree(folder, ignore_errors=True)
-        for task in self.trials.glob(f".task-*-{owner()}.json"):
+        for task in self.trials.glob(f"{TASK}*-{owner()}.json"):
             task.unlink(missing_ok=True)
+        self.heart.unlink(missing_ok=True)
+        with suppress(OSError):
+            self.sweep()
 
     def write(self, name: str, content: str | bytes) -> None:
         """One file of the output folder, replaced in one step."""

@@ -7,18 +7,15 @@ take a minute to load from a file system that many jobs read.
 import os
 import platform
 import signal
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ...owners import beating
 from . import batch as files
 from .batch import Batch
 
-BEAT = 5.0  # seconds between two signs of life
 POLL = 0.1  # between two looks at the running trials
 SUPERSEDED = {"superseded": True}  # the ticket is another batch's
 
@@ -38,7 +35,7 @@ class Job:
         # submitit ignores SIGTERM, and a job that is cancelled would train on for half a minute.
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         batch = Batch(Path(self.out), self.batch)
-        with _beating(batch.beat(self.index)):
+        with beating(batch.beat(self.index)):
             self._run(batch)
 
     def _run(self, batch: Batch) -> None:
@@ -61,27 +58,6 @@ class Job:
         from submitit.helpers import DelayedSubmission
 
         return DelayedSubmission(self)
-
-
-@contextmanager
-def _beating(path: Path) -> Iterator[None]:
-    """Rewrites a small file every few seconds. A file is closed after each, so that other machines
-    see it.
-    """
-    stop = threading.Event()
-
-    def beat() -> None:
-        count = 0
-        while not stop.wait(BEAT if count else 0):
-            count += 1
-            path.write_text(f"{platform.node()} {os.getpid()} {count}")
-
-    thread = threading.Thread(target=beat, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
 
 
 def _train(batch: Batch, trials: list[dict[str, Any]], at_once: int, threads: int) -> None:

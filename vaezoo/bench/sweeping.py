@@ -1,0 +1,54 @@
+"""What dead runs left half done in a folder of trials."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from .claims import CLAIM, holder
+from .owners import HEART, is_left
+
+BUILDING = ".building-"  # before the key of a trial that is not whole, and the name of its run
+REPLACED = f"{BUILDING}old."  # before the key of a trial that another one takes the place of
+STATE = ".state-"  # before the key of a trial whose training was long, and is not done
+TASK = ".task-"  # before the key of a trial that was handed to the executor
+NOW = ".now-"  # a file whose time was looked at
+LETTERS = 64  # of a key
+
+
+def sweep(trials: Path, is_finished: Callable[[str], bool]) -> None:
+    """Removes what only a dead run could need, and nothing that a living one may be at."""
+    _put_back(trials)
+    for folder in trials.glob(f"{BUILDING}*-*"):
+        if is_left(folder, folder.name.rpartition("-")[2]):
+            shutil.rmtree(folder, ignore_errors=True)
+    _without(trials, f"{TASK}*-*.json", lambda path: path.stem.rpartition("-")[2])
+    _without(trials, f"{CLAIM}*", holder)
+    _without(trials, f"{NOW}*", lambda path: path.name.removeprefix(NOW))
+    for state in trials.glob(f"{STATE}*"):
+        if is_finished(state.name.removeprefix(STATE)):
+            state.unlink(missing_ok=True)
+    for aside in trials.glob(f".{STATE}*"):  # that was being written
+        key = aside.name.removeprefix(f".{STATE}")[:LETTERS]
+        if not (trials / f"{CLAIM}{key}").exists() and not _has_jobs(trials):
+            aside.unlink(missing_ok=True)
+    # the last: they say whether the others are left
+    _without(trials, f"{HEART}*", lambda path: path.name.removeprefix(HEART))
+
+
+def _without(trials: Path, pattern: str, owner_of: Callable[[Path], str]) -> None:
+    for path in trials.glob(pattern):
+        if is_left(path, owner_of(path)):
+            path.unlink(missing_ok=True)
+
+
+def _has_jobs(trials: Path) -> bool:
+    """Whether a queue may be at the trials, which needs no claims."""
+    return (trials.parent / "slurm").is_dir()
+
+
+def _put_back(trials: Path) -> None:
+    """Trials that a dead run took away and did not come to replace stand in place again."""
+    for folder in trials.glob(f"{REPLACED}*-*"):
+        key, _, owner = folder.name.removeprefix(REPLACED).rpartition("-")
+        if is_left(folder, owner) and not (trials / key).exists():
+            folder.rename(trials / key)
