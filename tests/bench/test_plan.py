@@ -6,6 +6,7 @@ import pytest
 
 from vaezoo.bench.estimate import estimate
 from vaezoo.bench.plan import PlanError, Request, parse_seeds
+from vaezoo.bench.report.typeset import grid_text
 from vaezoo.bench.suites import SuiteError, load_suite, read_suite, suites
 from vaezoo.bench.trial import Trial
 from vaezoo.bench.workers.probe import Processes
@@ -135,7 +136,7 @@ def test_unsupported_is_planned_as_skipped_and_a_crashing_builder_is_not(plan, w
     write_variant("crashes", build="os._exit(3)")
     made = plan("cannot,crashes,good", probe=Processes())
     assert [trial.skip for trial in made.trials] == ["needs a sequence", "", ""]
-    text = estimate(made, {}, (), jobs=1)
+    text = grid_text(estimate(made, {}, (), jobs=1))
     assert "2 trials to train, 1 skipped" in text
     assert "skipped: needs a sequence" in text
 

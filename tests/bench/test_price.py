@@ -11,6 +11,7 @@ from vaezoo.bench.estimate import estimate, priced_trial
 from vaezoo.bench.manifest import MANIFEST, manifest
 from vaezoo.bench.price import Known, Price, bytes_in_words, in_words, known_trials, priced
 from vaezoo.bench.records import Record
+from vaezoo.bench.report.typeset import grid_text
 from vaezoo.bench.runner import run
 from vaezoo.bench.store import Store, to_json
 from vaezoo.bench.workers.costs import _at, costs
@@ -185,7 +186,7 @@ def test_a_plan_says_both_prices_of_each_row_and_their_sum():
         for trial in trials
     }
     made = PlanOf((*trials, skipped))
-    text = estimate(made, prices, {trials[0].key}, jobs=2)
+    text = grid_text(estimate(made, prices, {trials[0].key}, jobs=2))
     assert "2 trials to train, 1 skipped, 1 finished" in text
     row = next(line for line in text.splitlines() if line.startswith("good"))
     assert all(

@@ -15,8 +15,7 @@ import pytest
 
 from vaezoo.bench.preparing import Preparation
 from vaezoo.bench.records import ControlRecord
-from vaezoo.bench.report.printed import as_text
-from vaezoo.bench.report.report import read_tables, report
+from vaezoo.bench.report.report import report
 from vaezoo.bench.runner import run
 from vaezoo.bench.store import Store, StoreError, to_json
 
@@ -348,8 +347,3 @@ def test_two_runs_at_once_share_a_folder(finished):
     store.commit(mine, key)
     assert "mine" not in (store.trials / key / "trial.json").read_text()
     assert not mine.exists()
-
-
-def test_text_fits_the_terminal(finished):
-    for table in read_tables(finished[1]):
-        assert max(map(len, as_text(table).splitlines())) <= 120

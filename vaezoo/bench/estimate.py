@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 from .plan import Plan
 from .price import Price, bytes_in_words, in_words
-from .report.typeset import Grid, grid_text
+from .report.typeset import Grid
 from .trial import Json, Trial
 
 HEAD = [
@@ -29,10 +29,9 @@ def estimate(
     prices: Mapping[str, Price],
     finished: Collection[str],
     jobs: int,
-    width: int = 10_000,
-) -> str:
+) -> Grid:
     """The rows of the plan, each with what all of its trials cost that are not finished, and the
-    sum, in lines of `width`.
+    sum.
     """
     rows: dict[tuple[str, str, str], list[Trial]] = {}
     for trial in plan.trials:
@@ -44,7 +43,7 @@ def estimate(
     title = f"{len(todo)} trials to train, {skipped} skipped"
     done = len(plan.trials) - len(todo) - skipped
     title += f", {done} finished" if done else ""
-    return grid_text(Grid(title, HEAD, body, caption=_sum(todo, prices, jobs)), width)
+    return Grid(title, HEAD, body, caption=_sum(todo, prices, jobs))
 
 
 def _row(

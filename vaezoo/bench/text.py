@@ -72,6 +72,16 @@ def in_csv(text: str) -> str:
     return f"'{cell}" if cell.lstrip().startswith(FORMULA) and not _is_number(cell) else cell
 
 
+def as_value(cell: str) -> float | int | str | None:
+    """What a cell of a CSV file stands for: a number, a text, or nothing."""
+    if not cell:
+        return None
+    try:
+        return int(cell)
+    except ValueError:
+        return float(cell) if _is_number(cell) else cell
+
+
 def _is_number(text: str) -> bool:
     try:
         return math.isfinite(float(text))
@@ -130,6 +140,12 @@ def bear_any_console() -> None:
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None and stream.errors != ERRORS:
             reconfigure(errors=ERRORS)
+
+
+def as_encoded(text: str, encoding: str) -> str:
+    """What a console of this encoding shows of the text, as long as it will stand there."""
+    codecs.register_error(ERRORS, _in_ascii)
+    return text.encode(encoding, ERRORS).decode(encoding)
 
 
 def _in_ascii(error: UnicodeError) -> tuple[str, int]:

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
+from ..hooks import Column
 from .records.trials import Record
-from .report.report import ReportError
+from .report.report import ReportError, read_tables
 from .report.rows import Row, rows_of
+from .report.tables import ResultTable
 from .store import WEIGHTS, Store
 
 METRIC = "generalisation"
@@ -74,3 +76,63 @@ def _judged(trials: Iterable[Record]) -> list[Record]:
 
 def _values(trials: Iterable[Record]) -> list[float]:
     return [trial.metrics[COLUMN] for trial in _judged(trials)]
+
+
+@dataclass(frozen=True)
+class Won:
+    """A column of a table of the test split, and its best row among those that are compared."""
+
+    dataset: str
+    table: str
+    column: str
+    unit: str
+    variant: str
+    value: float  # the mean over the seeds
+    digits: int  # decimals to show
+    also: tuple[str, ...]  # rows that are not significantly worse
+    checkpoint: Path  # of the row's seed that is best by validation, else of its first
+
+
+def columns_won(out: Path) -> list[Won]:
+    """One for each column that has a better end, and in which noise does not win."""
+    store = Store(out)
+    found = []
+    for table in read_tables(out, quiet=True):
+        for dataset, column in ((d, c) for d in table.datasets for c in table.columns):
+            rows = _compared(table, dataset, column)
+            if not rows or table.is_won_by_noise(dataset, column):
+                continue
+            pick = min if column.better == "lower" else max
+            best = pick(rows, key=lambda row: row.interval(column.name).mean)
+            also = table.best[dataset, column.name].rows - {best.name}
+            found.append(
+                Won(
+                    dataset,
+                    table.name,
+                    column.name,
+                    column.unit,
+                    best.name,
+                    best.interval(column.name).mean,
+                    column.digits,
+                    tuple(sorted(also)),
+                    store.trials / _chosen(best.done).key / WEIGHTS,
+                )
+            )
+    return found
+
+
+def _compared(table: ResultTable, dataset: str, column: Column) -> list[Row]:
+    """The rows of this run that may win the column; none where it has no better end."""
+    if not column.better:
+        return []
+    return [
+        row
+        for row in table.of(dataset)
+        if row.sample(column.name)
+        and not (row.is_reference or table.apart(row) or table.few(row))
+        and not table.other_code(row, column)
+    ]
+
+
+def _chosen(trials: Sequence[Record]) -> Record:
+    return max(_judged(trials), key=lambda one: one.metrics[COLUMN], default=trials[0])

@@ -1,6 +1,5 @@
 """The benchmark: `bench`, `report`."""
 
-import csv
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -15,12 +14,13 @@ from .common import (
     as_json,
     common,
     echo,
+    is_terminal,
     precision,
     print_json,
     progress,
     reads_data,
     sets,
-    width_of_terminal,
+    show_grid,
 )
 from .completion import names
 from .picking import is_picked, picks, write_pick
@@ -214,27 +214,24 @@ def print_tables(out: Path, tables: "Sequence[ResultTable]", wants_json: bool) -
     terminal, whole as Markdown where stdout is a file or a pipe. Then whether any row has a number
     that cannot be, which stderr names.
     """
-    from ..bench.report.printed import as_markdown, as_text
+    from ..bench.report.in_full import as_csv, records
+    from ..bench.report.printed import as_markdown, grids
     from ..bench.report.report import refusals
     from ..bench.report.tables import to_print
 
     shown = to_print(tables)
     if wants_json:
-        print_json({table.name: table_of(out, table.name) for table in shown})
+        print_json({table.name: records(as_csv(table)) for table in shown})
     for table in shown if not wants_json else ():
-        is_fitted = sys.stdout.isatty()
-        text = as_text(table, width_of_terminal()) if is_fitted else as_markdown(table)
-        echo(text.rstrip() + "\n")
+        if is_terminal():
+            for grid in grids(table):
+                show_grid(grid)
+        else:
+            echo(as_markdown(table).rstrip() + "\n")
     refused = refusals(tables)
     for sentence in refused:
         echo(f"vaezoo: {sentence}", err=True)
     return bool(refused)
-
-
-def table_of(out: Path, name: str) -> list[dict[str, str]]:
-    """The rows of one table."""
-    with (out / f"{name}.csv").open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def must_hold_trials(folder: Path) -> None:

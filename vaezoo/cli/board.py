@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from .common import FOLDER, as_json, common, echo, print_json, registry_of, width_of_terminal
+from .common import FOLDER, as_json, common, echo, print_json, registry_of, show_grid
 
 
 @click.command()
@@ -29,7 +29,6 @@ def board(
     """Published tables beside ours, cell by cell: reproduced, or why not."""
     from ..bench.board import exact, page
     from ..bench.board.ours import Results
-    from ..bench.report.typeset import grid_text
     from ..data.published import published
     from ..hyperparameters import did_you_mean, listed
 
@@ -50,5 +49,5 @@ def board(
     if wants_json:
         return print_json(page.facts(made))
     for grid in page.grids(made):
-        echo(grid_text(grid, width_of_terminal()) + "\n")
+        show_grid(grid)
     echo(page.summary(made))

@@ -1,7 +1,6 @@
 """What one thing is: `show`, `data`."""
 
 import inspect
-import json
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,9 +13,11 @@ from .common import (
     common,
     echo,
     files_of,
+    is_terminal,
     print_json,
     reads_data,
     registry_of,
+    show_grid,
 )
 from .completion import names
 from .remembered import remembered
@@ -27,13 +28,21 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("name", metavar="NAME|TRIAL", shell_complete=names("variants", "datasets"))
+@click.argument("name", metavar="NAME|RUN|TRIAL", shell_complete=names("variants", "datasets"))
 @as_json
 @common
 def show(name: str, wants_json: bool, plugins_dir: Path | None) -> None:
-    """What NAME is: its hyperparameters, its paper; or what a TRIAL's folder holds."""
-    if Path(name, "trial.json").is_file():
-        return _print_facts([_trial(Path(name))], wants_json)
+    """What NAME is: its hyperparameters, its paper; or what the folder of a RUN or a TRIAL holds.
+
+    A trial's folder may be named by the first letters of its key: RUN/trials/1a2b3c4d.
+    """
+    from ..bench import shown
+
+    folder = shown.trial_folder(Path(name))
+    if shown.is_trial(folder):
+        return _print_facts([_trial(folder)], wants_json)
+    if shown.is_run(folder):
+        return _print_run(folder, wants_json)
     facts = remembered(f"show {name}", plugins_dir, partial(_found, name=name))
     _print_facts(facts, wants_json)
 
@@ -129,18 +138,31 @@ def _ranges(known: "dict[str, Hyperparameter]") -> Row:
 
 
 def _trial(folder: Path) -> Row:
+    from ..bench.records import Damaged
+    from ..bench.shown import trial_facts
+
     try:
-        record = json.loads((folder / "trial.json").read_text(encoding="utf-8"))
-        return {"trial": record.pop("key"), **record}
-    except (ValueError, KeyError, TypeError):
-        raise click.UsageError(
-            f"{folder}/trial.json cannot be read: it is damaged or no trial of vaezoo"
-        ) from None
+        return trial_facts(folder)
+    except Damaged as why:
+        raise click.UsageError(f"{folder}/trial.json cannot be read: {why}") from None
+
+
+def _print_run(folder: Path, wants_json: bool) -> None:
+    from ..bench.shown import run_facts, trials_of
+
+    facts, rows = run_facts(folder)
+    if wants_json:
+        return print_json({**facts, "rows": trials_of(folder)})
+    _print_facts([facts], wants_json=False)
+    echo()
+    show_grid(rows)
 
 
 def _print_facts(found: list[Row], wants_json: bool) -> None:
     if wants_json:
         return print_json(found)
+    if is_terminal():
+        return _draw_facts(found)
     for i, facts in enumerate(found):
         echo("\n" if i else "", nl=False)
         for key, value in facts.items():
@@ -148,15 +170,45 @@ def _print_facts(found: list[Row], wants_json: bool) -> None:
                 echo(_fact(key, value))
 
 
+def _draw_facts(found: list[Row]) -> None:
+    from . import drawn
+
+    screen = drawn.console()
+    for i, facts in enumerate(found):
+        echo("\n" if i else "", nl=False)
+        named = {key: _drawn(key, value) for key, value in facts.items()}
+        drawn.draw_facts([(key, value) for key, value in named.items() if value], screen)
+
+
+def _drawn(key: str, value: Any) -> Any:
+    """The value as a mapping or a text."""
+    if value in ("", [], {}, None):
+        return ""
+    if key == "proven":
+        return {claim["test"]: _proof(claim).partition("\n")[0] for claim in value}
+    if isinstance(value, dict):
+        return {inner: in_words(text) for inner, text in value.items()}
+    return in_words(value)
+
+
 def _fact(key: str, value: Any) -> str:
     if key == "proven":
         return "proven:\n" + "\n".join(f"  {_proof(claim)}" for claim in value)
     if isinstance(value, dict):
-        return f"{key}:\n" + "\n".join(f"  {inner}: {text}" for inner, text in value.items())
-    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+        return f"{key}:\n" + "\n".join(
+            f"  {inner}: {in_words(text)}" for inner, text in value.items()
+        )
+    text = in_words(value)
     if "\n" not in text:
         return f"{key}: {text}"
     return f"{key}:\n" + "\n".join(f"  {line}".rstrip() for line in text.split("\n"))
+
+
+def in_words(value: Any) -> str:
+    """A value of JSON on a line: lists with commas, mappings as name=value."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name}={in_words(inner)}" for name, inner in value.items())
+    return ", ".join(map(in_words, value)) if isinstance(value, list) else str(value)
 
 
 def _proof(claim: Row) -> str:

@@ -1,6 +1,5 @@
 """What the verbs share: options, the registry with its problems said aloud, tables of text."""
 
-import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ import click
 from ..bench.text import in_json, plain as plain_text
 
 if TYPE_CHECKING:
+    from ..bench.report.typeset import Grid
     from ..data.data import Data
     from ..data.files import Files
     from ..registry.registry import Registry
@@ -148,14 +148,29 @@ def plain(value: Any) -> Any:
 
 
 def print_table(rows: Sequence[Row], wants_json: bool) -> None:
-    """Rows as columns of text, cut to the width of a terminal; or as JSON."""
+    """Rows as columns of text, drawn where stdout is a terminal; or as JSON."""
     if wants_json:
         return print_json(list(rows))
     if not rows:
         return echo("none")
-    limit = width_of_terminal()
+    if is_terminal():
+        from . import drawn
+
+        texts = [{key: _cell(value) for key, value in row.items()} for row in rows]
+        return drawn.draw_rows(texts, drawn.console())
     for text in _in_columns([list(rows[0]), *map(_cells, rows)]):
-        echo(text if len(text) <= limit else text[: limit - 1] + "…")
+        echo(text)
+
+
+def show_grid(grid: "Grid") -> None:
+    """A table with its notes: drawn where stdout is a terminal, else whole, as aligned text."""
+    if is_terminal():
+        from . import drawn
+
+        return drawn.draw_grid(grid, drawn.console())
+    from ..bench.report.typeset import grid_text
+
+    echo(grid_text(grid) + "\n")
 
 
 def _in_columns(table: Sequence[Sequence[str]]) -> Iterator[str]:
@@ -170,9 +185,9 @@ def _cells(row: Row) -> list[str]:
     return [_cell(value) for value in row.values()]
 
 
-def width_of_terminal() -> int:
-    """Columns; where stdout is a file or a pipe, as many as anything needs."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else 10_000
+def is_terminal() -> bool:
+    """Whether somebody looks at stdout; a file and a pipe get plain text, whole."""
+    return sys.stdout.isatty()
 
 
 def _cell(value: Any) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .bench import must_hold_trials
-from .common import FILE, FOLDER, as_json, common, echo, print_json, width_of_terminal
+from .common import FILE, FOLDER, as_json, common, echo, print_json, show_grid
 
 if TYPE_CHECKING:
     from ..bench.report.ranking import Ranking
@@ -111,6 +111,4 @@ def _draw_ranks(found: "Ranking", out: Path) -> None:
 def _print_grid(grid: "Grid", facts: dict[str, Any], wants_json: bool) -> None:
     if wants_json:
         return print_json(facts)
-    from ..bench.report.typeset import grid_text
-
-    echo(grid_text(grid, width_of_terminal()))
+    show_grid(grid)

@@ -1,5 +1,7 @@
 """What the verbs of one model show and write: the epochs of a training, arrays, pictures."""
 
+import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,14 +12,20 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+EVERY = 10.0  # seconds between two lines of a log file
+
+
 class Epochs:
-    """A bar on stderr that shows the epoch and the losses."""
+    """The epoch and the losses on stderr: a bar on a terminal, elsewhere a line every so often."""
 
     def __enter__(self) -> "Epochs":
         self.bar: Any = None
+        self.began = self.told = time.monotonic()
         return self
 
     def __call__(self, epoch: int, epochs: int, row: dict[str, float]) -> None:
+        if not sys.stderr.isatty():
+            return self._tell(epoch, epochs, row)
         from tqdm import tqdm
 
         self.bar = self.bar or tqdm(total=epochs, unit="epoch", dynamic_ncols=True)
@@ -25,6 +33,15 @@ class Epochs:
             train=f"{row['train_loss']:.2f}", validation=f"{row['validation_loss']:.2f}"
         )
         self.bar.update()
+
+    def _tell(self, epoch: int, epochs: int, row: dict[str, float]) -> None:
+        now = time.monotonic()
+        if now - self.told < EVERY:
+            return
+        self.told = now
+        left = (now - self.began) / epoch * (epochs - epoch)
+        losses = f"train {row['train_loss']:.2f}, validation {row['validation_loss']:.2f}"
+        echo(f"epoch {epoch} of {epochs}: {losses}; at most {left:.0f} s left", err=True)
 
     def __exit__(self, *_: object) -> None:
         if self.bar is not None:

@@ -1,14 +1,12 @@
 """`report --rows … --columns …`: a table for a paper, in the forms that are asked for."""
 
-import csv
-import io
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from .common import echo, print_json, registry_of, width_of_terminal
+from .common import echo, print_json, registry_of, show_grid
 
 if TYPE_CHECKING:
     from ..bench.report.rows import Row
@@ -65,9 +63,9 @@ def write_pick(
     Raises: ReportError for what is not there.
     """
     from ..bench.report.exports import FORMS, as_csv, as_tex
+    from ..bench.report.in_full import records
     from ..bench.report.pick import Choice, pick
     from ..bench.report.report import read_tables
-    from ..bench.report.typeset import grid_text
 
     choice = Choice(asked["rows"], asked["columns"], asked["sort"])
     stem = asked["out"] or folder / "paper"
@@ -76,9 +74,9 @@ def write_pick(
     if "tex" in contents and asked["width"]:
         contents["tex"] = as_tex(found, asked["width"])
     if wants_json:
-        print_json(list(csv.DictReader(io.StringIO(as_csv(found)))))
+        print_json(records(as_csv(found)))
     for one in found if not wants_json else ():
-        echo(grid_text(one.grid, width_of_terminal()) + "\n")
+        show_grid(one.grid)
     for suffix, content in contents.items():
         _write(stem.with_name(f"{stem.name}.{suffix}"), content)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .common import echo, files_of, print_json, registry_of, width_of_terminal
+from .common import echo, files_of, print_json, registry_of, show_grid
 
 if TYPE_CHECKING:
     from ..bench.plan import Plan
@@ -84,7 +84,7 @@ def print_plan(plan: "Plan", out: Path, jobs: int | None, wants_json: bool) -> N
     if wants_json:
         return print_json([priced_trial(trial, prices, finished) for trial in plan.trials])
     side = jobs or cores(plan)
-    echo(estimate(plan, prices, finished, side, width_of_terminal()))
+    show_grid(estimate(plan, prices, finished, side))
 
 
 def _finished(plan: "Plan", out: Path) -> frozenset[str]:

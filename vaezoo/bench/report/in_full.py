@@ -7,10 +7,22 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...hooks import Column
-from ..text import in_csv
+from ..text import as_value, in_csv
 from .by_row import row_error
 from .rows import COST, Row
 from .tables import LIMIT, ROW_SE, ResultTable
+
+# the columns that hold words, even where a word looks like a number
+TEXTS = ("variant", "dataset", "status", "likelihood", "settings", "sampler", "reason")
+
+
+def records(text: str) -> list[dict[str, Any]]:
+    """The lines of such a CSV, numbers as numbers; None where a cell is empty."""
+    lines = csv.DictReader(io.StringIO(text, newline=""))
+    return [
+        {name: cell if name in TEXTS else as_value(cell) for name, cell in line.items()}
+        for line in lines
+    ]
 
 
 def as_csv(table: ResultTable) -> str:

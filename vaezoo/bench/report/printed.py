@@ -1,4 +1,4 @@
-"""The tables as they are read: Markdown, LaTeX and text for the terminal.
+"""The tables as they are read: Markdown, LaTeX, and the grids that a terminal draws.
 
 Each number is mean ± 95 % half width; bold is what is not significantly worse than the best;
 reasons are footnotes.
@@ -15,7 +15,7 @@ from .latex import grid_tex
 from .rows import COST, Row
 from .statistics import Interval
 from .tables import LIMIT, REFERENCE, ResultTable, says_of
-from .typeset import Grid, grid_markdown, grid_text
+from .typeset import Grid, grid_markdown
 
 COST_HEADS = {"parameters": "parameters", "train_seconds": "train s", LIMIT: "at limit"}
 ARROWS = {"lower": "↓", "higher": "↑", "": ""}
@@ -32,11 +32,6 @@ def as_tex(table: ResultTable) -> str:
     """One table a data set, as `latex` lays it out; several where its columns do not fit."""
     made = [grid_tex(grid, f"tab:{table.name}") for grid in grids(table)]
     return "\n\n".join(made) + "\n"
-
-
-def as_text(table: ResultTable, width: int = 120) -> str:
-    """For the terminal: the columns that fit in `width`, the most important first."""
-    return "\n\n".join(grid_text(grid, width, wide=True) for grid in grids(table)) + "\n"
 
 
 @lru_cache(maxsize=1)  # a table is written in one form after the other

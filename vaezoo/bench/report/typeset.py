@@ -1,4 +1,4 @@
-"""A grid of text as Markdown and plain text; see `latex` for LaTeX."""
+"""A grid of text as Markdown and as plain text; see `latex` for LaTeX, `cli.drawn` for screens."""
 
 import math
 import re
@@ -41,7 +41,7 @@ def grid_markdown(grid: Grid) -> str:
 
     body = _marked(grid, "**{}**")
     rule = "|" + "|".join(["---", *(["---:"] * (len(grid.head) - 1))]) + "|"
-    words = [grid.caption, *_numbered(grid)]
+    words = [grid.caption, *numbered(grid)]
     parts = [
         f"## {in_markdown(grid.title)}",
         "\n".join([line(grid.head), rule, *map(line, body)]),
@@ -50,50 +50,33 @@ def grid_markdown(grid: Grid) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
-def grid_text(grid: Grid, width: int = 120, wide: bool = False) -> str:
-    """Aligned columns, "*" after a bold cell; with `wide`, columns that do not fit are left out
-    and named.
-    """
+def grid_text(grid: Grid) -> str:
+    """Aligned columns, whole, however wide; "*" after a bold cell."""
     body = _marked(grid, "{}*")
-    table = [_wrapped(row, width) for row in [list(grid.head), *body]]
+    table = [list(map(on_one_line, row)) for row in [list(grid.head), *body]]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    fit = _fitting(widths, width) if wide else len(widths)
-    lines = [_aligned(row[:fit], widths).rstrip()[:width] for row in table]
-    rule = "-" * min(width, max(map(len, lines)))
+    words = [j == 0 or not has_numbers(grid, j) for j in range(len(widths))]
+    lines = [_aligned(row, widths, words).rstrip() for row in table]
+    rule = "-" * max(map(len, lines))
 
     # what a reader must know stands below the table
-    notes = []
-    if fit < len(widths):
-        notes.append(f"not shown for want of room: {', '.join(grid.head[fit:])}")
-    if grid.bold:
-        notes.append("* not significantly worse than the best")
+    notes = ["* not significantly worse than the best"] if grid.bold else []
     notes += [grid.caption] if grid.caption else []
-    notes += _numbered(grid)
-    folded = [_folded(note, min(width, PROSE)) for note in notes]
+    notes += numbered(grid)
+    folded = [_folded(note, PROSE) for note in notes]
     return "\n".join([on_one_line(grid.title), rule, lines[0], rule, *lines[1:], rule, *folded])
 
 
-def _wrapped(row: Sequence[str], width: int) -> list[str]:
-    texts = map(on_one_line, row)
-    return [text if len(text) <= width // 2 else text[: width // 2 - 1] + "…" for text in texts]
-
-
-def _fitting(widths: Sequence[int], width: int) -> int:
-    used = 0
-    fit = 0
-    for one in widths:
-        used += one + 2
-        if used - 2 > width:
-            break
-        fit += 1
-    return max(fit, 2)
-
-
-def _aligned(cells: Sequence[str], widths: Sequence[int]) -> str:
-    first, *rest = (
-        cell.ljust(widths[j]) if j == 0 else cell.rjust(widths[j]) for j, cell in enumerate(cells)
+def _aligned(cells: Sequence[str], widths: Sequence[int], words: Sequence[bool]) -> str:
+    return "  ".join(
+        cell.ljust(width) if is_words else cell.rjust(width)
+        for cell, width, is_words in zip(cells, widths, words, strict=True)
     )
-    return "  ".join([first, *rest])
+
+
+def has_numbers(grid: Grid, j: int) -> bool:
+    """Whether a cell of the column begins with a digit: such a column stands to the right."""
+    return any(re.match(r"[-+−]?\d", row[j]) for row in grid.body)
 
 
 def _folded(text: str, width: int) -> str:
@@ -102,7 +85,8 @@ def _folded(text: str, width: int) -> str:
     return textwrap.fill(on_one_line(text), width, subsequent_indent="  ")
 
 
-def _numbered(grid: Grid) -> list[str]:
+def numbered(grid: Grid) -> list[str]:
+    """Its footnotes, each after its number."""
     return [f"[{i}] {note}" for i, note in enumerate(grid.notes, 1)]
 
 
