@@ -12,6 +12,7 @@ from .cite import cite
 from .compare import compare, rank
 from .completion import completion
 from .develop import check, matrix, new
+from .fit import fit
 from .folders import merge, submit, verify
 from .group import vaezoo
 from .listing import list_
@@ -23,6 +24,7 @@ from .tune import tune
 for verb in (
     bench,
     plan,
+    fit,
     list_,
     show,
     report,

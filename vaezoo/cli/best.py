@@ -12,7 +12,7 @@ from .common import FOLDER, as_json, common, echo, print_json, show_grid
 
 if TYPE_CHECKING:
     from ..bench.report.typeset import Grid
-    from ..bench.winners import Won
+    from ..bench.winners import Winner, Won
 
 
 @click.command()
@@ -36,14 +36,7 @@ def best(folder: Path, wants_json: bool, plugins_dir: Path | None) -> None:
             ]
         )
     for one in found:
-        ahead = "" if one.ahead_of_next is None else f", {one.ahead_of_next:.2f} ahead of the next"
-        nll = "" if one.nll is None else f"; on the test split nll {one.nll:.2f}"
-        seeds = "1 seed" if one.seeds == 1 else f"{one.seeds} seeds"
-        rows = "the only row" if one.rows == 1 else f"of {one.rows} rows"
-        echo(
-            f"{one.dataset} ({one.likelihood}): {one.variant}, {rows}: validation ELBO "
-            f"{one.elbo_validation:.2f} nats ({seeds}){ahead}{nll}\n  {one.checkpoint}"
-        )
+        echo(said(one))
     echo()
     for dataset in dict.fromkeys(one.dataset for one in won):
         show_grid(_grid(dataset, [one for one in won if one.dataset == dataset]))
@@ -66,3 +59,15 @@ def _grid(dataset: str, won: "Sequence[Won]") -> "Grid":
     head = ["column", "won by", "mean", "not significantly worse", "trial"]
     folder = won[0].checkpoint.parents[1]
     return Grid(f"{dataset}, on the test split; checkpoints: {folder}/TRIAL…/", head, body)
+
+
+def said(one: "Winner") -> str:
+    """A winner, and in a second line where its weights are."""
+    ahead = "" if one.ahead_of_next is None else f", {one.ahead_of_next:.2f} ahead of the next"
+    nll = "" if one.nll is None else f"; on the test split nll {one.nll:.2f}"
+    seeds = "1 seed" if one.seeds == 1 else f"{one.seeds} seeds"
+    rows = "the only row" if one.rows == 1 else f"of {one.rows} rows"
+    return (
+        f"{one.dataset} ({one.likelihood}): {one.variant}, {rows}: validation ELBO "
+        f"{one.elbo_validation:.2f} nats ({seeds}){ahead}{nll}\n  {one.checkpoint}"
+    )

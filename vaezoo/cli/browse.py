@@ -40,11 +40,11 @@ def show(name: str, wants_json: bool, plugins_dir: Path | None) -> None:
 
     folder = shown.trial_folder(Path(name))
     if shown.is_trial(folder):
-        return _print_facts([_trial(folder)], wants_json)
+        return print_facts([_trial(folder)], wants_json)
     if shown.is_run(folder):
         return _print_run(folder, wants_json)
     facts = remembered(f"show {name}", plugins_dir, partial(_found, name=name))
-    _print_facts(facts, wants_json)
+    print_facts(facts, wants_json)
 
 
 def _found(registry: "Registry", name: str) -> list[Row]:
@@ -153,12 +153,13 @@ def _print_run(folder: Path, wants_json: bool) -> None:
     facts, rows = run_facts(folder)
     if wants_json:
         return print_json({**facts, "rows": trials_of(folder)})
-    _print_facts([facts], wants_json=False)
+    print_facts([facts], wants_json=False)
     echo()
     show_grid(rows)
 
 
-def _print_facts(found: list[Row], wants_json: bool) -> None:
+def print_facts(found: list[Row], wants_json: bool) -> None:
+    """Each as lines of name and value, or all as JSON."""
     if wants_json:
         return print_json(found)
     if is_terminal():
@@ -245,4 +246,4 @@ def data(
                 raise
             words = f"its files are not here; see vaezoo data {choice.label}"
             cards.append({"data set": choice.label, "missing": words})
-    _print_facts(cards, wants_json)
+    print_facts(cards, wants_json)

@@ -73,6 +73,9 @@ def column_in_words(column: Tensor, called: str = "gaps") -> str:
     # what was standardised comes back to a few parts in ten million
     nearest = there.round()
     are_whole = bool(((there - nearest).abs() <= 1e-6 * there.abs().max().clamp_min(1)).all())
+    near_zero = 1e-6 * max(abs(low), abs(high))
+    low = 0.0 if abs(low) <= near_zero else low
+    high = 0.0 if abs(high) <= near_zero else high
     if are_whole:
         low = round(low)
         high = round(high)
