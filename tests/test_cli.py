@@ -181,6 +181,8 @@ BAD = [
         "there is no metric 'elbow'",
     ),
     (["report", "nix"], "is no folder of a run"),
+    (["report", "nix", "--width", "broad"], "--width takes column, page, or points from 120"),
+    (["report", "nix", "--format", "svg"], "--format takes tex, md, csv, html, xlsx, pdf"),
     (["compare", "nix", "nix"], "is no folder of a run"),
     (["train", "vae"], "Missing option '-d'"),
     (["train", "vae,beta", "-d", "digits", "-o", "m.safetensors"], "names 2 variants; name one"),

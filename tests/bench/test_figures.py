@@ -74,11 +74,18 @@ def test_a_forecast_of_real_numbers_has_quantiles_in_their_order(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "data"),
-    [("vae", sequences(has_gaps=False)), ("dsae", sequences()), ("vae", labelled((1, 8, 8)))],
+    [("vae", sequences(has_gaps=False)), ("dsae", sequences())],
 )
 def test_material_that_does_not_apply_is_missing_and_the_rest_is_there(name, data, tmp_path):
     of_units = {"kl_of_units"} if name == "vae" else set()
-    assert set(saved(name, data, tmp_path)) == {"x", "reconstruction", "samples"} | of_units
+    of_codes = {"latent_map", "latent_share"}
+    expected = {"x", "reconstruction", "samples"} | of_units | of_codes
+    assert set(saved(name, data, tmp_path)) == expected
+
+
+def test_pictures_have_no_forecast_and_no_samples_by_class_of_a_model_without_classes(tmp_path):
+    found = set(saved("vae", labelled((1, 8, 8)), tmp_path))
+    assert not {name for name in found if name.startswith(("forecast", "by_class", "cloud"))}
 
 
 def test_the_kl_of_each_unit_is_kept_and_drawn_the_largest_first(tmp_path):
@@ -111,6 +118,8 @@ def test_a_figure_that_fails_costs_its_own_material_only(tmp_path, capsys):
         "forecast_truth",
         "forecast_mean",
         "kl_of_units",
+        "latent_map",
+        "latent_share",
     }
     assert "IndexError" in capsys.readouterr().err
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from vaezoo.bench.report.figures.charts import panels
+from vaezoo.bench.report.figures.curves import panels
 from vaezoo.bench.report.figures.strips import strips, trimmed, where_seen
 
 

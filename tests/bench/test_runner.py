@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +19,7 @@ from vaezoo.bench.records import ControlRecord
 from vaezoo.bench.report.report import report
 from vaezoo.bench.runner import run
 from vaezoo.bench.store import Store, StoreError, to_json
+from vaezoo.cli.picking import write_pick
 
 
 def statuses(out):
@@ -46,6 +48,20 @@ def test_run_leaves_whole_trials_three_tables_and_a_page(finished):
     } < set(os.listdir(out))
     assert "<!doctype html>" in (out / "report.html").read_text(encoding="utf-8")
     assert not list(out.glob("**/.*")), "nothing half done is left"
+
+
+def test_figures_for_a_paper_are_those_of_the_named_rows_as_pdf(finished, capsys):
+    made, out, _ = finished
+    folder = made.source.plugins_dir
+    asked = {"rows": "good", "columns": "bound", "sort": "", "out": None, "width": 239.0}
+    write_pick(out, Path(folder), asked | {"formats": ("pdf",)}, wants_json=False)
+    files = sorted(out.glob("paper-*.pdf"))
+    assert {file.stem for file in files} >= {"paper-learning-curves-tiny", "paper-samples-tiny"}
+    assert all(file.read_bytes().startswith(b"%PDF") for file in files)
+    assert not list(out.glob("paper.*"))
+    assert "paper-samples-tiny.pdf" in capsys.readouterr().err
+    for file in files:
+        file.unlink()
 
 
 def test_samplers_are_rows_of_the_sample_table_and_train_nothing_anew(finished):

@@ -1,4 +1,6 @@
-"""`report --rows … --columns …`: a table for a paper, in the forms that are asked for."""
+"""`report --rows … --columns …`: a table for a paper, and its figures, in the forms that are asked
+for.
+"""
 
 from collections.abc import Callable, Collection
 from pathlib import Path
@@ -11,7 +13,10 @@ from .common import echo, print_json, registry_of, show_grid
 if TYPE_CHECKING:
     from ..bench.report.rows import Row
 
-FORMATS = ("tex", "md", "csv", "html", "xlsx")
+FORMATS = ("tex", "md", "csv", "html", "xlsx", "pdf")
+WIDTHS = {"column": 239.0, "page": 498.0}  # points, of one column of two and of both
+(LEAST, MOST) = (120, 2000)  # points
+POINTS = 72.0  # in an inch
 OPTIONS = ("rows", "columns", "sort", "formats", "width", "out")
 
 
@@ -27,12 +32,15 @@ def picks(command: Callable[..., Any]) -> Callable[..., Any]:
             default="",
             callback=_formats,
             metavar="FORMAT,…",
-            help=f"What to write of them: {', '.join(FORMATS)}.  [default: tex,md]",
+            help=f"What to write of them: {', '.join(FORMATS)}; pdf is the figures of these rows.  "
+            "[default: tex,md]",
         ),
         click.option(
             "--width",
-            type=click.FloatRange(min=120),
-            help="Points that LaTeX's text is wide: 239 for one column of two.  [default: 345]",
+            callback=_width,
+            metavar="column|page|POINTS",
+            help="How wide: column is one of two (239 points), page both (498).  "
+            "[default: 345 of tables, page of figures]",
         ),
         click.option(
             "-o",
@@ -44,6 +52,21 @@ def picks(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed(options):
         command = option(command)
     return command
+
+
+def _width(ctx: click.Context, option: click.Parameter, text: str | None) -> float | None:
+    """In points. Raises: click.UsageError for what is no width."""
+    if text is None or text in WIDTHS:
+        return WIDTHS.get(text or "")
+    try:
+        points = float(text)
+    except ValueError:
+        points = 0.0
+    if not LEAST <= points <= MOST:
+        raise click.UsageError(
+            f"--width takes {', '.join(WIDTHS)}, or points from {LEAST} to {MOST}, not {text!r}"
+        )
+    return points
 
 
 def _formats(ctx: click.Context, option: click.Parameter, text: str) -> tuple[str, ...]:
@@ -58,7 +81,8 @@ def _formats(ctx: click.Context, option: click.Parameter, text: str) -> tuple[st
 def write_pick(
     folder: Path, plugins_dir: Path | None, asked: dict[str, Any], wants_json: bool
 ) -> None:
-    """Writes the table of these rows and columns in each form, and prints it.
+    """Writes the table of these rows and columns in each form, and prints it; and the figures of
+    the rows, where PDF is asked for.
 
     Raises: ReportError for what is not there.
     """
@@ -70,7 +94,8 @@ def write_pick(
     choice = Choice(asked["rows"], asked["columns"], asked["sort"])
     stem = asked["out"] or folder / "paper"
     found = pick(read_tables(folder), choice, tags_of(plugins_dir))
-    contents = {one: FORMS[one](found) for one in asked["formats"] or ("tex", "md")}
+    forms = [one for one in asked["formats"] or ("tex", "md") if one in FORMS]
+    contents = {one: FORMS[one](found) for one in forms}
     if "tex" in contents and asked["width"]:
         contents["tex"] = as_tex(found, asked["width"])
     if wants_json:
@@ -79,6 +104,24 @@ def write_pick(
         show_grid(one.grid)
     for suffix, content in contents.items():
         _write(stem.with_name(f"{stem.name}.{suffix}"), content)
+    if "pdf" in asked["formats"]:
+        names = {(one.dataset, row.name) for one in found for row in one.rows}
+        for name, drawn in _figures(folder, plugins_dir, names, asked["width"]).items():
+            _write(stem.with_name(f"{stem.name}-{name}.pdf"), drawn)
+
+
+def _figures(
+    folder: Path, plugins_dir: Path | None, names: Collection[tuple[str, str]], width: float | None
+) -> dict[str, bytes]:
+    """Name -> PDF of the figures of these rows, which are named by data set and row."""
+    from ..bench.report.drawing import for_paper
+    from ..bench.report.report import read_rows
+    from ..bench.store import Store
+
+    registry = registry_of(plugins_dir)
+    rows = [row for row in read_rows(folder) if (row.dataset, row.name) in names]
+    inches = (width or WIDTHS["page"]) / POINTS
+    return for_paper(rows, Store(folder), registry.figures.values(), registry.variants, inches)
 
 
 def _write(path: Path, content: str | bytes) -> None:

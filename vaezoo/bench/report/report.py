@@ -58,7 +58,7 @@ def report(
     if figures:
         from .drawing import draw_all
 
-        draw_all(found.rows, store, registry.figures.values())
+        draw_all(found.rows, store, registry.figures.values(), registry.variants)
     from .html.page import NAME, page
     from .html.source import Source
 

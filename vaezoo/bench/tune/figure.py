@@ -4,7 +4,8 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ..report.figures.canvas import ACCENT, INK, grid
+from ..report.figures.canvas import grid
+from ..report.figures.palette import ACCENT, INK
 from .tune import COLUMN, Tuned
 
 if TYPE_CHECKING:

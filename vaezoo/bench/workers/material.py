@@ -23,6 +23,7 @@ from ...evaluation.subset import some_rows
 from ...networks import step_mask
 from ...seeds import seeded
 from ...stepwise import Stepwise
+from .latents import cloud, codebook, interpolations, latent_map, neighbours, traversals
 
 ROWS = 8
 SAMPLES = 32
@@ -38,6 +39,7 @@ PIECE = 100  # of them at a time
 POINTS = 100  # at most so many classes; pictures of each, or points in the plane
 
 Arrays = dict[str, Tensor]
+Kind = Callable[[Model, Data, str], Arrays]
 
 
 @torch.no_grad()
@@ -49,7 +51,7 @@ def save_material(model: Model, data: Data, folder: Path, device: str) -> None:
 
     model.eval()
     arrays: Arrays = {}
-    for kind in (_reconstructions, _samples, _forecasts, _by_class, _units):
+    for kind in KINDS:
         arrays |= _made(kind, model, data, device)
     save_file(
         {name: array.detach().float().cpu().contiguous() for name, array in arrays.items()},
@@ -57,9 +59,7 @@ def save_material(model: Model, data: Data, folder: Path, device: str) -> None:
     )
 
 
-def _made(
-    kind: Callable[[Model, Data, str], Arrays], model: Model, data: Data, device: str
-) -> Arrays:
+def _made(kind: Kind, model: Model, data: Data, device: str) -> Arrays:
     try:
         with seeded("figures", data.identity):
             return kind(model, data, device)
@@ -155,3 +155,18 @@ def _rows_by_class(data: Data, n: int, classes: int) -> Tensor:
 def _labels(data: Data, rows: slice | Tensor, device: str) -> Tensor | None:
     c = data.condition("test")
     return None if c is None else c[rows].to(device)
+
+
+KINDS: tuple[Kind, ...] = (
+    _reconstructions,
+    _samples,
+    _forecasts,
+    _by_class,
+    _units,
+    cloud,
+    traversals,
+    interpolations,
+    latent_map,
+    neighbours,
+    codebook,
+)

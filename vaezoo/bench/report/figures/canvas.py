@@ -9,9 +9,22 @@ import numpy as np
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-PER_PAGE = 24  # variants in one figure of images; more go to further pages
-INK = "#1b4965"
-ACCENT = "#d1495b"
+COLUMN = 239.0 / 72  # inches: one column of two, as journals have it
+PAGE = 498.0 / 72  # inches: both columns
+TALLEST = 9.0  # inches of one figure; what is longer goes to further pages
+NAMES = 0.95  # inches that the names on the left take
+
+
+def lines_that_fit(height: float, below: float, room: float = 0.6) -> int:
+    """Lines of panels so high, and so far apart, that one figure has room for beside `room` inches
+    of labels; one at least.
+    """
+    return max(1, int((TALLEST - room + below) / (height + below)))
+
+
+def columns_that_fit(width: float, cell: float, aside: float, room: float = NAMES) -> int:
+    """Panels of this width, so far apart, that stand side by side beside the names."""
+    return max(1, int((width - room + aside) / (cell + aside)))
 
 
 def pages(items: Sequence[Any], size: int) -> list[Sequence[Any]]:

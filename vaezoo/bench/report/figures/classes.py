@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ....hooks import Figure, hookimpl
-from .canvas import PER_PAGE, caption, grid, pages
-from .material import Material
+from .canvas import PAGE, caption, columns_that_fit, grid, lines_that_fit, pages
+from .clouds import plane
+from .material import Arrays, Material
+from .palette import colour, mark
 from .strips import (
     GAP,
     PICTURE,
     SEQUENCE,
     SEQUENCES,
     finish,
+    fitting,
     picture,
     share_axes,
     steps_shown,
@@ -33,26 +36,38 @@ def by_class(material: Material) -> list["Canvas"]:
     """A column a class; the pictures of a line were drawn from the same noise."""
     found = material.arrays("by_class")
     drawn = []
-    for part in pages(found, PER_PAGE):
+    for part in pages(found, _variants_of_a_page(found)):
         blocks = [
             ("data", part[0][1]["by_class_data"]),
             *((name, arrays["by_class"]) for name, arrays in part),
         ]
-        drawn.append(_scatters(blocks) if blocks[0][1].ndim == 3 else _blocks(blocks))
+        draw = _scatters if blocks[0][1].ndim == 3 else _blocks
+        drawn.append(draw(blocks, material.width))
     return drawn
 
 
-def _blocks(blocks: Sequence[tuple[str, np.ndarray]]) -> "Canvas":
+def _variants_of_a_page(found: Sequence[tuple[str, Arrays]]) -> int:
+    """Beside the data."""
+    if not found:
+        return 1
+    x = found[0][1]["by_class"]
+    if x.ndim == 3:
+        return 15  # panels of points
+    size = SEQUENCE if x.ndim == 4 else PICTURE
+    return max(1, lines_that_fit(size[1], GAP[1] + APART / len(x)) // len(x) - 1)
+
+
+def _blocks(blocks: Sequence[tuple[str, np.ndarray]], width: float = PAGE) -> "Canvas":
     """Pictures (lines, classes, *shape), a block a variant."""
     is_sequence = blocks[0][1].ndim == 4
     blocks = _trimmed(blocks) if is_sequence else blocks
     lines, classes = blocks[0][1].shape[:2]
-    size = SEQUENCE if is_sequence else PICTURE
+    (classes, size) = fitting(classes, is_sequence, width)
     figure, panels = grid(len(blocks) * lines, classes, size, GAP, lines, APART)
     for line, axes in enumerate(panels):
         name, x = blocks[line // lines]
-        for ax, one in zip(axes, x[line % lines], strict=True):
-            picture(ax, one, is_plane=False)
+        for ax, one in zip(axes, x[line % lines], strict=False):
+            picture(ax, one)
         finish(axes, name if line % lines == lines // 2 else "")
     for k, ax in enumerate(panels[-1]):
         ax.set_xlabel(str(k), fontsize=7, labelpad=2)
@@ -75,30 +90,26 @@ def _trimmed(blocks: Sequence[tuple[str, np.ndarray]]) -> list[tuple[str, np.nda
     return [(name, x.reshape(lines, classes, *x.shape[1:])) for name, x in flat]
 
 
-def _scatters(blocks: Sequence[tuple[str, np.ndarray]]) -> "Canvas":
+def _scatters(blocks: Sequence[tuple[str, np.ndarray]], width: float = PAGE) -> "Canvas":
     """Points (N, classes, D), of which the first two numbers are shown: a panel a variant, a colour
-    a class.
+    and a mark a class, all on the scale of the data.
     """
-    columns = min(4, len(blocks))
-    figure, panels = grid(math.ceil(len(blocks) / columns), columns, PLANE, (0.04, 0.3))
+    columns = min(columns_that_fit(width, PLANE[0], GAP[0], 0.4), len(blocks))
+    figure, panels = grid(math.ceil(len(blocks) / columns), columns, PLANE, (0.12, 0.3))
     data = blocks[0][1]
-    for ax, (name, x) in zip(panels.ravel(), blocks, strict=False):
+    for i, (ax, (name, x)) in enumerate(zip(panels.ravel(), blocks, strict=False)):
         for k in range(x.shape[1]):
-            ax.plot(x[:, k, 0], x[:, k, 1], ".", color=f"C{k % 10}", markersize=2)
-        ax.set_title(name, fontsize=8)
-        ax.set(xticks=[], yticks=[], xlim=_wide(data[..., 0]), ylim=_wide(data[..., 1]))
+            shape = mark(k).shape
+            ax.plot(x[:, k, 0], x[:, k, 1], shape, color=colour(k), markersize=2, mew=0)
+        ax.set_title(name, fontsize=8, pad=3)
+        plane(ax, data.reshape(-1, data.shape[-1]), is_labelled=i % columns == 0)
     for ax in panels.ravel()[len(blocks) :]:
         ax.set_axis_off()
 
-    below = -0.05 / figure.get_figheight()
-    figure.supxlabel(f"{TITLE}, a colour a class", fontsize=8, y=below, va="top")
+    below = -0.25 / figure.get_figheight()
+    words = f"{TITLE}, a colour a class"
+    figure.supxlabel(words, fontsize=8, y=below, va="top")
     return figure
-
-
-def _wide(values: np.ndarray) -> tuple[float, float]:
-    """From the lowest to the highest of the data, and a quarter of that to either side."""
-    low, high = float(np.nanmin(values)), float(np.nanmax(values))
-    return low - 0.25 * (high - low), high + 0.25 * (high - low)
 
 
 @hookimpl

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from ....hooks import Figure, hookimpl
-from .canvas import ACCENT, PER_PAGE, caption, grid, pages
+from .canvas import NAMES, PAGE, caption, columns_that_fit, grid, lines_that_fit, pages
 from .material import Arrays, Material
-from .strips import GAP, finish, is_roll, steps_shown, strips
+from .palette import ACCENT, colour
+from .strips import GAP, SEQUENCE, finish, is_roll, steps_shown, strips
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 
 PAST = 2  # steps shown before a forecast, as a multiple of its own
 CHANNELS = 3  # drawn of a sequence, one above the other: their bands would cover each other
-LANE = (2.1, 0.5)  # inches of one of them
+LANE = (1.9, 0.5)  # inches of one of them, at most
+NARROWEST = 1.3
 
 
 class Forecast(NamedTuple):
@@ -42,10 +44,14 @@ class Forecast(NamedTuple):
 def forecasts(material: Material) -> list["Canvas"]:
     """A strip a variant; a vertical line stands where the future begins."""
     found = [(name, _forecast(arrays)) for name, arrays in material.arrays("forecast_mean")]
-    return [
-        _rolls(part) if is_roll(part[0][1].truth[0]) else _lines(part)
-        for part in pages(found, PER_PAGE)
-    ]
+    if not found:
+        return []
+    one = found[0][1].truth[0]
+    is_wide = is_roll(one)
+    height = SEQUENCE[1] if is_wide else LANE[1] * min(CHANNELS, one.shape[-1])
+    draw = _rolls if is_wide else _lines
+    size = max(1, lines_that_fit(height, GAP[1]) - is_wide)
+    return [draw(part, material.width) for part in pages(found, size)]
 
 
 def _forecast(arrays: Arrays) -> Forecast:
@@ -54,7 +60,7 @@ def _forecast(arrays: Arrays) -> Forecast:
     )
 
 
-def _rolls(found: Sequence[tuple[str, Forecast]]) -> "Canvas":
+def _rolls(found: Sequence[tuple[str, Forecast]], width: float = PAGE) -> "Canvas":
     one = found[0][1]
     shown = [("data", one.truth[:, one.first :])]
     for name, forecast in found:
@@ -64,19 +70,22 @@ def _rolls(found: Sequence[tuple[str, Forecast]]) -> "Canvas":
         shown,
         "forecasts: data, and right of the line the mean of paths that the model draws",
         first=one.first,
+        width=width,
     )
     for ax in figure.axes:
         ax.axvline(one.start - one.first - 0.5, color=ACCENT, linewidth=0.8)
     return figure
 
 
-def _lines(found: Sequence[tuple[str, Forecast]]) -> "Canvas":
+def _lines(found: Sequence[tuple[str, Forecast]], width: float = PAGE) -> "Canvas":
     one = found[0][1]
-    length, width = one.truth.shape[1:]
-    channels = min(CHANNELS, width)
+    length = one.truth.shape[1]
+    channels = min(CHANNELS, one.truth.shape[2])
+    n = min(len(one.truth), columns_that_fit(width, NARROWEST, GAP[0]))
+    across = min(LANE[0], (width - NAMES + GAP[0]) / n - GAP[0])
     every = [forecast for _, forecast in found]
     ranges = [_range(every, channel) for channel in range(channels)]
-    figure, panels = grid(len(found), len(one.truth), (LANE[0], LANE[1] * channels), GAP)
+    figure, panels = grid(len(found), n, (across, LANE[1] * channels), GAP)
     for axes, (name, forecast) in zip(panels, found, strict=True):
         for row, ax in enumerate(axes):
             for channel, (low, high) in enumerate(ranges):
@@ -104,7 +113,7 @@ def _lane(ax: "Axes", forecast: Forecast, row: int, channel: int, low: float, hi
         return (np.clip(values[row, :, channel], low, high) - low) / (high - low) - channel
 
     future = np.arange(forecast.start, forecast.truth.shape[1])
-    color = f"C{channel}"
+    color = colour(channel)
     middle = forecast.mean if forecast.band is None else forecast.band[1]
     ax.plot(placed(forecast.truth), color=color, linewidth=0.9)
     ax.plot(future, placed(middle), color=color, linewidth=0.9, linestyle=(0, (2, 1)))

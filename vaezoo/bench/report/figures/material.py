@@ -1,7 +1,7 @@
 """What a figure is drawn from: rows, and what their trials left in files."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,7 +11,9 @@ from ...records import Damaged, HistoryRecord, array_file
 from ...store import Store
 from ...text import say
 from ..catalogue import Catalogue
+from ..families import NONE
 from ..rows import Row
+from .canvas import PAGE
 
 Arrays = dict[str, np.ndarray]
 
@@ -35,6 +37,12 @@ class Material:
     store: Store
     catalogue: Catalogue
     dataset: str = ""  # "" for the whole run
+    width: float = PAGE  # inches that the figure should be wide
+    families: Mapping[str, str] = field(default_factory=dict)  # name of a variant -> its family
+
+    def family(self, row: Row) -> str:
+        """The name of the family of a row's variant."""
+        return self.families.get(row.trials[0].ingredients.name, NONE.name)
 
     def arrays(self, name: str) -> list[tuple[str, Arrays]]:
         """(row's name, arrays of figures.safetensors) of the first seed of each row that has the

@@ -9,8 +9,9 @@ from ....hooks import Figure, hookimpl
 from ..ranking import Ranking, rank
 from ..tables import controls_of, tables_of
 from ..typeset import brief
-from .canvas import ACCENT, INK, canvas
+from .canvas import canvas
 from .material import Material
+from .palette import ACCENT, INK
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

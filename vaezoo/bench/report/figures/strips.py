@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ....hooks import Figure, hookimpl
-from .canvas import INK, PER_PAGE, caption, grid, pages
+from .canvas import NAMES, PAGE, caption, columns_that_fit, grid, lines_that_fit, pages
 from .material import Material
+from .palette import colour
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -15,21 +16,26 @@ if TYPE_CHECKING:
 
 COLUMNS = 8  # pictures side by side
 SEQUENCES = 4  # the same for sequences, which are wider
-PICTURE = (0.5, 0.5)
-SEQUENCE = (1.8, 0.8)  # inches
+PICTURE = (0.5, 0.5)  # inches, at most
+SEQUENCE = (1.8, 0.8)
+SMALLEST = 0.26  # inches that a picture is wide, at least
+NARROWEST = 1.3  # the same of a sequence
 GAP = (0.04, 0.04)
 QUIET = 0.1  # a channel of a roll whose values stay below this is not shown
 
 
 def reconstructions(material: Material) -> list["Canvas"]:
     """Test rows on top, below them what each variant makes of them, as far as the row goes."""
-    found = material.arrays("reconstruction")
-    drawn = []
-    for part in pages(found, PER_PAGE):
-        x = part[0][1]["x"]
-        shown = [("data", x), *((name, where_seen(a["reconstruction"], x)) for name, a in part)]
-        drawn.append(strips(shown, "reconstructions"))
-    return drawn
+    shown: list[tuple[str, np.ndarray]] = []
+    for name, arrays in material.arrays("reconstruction"):
+        x = arrays["x"]
+        if x.ndim > 2:  # vectors are no pictures
+            shown += [] if shown else [("data", x)]
+            shown.append((name, where_seen(arrays["reconstruction"], x)))
+    return [
+        strips([shown[0], *part], "reconstructions", width=material.width)
+        for part in pages(shown[1:], _lines(shown) - 1)
+    ]
 
 
 def where_seen(mean: np.ndarray, x: np.ndarray) -> np.ndarray:
@@ -43,27 +49,39 @@ def where_seen(mean: np.ndarray, x: np.ndarray) -> np.ndarray:
 def samples(material: Material) -> list["Canvas"]:
     """Draws of each variant's prior."""
     found = material.arrays("samples")
-    shown = [(name, arrays["samples"]) for name, arrays in found]
-    return [strips(page, "samples (means of p(x|z))", 16) for page in pages(shown, PER_PAGE)]
+    shown = [(name, arrays["samples"]) for name, arrays in found if arrays["samples"].ndim > 2]
+    return [
+        strips(page, "samples (means of p(x|z))", 16, width=material.width)
+        for page in pages(shown, _lines(shown))
+    ]
+
+
+def _lines(shown: Sequence[tuple[str, np.ndarray]]) -> int:
+    """Strips of one page, two at least."""
+    is_sequence = bool(shown) and shown[0][1].ndim == 3
+    height = SEQUENCE[1] if is_sequence else PICTURE[1]
+    return max(2, lines_that_fit(height, GAP[1]))
 
 
 def strips(
-    shown: Sequence[tuple[str, np.ndarray]], title: str, columns: int = COLUMNS, first: int = 0
+    shown: Sequence[tuple[str, np.ndarray]],
+    title: str,
+    columns: int = COLUMNS,
+    first: int = 0,
+    width: float = PAGE,
 ) -> "Canvas":
-    """One strip of pictures a row, its name to the left; points in the plane share one scatter plot
-    a strip.
+    """One strip of pictures a row, its name to the left, as many as `width` inches take.
 
     Sequences begin at step `first`.
     """
-    is_plane = shown[0][1].ndim == 2
     is_sequence = shown[0][1].ndim == 3
-    most = SEQUENCES if is_sequence else columns
-    n = 1 if is_plane else min(most, max(len(x) for _, x in shown))
-    figure, panels = grid(len(shown), n, SEQUENCE if is_sequence else PICTURE, GAP)
+    most = min(SEQUENCES if is_sequence else columns, max(len(x) for _, x in shown))
+    (n, cell) = fitting(most, is_sequence, width)
+    figure, panels = grid(len(shown), n, cell, GAP)
     shown = trimmed(shown, n) if is_sequence else shown
     for axes, (name, x) in zip(panels, shown, strict=True):
-        for ax, one in zip(axes, [x] if is_plane else x[:n], strict=False):
-            picture(ax, one, is_plane)
+        for ax, one in zip(axes, x[:n], strict=False):
+            picture(ax, one)
         finish(axes, name)
 
     below = ""
@@ -72,6 +90,18 @@ def strips(
         below = steps_shown(first, first + shown[0][1].shape[1])
     caption(figure, title, below)
     return figure
+
+
+def fitting(most: int, is_sequence: bool, width: float) -> tuple[int, tuple[float, float]]:
+    """How many pictures stand side by side in so many inches, at most `most`, and the size of each:
+    as large as they may be.
+    """
+    (widest, height) = SEQUENCE if is_sequence else PICTURE
+    least = NARROWEST if is_sequence else SMALLEST
+    n = min(most, columns_that_fit(width, least, GAP[0]))
+    room = (width - NAMES + GAP[0]) / n - GAP[0]
+    across = min(widest, room)
+    return n, (across, height if is_sequence else across)
 
 
 def steps_shown(first: int, stop: int) -> str:
@@ -125,9 +155,9 @@ def share_axes(panels: np.ndarray) -> None:
         ax.set(ylim=(low - 0.05 * (high - low), high + 0.05 * (high - low)), xlim=(0, longest - 1))
 
 
-def picture(ax: "Axes", x: np.ndarray, is_plane: bool) -> None:
-    """An image (C, H, W), a sequence (T, C) as lines or, where wide, as a roll with time to the
-    right; or points (N, D).
+def picture(ax: "Axes", x: np.ndarray) -> None:
+    """An image (C, H, W), or a sequence (T, C) as lines or, where wide, as a roll with time to the
+    right.
     """
     if x.ndim == 3:
         image = np.moveaxis(x, 0, -1)
@@ -148,10 +178,9 @@ def picture(ax: "Axes", x: np.ndarray, is_plane: bool) -> None:
             origin="lower",
             interpolation="nearest",
         )
-    elif is_plane:
-        ax.plot(x[:, 0], x[:, 1], ".", color=INK, markersize=2)
     else:
-        ax.plot(x, linewidth=0.7)
+        for channel in range(x.shape[1]):
+            ax.plot(x[:, channel], linewidth=0.7, color=colour(channel))
 
 
 def is_roll(x: np.ndarray) -> bool:

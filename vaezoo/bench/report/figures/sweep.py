@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 from ....hooks import EXTRACTOR, Column, Figure, hookimpl
 from ..rows import Row
 from ..sweeps import Sweep, sweeps
+from .canvas import canvas
 from .material import Material
+from .palette import DASHES as LINES, MARKERS, colour
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,6 +25,7 @@ WORDS = {  # what `Spec` calls them is short
     "hidden": "width of the hidden layers",
 }
 DASHES = ("--", ":", "-.")  # of control rows
+PANEL = 2.2  # inches that a panel is wide, about
 
 
 def sweep(material: Material) -> dict[str, "Canvas"]:
@@ -31,7 +34,7 @@ def sweep(material: Material) -> dict[str, "Canvas"]:
     for one in sweeps(material.rows):
         shown = [column for column in material.catalogue.panels if _is_shown(one, column)]
         if shown:
-            found[f"{one.quantity}-{one.dataset}"] = _figure(one, shown)
+            found[f"{one.quantity}-{one.dataset}"] = _figure(one, shown, material.width)
     return found
 
 
@@ -43,12 +46,11 @@ def _is_shown(sweep: Sweep, column: Column) -> bool:
     return not column.one_extractor or len(extractors) == 1
 
 
-def _figure(sweep: Sweep, shown: Sequence[Column]) -> "Canvas":
-    from matplotlib.figure import Figure as Canvas
-
-    columns = min(3, len(shown))
+def _figure(sweep: Sweep, shown: Sequence[Column], width: float) -> "Canvas":
+    columns = min(len(shown), max(1, int(width / PANEL)))
     height = math.ceil(len(shown) / columns)
-    figure = Canvas(figsize=(3.4 * columns, 2.6 * height + 0.5), layout="constrained")
+    figure = canvas(width, 0.78 * width / columns * height + 0.5)
+    figure.set_layout_engine("constrained")
     axes = figure.subplots(height, columns, squeeze=False).ravel()
     for ax, column in zip(axes, shown, strict=False):
         _panel(ax, sweep, column)
@@ -62,7 +64,12 @@ def _figure(sweep: Sweep, shown: Sequence[Column]) -> "Canvas":
             known[label] = handle
     handles = list(known.values())
     figure.legend(
-        handles, list(known), loc="outside upper center", ncols=6, fontsize=8, frameon=False
+        handles,
+        list(known),
+        loc="outside upper center",
+        ncols=max(2, int(width / 1.2)),
+        fontsize=7,
+        frameon=False,
     )
     quantity = WORDS.get(sweep.quantity, sweep.quantity.replace("_", " "))
     figure.supxlabel(f"{quantity} ({sweep.dataset})", fontsize=9)
@@ -70,10 +77,12 @@ def _figure(sweep: Sweep, shown: Sequence[Column]) -> "Canvas":
 
 
 def _panel(ax: "Axes", sweep: Sweep, column: Column) -> None:
-    style: dict[str, Any] = {"fmt": "o-", "markersize": 3, "linewidth": 1, "capsize": 2}
+    style: dict[str, Any] = {"markersize": 3, "linewidth": 1, "capsize": 2}
     for i, (label, line) in enumerate(sweep.lines.items()):
         x, mean, half = _points(line, column)
-        ax.errorbar(x, mean, half, color=f"C{i % 10}", label=label, **style)
+        kind: dict[str, Any] = {"marker": MARKERS[i % len(MARKERS)]}
+        kind["linestyle"] = LINES[i // len(MARKERS) % len(LINES)]
+        ax.errorbar(x, mean, half, color=colour(i), label=label, **kind, **style)
 
     for i, (name, known) in enumerate(_controls(sweep, column).items()):
         at, number = zip(*known, strict=True)
@@ -82,8 +91,8 @@ def _panel(ax: "Axes", sweep: Sweep, column: Column) -> None:
 
     _scale(ax, sorted({value for value, _ in sweep.rows}))
     unit = f" ({column.unit})" if column.unit else ""
-    ax.set_title(column.name.replace("_", " ") + unit, fontsize=9)
-    ax.tick_params(labelsize=7)
+    ax.set_title(column.name.replace("_", " ") + unit, fontsize=7.5)
+    ax.tick_params(labelsize=6.5)
 
 
 def _points(

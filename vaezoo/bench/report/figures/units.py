@@ -7,28 +7,33 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ....hooks import Figure, hookimpl
-from .canvas import INK, PER_PAGE, grid, pages
+from .canvas import PAGE, columns_that_fit, grid, lines_that_fit, pages
 from .material import Material
+from .palette import INK
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Canvas
 
-COLUMNS = 4
+PANEL = (1.3, 0.7)  # inches
+GAP = (0.15, 0.36)
+LABELS = 0.65  # inches to the left of the panels
 
 
 def units(material: Material) -> list["Canvas"]:
     """KL of every unit, the largest first, a panel a variant on one scale."""
     found = [(name, arrays["kl_of_units"]) for name, arrays in material.arrays("kl_of_units")]
     most = max((float(kl.max()) for _, kl in found), default=0.0)
-    return [panels(page, most) for page in pages(found, 2 * PER_PAGE)]
+    across = columns_that_fit(material.width, PANEL[0], GAP[0], LABELS)
+    size = across * lines_that_fit(PANEL[1], GAP[1])
+    return [panels(page, most, material.width) for page in pages(found, size)]
 
 
-def panels(found: Sequence[tuple[str, np.ndarray]], most: float) -> "Canvas":
+def panels(found: Sequence[tuple[str, np.ndarray]], most: float, width: float = PAGE) -> "Canvas":
     """A panel for each (name, KL of its units (D,)), none of which is above `most`."""
-    columns = min(COLUMNS, len(found))
+    columns = min(columns_that_fit(width, PANEL[0], GAP[0], LABELS), len(found))
     lines = math.ceil(len(found) / columns)
-    figure, axes = grid(lines, columns, (1.7, 0.8), (0.2, 0.4))
+    figure, axes = grid(lines, columns, PANEL, GAP)
     for i, ax in enumerate(axes.ravel()):
         if i >= len(found):
             ax.set_axis_off()
@@ -48,7 +53,7 @@ def _draw_bars(ax: "Axes", name: str, kl: np.ndarray, most: float) -> None:
     """A bar for each unit, the largest KL first, below `most`."""
     ax.bar(np.arange(1, len(kl) + 1), np.sort(kl)[::-1], width=0.8, color=INK)
     ax.set_ylim(0, 1.05 * most or 1.0)
-    ax.set_title(name, fontsize=8)
+    ax.set_title(name, fontsize=7, pad=3)
     ax.locator_params(axis="x", integer=True)
 
 

@@ -12,9 +12,22 @@ from .source import Source
 BUDGET = 2_000_000  # bytes of base64, of the 3 MB that a page may have
 WIDEST = 1400  # pixels
 COLOURS = 64
-DRAWN_HERE = ("rate-distortion",)  # the page has them as charts
+DRAWN_HERE = ("rate-distortion", "cost")  # the page has them as charts
 # what a reader looks at first, and what the budget is spent on first
-ORDER = ("samples", "reconstructions", "forecasts", "critical-difference", "by-class", "sweep")
+ORDER = (
+    "samples",
+    "reconstructions",
+    "forecasts",
+    "critical-difference",
+    "points",
+    "marginals",
+    "traversals",
+    "latent-map",
+    "neighbours",
+    "interpolations",
+    "by-class",
+    "sweep",
+)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from ..figures.canvas import round_steps
+from ..pairs import Axis, Point, unbeaten
 
 WIDTH, HEIGHT = 720.0, 440.0  # of the panel, in the units of the SVG
 MARGIN = 0.06  # of the range, on each side
@@ -23,28 +24,6 @@ SHAPES = (
     "M-2-5.5h4v3.5h3.5v4h-3.5v3.5h-4v-3.5h-3.5v-4h3.5z",  # a plus
     "M0-6 1.8-1.9 6-1.6 2.8 1.2 3.8 5.4 0 3-3.8 5.4-2.8 1.2-6-1.6-1.8-1.9z",  # a star
 )
-
-
-@dataclass(frozen=True)
-class Point:
-    """One row: its two numbers, and what it is filtered by."""
-
-    name: str
-    x: float
-    y: float
-    said: str  # both numbers in words
-    family: str
-    tags: str = ""
-    competes: bool = True  # whether it may be on the line of those that no other beats
-
-
-@dataclass(frozen=True)
-class Axis:
-    """One axis: its name, which end is better, whether it is logarithmic."""
-
-    label: str
-    better: str = "lower"
-    is_log: bool = False
 
 
 @dataclass(frozen=True)
@@ -144,20 +123,6 @@ def _range(values: Sequence[float], size: float, is_log: bool) -> Range:
     room = (high - low) * MARGIN or 0.5
     (low, high) = (low - room, high + room)
     return Range(10**low, 10**high, size, True) if is_log else Range(low, high, size, False)
-
-
-def unbeaten(points: Sequence[Point], x_better: str, y_better: str) -> list[Point]:
-    """The competing points to which no other one is better in both numbers, by x."""
-    x_sign = -1.0 if x_better == "higher" else 1.0
-    y_sign = -1.0 if y_better == "higher" else 1.0
-    rivals = [point for point in points if point.competes]
-    found = []
-    least = math.inf
-    for point in sorted(rivals, key=lambda one: (x_sign * one.x, y_sign * one.y)):
-        if y_sign * point.y < least:
-            least = y_sign * point.y
-            found.append(point)
-    return found
 
 
 def _named(marks: Sequence[Mark]) -> list[Mark]:

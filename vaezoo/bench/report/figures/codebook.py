@@ -1,0 +1,62 @@
+"""How much of a codebook is used."""
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ....hooks import Figure, hookimpl
+from .canvas import columns_that_fit, grid, lines_that_fit, pages
+from .material import Arrays, Material
+from .palette import INK
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Canvas
+
+PANEL = (1.9, 1.0)  # inches
+GAP = (0.4, 0.5)
+EDGE = 0.6
+
+
+def codebook(material: Material) -> list["Canvas"]:
+    """Of variants with discrete codes: the share of codes that each entry takes over test rows, the
+    most used first, with the number in use and the perplexity, exp of the entropy.
+    """
+    found = material.arrays("codebook")
+    across = columns_that_fit(material.width, PANEL[0], GAP[0], EDGE)
+    size = across * lines_that_fit(PANEL[1], GAP[1])
+    return [panels(page, across) for page in pages(found, size)]
+
+
+def panels(found: Sequence[tuple[str, Arrays]], across: int) -> "Canvas":
+    """A panel a variant, so many side by side."""
+    columns = min(across, len(found))
+    figure, axes = grid(math.ceil(len(found) / columns), columns, PANEL, GAP)
+    for ax, (name, arrays) in zip(axes.ravel(), found, strict=False):
+        size = arrays.get("codebook_size")
+        _draw(ax, name, arrays["codebook"], None if size is None else int(size[0]))
+    for ax in axes.ravel()[len(found) :]:
+        ax.set_axis_off()
+    below = -0.25 / figure.get_figheight()
+    left = -0.4 / figure.get_figwidth()
+    figure.supxlabel("entry, by its use", fontsize=8, y=below, va="top")
+    figure.supylabel("share of codes", fontsize=8, x=left, ha="right")
+    return figure
+
+
+def _draw(ax: "Axes", name: str, counts: np.ndarray, size: int | None) -> None:
+    share = counts / counts.sum()
+    perplexity = math.exp(-(share * np.log(share)).sum())
+    used = f"{len(counts)}" if size is None else f"{len(counts)} of {size}"
+    ax.bar(np.arange(1, len(share) + 1), share, width=1.0, color=INK)
+    ax.set_xlim(0.5, max(len(counts), size or 0) + 0.5)
+    ax.set_title(f"{name}: {used} used, perplexity {perplexity:.1f}", fontsize=7, pad=3)
+    ax.locator_params(axis="y", nbins=4)
+    ax.tick_params(labelsize=6, pad=2)
+
+
+@hookimpl
+def vaezoo_figures() -> list[Figure]:
+    return [Figure("codebook", codebook)]

@@ -1,0 +1,78 @@
+"""Maps of the codes of test rows in two dimensions."""
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ....hooks import Figure, hookimpl
+from .canvas import columns_that_fit, grid, lines_that_fit, pages
+from .material import Arrays, Material
+from .palette import INK, colour
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Canvas
+
+PANEL = (1.9, 1.9)  # inches
+GAP = (0.3, 0.38)
+EDGE = 0.35
+CLASSES = 12  # that are told apart
+SPREAD = (0.5, 99.5)  # percentiles that a panel shows at least
+
+
+def latent_map(material: Material) -> list["Canvas"]:
+    """The centres of q(z|x) of test rows, a colour and a number a class: both numbers of a code of
+    two, else the two principal components, with the share of the variance that these have.
+    """
+    found = material.arrays("latent_map")
+    across = columns_that_fit(material.width, PANEL[0], GAP[0], EDGE)
+    size = across * lines_that_fit(PANEL[1], GAP[1])
+    return [maps(page, across) for page in pages(found, size)]
+
+
+def maps(found: Sequence[tuple[str, Arrays]], across: int) -> "Canvas":
+    """A panel a variant, so many side by side."""
+    columns = min(across, len(found))
+    figure, panels = grid(math.ceil(len(found) / columns), columns, PANEL, GAP)
+    for ax, (name, arrays) in zip(panels.ravel(), found, strict=False):
+        _map(ax, arrays["latent_map"], arrays.get("latent_labels"))
+        share = float(arrays["latent_share"][0])
+        told = f" ({share:.0%} of the variance)" if share < 0.995 else ""
+        ax.set_title(name + told, fontsize=7, pad=3)
+    for ax in panels.ravel()[len(found) :]:
+        ax.set_axis_off()
+    words = "centres of q(z|x) of test rows"
+    figure.supxlabel(words, fontsize=8, y=-0.22 / figure.get_figheight(), va="top")
+    return figure
+
+
+def _map(ax: "Axes", z: np.ndarray, labels: np.ndarray | None) -> None:
+    """Points (N, 2), and where the classes have their middles."""
+    classes = np.unique(labels) if labels is not None else np.zeros(0)
+    if labels is None or len(classes) > CLASSES:
+        ax.plot(z[:, 0], z[:, 1], ".", color=INK, markersize=2.5, mew=0)
+    else:
+        for i, one in enumerate(classes):
+            own = z[labels == one]
+            ax.plot(own[:, 0], own[:, 1], ".", color=colour(i), markersize=3, mew=0, alpha=0.8)
+        for i, one in enumerate(classes):
+            _number(ax, np.median(z[labels == one], 0), f"{one:g}", colour(i))
+    for axis, values in (("x", z[:, 0]), ("y", z[:, 1])):
+        low, high = np.percentile(values, SPREAD)
+        room = 0.12 * (high - low) or 0.5
+        getattr(ax, f"set_{axis}lim")(low - room, high + room)
+    ax.locator_params(nbins=5)
+    ax.tick_params(labelsize=6, pad=2)
+
+
+def _number(ax: "Axes", place: np.ndarray, text: str, own: str) -> None:
+    """The number of a class, on a white ground."""
+    box = {"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": own, "linewidth": 0.9}
+    ax.text(place[0], place[1], text, fontsize=6.5, ha="center", va="center", bbox=box, zorder=4)
+
+
+@hookimpl
+def vaezoo_figures() -> list[Figure]:
+    return [Figure("latent-map", latent_map)]
