@@ -14,7 +14,7 @@ ROWS = (
     ("distributions", "tags"),
     ("core",),
     ("hyperparameters", "seeds", "samplers", "fitted", "hooks", "row_mean"),
-    ("parts",),
+    ("parts", "columns"),
     (
         "likelihoods",
         "steps",
@@ -44,8 +44,8 @@ ROWS = (
 PUBLIC = {
     "core", "distributions", "networks", "likelihoods", "parts", "steps", "gru", "bodies",
     "convolutions", "recurrent", "losses", "stepwise", "paths", "markov", "fivo", "similarity",
-    "kalman", "row_mean", "samplers", "fitted", "hooks", "hyperparameters", "seeds", "tags",
-    "testing", "data",
+    "kalman", "row_mean", "columns", "samplers", "fitted", "hooks", "hyperparameters", "seeds",
+    "tags", "testing", "data",
 }  # fmt: skip
 
 

@@ -97,3 +97,20 @@ def test_python_takes_a_file_as_its_data_set_too(folder: Path):
     np.save("x.npy", np.random.default_rng(0).normal(size=(30, 3)))
     assert vaezoo.dataset("x.npy").spec.shape == (3,)
     assert vaezoo.dataset("x.npy", standardise=False).reader.mean == (0.0,)
+
+
+MIXED = {
+    "words.csv": "table[path=words.csv]",
+    "words.csv[label=kind]": "arrays[path=words.csv,label=kind]",
+    "words.csv[drop=kind]": "arrays[path=words.csv,drop=kind]",
+    "gaps.csv": "table[path=gaps.csv]",
+    "gaps.csv[gaps=true]": "arrays[path=gaps.csv,gaps=true]",
+    "x.csv[types=a:number]": "table[path=x.csv,types=a:number]",
+}
+
+
+@pytest.mark.parametrize("text", MIXED)
+def test_a_table_with_words_or_gaps_is_one_of_mixed_columns(text: str, folder: Path):
+    (folder / "words.csv").write_text(NAMED)
+    (folder / "gaps.csv").write_text(ROWS + ",1.25\n")
+    assert [one.label for one in load_registry().choose_datasets(text)] == [MIXED[text]]

@@ -3,8 +3,7 @@
 A network gives `raw` (K, B, *shape) for a head that asks one number of every entry, (K, B, *shape,
 n) for one that asks n. A likelihood is a part: a plugin adds one by `Part("name", Head)`, and a
 spec names it in text, see `parts`. What is true of a likelihood stands on its class and nowhere
-else: which values it speaks of, whether it is a probability, what one would say of the data with
-every entry on its own.
+else: its values, whether it is a probability, what it says of data with every entry on its own.
 """
 
 import math
@@ -51,6 +50,7 @@ class Likelihood(nn.Module):
     support: Constraint  # the values that x may take: `constraints.boolean`, `Grid(256)` …
     values = ""  # the same in words
     is_discrete = False  # a probability mass, so that bits per dimension mean something
+    mixes = False  # laws of several kinds in one x: no other head's log p compares with it
     # Learning-rate factor of the head's own numbers. Adam moves a number by the learning rate, and
     # the logarithm of a scale has farther to go than a weight.
     lr = 1.0

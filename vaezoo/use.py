@@ -4,7 +4,9 @@ what a trained model makes of rows x: their codes, their reconstructions, what t
 x is (N, *spec.shape), NaN where a sequence is padded or an entry is missing. A Tensor is x as the
 model reads it, such as `data.test`, and gives Tensors. An array of numpy or a table of pandas holds
 values in the units of the file that the model was trained on (see `data.reader`), and gives arrays
-in those units. c is a condition (N, C), or None where the model reads no labels.
+in those units. Of a model of mixed columns a table of pandas holds words and gives a table with
+words; in an array a word is its place among those of its column. c is a condition (N, C), or None
+where the model reads no labels.
 """
 
 from collections.abc import Iterator
@@ -17,10 +19,17 @@ from torch import Tensor
 
 from .core import Latent, Model, Spec, Trace, Unsupported, require_parts
 from .data.again import values_from
+from .data.coding import worded
 from .data.files import BadData
 from .data.formats import Array
-from .data.raw import Raw, numbers
 from .data.reader import Reader
+from .data.rows import (
+    first_row,
+    fitting as fitting,
+    in_order as in_order,
+    must_read_gaps as must_read_gaps,
+    placed as placed,
+)
 from .distributions import at_centre
 from .evaluation.bounds import alike, importance_log_likelihood
 from .evaluation.metrics.imputation import DRAWS, impute as filled
@@ -34,10 +43,6 @@ if TYPE_CHECKING:
     from .data.files import Files
 
 Rows = TypeVar("Rows", Tensor, Array)
-COMPLETE = (
-    "was trained on complete data and cannot read gaps: train it on data with gaps, such as "
-    "'holes[of=digits]' or 'arrays[path=FILE,gaps=true]'"
-)
 ROWS = 500  # that a model reads at a time
 WEIGHED = 500  # draws of a code, a row, by which log p(x) is estimated
 
@@ -118,7 +123,7 @@ def impute(model: Model, x: Rows, c: Rows | None = None, draws: int = DRAWS) -> 
         return values
     reader = reader_of(model)
     own = torch.from_numpy(in_order(x, reader))
-    return torch.where(reader.is_gap(own), reader.back(values.cpu()), own).numpy()
+    return _as_given(x, torch.where(reader.is_gap(own), reader.back(values.cpu()), own), reader)
 
 
 def log_prob(
@@ -152,10 +157,14 @@ def log_prob(
     return found.cpu().numpy()
 
 
-def sample(model: Model, n: int, c: Tensor | None = None, mean: bool = False) -> Array:
-    """n draws of x in the units of the file, (n, …); with `mean`, the means of p(x|z)."""
+def sample(model: Model, n: int, c: Tensor | None = None, mean: bool = False) -> Any:
+    """n draws of x in the units of the file, (n, …), of a mixed table with its words as a table of
+    pandas; with `mean`, the means of p(x|z).
+    """
     drawn = model.eval().sample(n, _condition(model, c, n), mean)
-    return reader_of(model).back(drawn.cpu()).numpy()
+    reader = reader_of(model)
+    values = reader.back(drawn.cpu())
+    return worded(values, reader.columns) if reader.columns else values.numpy()
 
 
 def reader_of(model: Model) -> Reader:
@@ -175,46 +184,6 @@ def rows_from(path: Path | str, spec: Spec, reader: Reader | None = None) -> Ten
     return placed(values_from(path, reader), spec, reader, str(path))
 
 
-def placed(raw: Raw, spec: Spec, reader: Reader, who: str) -> Tensor:
-    """The same of what was read: shorter sequences of a list or a table are padded."""
-    values = torch.from_numpy(raw.x)
-    if not values.ndim:
-        raise BadData(f"{who} is one number, and this model reads rows of shape {spec.shape}")
-    if reader.layout and values.ndim != (3 if reader.layout == "HW" else 4):
-        raise BadData(f"{who} has shape {tuple(values.shape)}, and this model reads {spec.shape}")
-    x = reader.read(values)
-    lacking = spec.shape[0] - x.shape[1] if raw.is_sequence and spec.has_gaps else 0
-    if lacking > 0:
-        x = torch.nn.functional.pad(x, (0, 0, 0, lacking), value=torch.nan)
-    return fitting(x, spec, who)
-
-
-def fitting(x: Tensor, spec: Spec, who: str) -> Tensor:
-    """x, if it is what a model of this spec reads: rows of its shape, finite, with NaN only where
-    the spec says that there are gaps.
-
-    Raises: BadData, which calls x by the name `who`.
-    """
-    shape = tuple(spec.shape)
-    found = tuple(x.shape[1:])
-    if x.ndim and not len(x):
-        raise BadData(f"{who} has no rows: its shape is {tuple(x.shape)}")
-    if not x.ndim or found != shape:
-        pads = spec.is_sequence and found[1:] == shape[1:]
-        remedy = "; pad shorter sequences with NaN and cut longer ones" if pads else ""
-        raise BadData(f"{who} has rows of shape {found}, and this model reads {shape}{remedy}")
-
-    if x.isinf().any():
-        place = _first_row(x.isinf())
-        raise BadData(f"{who} has an infinite value (or one too large for float32) in {place}")
-    if x.isnan().any() and not spec.has_gaps:
-        raise BadData(f"{who} has NaN in {_first_row(x.isnan())}, and this model {COMPLETE}")
-    empty = x.flatten(1).isnan().all(1)
-    if empty.any():
-        raise BadData(f"{who}: {_first_row(empty)} is all NaN, an x of length 0; leave it out")
-    return x
-
-
 def must_hold(model: Model, x: Array, spec: Spec) -> None:
     """Raises: BadData where values x (N, …) are none that the model's likelihood speaks of."""
     likelihood = head(spec)
@@ -222,33 +191,9 @@ def must_hold(model: Model, x: Array, spec: Spec) -> None:
     outside = ~likelihood.holds(rows)
     if outside.any():
         raise BadData(
-            f"x has a value in {_first_row(outside)} that this model's likelihood, "
+            f"x has a value in {first_row(outside)} that this model's likelihood, "
             f"{spec.likelihood}, does not speak of: it is for {likelihood.values}"
         )
-
-
-def must_read_gaps(spec: Spec, who: str) -> None:
-    """Raises: Unsupported where a model of this spec cannot read missing entries."""
-    if not spec.has_gaps:
-        raise Unsupported(f"{who} {COMPLETE}")
-
-
-def in_order(x: Any, reader: Reader) -> Array:
-    """The values of an array, bytes as they are and all else float64; of a table of pandas those of
-    the columns that the reader names.
-
-    Raises: BadData where a column is lacking.
-    """
-    if isinstance(x, np.ndarray) or not reader.names:
-        return numbers(np.asarray(x), "x is an array")
-    lacking = [name for name in reader.names if name not in x]
-    if lacking:
-        raise BadData(f"x lacks the columns {', '.join(lacking)}, which this model was trained on")
-    return x[list(reader.names)].to_numpy(dtype=np.float64, na_value=np.nan, copy=True)
-
-
-def _first_row(bad: Tensor) -> str:
-    return f"row {int(bad.nonzero()[0, 0])} (counted from 0)"
 
 
 def _rows(model: Model, x: Rows, c: Rows | None) -> tuple[Tensor, Tensor | None]:
@@ -280,7 +225,16 @@ def _like(given: Rows, found: Tensor) -> Rows:
 
 def _values(model: Model, given: Rows, x: Tensor) -> Rows:
     """x, in the units of the file where arrays were given."""
-    return x if isinstance(given, Tensor) else reader_of(model).back(x.cpu()).numpy()
+    if isinstance(given, Tensor):
+        return x
+    return _as_given(given, reader_of(model).back(x.cpu()), reader_of(model))
+
+
+def _as_given(given: Any, values: Tensor, reader: Reader) -> Any:
+    """Values (N, …) of a file: a table with words where a mixed table was given, else an array."""
+    if reader.columns and not isinstance(given, np.ndarray):
+        return worded(values, reader.columns)
+    return values.numpy()
 
 
 def _codes(pieces: tuple[Latent, ...]) -> Tensor:

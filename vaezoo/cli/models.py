@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .common import FILE, common, dataset_of, echo, reads_data, registry_of
-from .output import pairs, write, write_table
+from .output import framed, pairs, write, write_frame, write_table
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 SPLIT = click.Choice(["train", "validation", "test"])
 CHECKPOINT = click.Path(path_type=Path)
+KINDS = (".npz", ".csv", ".png")
 
 
 @click.command()
@@ -26,7 +27,7 @@ CHECKPOINT = click.Path(path_type=Path)
     "--out",
     type=FILE,
     required=True,
-    help="NAME.npz with the array x, or NAME.png for images.",
+    help="NAME.npz with the array x, NAME.csv for a table, or NAME.png for images.",
 )
 @click.option(
     "--label",
@@ -47,12 +48,16 @@ def sample(
 ) -> None:
     """Draw x from a trained model, in the units of the data that it was trained on."""
     from ..seeds import seeded
+    from ..use import reader_of
 
-    model = model_for(checkpoint, plugins_dir, out)
+    model = model_for(checkpoint, plugins_dir, out, KINDS)
     conditions = _conditions(model, n, label)
     with seeded("sample", seed):
         x = model.sample(n, conditions, mean)
-    write(out, {"x": _own(model, x)}, x)
+    if out.suffix != ".csv":
+        return write(out, {"x": _own(model, x)}, x)
+    reader = reader_of(model)
+    write_frame(out, framed(_own(model, x), reader), reader, words=_classes(model, conditions))
 
 
 @click.command()
@@ -78,13 +83,13 @@ def encode(
     checkpoint: Path, source: str, out: Path, split: str, plugins_dir: Path | None, **where: Any
 ) -> None:
     """Write the codes of x: the centres of q(z|x)."""
-    from ..use import encode as codes_of
+    from ..use import encode as codes_of, reader_of
 
     model = model_for(checkpoint, plugins_dir, out, (".npz", ".csv"))
     rows = rows_of(model, source, split, plugins_dir, **where)
     codes = {f"z{i}": z for i, z in enumerate(codes_of(model, rows.x, rows.c))}
     if out.suffix == ".csv":
-        return write_table(out, codes, rows.names, rows.words)
+        return write_table(out, codes, reader_of(model), rows.names, rows.words)
     write(out, codes | ({} if rows.labels is None else {"labels": rows.labels}))
 
 
@@ -102,7 +107,8 @@ def encode(
     "--out",
     type=FILE,
     required=True,
-    help="NAME.npz with x and reconstruction, or NAME.png for images.",
+    help="NAME.npz with x and reconstruction, NAME.csv with the reconstruction of a table, or "
+    "NAME.png for images.",
 )
 @click.option("-n", type=click.IntRange(min=1), help="Only the first n.")
 @click.option("--split", type=SPLIT, default="test", show_default=True)
@@ -120,14 +126,18 @@ def reconstruct(
     """Write the means of p(x|z) at the codes of x; in a picture every second row is what the row
     above it became.
     """
-    from ..use import reconstruct as means_of
+    from ..use import reader_of, reconstruct as means_of
 
-    model = model_for(checkpoint, plugins_dir, out)
+    model = model_for(checkpoint, plugins_dir, out, KINDS)
     rows = rows_of(model, source, split, plugins_dir, **where)
     n = n or (32 if out.suffix == ".png" else len(rows.x))
     x = rows.x[:n]
     c = rows.c
     means = means_of(model, x, None if c is None else c[:n])
+    if out.suffix == ".csv":
+        words = None if rows.words is None else rows.words[:n]
+        reader = reader_of(model)
+        return write_frame(out, framed(_own(model, means), reader), reader, rows.names[:n], words)
     pictures = pairs(x, means) if out.suffix == ".png" else None
     write(out, {"x": _own(model, x), "reconstruction": _own(model, means)}, pictures)
 
@@ -163,14 +173,17 @@ def impute(
     model = model_for(checkpoint, plugins_dir, out, (".npz", ".npy", ".csv"))
     must_read_gaps(_spec(model), str(checkpoint))
     raw = values_from(source, reader_of(model))
-    x = placed(raw, _spec(model), reader_of(model), str(source))
+    reader = reader_of(model)
+    placed(raw, _spec(model), reader, str(source))  # refuses what the model does not read
     with seeded("impute", seed):
         filled = torch.from_numpy(fill(model, raw.x, draws=draws))
     if out.suffix == ".csv":
-        write_table(out, {"x": filled}, raw.rows, raw.labels, raw.names)
+        write_frame(out, framed(filled, reader), reader, raw.rows, raw.labels)
     else:
         write(out, {"x": filled})
-    echo(f"{int(x.isnan().sum() - filled.isnan().sum())} of {x.numel()} entries were filled")
+    were_gaps = reader.is_gap(torch.from_numpy(raw.x)).sum()
+    found = int(were_gaps - filled.isnan().sum())
+    echo(f"{found} of {filled.numel()} entries were filled")
 
 
 def model_for(
@@ -182,13 +195,29 @@ def model_for(
     if not out.parent.is_dir():
         raise click.UsageError(f"the folder {out.parent} (--out) does not exist")
     from ..training.checkpoint import load
+    from ..use import reader_of
 
     model = load(checkpoint, registry_of(plugins_dir))
     if out.suffix == ".png" and not _spec(model).is_image:
         raise click.UsageError(
             f"a picture needs images, and this model's x has shape {_spec(model).shape}; write .npz"
         )
+    if out.suffix != ".csv" and ".csv" in kinds and reader_of(model).columns:
+        raise click.UsageError("the columns of this model hold words and numbers; write .csv")
     return model
+
+
+def _classes(model: "Model", conditions: "Tensor | None") -> Any:
+    """What the labels that x was drawn for are called, (N,); None where the model reads none."""
+    import numpy as np
+
+    from ..evaluation.conditioning import samples_by_label
+    from ..use import reader_of
+
+    if conditions is None or not samples_by_label(model, conditions.shape[1]):
+        return None
+    names = reader_of(model).classes or tuple(map(str, range(conditions.shape[1])))
+    return np.array(names)[conditions.argmax(1).numpy()]
 
 
 def _own(model: "Model", x: "Tensor") -> "Tensor":

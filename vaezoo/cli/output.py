@@ -9,7 +9,10 @@ from ..data.kept import umask, written_aside
 from .common import echo
 
 if TYPE_CHECKING:
+    import pandas as pd
     from torch import Tensor
+
+    from ..data.reader import Reader
 
 
 EVERY = 10.0  # seconds between two lines of a log file
@@ -86,23 +89,67 @@ def write(out: Path, arrays: "dict[str, Tensor]", pictures: "Tensor | None" = No
 def write_table(
     out: Path,
     arrays: "dict[str, Tensor]",
+    reader: "Reader",
     rows: tuple[str, ...] = (),
     labels: Any = None,
-    names: tuple[str, ...] = (),
 ) -> None:
     """Write a CSV file, one line a row: its name and its label where they are known, and the
-    numbers of all arrays, called by `names` or z0_0, z0_1, …
+    numbers of all arrays, called z0_0, z0_1, …
     """
     import pandas as pd
 
-    table = pd.DataFrame({"row": list(rows)} if rows else {})
-    if labels is not None:
-        table["label"] = list(map(str, labels.tolist()))
+    frames = []
     for name, tensor in arrays.items():
         values = tensor.cpu().flatten(1).double()
-        called = names if len(names) == values.shape[1] else ()
-        called = called or tuple(f"{name}_{i}" for i in range(values.shape[1]))
-        table = pd.concat([table, pd.DataFrame(values.numpy(), columns=list(called))], axis=1)
+        called = [f"{name}_{i}" for i in range(values.shape[1])]
+        frames.append(pd.DataFrame(values.numpy(), columns=called))
+    write_frame(out, pd.concat(frames, axis=1), reader, rows, labels)
+
+
+def framed(values: "Tensor", reader: "Reader") -> "pd.DataFrame":
+    """Values (N, …) of a file as a table: with the words and names of a mixed one, else a column
+    for each number.
+    """
+    import pandas as pd
+
+    from ..data.coding import worded
+
+    if reader.columns:
+        return worded(values, reader.columns)
+    flat = values.cpu().flatten(1).double()
+    is_named = len(reader.names) == flat.shape[1]
+    names = reader.names if is_named else tuple(f"x_{i}" for i in range(flat.shape[1]))
+    return pd.DataFrame(flat.numpy(), columns=list(names))
+
+
+def named_rows(reader: "Reader", rows: tuple[str, ...], words: Any) -> "pd.DataFrame":
+    """The names and the labels of rows, where they are known, called `row` and `label`; of a mixed
+    table as the file calls them.
+    """
+    import pandas as pd
+
+    own = bool(reader.columns)
+    table = pd.DataFrame()
+    if rows:
+        table[(own and reader.table.get("id")) or "row"] = list(rows)
+    if words is not None:
+        table[(own and reader.label) or "label"] = list(map(str, words.tolist()))
+    return table
+
+
+def write_frame(
+    out: Path,
+    frame: "pd.DataFrame",
+    reader: "Reader",
+    rows: tuple[str, ...] = (),
+    words: Any = None,
+) -> None:
+    """Write a CSV file, one line a row: its name and its label where they are known, and the
+    columns of the frame.
+    """
+    import pandas as pd
+
+    table = pd.concat([named_rows(reader, rows, words), frame], axis=1)
     with written_aside(out) as aside:
         aside.chmod(0o666 & ~umask())
         table.to_csv(aside, index=False)

@@ -7,11 +7,13 @@ import click
 
 from .common import FILE, common, echo, reads_data
 from .models import CHECKPOINT, SPLIT, Rows, model_for, rows_of
+from .output import named_rows
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from ..core import Model
+    from ..data.reader import Reader
 
 
 @click.command()
@@ -58,6 +60,7 @@ def score(
     import torch
 
     from ..seeds import seeded
+    from ..use import reader_of
 
     model = model_for(checkpoint, plugins_dir, out, (".csv",))
     rows = rows_of(model, source, split, plugins_dir, **where)
@@ -70,7 +73,12 @@ def score(
     limit = float(torch.quantile(others, share))
     below = torch.searchsorted(others.sort().values, found).double() / len(others)
     is_outlier = found < limit
-    _write(out, rows, {"log_p": found, "share_below": below, "is_outlier": is_outlier})
+    _write(
+        out,
+        reader_of(model),
+        rows,
+        {"log_p": found, "share_below": below, "is_outlier": is_outlier},
+    )
     echo(
         f"{out}: {int(is_outlier.sum())} of {len(found)} rows are outliers, with log p(x) below "
         f"{limit:.2f} nats, as {share:.0%} of the {len(others)} rows of {against or source}"
@@ -88,12 +96,8 @@ def _log_prob(model: "Model", rows: Rows, draws: int) -> "Tensor":
     return found + reader_of(model).log_jacobian(rows.x)
 
 
-def _write(out: Path, rows: Rows, columns: "dict[str, Tensor]") -> None:
-    import pandas as pd
-
-    table = pd.DataFrame({"row": list(rows.names)} if rows.names else {})
-    if rows.words is not None:
-        table["label"] = list(map(str, rows.words.tolist()))
+def _write(out: Path, reader: "Reader", rows: Rows, columns: "dict[str, Tensor]") -> None:
+    table = named_rows(reader, rows.names, rows.words)
     for name, values in columns.items():
         table[name] = values.tolist()
     table.to_csv(out, index=False)

@@ -23,7 +23,12 @@ def values_from(path: Path | str, reader: Reader | None = None) -> Raw:
         arrays = npz(path.read_bytes(), str(path))
         if "x" in arrays:
             return Raw(numbers(arrays["x"], f"{path} holds an array"), arrays.get("labels"))
-    said = replace(Asked.again(reader.table), names=reader.names)
+    said = replace(
+        Asked.again(reader.table),
+        names=reader.names,
+        known=reader.columns,
+        is_mixed=bool(reader.columns),
+    )
     if not said.label and reader.label:
         said = replace(said, label=reader.label)
     parts = read_columns(path, said)

@@ -3,7 +3,19 @@
 import torch
 from torch import Tensor
 
+from ..columns import WORDED
+from .columns import Column
 from .data import SPLITS, Data
+
+SHOWN = 12  # words of a column
+TYPES = {
+    "number": "number",
+    "amount": "amount above 0",
+    "count": "count",
+    "yesno": "yes or no",
+    "category": "category",
+    "ordinal": "ordinal",
+}
 
 
 def card_of(data: Data) -> dict[str, object]:
@@ -43,7 +55,11 @@ def _own(data: Data) -> dict[str, object]:
     if reader is None:
         return {}
     facts: dict[str, object] = {}
-    if reader.names and not data.spec.is_image:
+    if reader.columns:
+        values = torch.cat([reader.back(data.split(split)) for split in SPLITS])
+        both = zip(reader.columns, values.T, strict=True)
+        facts["columns"] = {c.name: mixed_column_in_words(c, cells) for c, cells in both}
+    elif reader.names and not data.spec.is_image:
         x = torch.cat([reader.back(data.split(split)) for split in SPLITS])
         columns = x.flatten(0, -2).T  # (D, n)
         pairs = zip(reader.names, columns, strict=True)
@@ -57,6 +73,25 @@ def _own(data: Data) -> dict[str, object]:
     if reader.left_out:
         facts["left out"] = list(reader.left_out)
     return facts
+
+
+def mixed_column_in_words(column: Column, cells: Tensor) -> str:
+    """The type of a mixed table's column, its words or its range, and how many cells (n,) are
+    lacking.
+    """
+    there = cells[~cells.isnan()]
+    lacking = len(cells) - len(there)
+    gaps = f"; {lacking} gaps" if lacking else ""
+    called = TYPES[column.type]
+    if column.type not in WORDED:
+        # what was standardised comes back to a few parts in ten million of the largest
+        low, high = (v if abs(v) > 1e-6 * there.abs().max() else 0.0 for v in there.aminmax())
+        return f"{called}, {float(low):.6g} … {float(high):.6g}{gaps}"
+    rows = torch.bincount(there.long(), minlength=len(column.words)).tolist()
+    shown = [f"{word} ({n})" for word, n in zip(column.words, rows, strict=True)][:SHOWN]
+    more = f" and {len(column.words) - SHOWN} more" if len(column.words) > SHOWN else ""
+    between = " < " if column.type == "ordinal" else ", "
+    return f"{called}: {between.join(shown)}{more}{gaps}"
 
 
 def column_in_words(column: Tensor, called: str = "gaps") -> str:

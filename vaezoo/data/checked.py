@@ -59,7 +59,7 @@ def checked(
         must_be_finite(values[split], part, f"{who} ({split})", may_have_gaps or bool(missing))
         _must_be_like(values["train"], values[split], f"{who}: one x of {split}", kind)
 
-    labels = {split: _checked_labels(part, f"{who} ({split})") for split, part in raw.items()}
+    labels = {split: checked_labels(part, f"{who} ({split})") for split, part in raw.items()}
     return Checked(values, labels, kind, layout, is_grey, _in_words(raw, kind, is_grey))
 
 
@@ -182,7 +182,7 @@ def _row(i: int, ids: tuple[object, ...]) -> str:
     return f"the sequence of id {ids[i]}" if ids else f"row {i}"
 
 
-def _checked_labels(part: Raw, who: str) -> Array | None:
+def checked_labels(part: Raw, who: str) -> Array | None:
     """Whole numbers, or words."""
     if part.labels is None:
         return None

@@ -16,6 +16,7 @@ from ..distributions import Grid
 from ..likelihoods import Likelihood, head
 from ..parts import names
 from . import door
+from .coding import again
 from .files import BadData
 from .reader import Reader
 
@@ -125,6 +126,11 @@ class Data:
         """
         own = self.reader or Reader()
         x = self.split(split)
+        if own.columns == reader.columns and reader.columns:
+            return x
+        if reader.columns:
+            values = again(own.back(x), own.columns, reader.columns, f"{self.name} ({split})")
+            return reader.read(values)
         if (own.mean, own.deviation) == (reader.mean, reader.deviation):
             return x
         return reader.read(replace(own, layout=reader.layout).back(x))
@@ -213,13 +219,20 @@ class Data:
         """Asked before training and before evaluation, on whatever path.
 
         Raises: BadData where x has values that its own likelihood, or one that the model holds,
-        does not speak of: log p(x) of a rounded x would be no log p(x).
+        does not speak of: log p(x) of a rounded x would be no log p(x). So too a likelihood of its
+        own where the data's is of mixed columns.
         """
         door.must_be_on_scale(self)
-        heads = [(self.spec.likelihood, head(self.spec))]
+        own = head(self.spec)
+        heads = [(self.spec.likelihood, own)]
         if model is not None:
             inner = [part for part in model.modules() if isinstance(part, Likelihood)]
             heads += [(type(part).__name__, part) for part in inner]
+            if own.mixes and any(type(part) is not type(own) for part in inner):
+                raise BadData(
+                    f"{self.name} has columns of several types, and this model brings a likelihood "
+                    "of its own, whose log p(x) compares with no other row's"
+                )
         # most models hold the spec's own head, and all data is asked of each kind of values once
         by_values: dict[tuple[object, ...], tuple[str, Likelihood]] = {}
         for name, one in heads:

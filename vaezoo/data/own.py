@@ -46,12 +46,12 @@ def own_data(
     Raises: BadData.
     """
     parts = checked(raw, who, kind, gaps, channels, missing or ())
-    coded, classes = _coded(parts.labels, who)
+    coded, classes = coded_labels(parts.labels, who)
     split_hash = ""
     if len(parts.values) < len(SPLITS):
-        parts, coded, split_hash = _split(parts, coded, who)
+        parts, coded, split_hash = split_rows(parts, coded, who)
     if parts.kind == "vector" and missing is not None:
-        _must_hold_no_marks(parts.values["train"], raw["train"], who)
+        must_hold_no_marks(parts.values["train"], raw["train"], who)
 
     if likelihood == "auto":
         likelihood = "normal" if standardise is True else _likelihood(parts)
@@ -105,7 +105,7 @@ def _words(parts: Checked, reader: Reader) -> str:
     )
 
 
-def _split(
+def split_rows(
     given: Checked, coded: dict[str, Tensor], who: str
 ) -> tuple[Checked, dict[str, Tensor], str]:
     """All three splits, those that are not given taken from the training rows by a seeded
@@ -160,7 +160,7 @@ def _is_real(train: Tensor, likelihood: str) -> bool:
     return not of_one.is_discrete and bool(of_one.holds(torch.tensor([-1.5, 2.5])).all())
 
 
-def _must_hold_no_marks(train: Tensor, raw: Raw, who: str) -> None:
+def must_hold_no_marks(train: Tensor, raw: Raw, who: str) -> None:
     """Raises: BadData where a column holds -999 or the like, far from its other values."""
     for i, column in enumerate(train.double().T):
         for mark in MARKS:
@@ -218,7 +218,9 @@ def _levels_of(x: Iterable[Tensor], levels: int) -> int:
     return found if fits and not is_bytes else 256
 
 
-def _coded(labels: Mapping[str, object], who: str) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+def coded_labels(
+    labels: Mapping[str, object], who: str
+) -> tuple[dict[str, Tensor], tuple[str, ...]]:
     """The labels as 0 … classes-1, in their order, and what the classes are called."""
     given = {split: np.asarray(y) for split, y in labels.items() if y is not None}
     if not given:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from .columns import Column
 from .files import BadData
 from .formats import Array
 
@@ -25,6 +26,7 @@ class Raw:
     label: str = ""  # the column of a table that held the labels
     left_out: tuple[str, ...] = ()  # columns of a table that are not x
     table: Mapping[str, str] = field(default_factory=dict)  # what was said of it, see `asked`
+    columns: tuple[Column, ...] = ()  # of a mixed table, whose x holds codes of words
     words: tuple[str, ...] = ()  # what was recognised, for the card
 
 

@@ -16,7 +16,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..columns import text_of
 from ..core import Spec
+from .columns import Column
 from .files import BadData
 
 ROWS = 1000  # read at a time: float64 takes eight times the memory of bytes
@@ -38,6 +40,8 @@ class Reader:
     label: str = ""  # the column that holds them
     left_out: tuple[str, ...] = ()  # columns of the table that are not x
     table: Mapping[str, str] = field(default_factory=dict)  # how a text is read: separator …
+    # of a mixed table, in the order of its values; mean and deviation are then theirs
+    columns: tuple[Column, ...] = ()
 
     def __post_init__(self) -> None:
         if not all(math.isfinite(value) for value in (*self.mean, *self.deviation)):
@@ -50,16 +54,36 @@ class Reader:
     @property
     def moves_values(self) -> bool:
         """Whether x differs from the values."""
-        return any(self.mean) or any(value != 1 for value in self.deviation)
+        return any(self.mean) or any(value != 1 for value in self.deviation) or bool(self.columns)
+
+    @property
+    def likelihood(self) -> str:
+        """Of a mixed table, as a spec names it."""
+        return f"mixed[columns={text_of(column.kind for column in self.columns)}]"
+
+    def entries(self) -> list[tuple[Column, slice]]:
+        """The columns of a mixed table, and which entries of x each takes."""
+        found = []
+        start = 0
+        for column in self.columns:
+            stop = start + column.kind.width
+            found.append((column, slice(start, stop)))
+            start = stop
+        return found
 
     def read(self, values: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
         """Values as they stand in a file, (N, …) -> x (N, *shape)."""
+        if self.columns:
+            pairs = zip(self.columns, values.double().T, strict=True)
+            return torch.cat([column.read(each) for column, each in pairs], 1).to(dtype)
         placed = self.placed(values)
         pieces = [self._standard(piece).to(dtype) for piece in placed.split(ROWS)]
         return torch.cat(pieces) if pieces else placed.to(dtype)
 
     def back(self, x: Tensor) -> Tensor:
-        """x (N, *shape) -> values as they stand in a file, (N, …), float64."""
+        """x (N, *shape) -> values as they stand in a file, (N, …), float64; codes of words."""
+        if self.columns:
+            return torch.stack([column.back(x[:, at]) for column, at in self.entries()], 1)
         mean, deviation = self._of_axes(x)
         values = x.double() * deviation + mean
         if self.layout == "HW":
@@ -71,6 +95,9 @@ class Reader:
 
         log p(value) = log p(x) + log |dx/dvalue|, of a density; a probability has none.
         """
+        if self.columns:
+            of_columns = [column.log_jacobian(x[:, at]) for column, at in self.entries()]
+            return torch.stack(of_columns).sum(0)
         _, deviation = self._of_axes(x)
         each = -deviation.log().expand(x.shape)
         return torch.where(x.isnan(), 0.0, each).flatten(1).sum(1)
@@ -106,6 +133,8 @@ class Reader:
 
     def must_suit(self, spec: Spec, who: str) -> None:
         """Raises: BadData where it is not for x of this spec."""
+        if self.columns:
+            return self._must_suit_columns(spec, who)
         columns = spec.shape[0] if spec.is_image else spec.shape[-1]
         for name in ("mean", "deviation", "names"):
             found = len(getattr(self, name))
@@ -114,6 +143,15 @@ class Reader:
                     f"{who} has a reader with {found} of {name}, "
                     f"and x has {columns} columns: expected 1 or {columns}"
                 )
+
+    def _must_suit_columns(self, spec: Spec, who: str) -> None:
+        width = sum(column.kind.width for column in self.columns)
+        names = tuple(column.name for column in self.columns)
+        if spec.shape != (width,) or names != self.names:
+            raise BadData(
+                f"{who} has a reader of columns that take {width} entries, and x has shape "
+                f"{spec.shape}"
+            )
 
     def as_json(self) -> dict[str, Any]:
         """What differs from the defaults: lists, strings and numbers."""
@@ -134,9 +172,10 @@ class Reader:
         if unknown:
             raise BadData(f"a reader has fields unknown here: {', '.join(sorted(unknown))}")
         plain: dict[str, Any] = {
-            k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
+            k: tuple(v) if isinstance(v, list | tuple) else v for k, v in values.items()
         }
         try:
+            plain["columns"] = tuple(map(Column.from_json, plain.get("columns", ())))
             return cls(**plain)
         except (TypeError, ValueError) as error:
             raise BadData(f"a reader that cannot be read ({error})") from None

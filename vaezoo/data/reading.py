@@ -82,6 +82,7 @@ def _parquet(path: Path, asked: Asked) -> dict[str, Raw]:
     return {"train": from_table(table, str(path), asked)}
 
 
+TABLES = (".csv", ".tsv", ".txt", ".parquet")
 READERS: dict[str, Callable[[Path, Asked], dict[str, Any]]] = {
     ".npy": _npy,
     ".npz": _npz,

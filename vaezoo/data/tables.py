@@ -1,7 +1,6 @@
 """Tables: a vector a row; with the columns `id` and `time` one step a row, one sequence an id."""
 
 import io
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,9 @@ from .asked import AUTO, DECIMALS, Asked
 from .dialect import MISSING, Dialect, decoded, dialect_of, rows_of
 from .files import BadData
 from .formats import Array
-from .raw import Raw, from_list
+from .long import numbers_of, sequences
+from .mixed import mixed
+from .raw import Raw
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -108,14 +109,16 @@ def from_table(table: "pd.DataFrame", who: str, asked: Asked | None = None) -> R
     _must_have(table, asked, who)
     table, rows, words = _without_index(table, asked, who)
     roles = _roles(table, asked, who)
-    _must_be_values(table, roles, who)
+    _must_be_values(table, roles, asked.is_mixed, who)
 
     if roles.keys:
         named = table.rename(columns={roles.keys[0]: "id"})
-        raw = _long(named, roles.values, roles.label, who)
+        raw = sequences(named, roles.values, roles.label, who)
     else:
         rows = tuple(table[asked.id].astype(str)) if asked.id else rows
-        raw = Raw(_numbers(table[roles.values]), _labels(table, roles.label), rows=rows)
+        values = table[roles.values]
+        raw = mixed(values, asked, who) if asked.is_mixed else Raw(numbers_of(values))
+        raw = replace(raw, labels=_labels(table, roles.label), rows=rows)
     return replace(
         raw,
         names=tuple(roles.values),
@@ -141,6 +144,8 @@ def _roles(table: "pd.DataFrame", asked: Asked, who: str) -> Roles:
     is_long = "time" in table and ("id" in table or bool(asked.id))
     keys = [asked.id or "id", "time"] if is_long else []
     aside = {*keys, *asked.dropped, label, asked.id}
+    if asked.chosen:
+        aside |= {str(name) for name in table} - {*asked.chosen}
     if asked.label == NONE:
         aside.add("label")
     values = [str(name) for name in table if name not in aside]
@@ -158,6 +163,7 @@ def _of_what_is_there(table: "pd.DataFrame", asked: Asked) -> Asked:
         asked,
         label=asked.label if asked.label in (*table, NONE) else "",
         id=asked.id if asked.id in table else "",
+        columns="+".join(name for name in asked.chosen if name in table),
         drop="+".join(name for name in asked.dropped if name in table),
         index=asked.index if str(table.columns[0]) not in asked.names else "false",
     )
@@ -178,7 +184,9 @@ def _must_have(table: "pd.DataFrame", asked: Asked, who: str) -> None:
     if len(twice):
         raise BadData(f"{who} has two columns called {twice[0]!r}; give each a name of its own")
     wanted = {"label": asked.label, "id": asked.id}
-    for option, name in [*wanted.items(), *(("drop", name) for name in asked.dropped)]:
+    several = [("drop", name) for name in asked.dropped]
+    several += [("columns", name) for name in asked.chosen]
+    for option, name in [*wanted.items(), *several]:
         if name and name not in table and not (option == "label" and name == NONE):
             known = ", ".join(map(str, table)) or "none"
             raise BadData(f"{option}={name}: {who} has no such column; it has {known}")
@@ -218,7 +226,7 @@ def _counts_rows(column: "pd.Series[Any]") -> bool:
     return values[0] in (0, 1) and bool((np.diff(values) == 1).all())
 
 
-def _must_be_values(table: "pd.DataFrame", roles: Roles, who: str) -> None:
+def _must_be_values(table: "pd.DataFrame", roles: Roles, is_mixed: bool, who: str) -> None:
     alone = [name for name in ("id", "time") if name in roles.values]
     if alone and not roles.keys:
         remedy = "; say id=id if it names the rows" if alone == ["id"] else ""
@@ -232,15 +240,16 @@ def _must_be_values(table: "pd.DataFrame", roles: Roles, who: str) -> None:
         )
     if not len(table):
         raise BadData(f"{who} has no rows")
-    for column in roles.values:
+    if is_mixed and roles.keys:
+        raise BadData(
+            f"{who} has the columns {' and '.join(roles.keys)}, as tables of sequences have; "
+            "drop=time reads a row at a time, and arrays[path=…] reads sequences of numbers"
+        )
+    for column in roles.values if not is_mixed else ():
         _must_be_numbers(table[column], column, f"{who}, column {column!r}")
     for key in [*roles.keys, *([roles.label] if roles.label else [])]:
         if table[key].isna().any():
             raise BadData(f"{who}: row {int(np.argmax(table[key].isna()))} has no {key}")
-
-
-def _numbers(table: "pd.DataFrame") -> Array:
-    return table.to_numpy(dtype=np.float64, na_value=np.nan)
 
 
 def _labels(table: "pd.DataFrame", label: str) -> Array | None:
@@ -263,44 +272,4 @@ def _must_be_numbers(column: "pd.Series[Any]", name: str, who: str) -> None:
     raise BadData(
         f"{who} is of type {column.dtype}, expected numbers{example}; say label={name} if it is "
         f"the label, or drop={name} to leave it out"
-    )
-
-
-def _long(table: "pd.DataFrame", values: list[str], label: str, who: str) -> Raw:
-    """One sequence an id, in the order of time."""
-    table = table.assign(time=_ordered(table["time"], who))
-    twice = table.duplicated(["id", "time"])
-    if twice.any():
-        first: Mapping[Any, Any] = table[twice].iloc[0].to_dict()
-        raise BadData(f"{who}: id {first['id']} has the time {first['time']} twice")
-
-    table = table.sort_values(["id", "time"], kind="stable")
-    groups = [rows for _, rows in table.groupby("id", sort=True)]
-    raw = from_list([_numbers(rows[values]) for rows in groups], who)
-    ids = tuple(rows["id"].iloc[0] for rows in groups)
-    raw = replace(raw, ids=ids, rows=tuple(map(str, ids)))
-    if not label:
-        return raw
-    for rows in groups:
-        if rows[label].nunique() != 1:
-            raise BadData(f"{who}: id {rows['id'].iloc[0]} has several labels; a sequence has one")
-    return replace(raw, labels=np.asarray([rows[label].iloc[0] for rows in groups]))
-
-
-def _ordered(time: "pd.Series[Any]", who: str) -> "pd.Series[Any]":
-    """Times as numbers or dates, which have an order: as text, 10 would come before 9."""
-    import pandas as pd
-
-    if pd.api.types.is_numeric_dtype(time) or pd.api.types.is_datetime64_any_dtype(time):
-        return time
-    dates = pd.to_datetime(time, errors="coerce", format="ISO8601", utc=True)
-    if not dates.isna().any():
-        return dates
-    bad = pd.to_numeric(time, errors="coerce").isna()
-    # among numbers the word, else what is no date
-    bad = bad if bad.any() and not bad.all() else dates.isna()
-    row = int(np.argmax(bad))
-    raise BadData(
-        f"{who}, column 'time' has {time.iloc[row]!r} in row {row}; expected numbers, "
-        "or dates such as 2024-12-31T23:59"
     )

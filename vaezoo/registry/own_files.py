@@ -1,15 +1,19 @@
 """A selection of data sets in which a file or a folder may stand for its data set: `x.csv` means
-`arrays[path=x.csv]`, and `x.csv[label=kind]` means `arrays[path=x.csv,label=kind]`.
+`arrays[path=x.csv]`, and `x.csv[label=kind]` means `arrays[path=x.csv,label=kind]`; of a table with
+words or gaps `table[path=x.csv]`.
 """
 
 import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
+from ..data.peek import is_mixed
 from ..data.reading import READERS, kind_of
+from ..hyperparameters import QUOTES
 from .selection import ALL, NOT, SelectionError, pieces_of
 
 ARRAYS = "arrays"
+TABLE = "table"
 
 
 def with_files(text: str, known: Mapping[str, Collection[str]]) -> str:
@@ -67,4 +71,16 @@ def _written(path: str, options: str = "") -> str:
         raise SelectionError(f"{path} has both kinds of quotes in its name; rename it")
     plain = not re.search(r"[\s,=\[\]()'\"]", path)
     value = path if plain else f"{mark}{path}{mark}"
-    return f"{ARRAYS}[path={value}{',' if options else ''}{options}]"
+    is_table = is_mixed(Path(path).expanduser(), _said(options))
+    name = TABLE if is_table else ARRAYS
+    return f"{name}[path={value}{',' if options else ''}{options}]"
+
+
+def _said(options: str) -> dict[str, str]:
+    """Each option with the first of its values."""
+    found = {}
+    for piece in pieces_of(options):
+        name, equals, value = piece.partition("=")
+        if equals:
+            found[name.strip()] = value.strip().strip(QUOTES)
+    return found

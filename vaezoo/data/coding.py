@@ -1,0 +1,101 @@
+"""Words of a table as codes, and codes as words."""
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..columns import WORDED
+from .columns import Column
+from .files import BadData
+from .formats import Array
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SHOWN = 8  # words of a column in a sentence
+
+
+def word_of(value: Any) -> str:
+    """What stands in a cell, as one word: 1.0 and 1 are the same."""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value).strip()
+
+
+def as_words(column: "pd.Series[Any]") -> "pd.Series[Any]":
+    """The cells as words; gaps stay."""
+    words = column.astype(object).where(column.notna(), None)
+    return words.map(word_of, na_action="ignore")
+
+
+def coded(table: "pd.DataFrame", columns: Sequence[Column], who: str) -> Array:
+    """The values of these columns (N, D), float64: numbers, and codes of words.
+
+    Raises: BadData where a word is none of the column's, or a number is a word.
+    """
+    return np.stack([_codes(table[column.name], column, who) for column in columns], 1)
+
+
+def _codes(cells: "pd.Series[Any]", column: Column, who: str) -> Array:
+    import pandas as pd
+
+    if column.type not in WORDED:
+        values = pd.to_numeric(cells, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+        _must_be_known(cells, np.isnan(values) & cells.notna().to_numpy(), column, who)
+        return values
+    codes = as_words(cells).map({word: float(i) for i, word in enumerate(column.words)})
+    values = codes.to_numpy(dtype=np.float64, na_value=np.nan)
+    _must_be_known(cells, np.isnan(values) & cells.notna().to_numpy(), column, who)
+    return values
+
+
+def _must_be_known(cells: "pd.Series[Any]", bad: Array, column: Column, who: str) -> None:
+    if not bad.any():
+        return
+    row = int(np.argmax(bad))
+    words = ", ".join(column.words[:SHOWN]) + (", …" if len(column.words) > SHOWN else "")
+    needs = f"one of {words}" if column.type in WORDED else f"numbers (it is of type {column.type})"
+    raise BadData(
+        f"{who}, column {column.name!r} has {word_of(cells.iloc[row])!r} in row {row} (counted "
+        f"from 0); expected {needs}: correct it, or empty the cell, which then is a gap"
+    )
+
+
+def worded(values: Tensor, columns: Sequence[Column]) -> "pd.DataFrame":
+    """The inverse: values (N, D) as a table, its columns called by their names."""
+    import pandas as pd
+
+    found = {}
+    for column, cells in zip(columns, values.double().cpu().T, strict=True):
+        found[column.name] = _cells(column, cells.numpy())
+    return pd.DataFrame(found)
+
+
+def _cells(column: Column, values: Array) -> Any:
+    """Whole numbers without a fraction, words as the file had them."""
+    import pandas as pd
+
+    is_gap = np.isnan(values)
+    if column.type in WORDED:
+        are_numbers = all(re.fullmatch(r"-?\d{1,15}", word) for word in column.words)
+        words = np.array(column.words, dtype=object)[np.where(is_gap, 0, values).astype(np.int64)]
+        cells = pd.Series(words, dtype=object).where(~is_gap, None)
+        return cells.map(int, na_action="ignore").astype("Int64") if are_numbers else cells
+    if column.type == "count" and np.abs(values[~is_gap]).max(initial=0) < 2**53:
+        return pd.Series(values).astype("Int64")
+    return values
+
+
+def again(values: Tensor, theirs: Sequence[Column], own: Sequence[Column], who: str) -> Tensor:
+    """Values (N, D) by the words of one table, as those of another of the same columns.
+
+    Raises: BadData where a column is lacking, or has other words.
+    """
+    lacking = [column.name for column in own if column.name not in {c.name for c in theirs}]
+    if lacking:
+        raise BadData(f"{who} lacks the columns {', '.join(lacking)}, which the model reads")
+    return torch.from_numpy(coded(worded(values, theirs), own, who))

@@ -1,0 +1,100 @@
+"""A user's table of mixed columns as a data set: split, coded, with a spec that names the columns.
+
+x is one vector a row: numbers standardised, amounts by their logarithms, counts over a power of
+two, yes or no as 0 or 1, categories one-hot, ordinals as thermometers. So a network reads no order
+where there is none, a gap as zeros, and the mean of x is probabilities.
+"""
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from ..columns import WORDED
+from ..core import Spec
+from .checked import Checked, checked_labels, must_be_finite
+from .columns import Column
+from .data import SPLITS, Card, Data, by_split
+from .own import coded_labels, must_hold_no_marks, split_rows
+from .raw import Raw
+from .reader import Reader
+from .splits import duplicates
+
+
+def own_table(raw: Raw, who: str, card: Card, gaps: bool = False, marked: bool = False) -> Data:
+    """The rows as they were read -> the data set, with its reader. `gaps` says that a model must
+    read gaps though the table has none; `marked`, that numbers such as -999 were spoken of.
+
+    Raises: BadData.
+    """
+    values = torch.from_numpy(raw.x)
+    must_be_finite(values, raw, who, may_have_gaps=True)
+    if not marked:
+        must_hold_no_marks(values, raw, who)
+    given = Checked({"train": values}, {"train": checked_labels(raw, who)}, "vector", "", False, "")
+    labels, classes = coded_labels(given.labels, who)
+    parts, labels, split_hash = split_rows(given, labels, who)
+
+    train = parts.values["train"]
+    pairs = zip(raw.columns, train.T, strict=True)
+    columns = tuple(column.fitted(of_train) for column, of_train in pairs)
+    are_numbered = classes == tuple(map(str, range(len(classes))))
+    reader = Reader(
+        names=raw.names,
+        classes=() if are_numbered else classes,
+        label=raw.label,
+        left_out=raw.left_out,
+        table=raw.table,
+        columns=columns,
+    )
+    x = {split: reader.read(part) for split, part in parts.values.items()}
+    spec = Spec(
+        tuple(x["train"].shape[1:]),
+        reader.likelihood,
+        len(x["train"]),
+        classes=len(classes),
+        has_gaps=gaps or bool(values.isnan().any()),
+    )
+    said = [*raw.words, parts.words.strip("; "), _scales(reader, x["train"])]
+    return Data(
+        name=f"table[path={who}]",
+        spec=spec,
+        **by_split(x),
+        card=replace(card, processing="; ".join(filter(None, said)), notes=_notes(columns, parts)),
+        labels=labels,
+        split_hash=split_hash,
+        duplicates=duplicates(x["train"], x["test"]),
+        reader=reader,
+    )
+
+
+def _scales(reader: Reader, train: Tensor) -> str:
+    """What was done to the values, and what tables of a benchmark are in."""
+    words = (
+        "categories one-hot, ordinals as thermometers; counts over a power of two, numbers and "
+        "the logarithms of amounts standardised with the training split's mean and deviation"
+    )
+    jacobian = reader.log_jacobian(train).mean()
+    if not any(column.is_density for column in reader.columns):
+        return words
+    return (
+        f"{words}: densities in tables are of that, and of the values as given {jacobian:+.4g} "
+        "nats a row more in the mean of the training rows"
+    )
+
+
+def _notes(columns: tuple[Column, ...], parts: Checked) -> tuple[str, ...]:
+    """Words that are in no training row, of which a model has learned nothing."""
+    found = []
+    for i, column in enumerate(columns):
+        if column.type not in WORDED:
+            continue
+        learned = set(parts.values["train"][:, i].nan_to_num(-1).long().tolist())
+        for code, word in enumerate(column.words):
+            held_out = sum(int((parts.values[split][:, i] == code).sum()) for split in SPLITS[1:])
+            if code not in learned and held_out:
+                found.append(
+                    f"{word!r} of the column {column.name!r} is in {held_out} rows, of which none "
+                    "is for training: what a model says of it is a guess"
+                )
+    return tuple(found)
