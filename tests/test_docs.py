@@ -98,7 +98,11 @@ def test_the_pages_likelihood_is_used_with_its_option(ideas, tmp_path):
     assert "laplace[scale=0.5]" in (out / "elbo.csv").read_text()
 
 
-@named(PAGES)
+# what runs with its commands, see test_tutorials.py
+TUTORIALS = set((ROOT / "docs" / "tutorials").glob("*.md"))
+
+
+@named([page for page in PAGES if page not in TUTORIALS])
 def test_python_on_a_page_runs(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}

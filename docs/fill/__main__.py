@@ -11,6 +11,7 @@ from vaezoo.registry.registry import Registry, load_registry
 from .blocks import refilled
 from .board import with_board
 from .families import INDEX, families, page_of, with_index, with_variants
+from .notebooks import notebooks
 from .results import RESULTS, with_results
 from .width import wrapped
 
@@ -63,8 +64,9 @@ def main() -> None:
         REFERENCE.write_bytes(content)
         print(f"written: {REFERENCE.relative_to(ROOT)}")
     registry = load_registry()
-    for page, text in {**due(registry), MATRIX: document(registry)}.items():
-        if page.read_text(encoding="utf-8") != text:
+    due_pages = {**due(registry), MATRIX: document(registry)}
+    for page, text in {**due_pages, **notebooks()}.items():
+        if not page.is_file() or page.read_text(encoding="utf-8") != text:
             page.write_text(text, encoding="utf-8")
             print(f"written: {page.relative_to(ROOT)}")
 

@@ -16,7 +16,7 @@ DOCS = ROOT / "docs"
 BESIDE = ("CHANGELOG.md", "CONTRIBUTING.md", "README.md")  # pages of ours outside of docs/
 MODULE = re.compile(r"^\| `(vaezoo\.\w+)` \| (.+) \|$", re.MULTILINE)
 LINK = re.compile(r"\[([^\]]*)\]\((?!https?:|#|mailto:)([^)\s]+)\)")
-SHOWN = (".md", ".png", ".svg")  # what the site has of the project's files
+SHOWN = (".md", ".png", ".svg", ".ipynb")  # what the site has of the project's files
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
