@@ -79,6 +79,16 @@ def test_sequences_are_judged_within_their_length():
     assert math.isfinite(answer["imputation_rmse"])
 
 
+def test_gaps_are_filled_from_as_many_draws_as_were_asked_for(holes):
+    model = vaezoo.variants()["missing"](holes.spec)
+    few, hundred, many = (
+        evaluate(model, holes, metrics=vaezoo_metrics(), importance_samples=k)
+        for k in (1, 100, None)
+    )
+    assert few["imputation_rmse"] != hundred["imputation_rmse"]
+    assert hundred["imputation_rmse"] == many["imputation_rmse"]
+
+
 def run(*args: object):
     return CliRunner().invoke(command_line, [str(arg) for arg in args])
 

@@ -19,7 +19,7 @@ from ..batches import batches
 from ..context import Evaluation
 from ..subset import some_rows
 
-DRAWS = 100
+DRAWS = 100  # unless another K is asked for
 ROWS = 1000
 NEIGHBOURS = 5
 
@@ -58,14 +58,17 @@ def why_not(data: Data, split: str) -> str:
 
 
 def imputation(evaluation: Evaluation) -> Mapping[str, float]:
-    """The error of imputed entries, root mean square, on 1,000 rows at most."""
+    """The error of imputed entries, root mean square, on 1,000 rows at most, from as many draws as
+    the likelihood has.
+    """
     reason = why_not(evaluation.data, evaluation.split)
     if reason:
         raise Unsupported(reason)
     evaluation.say_given_label("imputation_is")
     rows, x, c = evaluation.part(ROWS)
     truth = evaluation.data.truth[evaluation.split][rows].to(evaluation.device)
-    return {"imputation_rmse": error(impute(evaluation.model, x, c), x, truth)}
+    k = evaluation.importance_samples or DRAWS
+    return {"imputation_rmse": error(impute(evaluation.model, x, c, k), x, truth)}
 
 
 def controls(data: Data, split: str = "test") -> dict[str, dict[str, float]]:
