@@ -198,6 +198,7 @@ def balanced(c: Tensor, labels: int) -> Tensor:
     """
     g = torch.Generator().manual_seed(14065298)
     order = torch.randperm(len(c), generator=g).to(c.device)
+    order = order[c[order].sum(-1) > 0]  # others have no label
     of_class = c[order].argmax(-1)
     # a row's place among the rows of its class, so that all first ones come before the second ones
     place = (c[order].cumsum(0) - 1).gather(-1, of_class[:, None]).squeeze(-1)
@@ -218,8 +219,9 @@ def m1m2(
     α E_labelled[-log q(y|z₁)]
 
     `labels` rows of the training split are labelled, as many of each class as there may be, and no
-    other label is read. M2 is trained for `epochs` of Adam, at `learning_rate`, which falls by a
-    cosine. Its three networks are its own: one hidden layer of the spec's width each.
+    other label is read; rows of the data without a label are none of them. M2 is trained for
+    `epochs` of Adam, at `learning_rate`, which falls by a cosine. Its three networks are its own:
+    one hidden layer of the spec's width each.
 
     Paper: Kingma, Rezende, Mohamed & Welling 2014, "Semi-supervised Learning with Deep Generative
     Models", arXiv:1406.5298, §2.1: M1+M2, the stacked model; z₂ is as wide as z₁, and α is 0.1 N

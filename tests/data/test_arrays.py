@@ -289,9 +289,20 @@ BAD = {
     "labels of one split": (HALF_LABELLED, {}, "for every split or for none"),
     "too few labels": ({"x": VECTORS, "labels": np.zeros(7, int)}, {}, "one label a row"),
     "fractional labels": ({"x": VECTORS, "labels": np.full(40, 0.5)}, {}, "whole numbers"),
-    "rows without labels": (
-        {"x": VECTORS, "labels": np.arange(40) % 4 - 1}, {},
-        "10 rows labelled -1, as rows without a label are",
+    "a class or none": (
+        {"x": VECTORS, "labels": np.arange(40) % 3 - 1}, {},
+        "labels -1, 0 and 1: where -1 is a class write the classes as words, where it is no label",
+    ),
+    "one class and rows without": (
+        {"x": VECTORS, "labels": np.arange(40) % 2 * 4 - 1}, {}, "one class only, 3",
+    ),
+    "no labels to test by": (
+        {"train": VECTORS, "test": VECTORS, "train_y": np.arange(40) % 4 - 1,
+         "test_y": np.full(40, -1)}, {}, r"\(test\) has no row with a label",
+    ),
+    "labels lacking in test alone": (
+        {"train": VECTORS, "test": VECTORS, "train_y": np.arange(40) % 3,
+         "test_y": np.arange(40) % 4 - 1}, {}, "rows labelled -1 in test and none to train on",
     ),
     "one class": ({"x": VECTORS, "labels": np.ones(40, int)}, {}, "one class only, 1"),
     "names as labels": ({"x": VECTORS, "labels": np.arange(40)}, {}, "as many different labels"),

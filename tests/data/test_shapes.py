@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
+from scipy.io import wavfile
 
 from vaezoo.data.asked import Asked
 from vaezoo.data.files import BadData
@@ -237,7 +238,7 @@ def picture(path: Path, mode: str = "RGB", size: tuple[int, int] = (5, 4), value
 
 
 @pytest.mark.parametrize(
-    ("mode", "channels"), [("L", 1), ("RGB", 3), ("RGBA", 4), ("P", 3), ("1", 1)]
+    ("mode", "channels"), [("L", 1), ("LA", 2), ("RGB", 3), ("RGBA", 4), ("P", 3), ("1", 1)]
 )
 def test_a_folder_of_pictures_is_read_with_its_channels(mode: str, channels: int, tmp_path: Path):
     for name in ("b", "a", "c"):
@@ -247,6 +248,88 @@ def test_a_folder_of_pictures_is_read_with_its_channels(mode: str, channels: int
     assert raw.x.shape == (3, channels, 4, 5)
     assert raw.x.dtype == np.uint8
     assert raw.rows == ("a.png", "b.png", "c.png")
+
+
+def sound(path: Path, steps: int = 40, channels: int = 1, rate: int = 8000) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    shape = (steps, channels) if channels > 1 else (steps,)
+    wavfile.write(path, rate, np.arange(np.prod(shape)).astype(np.int16).reshape(shape))
+
+
+def test_a_folder_of_recordings_is_a_set_of_sequences(tmp_path: Path):
+    for kind, steps in (("bird", 40), ("dog", 50)):
+        sound(tmp_path / "x" / kind / "1.wav", steps)
+        sound(tmp_path / "x" / kind / "2.WAV", steps)
+        sound(tmp_path / "two" / f"{kind}.wav", 30, 2)
+    raw = read_columns(tmp_path / "x")["train"]
+    assert raw.x.shape == (4, 50, 1)
+    assert raw.lengths.tolist() == [40, 40, 50, 50]
+    assert raw.x[0, :3, 0].tolist() == [0, 1, 2]
+    assert raw.labels.tolist() == ["bird", "bird", "dog", "dog"]
+    assert raw.rows[0] == "bird/1.wav"
+    assert raw.words == ("recordings with 1 channel at 8,000 Hz",)
+    two = read_columns(tmp_path / "two")["train"]
+    assert two.x.shape == (2, 30, 2)
+    assert two.x[0, 1].tolist() == [2, 3]
+
+
+def cut_off(at: Path) -> None:
+    (at / "b.wav").write_bytes((at / "a.wav").read_bytes()[:30])
+
+
+SOUNDS: dict[str, tuple[Callable[[Path], None], str]] = {
+    "two rates": (lambda at: sound(at / "b.wav", rate=44100), "at 44,100 Hz, and a.wav .* 8,000"),
+    "two kinds": (lambda at: sound(at / "b.wav", channels=2), "has 2 channels at .* of one kind"),
+    "a damaged one": (cut_off, r"b\.wav is no recording"),
+    "silence of no length": (lambda at: sound(at / "b.wav", 0), "recording of length 0"),
+    "pictures among them": (lambda at: picture(at / "b.png"), r"a\.wav is no picture"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", SOUNDS)
+def test_recordings_that_are_no_set_are_one_sentence(case: str, tmp_path: Path):
+    sound(tmp_path / "a.wav")
+    change, words = SOUNDS[case]
+    change(tmp_path)
+    with pytest.raises(BadData, match=words) as caught:
+        read_columns(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_one_recording_is_one_row(tmp_path: Path):
+    sound(tmp_path / "a.wav")
+    with pytest.raises(BadData, match="is one recording, and so one row; name a folder"):
+        read_columns(tmp_path / "a.wav")
+
+
+def test_lists_of_numbers_of_unlike_lengths_are_sequences_of_one_channel(tmp_path: Path):
+    np.savez(tmp_path / "x.npz", np.arange(3.0), np.arange(5.0))
+    raw = read_columns(tmp_path / "x.npz")["train"]
+    assert raw.x.shape == (2, 5, 1)
+    assert raw.x[1, :, 0].tolist() == [0, 1, 2, 3, 4]
+
+
+def test_a_picture_is_read_upright_and_its_transparency_kept(tmp_path: Path):
+    turned = Image.Exif()
+    turned[0x0112] = 6  # the way a telephone was held
+    (tmp_path / "up").mkdir()
+    Image.new("RGB", (8, 6)).save(tmp_path / "up" / "a.jpg", exif=turned)
+    assert read_columns(tmp_path / "up")["train"].x.shape == (1, 3, 8, 6)
+
+    (tmp_path / "clear").mkdir()
+    colours = Image.new("RGB", (8, 6), (9, 8, 7)).quantize(2)
+    colours.save(tmp_path / "clear" / "a.png", transparency=0)
+    assert read_columns(tmp_path / "clear")["train"].x.shape == (1, 4, 6, 8)
+
+
+def test_an_empty_class_is_asked_about_and_what_systems_hide_is_not_seen(tmp_path: Path):
+    for kind in ("cat", "dog", ".git", "__MACOSX"):
+        picture(tmp_path / kind / "1.PNG")
+    (tmp_path / "cat" / "._1.PNG").write_bytes(b"x")
+    assert read_columns(tmp_path)["train"].labels.tolist() == ["cat", "dog"]
+    (tmp_path / "cow").mkdir()
+    with pytest.raises(BadData, match="cow is a class without pictures; move it away"):
+        read_columns(tmp_path)
 
 
 def test_class_folders_are_labels_and_train_and_test_folders_splits(tmp_path: Path):
@@ -260,6 +343,11 @@ def test_class_folders_are_labels_and_train_and_test_folders_splits(tmp_path: Pa
     assert two["test"].labels.tolist() == ["cat", "dog"]
 
 
+def film(path: Path) -> None:
+    frames = [Image.new("L", (5, 4), value) for value in (0, 90, 180)]
+    frames[0].save(path, save_all=True, append_images=frames[1:])
+
+
 PICTURES: dict[str, tuple[Callable[[Path], None], str]] = {
     "two sizes": (lambda at: picture(at / "b.png", size=(6, 4)), "4×6 with 3 channels, and .* 4×5"),
     "two kinds": (lambda at: picture(at / "b.png", "L"), "with 1 channel, and a.png"),
@@ -267,6 +355,7 @@ PICTURES: dict[str, tuple[Callable[[Path], None], str]] = {
     "a damaged one": (lambda at: (at / "b.png").write_bytes(b"x"), "is no picture, or a damaged"),
     "sixteen bits": (lambda at: picture(at / "a.png", "I;16"), "is of the kind I;16"),
     "a picture beside classes": (lambda at: picture(at / "k" / "b.png"), r"such as a\.png"),
+    "a film": (lambda at: film(at / "b.gif"), r"b\.gif is a film of 3 pictures; save them apart"),
     "none": (lambda at: (at / "a.png").unlink(), "holds no pictures"),
 }  # fmt: skip
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+import vaezoo
 from vaezoo.core import VAE, Encoder
 from vaezoo.distributions import normal
 from vaezoo.evaluation.bounds import estimate
@@ -20,6 +21,15 @@ from vaezoo.registry.registry import load_registry
 
 from .conftest import digits, gaussian_vae
 from .test_likelihood import PLANE, exact, plane_vae
+
+
+def test_metrics_are_chosen_by_name():
+    data = vaezoo.dataset("ring", rows=60)
+    model = vaezoo.variants()["vae"](data.spec)
+    found = vaezoo.evaluate(model, data, metrics=["active_units", "reconstruction"])
+    assert set(found) == {"active_units", "mse"}
+    with pytest.raises(vaezoo.SelectionError, match="no metric 'active_unit'; did you mean"):
+        vaezoo.evaluate(model, data, metrics=["active_unit"])
 
 
 def test_what_is_asked_for_is_known_and_not_usual():

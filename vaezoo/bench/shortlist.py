@@ -24,6 +24,7 @@ class ShortList:
 TABLE = ShortList("a table", "linear,vae,vamp,iaf,vr_iwae")
 GAPS = ShortList("a table with gaps", "vae,missing,vamp,iaf")
 IMAGES = ShortList("images", "vae,vamp,iaf,vr_iwae")
+MIXED = ShortList("a table of mixed columns", GAPS.variants)
 SEQUENCES = ShortList("sequences", "vrnn,srnn,storn,vrae")
 
 
@@ -33,4 +34,6 @@ def short_list(spec: Spec) -> ShortList:
         return SEQUENCES
     if spec.is_image:
         return IMAGES
+    if spec.likelihood.partition("[")[0] == "mixed":
+        return MIXED
     return GAPS if spec.has_gaps else TABLE

@@ -1,7 +1,8 @@
 """What a variant may know of its data, and the error where that is not enough."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 
 class Unsupported(ValueError):
@@ -20,6 +21,7 @@ class Spec:
     likelihood: str = "bernoulli"
     n_train: int = 1  # rows of the training split
     classes: int = 0  # labels that the data carries; 0 for none
+    unlabelled: int = 0  # training rows whose label is not known: their c is all zeros
     condition: int = 0  # width of the c that the networks read; 0 for none, see `conditioned`
     has_gaps: bool = False  # whether x may hold NaN: padding, missing entries
     # whether training rows are drawn anew in every minibatch, see `data.Data`
@@ -28,6 +30,13 @@ class Spec:
     latent: int = 8  # dimensions of z
     hidden: int = 128  # width of the hidden layers
     network: str = "mlp"  # the shared pair of networks: mlp, conv or rnn
+
+    def stated(self) -> dict[str, Any]:
+        """The fields, as a trial's key is made of them: those that came later, where they differ
+        from their defaults.
+        """
+        facts = asdict(self)
+        return facts if self.unlabelled else {k: v for k, v in facts.items() if k != "unlabelled"}
 
     @property
     def is_sequence(self) -> bool:

@@ -67,8 +67,11 @@ def _own(data: Data) -> dict[str, object]:
         facts["columns"] = {name: column_in_words(column, lacking) for name, column in pairs}
     if reader.label and data.labels:
         names = reader.classes or tuple(map(str, range(data.spec.classes)))
-        counts = torch.cat([data.labels[split] for split in SPLITS]).bincount().tolist()
+        y = torch.cat([data.labels[split] for split in SPLITS])
+        counts = y[y >= 0].bincount(minlength=len(names)).tolist()
         shown = [f"{name} ({n})" for name, n in zip(names, counts, strict=True)]
+        if (y < 0).any():
+            shown.insert(0, f"none ({int((y < 0).sum())})")
         facts[f"label {reader.label!r}"] = ", ".join(shown[:20]) + ", …" * (len(shown) > 20)
     if reader.left_out:
         facts["left out"] = list(reader.left_out)

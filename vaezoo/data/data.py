@@ -83,7 +83,8 @@ class Data:
     validation: Tensor
     test: Tensor
     card: Card
-    # split -> (N,) int64 in 0 … classes-1; empty for none
+    # split -> (N,) int64 in 0 … classes-1; empty for none. Where the spec says that some are
+    # `unlabelled`, -1 is a row without a label
     labels: Mapping[str, Tensor] = field(default_factory=dict)
     # fields of `training.Budget` that differ from its defaults
     budget: Mapping[str, object] = field(default_factory=dict)
@@ -174,10 +175,29 @@ class Data:
         return shape == self.spec.shape
 
     def condition(self, name: str) -> Tensor | None:
-        """The labels of a split as one-hot rows (N, classes), or None for unlabelled data."""
+        """The labels of a split as one-hot rows (N, classes), all zeros where a row has none; or
+        None for unlabelled data.
+        """
         if not self.labels:
             return None
-        return F.one_hot(self.labels[name], self.spec.classes).float()
+        y = self.labels[name]
+        c = F.one_hot(y.clamp_min(0), self.spec.classes).float()
+        return c * (y >= 0)[:, None] if self.spec.unlabelled else c
+
+    def labelled(self) -> "Data":
+        """The rows that have a label, of every split."""
+        if not self.spec.unlabelled:
+            return self
+        rows = {split: self.labels[split] >= 0 for split in SPLITS}
+        n_train = int(rows["train"].sum())
+        return replace(
+            self,
+            spec=replace(self.spec, unlabelled=0, n_train=n_train),
+            labels={split: self.labels[split][kept] for split, kept in rows.items()},
+            factors={split: of[rows[split]] for split, of in self.factors.items()},
+            truth={split: of[rows[split]] for split, of in self.truth.items()},
+            **by_split({split: self.split(split)[kept] for split, kept in rows.items()}),
+        )
 
     def binarised(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """Rows of the training split as a model is to see them: drawn anew where the data is

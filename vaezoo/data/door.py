@@ -93,11 +93,19 @@ def _must_be_labelled(data: "Data", split: str) -> None:
     if y.dtype != torch.int64:
         raise BadData(f"{who} has labels of {y.dtype}; expected torch.int64: write .long()")
     classes = data.spec.classes
-    if classes and len(y) and not 0 <= int(y.min()) <= int(y.max()) < classes:
-        bad = y[(y < 0) | (y >= classes)][0].item()
+    lowest = -1 if data.spec.unlabelled else 0  # -1 is a row without a label
+    if classes and len(y) and not lowest <= int(y.min()) <= int(y.max()) < classes:
+        bad = y[(y < lowest) | (y >= classes)][0].item()
+        remedy = "; of rows without a label write how many as unlabelled=" if bad == -1 else ""
         raise BadData(
             f"{who} has the label {bad}, and its spec says classes={classes}: expected "
-            f"0 … {classes - 1}"
+            f"0 … {classes - 1}{remedy}"
+        )
+    lacking = int((y < 0).sum())
+    if split == "train" and data.spec.unlabelled != lacking:
+        raise BadData(
+            f"{who} has {lacking} rows labelled -1, and its spec says "
+            f"unlabelled={data.spec.unlabelled}; write unlabelled={lacking}"
         )
 
 

@@ -1,4 +1,6 @@
-"""A folder of pictures: one class a folder inside it, folders train and test where there are."""
+"""A folder of pictures or of recordings: one class a folder inside it, folders train and test where
+there are.
+"""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,10 +13,11 @@ from .asked import Asked
 from .files import BadData, CorruptData
 from .formats import Array
 from .raw import Raw
+from .sounds import ENDINGS as RECORDINGS, recordings
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
-UNSEEN = ("thumbs.db", "desktop.ini")  # that systems write
-MODES = {"1": 0, "L": 1, "RGB": 3, "RGBA": 4}  # of Pillow -> channels
+UNSEEN = ("thumbs.db", "desktop.ini", "__macosx")  # that systems write
+MODES = {"1": 0, "L": 1, "LA": 2, "RGB": 3, "RGBA": 4}  # of Pillow -> channels
 
 
 def pictures(folder: Path, asked: Asked) -> dict[str, Raw]:
@@ -44,7 +47,24 @@ def _of(folder: Path, asked: Asked) -> Raw:
             f"{folder} has pictures beside folders of classes, such as {loose[0].name}; "
             "move them into one"
         )
+    for one in classes:
+        if not any(_seen(one)):
+            raise BadData(f"{one} is a class without pictures; move it away")
     paths = [path for one in classes for path in _seen(one)] if classes else loose
+    raw = recordings(paths, str(folder)) if _are_recordings(paths) else _stacked(paths, folder)
+    names = tuple(path.relative_to(folder).as_posix() for path in paths)
+    raw = replace(raw, rows=names, table=asked.said())
+    if not classes or asked.label == "none":
+        return raw
+    return replace(raw, labels=np.array([path.parent.name for path in paths]))
+
+
+def _are_recordings(paths: list[Path]) -> bool:
+    return bool(paths) and all(path.suffix.lower() in RECORDINGS for path in paths)
+
+
+def _stacked(paths: list[Path], folder: Path) -> Raw:
+    """The pictures as one array (N, C, H, W)."""
     _must_be_pictures(paths, folder)
     first = _picture(paths[0])
     arrays = [first]
@@ -55,11 +75,7 @@ def _of(folder: Path, asked: Asked) -> Raw:
                 f"{path} is of {_size(arrays[-1])}, and {paths[0].name} of {_size(first)}; "
                 "make all pictures of one size and one kind"
             )
-    names = tuple(str(path.relative_to(folder)) for path in paths)
-    raw = Raw(np.stack(arrays), rows=names, table=asked.said())
-    if not classes or asked.label == "none":
-        return raw
-    return replace(raw, labels=np.array([path.parent.name for path in paths]))
+    return Raw(np.stack(arrays))
 
 
 def _seen(folder: Path) -> Iterator[Path]:
@@ -71,7 +87,7 @@ def _seen(folder: Path) -> Iterator[Path]:
 
 def _must_be_pictures(paths: list[Path], folder: Path) -> None:
     if not paths:
-        raise BadData(f"{folder} holds no pictures ({', '.join(ENDINGS)})")
+        raise BadData(f"{folder} holds no pictures or recordings ({', '.join(ENDINGS)})")
     for path in paths:
         if path.is_dir():
             raise BadData(f"{path} is a folder inside a class; expected pictures there")
@@ -81,14 +97,16 @@ def _must_be_pictures(paths: list[Path], folder: Path) -> None:
 
 def _picture(path: Path) -> Array:
     """(C, H, W), bytes; colours of a palette are written out."""
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
         with Image.open(path) as image:
             frames = getattr(image, "n_frames", 1)
             if frames > 1:
                 raise BadData(f"{path} is a film of {frames} pictures; save them apart")
-            plain = image.convert("RGB") if image.mode == "P" else image
+            upright = ImageOps.exif_transpose(image)
+            colours = "RGBA" if "transparency" in upright.info else "RGB"
+            plain = upright.convert(colours) if upright.mode == "P" else upright
             if plain.mode not in MODES:
                 raise BadData(
                     f"{path} is of the kind {plain.mode}; expected {', '.join(MODES)}, "

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Literal
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,13 +13,13 @@ from ..likelihoods import head
 from .checked import LARGE, Checked, checked, where
 from .data import SPLITS, Card, Data, by_split
 from .files import BadData
+from .labels import coded_labels, in_words, unlabelled
 from .raw import Raw
 from .reader import Reader, fitted
 from .splits import duplicates, shuffled
 
 Auto = Literal["auto"]
 HELD_OUT = 0.15  # of the training rows, for each split that is not given
-UNLABELLED = -1
 # Numbers that tables write for "not measured".
 MARKS = (-9.0, -99.0, -999.0, -9999.0, -99999.0, 999.0, 9999.0, 99999.0)
 FAR = 5.0  # times the range of the other values, from where such a number is taken for a mark
@@ -60,17 +59,22 @@ def own_data(
     # the axes are those of x already, and gaps are NaN
     x = {split: Reader(*moments).read(part) for split, part in parts.values.items()}
     spec = _spec(x, likelihood, len(classes), levels)
+    spec = replace(spec, unlabelled=unlabelled(coded, who))
     _must_be_supported(x, spec, who)
     return Data(
         name=f"arrays[path={who}]",
         spec=spec,
         **by_split(x),
-        card=replace(card, processing=_words(parts, reader)),
+        card=replace(card, processing=_joined(_words(parts, reader), in_words(coded))),
         labels=coded,
         split_hash=split_hash,
         duplicates=duplicates(x["train"], x["test"]),
         reader=reader,
     )
+
+
+def _joined(*words: str) -> str:
+    return "; ".join(filter(None, words))
 
 
 Moments = tuple[tuple[float, ...], tuple[float, ...]]  # mean and deviation
@@ -216,47 +220,6 @@ def _levels_of(x: Iterable[Tensor], levels: int) -> int:
     fits = 2 <= found <= 65_536 and bool(Grid(found).check(values).all())
     is_bytes = bool(Grid(256).check(values).all())
     return found if fits and not is_bytes else 256
-
-
-def coded_labels(
-    labels: Mapping[str, object], who: str
-) -> tuple[dict[str, Tensor], tuple[str, ...]]:
-    """The labels as 0 … classes-1, in their order, and what the classes are called."""
-    given = {split: np.asarray(y) for split, y in labels.items() if y is not None}
-    if not given:
-        return {}, ()
-    if len(given) < len(labels):
-        raise BadData(
-            f"{who} has labels for {', '.join(given)} only; give them for every split or for none"
-        )
-    if len({y.dtype.kind in "SU" for y in given.values()}) > 1:
-        raise BadData(f"{who} has words as labels in one split and numbers in another")
-
-    names, codes = np.unique(np.concatenate(list(given.values())), return_inverse=True)
-    _must_be_classes(names, len(codes), int((codes == 0).sum()), who)
-    parts = torch.from_numpy(codes.astype(np.int64)).split([len(y) for y in given.values()])
-    return dict(zip(given, parts, strict=True)), tuple(map(str, names))
-
-
-def _must_be_classes(
-    names: np.typing.NDArray[np.generic], rows: int, of_first: int, who: str
-) -> None:
-    found = names.tolist()
-    if found[0] == UNLABELLED and found != [-1, 1]:
-        raise BadData(
-            f"{who} has {of_first} rows labelled -1, as rows without a label are; leave them out, "
-            "or say label=none to read the rows without labels"
-        )
-    if len(found) == 1:
-        raise BadData(
-            f"{who} has one class only, {found[0]!r}: labels of it tell nothing; "
-            "say label=none to read the rows without them"
-        )
-    if len(found) == rows and rows > 20:
-        raise BadData(
-            f"{who} has {rows} rows and as many different labels; they are names of rows, "
-            "not classes: say label=none to read the rows without them"
-        )
 
 
 def _spec(x: Mapping[str, Tensor], likelihood: str, classes: int, levels: int) -> Spec:

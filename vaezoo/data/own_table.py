@@ -15,7 +15,8 @@ from ..core import Spec
 from .checked import Checked, checked_labels, must_be_finite
 from .columns import Column
 from .data import SPLITS, Card, Data, by_split
-from .own import coded_labels, must_hold_no_marks, split_rows
+from .labels import coded_labels, in_words, unlabelled
+from .own import must_hold_no_marks, split_rows
 from .raw import Raw
 from .reader import Reader
 from .splits import duplicates
@@ -53,9 +54,10 @@ def own_table(raw: Raw, who: str, card: Card, gaps: bool = False, marked: bool =
         reader.likelihood,
         len(x["train"]),
         classes=len(classes),
+        unlabelled=unlabelled(labels, who),
         has_gaps=gaps or bool(values.isnan().any()),
     )
-    said = [*raw.words, parts.words.strip("; "), _scales(reader, x["train"])]
+    said = [*raw.words, parts.words.strip("; "), _scales(reader, x["train"]), in_words(labels)]
     return Data(
         name=f"table[path={who}]",
         spec=spec,

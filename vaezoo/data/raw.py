@@ -42,6 +42,9 @@ def from_list(sequences: list[Array], who: str) -> Raw:
 
     Raises: BadData.
     """
+    if len({sequence.shape for sequence in sequences}) > 1:
+        # one number a step; of one length they could be rows
+        sequences = [one[:, None] if one.ndim == 1 else one for one in sequences]
     for i, sequence in enumerate(sequences):
         if sequence.ndim != 2:
             raise BadData(

@@ -17,6 +17,7 @@ from .files import BadData, MissingData, decompressed
 from .folders import pictures
 from .formats import npy, npz
 from .raw import Raw as Raw
+from .sounds import recordings
 from .tables import from_table, from_text
 
 
@@ -32,7 +33,7 @@ def read_columns(path: Path, asked: Asked | None = None) -> dict[str, Raw]:
     if kind not in READERS:
         raise BadData(
             f"{path} ends in {path.suffix or 'nothing'!r}; "
-            f"arrays are read from {', '.join(READERS)} and folders of pictures"
+            f"arrays are read from {', '.join(READERS)} and folders of pictures or recordings"
         )
     if not path.is_file():
         raise MissingData(f"there is no file {path}; path= names a {', '.join(READERS)} file")
@@ -83,6 +84,17 @@ def _parquet(path: Path, asked: Asked) -> dict[str, Raw]:
 
 
 TABLES = (".csv", ".tsv", ".txt", ".parquet")
+
+
+def _sound(path: Path, asked: Asked) -> dict[str, Any]:
+    """Raises: BadData: one recording is one row, and a data set has many."""
+    recordings([path], str(path))
+    raise BadData(
+        f"{path} is one recording, and so one row; name a folder of recordings, one a row, or cut "
+        "it into an array (N, T, C) as .npy"
+    )
+
+
 READERS: dict[str, Callable[[Path, Asked], dict[str, Any]]] = {
     ".npy": _npy,
     ".npz": _npz,
@@ -91,4 +103,6 @@ READERS: dict[str, Callable[[Path, Asked], dict[str, Any]]] = {
     ".txt": _text,
     ".parquet": _parquet,
     ".pt": _tensors,
+    ".pth": _tensors,
+    ".wav": _sound,
 }

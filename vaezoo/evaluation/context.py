@@ -13,6 +13,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+from torch.nn.functional import one_hot
 
 from ..core import Model
 from ..data.data import Data
@@ -110,6 +111,8 @@ class Evaluation:
         c = self._condition("train")
         if c is None:
             return None
+        if self.data.spec.unlabelled:
+            c = c[c.sum(1) > 0]
         rows = torch.randint(len(c), (n,), generator=self.generator("labels", *names))
         return c[rows.to(c.device)]
 
@@ -135,7 +138,11 @@ class Evaluation:
         """Whether inference reads the label, see `conditioning`."""
         if self.c is None:
             return False
-        return infers_by_label(self.model, self.x[:16], self.c[:16])
+        c = self.c[:16]
+        if self.data.spec.unlabelled:  # rows without a label are asked about as of the first class
+            first = one_hot(torch.zeros_like(c[:, 0], dtype=torch.long), c.shape[1]).to(c)
+            c = torch.where(c.sum(1, keepdim=True) > 0, c, first)
+        return infers_by_label(self.model, self.x[:16], c)
 
     @cached_property
     def no_density(self) -> str:

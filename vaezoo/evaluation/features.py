@@ -164,6 +164,9 @@ def _train(network: Network, data: Data) -> None:
         head = nn.Linear(WIDTH, data.spec.classes)
         x = as_seen(data, "train")
         y = data.labels["train"]
+        if data.spec.unlabelled:
+            x = x[y >= 0]
+            y = y[y >= 0]
         parameters = [*network.parameters(), *head.parameters()]
         adam = FlatAdam(parameters, [RATE] * len(parameters))
 

@@ -13,7 +13,9 @@ from ..core import Model
 from ..data.data import Data
 from ..data.published import rows_beside
 from ..hooks import Metric
+from ..hyperparameters import did_you_mean, listed
 from ..registry.registry import load_registry
+from ..registry.selection import SelectionError
 from ..samplers import Sampler
 from .annealing import ais_log_likelihood, bdmc_gap
 from .bounds import elbo_of, importance_log_likelihood
@@ -73,7 +75,7 @@ def evaluate(
     model: Model,
     data: Data,
     seed: int = 0,
-    metrics: Sequence[Metric] | None = None,
+    metrics: Sequence[Metric | str] | None = None,
     split: str = "test",
     device: torch.device | str = "cpu",
     progress: Callable[[str, int, int], None] | None = None,
@@ -86,11 +88,25 @@ def evaluate(
     table's header must say; `.rows` has a number for each row, (N,), of columns that are means
     over them.
 
-    `metrics` are the usual ones unless given; `progress` is called with a metric's name, its
-    number and their count.
+    `metrics` are the usual ones unless given, by name or as they are; `progress` is called with a
+    metric's name, its number and their count.
+
+    Raises: SelectionError for an unknown name.
     """
     evaluation = Evaluation(model, data, seed, split, device, importance_samples, sampler, cache)
-    return measure(evaluation, usual_metrics() if metrics is None else metrics, progress)
+    chosen = usual_metrics() if metrics is None else [_metric(one) for one in metrics]
+    return measure(evaluation, chosen, progress)
+
+
+def _metric(one: Metric | str) -> Metric:
+    if not isinstance(one, str):
+        return one
+    known = load_registry().metrics
+    if one not in known:
+        raise SelectionError(
+            f"there is no metric {one!r}{did_you_mean(one, known)}; there are {listed(known)}"
+        )
+    return known[one]
 
 
 __all__ = [

@@ -6,6 +6,7 @@ import math
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -21,6 +22,8 @@ from .guards import outside
 Report = Callable[[str, int, int], None]  # a metric's name, its number and their count
 
 
+# Metrics that compare with labels: of data that lacks some, they see the rows that have one.
+OF_LABELS = ("accuracy", "probes")
 EXAMINED = Metric("faults", (), examine)
 
 
@@ -123,6 +126,9 @@ def _possible(
 def _measure_one(evaluation: Evaluation, metric: Metric) -> dict[str, float]:
     try:
         with torch.no_grad(), evaluation.noise("metric", metric.name):
+            if evaluation.data.spec.unlabelled and metric.name in OF_LABELS:
+                labelled = replace(evaluation, data=evaluation.data.labelled())
+                return {column: float(v) for column, v in metric.measure(labelled).items()}
             found = metric.measure(evaluation)
             return {
                 column: value if isinstance(value, RowMean) else float(value)

@@ -8,7 +8,7 @@ import math
 import os
 from collections.abc import Sequence
 from concurrent.futures import wait
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -95,7 +95,7 @@ def describe_data(places: Places, name: str, options: Json, sizes: Sequence[Json
     try:
         data = load_data(places, name, options)
         facts = {
-            "spec": asdict(data.spec),
+            "spec": data.spec.stated(),
             "hashes": dict(data.hashes),
             "budget": dict(data.budget),
         }

@@ -40,7 +40,7 @@ def arrays(
     decimal: Literal["auto", "point", "comma"] = "auto",
     encoding: str = "auto",
 ) -> Data:
-    """Your own data from .csv, .tsv, .parquet, .npy, .npz, .pt, or a folder of pictures.
+    """Your own data: .csv, .tsv, .parquet, .npy, .npz, .pt, a folder of pictures or recordings.
 
     `gaps` allows NaN, for padding and missing entries. `standardise` is on for real columns of
     vectors and sequences; samples, codes and filled gaps are in the file's units all the same.

@@ -1,0 +1,92 @@
+"""Labels as numbers: 0 … classes-1 in their order, -1 for a row without a label."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .files import BadData
+
+UNLABELLED = -1
+
+
+def coded_labels(
+    labels: Mapping[str, object], who: str
+) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """The labels as 0 … classes-1, in their order, and what the classes are called."""
+    given = {split: np.asarray(y) for split, y in labels.items() if y is not None}
+    if not given:
+        return {}, ()
+    if len(given) < len(labels):
+        raise BadData(
+            f"{who} has labels for {', '.join(given)} only; give them for every split or for none"
+        )
+    if len({y.dtype.kind in "SU" for y in given.values()}) > 1:
+        raise BadData(f"{who} has words as labels in one split and numbers in another")
+
+    names, codes = np.unique(np.concatenate(list(given.values())), return_inverse=True)
+    if _begins_with_none(names, who):
+        names = names[1:]
+        codes = codes - 1  # of a row without a label -1
+    _must_be_classes(names, int((codes >= 0).sum()), who)
+    parts = torch.from_numpy(codes.astype(np.int64)).split([len(y) for y in given.values()])
+    return dict(zip(given, parts, strict=True)), tuple(map(str, names))
+
+
+def _begins_with_none(names: np.typing.NDArray[np.generic], who: str) -> bool:
+    """Whether -1, the first of the labels in their order, is no class: it marks rows without a
+    label, but for the two classes -1 and 1.
+
+    Raises: BadData where it could be either.
+    """
+    found = names.tolist()
+    if found[0] != UNLABELLED or found == [-1, 1]:
+        return False
+    if found == [-1, 0, 1]:
+        raise BadData(
+            f"{who} has the labels -1, 0 and 1: where -1 is a class write the classes as words, "
+            "where it is no label write 1 and 2 for the others; or say label=none"
+        )
+    return True
+
+
+def _must_be_classes(names: np.typing.NDArray[np.generic], rows: int, who: str) -> None:
+    """The classes, and how many rows have one."""
+    found = names.tolist()
+    if not found:
+        raise BadData(f"{who} has no row with a label; say label=none")
+    if len(found) == 1:
+        raise BadData(
+            f"{who} has one class only, {found[0]!r}: labels of it tell nothing; "
+            "say label=none to read the rows without them"
+        )
+    if len(found) == rows and rows > 20:
+        raise BadData(
+            f"{who} has {rows} rows and as many different labels; they are names of rows, "
+            "not classes: say label=none to read the rows without them"
+        )
+
+
+def unlabelled(coded: Mapping[str, Tensor], who: str) -> int:
+    """How many training rows have no label.
+
+    Raises: BadData where a split has rows without a label and the training rows have none such, or
+    where no row of a split has one.
+    """
+    lacking = {split: y < 0 for split, y in coded.items() if (y < 0).any()}
+    if lacking and "train" not in lacking:
+        raise BadData(
+            f"{who} has rows labelled -1 in {', '.join(lacking)} and none to train on; leave them "
+            "out"
+        )
+    for split, none in lacking.items():
+        if none.all():
+            raise BadData(f"{who} ({split}) has no row with a label; label some, or label=none")
+    return int(lacking["train"].sum()) if lacking else 0
+
+
+def in_words(coded: Mapping[str, Tensor]) -> str:
+    """What a card says of rows without a label."""
+    lacking = sum(int((y < 0).sum()) for y in coded.values())
+    return f"{lacking} rows labelled -1 have no label" if lacking else ""
