@@ -127,7 +127,8 @@ class SemiSupervised(Loss):
 
     A row is labelled if the fraction of a fixed random projection of x is below labels/n_train: so
     the choice depends on x alone, not on the order of minibatches, and about `labels` rows of the
-    training split are labelled.
+    training split are labelled. Of data that itself says which rows have no label, whose c is all
+    zeros, the others are.
     """
 
     projection: Tensor
@@ -141,6 +142,7 @@ class SemiSupervised(Loss):
             )
         self.spec = spec
         self.alpha = alpha
+        labels = spec.n_train - spec.unlabelled if spec.unlabelled else labels
         self.share = min(1.0, labels / spec.n_train)
         g = torch.Generator().manual_seed(14065298)
         projection = 100 * torch.rand(spec.shape, generator=g, dtype=torch.float64)
@@ -167,7 +169,7 @@ class SemiSupervised(Loss):
             raise Unsupported("SemiSupervised needs the variant m2 and a label for every row")
         bounds = model.bounds(x)  # (C, B)
         log_q = model.classify(x).T  # (C, B)
-        labelled = self.is_labelled(x)
+        labelled = c.sum(-1) > 0 if self.spec.unlabelled else self.is_labelled(x)
         supervised = -(c.T * bounds).sum(0)
         unsupervised = (log_q.exp() * (log_q - bounds)).sum(0)
         generative = torch.where(labelled, supervised, unsupervised).mean()
@@ -189,7 +191,7 @@ def m2(spec: Spec, labels: Labels = 100, alpha: NonNegative = 0.1) -> M2:
     E_labelled L(x, y) + E_others U(x) + α E_labelled[-log q(y|x)]
 
     Means are per row of the training split. About `labels` rows of it are labelled, chosen by a
-    hash of x, and no other label is read.
+    hash of x, and no other label is read; of data with rows labelled -1, all others are.
 
     Paper: Kingma, Rezende, Mohamed & Welling 2014, "Semi-supervised Learning with Deep Generative
     Models", arXiv:1406.5298, model M2, whose α is 0.1 N for sums over the data: 0.1 for means. Sums
