@@ -155,13 +155,14 @@ def test_what_a_step_starts_ends_with_its_trial(end, plan, write_variant, tmp_pa
     assert not [pid for pid in left if os.path.exists(f"/proc/{pid}")]
 
 
-def test_retries_try_a_failed_trial_again(plan, write_variant, tmp_path):
+def test_retries_try_a_failed_trial_again(plan, write_variant, tmp_path, capsys):
     mark = tmp_path / "mark"
     write_variant(
         "flaky",
         step=f"mark = {str(mark)!r}; os.path.exists(mark) or (open(mark, 'w').close(), 1 / 0)",
     )
     assert run(plan("flaky"), tmp_path / "out", retries=1, figures=False).exit_code == 0
+    assert "waiting for other runs" not in capsys.readouterr().err  # there are none
 
 
 def test_unsupported_is_skipped_and_no_error(plan, write_variant, tmp_path):

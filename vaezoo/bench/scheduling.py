@@ -129,12 +129,12 @@ class Scheduler:
                     if one is None:
                         break
                     running[self.submit(one[0])] = one
+                self.say_what_is_waited_for(len(left), bool(running))
                 for handle in list(running):
                     answer = self.executor.poll(handle)
                     if answer is not None:
                         self.finish(*running.pop(handle), dict(answer), left)
                 self.show(running.values())
-                self.say_what_is_waited_for(len(left), bool(running))
                 time.sleep(POLL)
 
             self.leave(running)
