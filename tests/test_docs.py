@@ -80,12 +80,14 @@ def test_the_pages_data_set_metric_network_figure_and_executor_work_together(ide
         "--metrics likelihood,extreme,cost --plugins-dir"
     )
     given = [*words.split(), str(ideas)]
-    out = bench(tmp_path / "out", *given, "--executor", "fresh")
+    out = bench(tmp_path / "out", *given, "--executor", "fresh", "--log", "lines")
     local = bench(tmp_path / "local", *given, "--no-figures")
     assert numbers(out) == numbers(local)
     for folder in (out, local):
         assert len(list(folder.glob("trials/*/trial.json"))) == 1
         assert not list(folder.glob("trials/.*"))
+    (lines,) = (out / "lines").iterdir()
+    assert [line.partition(":")[0] for line in lines.read_text().splitlines()] == ["1", "2", "done"]
     assert (out / "figures" / "costs-stripes.png").is_file()
     (trial,) = (out / "trials").glob("*/trial.json")
     assert json.loads(trial.read_text())["ingredients"]["spec"]["network"] == "shallow"

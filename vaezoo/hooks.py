@@ -33,6 +33,7 @@ __all__ = [
     "ExecutorError",
     "Figure",
     "Hooks",
+    "Logger",
     "Metric",
     "Part",
     "Parts",
@@ -236,6 +237,30 @@ class Executor:
         return inspect.getdoc(self.submit) or ""
 
 
+@dataclass(frozen=True)
+class Logger:
+    """Where the numbers of trials go beside their folders: `bench --log NAME`.
+
+    All three are called in a process of the logger's own, in which nothing is trained.
+    `begin(trial, out)` gives a handle, from what the trial is made of ("key", "variant", "dataset",
+    "seed", "hyperparameters", "budget", "spec") and the folder of the run. `epoch(handle, row)` is
+    called for every line of its learning curve, "epoch" among its columns; `end(handle, status,
+    metrics)` once it has ended. A trial whose process died has the epochs that it wrote.
+
+    A logger with options is a function of them that returns a `Logger`; it has the function's name:
+    `bench --log 'NAME[option=value]'`.
+    """
+
+    name: str
+    begin: Callable[[Mapping[str, Any], Path], Any]
+    epoch: Callable[[Any, Mapping[str, float]], None]
+    end: Callable[[Any, str, Mapping[str, float]], None]
+
+    @property
+    def doc(self) -> str:
+        return inspect.getdoc(self.begin) or ""
+
+
 class Hooks:
     """What a plugin may bring. Each hook returns a list."""
 
@@ -266,3 +291,7 @@ class Hooks:
     @hookspec
     def vaezoo_figures(self) -> list[Figure]:  # type: ignore[empty-body]
         """Figures of a report."""
+
+    @hookspec
+    def vaezoo_loggers(self) -> list[Logger | Callable[..., Logger]]:  # type: ignore[empty-body]
+        """Where the numbers of trials go beside their folders."""

@@ -14,14 +14,17 @@ from pathlib import Path
 from types import FrameType
 
 from ..hooks import Executor
+from ..registry.loading import Plugin
+from .logs.outbox import Outbox, closed
 from .owners import beating
 from .plan import Plan
 from .price import Price
 from .progress import AUTO, progress_of
 from .records import Damaged, RunRecord, joined_sweeps
 from .scheduling import Scheduler
-from .store import Store, StoreError, to_json
+from .store import Json, Store, StoreError, to_json
 from .summary import Summary
+from .text import say
 from .workers.machine import machine
 
 PACKAGES = ("vaezoo", "torch", "numpy", "scipy", "scikit-learn")  # whose versions run.json has
@@ -38,18 +41,21 @@ def run(
     command: str = "",
     figures: bool = True,
     executor: str = "local",
+    loggers: str = "",
     prices: Mapping[str, Price] | None = None,
     show_dataset: Callable[[str], object] = lambda _: None,
 ) -> Summary:
     """Trains what is not finished yet, writes run.json, tables and figures, and says how it went.
     `prices`, by the trials' keys, tell how long it has left; `show_dataset` is called when the
     trials of one data set are there and others are not; `progress` is one of `progress.KINDS`.
+    `loggers` are those of `bench --log`: what goes wrong with them is a sentence on stderr.
 
     Raises: StoreError, before any training, where the folder cannot be written.
     """
     shown = progress_of(progress)
     store = Store(out)
     chosen = _executor(plan, executor)
+    loggers_made = _loggers(plan, loggers)
     store.prepare()
     store.write("run.json", to_json(_run_record(plan, store, command).to_json()))
     width = len(plan.trials) if chosen.queues else cores(plan)
@@ -64,11 +70,14 @@ def run(
         prices,
         show_dataset,
     )
+    runner.outboxes = [Outbox(*named, store.out) for named in loggers_made]
     try:
         with _signals(runner), beating(store.heart):
             runner.go()
     finally:
         store.clear()
+        for sentence in closed(runner.outboxes, bool(runner.stop)):
+            say(sentence)
     _report(runner, figures)
     return runner.summary
 
@@ -78,6 +87,21 @@ def _executor(plan: Plan, text: str) -> Executor:
 
     chosen = load_registry(plan.source.plugins_dir).choose_executor(text)
     return chosen.entry.build(**chosen.values)
+
+
+def _loggers(plan: Plan, text: str) -> list[tuple[Plugin, str, Json]]:
+    """(plugin, name, options) of every logger; each is made once, which says what it lacks.
+
+    Raises: SelectionError, Unsupported.
+    """
+    from ..registry.registry import load_registry
+
+    if not text:
+        return []
+    found = load_registry(plan.source.plugins_dir).choose_loggers(text)
+    for chosen in found:
+        chosen.entry.build(**chosen.values)
+    return [(one.entry.plugin, one.entry.name, dict(one.values)) for one in found]
 
 
 def _report(runner: Scheduler, figures: bool) -> None:

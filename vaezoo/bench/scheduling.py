@@ -14,6 +14,7 @@ from typing import Any
 
 from ..hooks import Executor, ExecutorError
 from .disk import explained
+from .logs.outbox import Outbox
 from .plan import Plan
 from .preparing import Preparation
 from .price import Price
@@ -62,6 +63,7 @@ class Scheduler:
         self.left = TimeLeft({}, self.prices, jobs)
         self.began: dict[str, float] = {}  # key -> when it was handed to the executor
         self.told = 0.0  # when the time left was last worked out
+        self.outboxes: list[Outbox] = []
         self.show_dataset = show_dataset  # called once its trials are there, of all but the last
         self.shared = Shared(store, self.is_whole)
         self.preparation = Preparation(plan, store, self.shared.claims, progress, lambda: self.stop)
@@ -211,6 +213,8 @@ class Scheduler:
             trial.key in self.again,
         )
         self.began[trial.key] = time.monotonic()
+        for outbox in self.outboxes:
+            outbox.began(trial, folder)
         path = self.store.task(trial.key)
         path.write_text(to_json(task.to_json()), encoding="utf-8")
         return self.executor.submit(path.resolve(), self.timeout)
@@ -241,6 +245,8 @@ class Scheduler:
         """Says how it went, with the tables of a data set that was waiting for it."""
         self.progress.left = self.time_left()
         self.progress.done(trial, record)
+        for outbox in self.outboxes:
+            outbox.ended(trial, record, self.store.trials / trial.key)
         others = {one.dataset for one in self.left.left.values()}
         if others and trial.dataset not in others:
             with self.progress.aside():

@@ -116,6 +116,13 @@ TRIED = 60.0  # seconds that prices may take before a run: they serve its time l
     help="Show the rows that come with vaezoo beside these, where they were made alike. "
     "[default: where --variants are given beside --suite]",
 )
+@click.option(
+    "--log",
+    "loggers",
+    default="",
+    shell_complete=names("loggers"),
+    help="Where numbers go besides: 'tensorboard,mlflow,wandb'; see vaezoo list loggers.",
+)
 @click.option("--figures/--no-figures", default=True, help="Draw figures.  [default: figures]")
 @progress
 @click.option(
@@ -155,6 +162,7 @@ def bench(ctx: click.Context, /, out: Path, dry_run: bool, wants_json: bool, **a
         figures=asked["figures"],
         progress=asked["progress"],
         executor=asked["executor"],
+        loggers=asked["loggers"],
         prices=prices_of(made, out, within=TRIED, say=says),
         show_dataset=_printing(out, printed, wants_json),
     )

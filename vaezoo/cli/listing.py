@@ -14,7 +14,7 @@ from .remembered import remembered
 if TYPE_CHECKING:
     from ..hooks import Column
     from ..hyperparameters import Hyperparameter
-    from ..registry.entries import Dataset, Variant
+    from ..registry.entries import Dataset, MadeOf, Variant
     from ..registry.registry import Registry
 
 
@@ -24,6 +24,7 @@ KINDS = (
     "metrics",
     "figures",
     "executors",
+    "loggers",
     "parts",
     "tags",
     "plugins",
@@ -108,10 +109,17 @@ def _figures(registry: "Registry") -> list[Row]:
 
 
 def _executors(registry: "Registry") -> list[Row]:
-    return [
-        {"name": e.name, "options": " ".join(e.options), "what": first_line(e.doc)}
-        for e in registry.executors.values()
-    ]
+    return [_made_of(e) for e in registry.executors.values()]
+
+
+def _loggers(registry: "Registry") -> list[Row]:
+    return [_made_of(e) for e in registry.loggers.values()]
+
+
+def _made_of(entry: "MadeOf[Any]") -> Row:
+    """An executor or a logger, and its options."""
+    options = " ".join(entry.options)
+    return {"name": entry.name, "options": options, "what": first_line(entry.doc)}
 
 
 def _parts(registry: "Registry") -> list[Row]:
@@ -177,6 +185,7 @@ _ROWS = {
     "metrics": _metrics,
     "figures": _figures,
     "executors": _executors,
+    "loggers": _loggers,
     "parts": _parts,
     "tags": _tags,
     "plugins": _plugins,

@@ -7,11 +7,11 @@ import inspect
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
 
 from ..core import Model, Recipe, Spec
 from ..data import door
-from ..hooks import Executor
+from ..hooks import Executor, Logger
 from ..hyperparameters import Hyperparameter, from_text, hyperparameters, resolve
 from .loading import Plugin
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from ..data.data import Data
     from ..data.files import Files
     from ..samplers import Sampler
+
+T = TypeVar("T")
 
 
 class Builder(Protocol):
@@ -96,21 +98,24 @@ def no_sampler() -> None:
 
 
 @dataclass(frozen=True)
-class ExecutorRecipe:
-    """Where trials run: call it with options for an executor."""
+class MadeOf(Generic[T]):
+    """What makes an executor, or a logger, from options."""
 
+    kind: str  # "executor"
     name: str
-    build: Callable[..., Executor]
+    build: Callable[..., T]
     doc: str
+    plugin: Plugin  # that brings it
     tags: frozenset[str] = frozenset()
     in_all: bool = True
 
     @classmethod
-    def of(cls, brought: Executor | Callable[..., Executor]) -> "ExecutorRecipe":
-        """The recipe of what a plugin brings: an executor, or what makes one from options."""
-        if isinstance(brought, Executor):
-            return cls(brought.name, lambda: brought, brought.doc)
-        return cls(brought.__name__, brought, inspect.getdoc(brought) or "")
+    def of(cls, kind: str, brought: Any, plugin: Plugin) -> "MadeOf[T]":
+        """The recipe of what a plugin brings: the thing itself, or what makes it from options."""
+        if isinstance(brought, Executor | Logger):
+            build = cast(Callable[..., T], lambda: brought)
+            return cls(kind, brought.name, build, brought.doc, plugin)
+        return cls(kind, brought.__name__, brought, inspect.getdoc(brought) or "", plugin)
 
     @property
     def options(self) -> dict[str, Hyperparameter]:
@@ -122,7 +127,7 @@ class ExecutorRecipe:
         Raises: HyperparameterError.
         """
         values = from_text(given, self.options)
-        return resolve(self.build, values, f"executor {self.name}")
+        return resolve(self.build, values, f"{self.kind} {self.name}")
 
 
 @dataclass(frozen=True)

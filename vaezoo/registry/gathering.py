@@ -11,7 +11,7 @@ from typing import Any
 import pluggy
 
 from ..data.words import in_words
-from ..hooks import PROJECT, Executor, Figure, Hooks, Metric, Part
+from ..hooks import PROJECT, Executor, Figure, Hooks, Logger, Metric, Part
 from ..hyperparameters import did_you_mean, hyperparameters
 from ..parts import register
 from .guard import FAILED, Guard, Source, timeout_from_environment
@@ -21,6 +21,7 @@ from .soundness import must_be_sound, must_have_its_types
 from .trying import Died, can_try, is_known, keep, tried
 
 PART_KINDS = (*KINDS, *NAMED, "sampler")
+KEPT = ("variant", "dataset", "metric", "figure", "executor", "logger")
 RESERVED = ("all", "not", "mix")
 MOST = 10_000  # things that one hook may bring
 
@@ -35,9 +36,7 @@ class Gathering:
         self.guard = Guard(timeout_from_environment())
         self.manager = pluggy.PluginManager(PROJECT)
         self.manager.add_hookspecs(Hooks)
-        self.found: dict[str, Found] = {
-            kind: {} for kind in ("variant", "dataset", "metric", "figure", "executor", *PART_KINDS)
-        }
+        self.found: dict[str, Found] = {kind: {} for kind in (*KEPT, *PART_KINDS)}
         self.plugins: list[Plugin] = []
         self.packages = 0  # that have modules instead of hooks
         for source in sources(plugins_dir, self.guard):
@@ -229,17 +228,24 @@ def _key_of(kind: str, wanted: type[Metric | Figure]) -> Key:
     return key
 
 
-def _executor_key(thing: Any) -> tuple[str, str]:
-    if type(thing) is Executor:
-        must_have_its_types(thing)
-        return "executor", thing.name
-    if not inspect.isfunction(thing):
-        raise TypeError(
-            "what brings an executor is an Executor of vaezoo.hooks, or a function "
-            f"(**options) -> Executor, not {thing!r}"
-        )
-    must_be_sound(thing)
-    return "executor", thing.__name__
+def _made_key(kind: str, wanted: type[Executor | Logger]) -> Key:
+    """The key of what is an object of this class, or a function that makes one."""
+
+    def key(thing: Any) -> tuple[str, str]:
+        if type(thing) is wanted:
+            must_have_its_types(thing)
+            return kind, thing.name
+        if not inspect.isfunction(thing):
+            name = wanted.__name__
+            a = "an" if kind == "executor" else "a"
+            raise TypeError(
+                f"what brings {a} {kind} is {a} {name} of vaezoo.hooks, or a function "
+                f"(**options) -> {name}, not {thing!r}"
+            )
+        must_be_sound(thing)
+        return kind, thing.__name__
+
+    return key
 
 
 def _part_key(thing: Any) -> tuple[str, str]:
@@ -258,6 +264,7 @@ _KEYS: dict[str, Key] = {
     "vaezoo_parts": _part_key,
     "vaezoo_datasets": _dataset_key,
     "vaezoo_metrics": _key_of("metric", Metric),
-    "vaezoo_executors": _executor_key,
+    "vaezoo_executors": _made_key("executor", Executor),
+    "vaezoo_loggers": _made_key("logger", Logger),
     "vaezoo_figures": _key_of("figure", Figure),
 }

@@ -35,6 +35,7 @@ OURS = (
     "vaezoo.bench.workers.local",
     "vaezoo.bench.workers.slurm.executor",
     "vaezoo.bench.workers.ray",
+    "vaezoo.bench.logs.brought",
 )
 
 

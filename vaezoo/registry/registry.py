@@ -13,11 +13,11 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..hooks import Figure, Metric, Part
+from ..hooks import Executor, Figure, Logger, Metric, Part
 from ..hyperparameters import hyperparameters
 from ..samplers import PRIOR
 from . import mix
-from .entries import Dataset, ExecutorRecipe, Function, SamplerRecipe, Variant, no_sampler
+from .entries import Dataset, Function, MadeOf, SamplerRecipe, Variant, no_sampler
 from .gathering import PART_KINDS, Found, Gathering
 from .guard import PluginError, Problem, Source, own_version
 from .loading import Plugin, plugin_of
@@ -37,7 +37,8 @@ class Registry:
     datasets: dict[str, Dataset] = field(default_factory=dict)
     metrics: dict[str, Metric] = field(default_factory=dict)
     figures: dict[str, Figure] = field(default_factory=dict)
-    executors: dict[str, ExecutorRecipe] = field(default_factory=dict)
+    executors: dict[str, MadeOf[Executor]] = field(default_factory=dict)
+    loggers: dict[str, MadeOf[Logger]] = field(default_factory=dict)
     parts: dict[str, dict[str, Part]] = field(
         default_factory=lambda: {kind: {} for kind in PART_KINDS}
     )
@@ -89,7 +90,7 @@ class Registry:
         """
         return choose(text, self.samplers, "sampler")
 
-    def choose_executor(self, text: str) -> Chosen[ExecutorRecipe]:
+    def choose_executor(self, text: str) -> Chosen[MadeOf[Executor]]:
         """The executor that the text names, such as "slurm[partition=gpu]".
 
         Raises: SelectionError, also where it names several.
@@ -98,6 +99,13 @@ class Registry:
         if len(chosen) > 1:
             raise SelectionError(f"{text!r} names {len(chosen)} executors; name one")
         return chosen[0]
+
+    def choose_loggers(self, text: str) -> list[Chosen[MadeOf[Logger]]]:
+        """The loggers that the text names, such as "tensorboard,mlflow[experiment=mine]".
+
+        Raises: SelectionError.
+        """
+        return choose(text, self.loggers, "logger")
 
 
 def load_registry(plugins_dir: Path | str | None = None, strict: bool | None = None) -> Registry:
@@ -130,7 +138,8 @@ def _loaded(folder: Path | None, state: tuple[tuple[str, int], ...]) -> Registry
         datasets=_datasets(found["dataset"]),
         metrics=_things(found["metric"]),
         figures=_things(found["figure"]),
-        executors=_executors(found["executor"]),
+        executors=_made_of("executor", found["executor"]),
+        loggers=_made_of("logger", found["logger"]),
         parts=parts,
         samplers=_samplers(parts["sampler"], hashes["sampler"]),
         plugins=tuple(gathering.plugins),
@@ -195,8 +204,8 @@ def _samplers(parts: dict[str, Part], hashes: dict[str, str]) -> dict[str, Sampl
     return {**brought, PRIOR: SamplerRecipe(PRIOR, no_sampler)}
 
 
-def _executors(found: Found) -> dict[str, ExecutorRecipe]:
-    return {name: ExecutorRecipe.of(brought) for name, brought in _things(found).items()}
+def _made_of(kind: str, found: Found) -> dict[str, MadeOf[Any]]:
+    return {name: MadeOf.of(kind, *found[name]) for name in sorted(found)}
 
 
 def _plugin_of_mix() -> Plugin:

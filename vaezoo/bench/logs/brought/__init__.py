@@ -1,0 +1,1 @@
+"""The loggers that come with vaezoo, each with its package as an extra."""
