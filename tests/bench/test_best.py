@@ -103,8 +103,18 @@ def test_the_pieces_of_the_draws_are_those_of_one_stream(rows: int):
     normals = generator.normal(size=(best.DRAWS, rows))
     squares = generator.chisquare(2, (best.DRAWS, rows))
     pieces = list(best._draws(best.DRAWS, rows, 2))
-    assert np.array_equal(np.concatenate([piece for piece, _ in pieces]), normals)
-    assert np.array_equal(np.concatenate([piece for _, piece in pieces]), squares)
+    assert np.array_equal(np.concatenate([piece.normals for piece in pieces]), normals)
+    assert np.array_equal(np.concatenate([piece.squares for piece in pieces]), squares / 2)
+
+
+@pytest.mark.parametrize(("rows", "seeds"), [(2, 2), (9, 3), (40, 6)])
+def test_critical_values_are_those_of_the_rule_itself_applied_to_every_draw(rows: int, seeds: int):
+    generator = np.random.default_rng(0)
+    own = np.exp(3 * np.random.default_rng(1).normal(size=rows))
+    means = generator.normal(size=(best.DRAWS, rows)) * np.sqrt(own / seeds)
+    seen = own * generator.chisquare(seeds - 1, (best.DRAWS, rows)) / (seeds - 1)
+    largest = best.distances(means, moderated(seen, seeds - 1) / seeds).max(1)
+    assert best.critical_values([own], seeds) == pytest.approx([np.quantile(largest, 0.95)], 1e-12)
 
 
 def test_contests_that_are_decided_together_come_out_as_each_alone():

@@ -139,9 +139,9 @@ class Store:
         try:
             if not KEY.fullmatch(key):
                 raise Damaged("the name of its folder is no key")
-            if folder.is_symlink():
+            if os.path.islink(folder):
                 raise Damaged("it is in a folder that is a link, and links are not followed")
-            content = content_of(folder / TRIAL, MOST_JSON)
+            content = content_of(f"{folder}/{TRIAL}", MOST_JSON)
             record = Record.from_json(parsed_trial(content))
             listed = listed_in(folder)
             if not listed and not _is_published(folder):

@@ -106,20 +106,28 @@ def impossible(
     """Column -> what of these stored numbers cannot be, by their ranges; with a number that says
     that a density is broken go all that rest on it.
     """
-    known = {name: columns[name] for name in numbers if name in columns}
     found = {}
     broken = {}
-    for name, column in known.items():
-        if seen := outside(column, numbers[name], settings):
+    for name, number in numbers.items():
+        column = columns.get(name)
+        if column is None or _is_inside(column, number):
+            continue
+        if seen := outside(column, number, settings):
             found[name] = seen
             broken[AT_FAULT.get(name, "")] = seen
     if not broken:
         return found
-    for name, column in known.items():
+    for name, column in ((name, columns[name]) for name in numbers if name in columns):
         for density in filter(None, column.rests_on.split(",")):
             if density in broken:
                 found.setdefault(name, broken[density])
     return found
+
+
+def _is_inside(column: Column, number: float) -> bool:
+    """Whether the number is within its range, without the slack that `outside` grants."""
+    is_low = column.low is not None and number < column.low
+    return not is_low and (column.high is None or number <= column.high)
 
 
 def _slack(end: float) -> float:

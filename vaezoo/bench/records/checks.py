@@ -1,11 +1,13 @@
 """What is read is checked, field by field: it was written by anyone."""
 
+import itertools
 import json
 import math
 import re
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import fields
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from ...hooks import Column, Table
 
@@ -22,7 +24,9 @@ NAME = re.compile(r"\w[\w .,:;+@%()|=*^~&'\[\]{}-]{0,99}")
 MOST_KNOWN = 50_000  # texts of what was read that are remembered
 _KNOWN: dict[str, Any] = {}  # its text -> what was read
 _PARTS: dict[bytes, Any] = {}  # the text of a part -> what it says
-_NAMES: dict[int, str] = {}  # id of what a part says -> a text that stands for it
+_COLUMNS: dict[str, str] = {}  # the name of a column -> itself, one object
+_NAMES: dict[int, str] = {}  # id of what a part says -> a text that stands for it, and is short
+_NUMBERS = itertools.count()  # no name is given twice
 # what thousands of trials say alike
 ALIKE = ("columns", "tables", "measures", "reasons", "machine")
 TYPES: Mapping[str, Any] = {"int": int, "bool": bool, "float | None": int | float | None}
@@ -38,13 +42,13 @@ class Contradicted(Damaged):
     """A file that is whole, and says other numbers than the trial that it belongs to."""
 
 
-def parsed_text(content: bytes) -> Any:
-    """The JSON in these bytes.
+def parsed_text(content: bytes, number: Callable[[str], float] | None = None) -> Any:
+    """The JSON in these bytes, its numbers with decimals read by `number`.
 
     Raises: Damaged for what is no JSON, NaN and infinities among it.
     """
     try:
-        found = json.loads(content, parse_constant=_no_number, parse_float=_finite)
+        found = json.loads(content, parse_constant=_no_number, parse_float=number or _finite)
     except (ValueError, RecursionError) as error:
         raise Damaged(f"it is no JSON: {error}".partition("\n")[0]) from None
     if content.count(b"[") + content.count(b"{") > DEPTH and _is_deeper(found, DEPTH):
@@ -59,12 +63,14 @@ def parsed_trial(content: bytes) -> Any:
     """
     rest = content
     said = {}
+    # of what a trial that is done says, all numbers are checked again where they are read
+    number = float if b'\n "status": "done"' in content else None
     for name in ALIKE:
         before, text, after = _cut(rest, name)
         if text:
             said[name] = text
             rest = before + b"null" + after
-    found = parsed_text(rest)
+    found = parsed_text(rest, number)
     if not isinstance(found, dict) or any(found.get(name, "") is not None for name in said):
         return parsed_text(content)  # written by another hand
     return found | {name: _part(text) for name, text in said.items()}
@@ -89,7 +95,7 @@ def _part(text: bytes) -> Any:
             _PARTS.clear()
             _NAMES.clear()
         value = _PARTS[text] = parsed_text(text)
-        _NAMES[id(value)] = text.decode()
+        _NAMES[id(value)] = f"part {next(_NUMBERS)}"
     return _PARTS[text]
 
 
@@ -198,7 +204,12 @@ def numbers(value: Any, where: str) -> dict[str, float]:
 
 def _column(name: Any, where: str) -> str:
     """The name of a column, one object wherever it is read."""
-    return _once(f"column {name}", lambda: file_name(name, where))
+    known = _COLUMNS.get(name)
+    if known is None:
+        if len(_COLUMNS) >= MOST_KNOWN:
+            _COLUMNS.clear()
+        known = _COLUMNS[name] = file_name(name, where)
+    return known
 
 
 def texts(value: Any, where: str) -> dict[str, str]:
@@ -215,7 +226,11 @@ def shared(value: T) -> T:
     """What was read before and reads the same, else the value: thousands of trials say much that is
     the same, and hold it once. Nobody changes what was read.
     """
-    return value if id(value) in _NAMES else _once(repr(value), lambda: value)
+    if isinstance(value, str):
+        return cast(T, sys.intern(value))
+    if value is None or isinstance(value, int | float) or id(value) in _NAMES:
+        return value
+    return _once(repr(value), lambda: value)
 
 
 def _once(text: str, make: Callable[[], T]) -> T:

@@ -7,7 +7,7 @@ from typing import Any
 
 from ...samplers import PRIOR
 from ..trial import Json, canonical
-from .checks import count, file_name, label, mapping, of_type, shared, texts
+from .checks import Damaged, count, file_name, label, mapping, of_type, shared, texts
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,11 @@ class Ingredients:
 
     @property
     def key(self) -> str:
-        """The key that a trial of these ingredients has."""
-        return hashlib.sha256(canonical(self.stored).encode()).hexdigest()
+        """The key that a trial of these ingredients has. Raises: Damaged for infinities."""
+        try:
+            return hashlib.sha256(canonical(self.stored).encode()).hexdigest()
+        except ValueError:
+            raise Damaged("an ingredient is no finite number") from None
 
 
 def _seed(ingredients: Json) -> int:

@@ -16,7 +16,8 @@ from .checks import Damaged, parsed_text
 MOST = 2**28  # bytes of arrays, curves and lists; the arrays of a trial's figures take some 10⁶
 MOST_JSON = 2**25  # a trial takes some 4·10⁴, run.json of 10⁵ trials 7·10⁶
 # O_NONBLOCK, for a pipe that nobody writes to would be waited for; not every system has all
-FLAGS = ("O_RDONLY", "O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY")
+NAMES = ("O_RDONLY", "O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY")
+FLAGS = sum(getattr(os, name, 0) for name in NAMES)
 NO_FILE = "it is no file"
 
 
@@ -26,21 +27,31 @@ def opened(path: Path | str, most: int = MOST) -> Iterator[BufferedReader]:
 
     Raises: Damaged for a link, a folder, a pipe, or more than `most` bytes; FileNotFoundError.
     """
-    flags = sum(getattr(os, name, 0) for name in FLAGS)
     try:
-        with os.fdopen(os.open(path, flags), "rb") as file:
-            about = os.fstat(file.fileno())
-            if not stat.S_ISREG(about.st_mode):
-                raise Damaged(NO_FILE)
-            if about.st_size > most:
-                raise Damaged(f"it has {about.st_size} bytes, and {most} are the most")
+        with os.fdopen(os.open(path, FLAGS), "rb") as file:
+            _size(file.fileno(), most)
             yield file
-    except FileNotFoundError:
-        raise
-    except NotADirectoryError as error:
-        raise FileNotFoundError(*error.args) from None
     except OSError as error:
-        raise Damaged(_why(error)) from None
+        raise _explained(error) from None
+
+
+def _size(descriptor: int, most: int) -> int:
+    """Bytes of the file. Raises: Damaged where it is no plain file, or has more than `most`."""
+    about = os.fstat(descriptor)
+    if not stat.S_ISREG(about.st_mode):
+        raise Damaged(NO_FILE)
+    if about.st_size > most:
+        raise Damaged(f"it has {about.st_size} bytes, and {most} are the most")
+    return about.st_size
+
+
+def _explained(error: OSError) -> Exception:
+    """Damaged with the reason in words; FileNotFoundError where there is no file."""
+    if isinstance(error, FileNotFoundError):
+        return error
+    if isinstance(error, NotADirectoryError):
+        return FileNotFoundError(*error.args)
+    return Damaged(_why(error))
 
 
 def _why(error: OSError) -> str:
@@ -53,8 +64,18 @@ def _why(error: OSError) -> str:
 
 def content_of(path: Path | str, most: int = MOST) -> bytes:
     """What the file holds. Raises: as `opened`."""
-    with opened(path, most) as file:
-        return file.read()
+    try:
+        descriptor = os.open(path, FLAGS)
+        try:  # a report reads tens of thousands of them: no buffer, no file object
+            size = _size(descriptor, most)
+            pieces = [os.read(descriptor, size + 1)]
+            while pieces[-1]:
+                pieces.append(os.read(descriptor, size + 1))
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise _explained(error) from None
+    return b"".join(pieces)
 
 
 def parsed(path: Path) -> Any:

@@ -120,12 +120,14 @@ class Record:
     def from_json(cls, facts: Any) -> "Record":
         """Raises: Damaged where the facts are not those of a trial, or its key is not theirs."""
         stored = mapping(facts, "the file")
+        ingredients = Ingredients.from_json(stored.get("ingredients"))
+        status = _status(stored)
         found = cls(
             key=of_type(str, stored.get("key"), "key"),
             variant=label(stored.get("variant"), "variant"),
             dataset=label(stored.get("dataset"), "dataset"),
-            status=_status(stored),
-            ingredients=Ingredients.from_json(stored.get("ingredients")),
+            status=status,
+            ingredients=ingredients,
             reason=of_type(str, stored.get("reason", ""), "reason"),
             controls=controls_name(stored.get("controls", "")),
             columns=descriptions(Column, stored.get("columns", []), "columns"),
@@ -134,32 +136,11 @@ class Record:
             machine=shared(_machine(stored)),
             resources=numbers(stored.get("resources", {}), "resources"),
             divergence={name: stored[name] for name in DIVERGENCE if name in stored},
+            **(_measured(stored, ingredients) if status == "done" else {}),
         )
-        if found.key != found.ingredients.key:
+        if found.key != ingredients.key:
             raise Damaged("its key is not the hash of its ingredients")
-        return found._measured(stored) if found.is_done else found
-
-    def _measured(self, stored: Json) -> "Record":
-        """The record with what only a trial that is done has."""
-        by_label = mapping(stored.get("samplers", {}), "samplers")
-        samplers = {name: SamplerRecord.from_json(one) for name, one in by_label.items()}
-        missing = set(self.ingredients.samplers) - {PRIOR, *samplers}
-        if missing:
-            raise Damaged(f"it has no numbers of the sampler {min(missing)}")
-
-        return replace(
-            self,
-            metrics=numbers(stored.get("metrics"), "metrics"),
-            reasons=texts(stored.get("reasons", {}), "reasons"),
-            refused=texts(stored.get("refused", {}), "refused"),
-            settings=shared(_settings(stored)),
-            evaluation_seconds=numbers(stored.get("evaluation_seconds", {}), "evaluation_seconds"),
-            samplers=samplers,
-            prior=label(stored.get("prior", PRIOR), "prior"),
-            measures=texts(stored["measures"], "measures") if "measures" in stored else None,
-            best_epoch=count(stored.get("best_epoch"), "best_epoch"),
-            epochs=count(stored.get("epochs", 0), "epochs"),
-        )
+        return found
 
     def to_json(self) -> Json:
         """What trial.json holds."""
@@ -246,6 +227,28 @@ class Record:
             if math.isfinite(value):
                 return column, value
         return None
+
+
+def _measured(stored: Json, ingredients: Ingredients) -> Json:
+    """The fields that only a trial that is done has."""
+    by_label = mapping(stored.get("samplers", {}), "samplers")
+    samplers = {name: SamplerRecord.from_json(one) for name, one in by_label.items()}
+    missing = set(ingredients.samplers) - {PRIOR, *samplers}
+    if missing:
+        raise Damaged(f"it has no numbers of the sampler {min(missing)}")
+
+    return {
+        "metrics": numbers(stored.get("metrics"), "metrics"),
+        "reasons": texts(stored.get("reasons", {}), "reasons"),
+        "refused": texts(stored.get("refused", {}), "refused"),
+        "settings": shared(_settings(stored)),
+        "evaluation_seconds": numbers(stored.get("evaluation_seconds", {}), "evaluation_seconds"),
+        "samplers": samplers,
+        "prior": label(stored.get("prior", PRIOR), "prior"),
+        "measures": texts(stored["measures"], "measures") if "measures" in stored else None,
+        "best_epoch": count(stored.get("best_epoch"), "best_epoch"),
+        "epochs": count(stored.get("epochs", 0), "epochs"),
+    }
 
 
 def _status(stored: Json) -> str:

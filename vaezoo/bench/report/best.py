@@ -22,7 +22,7 @@ from .statistics import ALPHA, Sample, rounded_variance
 
 DRAWS = 4000  # simulated columns; the error of the rate is about 0.3 %
 PIECE = 2**15  # simulated numbers worked on at a time
-KEPT = 300  # rows up to which the draws are kept: 19 MB
+KEPT = 300  # rows up to which the draws are kept: 29 MB
 NOT_POOLED = 1e6  # degrees of freedom where the log variances vary no more than by chance
 
 Array = NDArray[np.float64]
@@ -153,27 +153,58 @@ def critical_values(variances: Sequence[Array], seeds: int) -> list[float]:
     estimated from `seeds` values and moderated anew. The draws are the same at every call.
     """
     largest: list[list[Array]] = [[] for _ in variances]
-    for normals, squares in _draws(DRAWS, len(variances[0]), seeds - 1):
+    for piece in _draws(DRAWS, len(variances[0]), seeds - 1):
         for of_one, own in zip(largest, variances, strict=True):
-            means = normals * np.sqrt(own / seeds)
-            seen = own * squares / (seeds - 1)
-            of_one.append(distances(means, moderated(seen, seeds - 1) / seeds).max(-1))
+            of_one.append(_largest(piece, own, seeds))
     return [float(np.quantile(np.concatenate(one), 1 - ALPHA)) for one in largest]
 
 
-def _draws(columns: int, rows: int, df: int) -> Iterable[tuple[Array, Array]]:
-    """(columns, rows) each, in pieces that a processor's cache holds: standard normals, and χ² of
-    `df` degrees of freedom.
+@dataclass(frozen=True, eq=False)
+class _Draws:
+    """Simulated columns of variance 1."""
+
+    normals: Array  # (columns, rows), of a mean times √seeds
+    squares: Array  # (columns, rows): χ²/df, of a variance
+    logs: Array  # (columns, rows): their logarithms, less each column's mean
+    mean_log: Array  # (columns,)
+    variance_of_logs: Array  # (columns,)
+
+
+def _largest(drawn: _Draws, own: Array, seeds: int) -> Array:
+    """(columns,): the largest of `distances` in each, of means and `moderated` variances that are
+    drawn where the true variances are `own`, (rows,).
     """
+    df = seeds - 1
+    logs = np.log(own)
+    centred = logs - logs.mean()
+    # the variance of a sum, in which only the covariance is of both
+    covariance = drawn.logs @ centred / (len(own) - 1)
+    of_logs = drawn.variance_of_logs + centred.var(ddof=1) + 2 * covariance
+    prior_df, prior = _common_scale(drawn.mean_log + logs.mean(), of_logs, df)
+
+    seen = drawn.squares * own
+    shrunk = seen * (df / (prior_df + df))[:, None]
+    shrunk += (prior * prior_df / (prior_df + df))[:, None]
+    np.maximum(shrunk, seen, out=shrunk)
+    means = np.multiply(drawn.normals, np.sqrt(own), out=seen)
+    best = means.argmin(-1)[:, None]
+    means -= np.take_along_axis(means, best, -1)
+    shrunk += np.take_along_axis(shrunk, best, -1)
+    np.square(means, out=means)
+    return np.sqrt(np.divide(means, shrunk, out=means).max(-1))
+
+
+def _draws(columns: int, rows: int, df: int) -> Iterable[_Draws]:
+    """The columns, in pieces that a processor's cache holds."""
     return _kept(columns, rows, df) if rows <= KEPT else _drawn(columns, rows, df)
 
 
 @lru_cache(maxsize=2)  # the columns of a table mostly share their rows and seeds
-def _kept(columns: int, rows: int, df: int) -> tuple[tuple[Array, Array], ...]:
+def _kept(columns: int, rows: int, df: int) -> tuple[_Draws, ...]:
     return tuple(_drawn(columns, rows, df))
 
 
-def _drawn(columns: int, rows: int, df: int) -> Iterator[tuple[Array, Array]]:
+def _drawn(columns: int, rows: int, df: int) -> Iterator[_Draws]:
     sizes = [
         len(piece) for piece in np.array_split(np.arange(columns), -(-columns * rows // PIECE))
     ]
@@ -182,8 +213,11 @@ def _drawn(columns: int, rows: int, df: int) -> Iterator[tuple[Array, Array]]:
     for size in sizes:  # one stream: the squares come after all normals
         of_squares.normal(size=(size, rows))
     for size in sizes:
-        shape = size, rows
-        yield of_normals.normal(size=shape), of_squares.chisquare(df, shape)
+        normals = of_normals.normal(size=(size, rows))
+        squares = of_squares.chisquare(df, (size, rows)) / df
+        logs = np.log(squares)
+        means = logs.mean(-1)
+        yield _Draws(normals, squares, logs - means[:, None], means, logs.var(-1, ddof=1))
 
 
 def moderated(s2: Array, df: int) -> Array:
@@ -191,13 +225,20 @@ def moderated(s2: Array, df: int) -> Array:
 
     s̃² = (d₀ s₀² + d s²) / (d₀ + d), with d₀ and s₀² by the moments of log s² (Smyth 2004, §6.2).
     """
-    centre, spread = _of_logs(df)
-    logs = np.log(s2) - centre + math.log(df / 2)
-    excess = logs.var(-1, ddof=1, keepdims=True) - spread
-    prior_df = np.where(excess > 1e-6, 2 * _inverse_trigamma(excess), NOT_POOLED)
-    log_prior = logs.mean(-1, keepdims=True) + special.digamma(prior_df / 2) - np.log(prior_df / 2)
-    shrunk = (prior_df * np.exp(log_prior) + df * s2) / (prior_df + df)
+    logs = np.log(s2)
+    variance = logs.var(-1, ddof=1, keepdims=True)
+    prior_df, prior = _common_scale(logs.mean(-1, keepdims=True), variance, df)
+    shrunk = (prior_df * prior + df * s2) / (prior_df + df)
     return np.maximum(shrunk, s2)
+
+
+def _common_scale(mean_log: Array, variance_of_logs: Array, df: int) -> tuple[Array, Array]:
+    """d₀ and s₀² of columns, from the mean and the variance of log s² in each."""
+    centre, spread = _of_logs(df)
+    excess = variance_of_logs - spread
+    prior_df = np.where(excess > 1e-6, 2 * _inverse_trigamma(excess), NOT_POOLED)
+    bias = special.digamma(prior_df / 2) - np.log(prior_df / 2) - centre + math.log(df / 2)
+    return prior_df, np.exp(mean_log + bias)
 
 
 @cache

@@ -118,9 +118,10 @@ def _beyond(table: ResultTable, dataset: str, columns: Sequence[Column]) -> Iter
     found = []
     for column in columns:
         limit = table.limit(dataset, column)
+        if math.isnan(limit) or table.is_won_by_noise(dataset, column):
+            continue
         samples = [row.sample(column.name) for row in table.of(dataset)]
-        is_beyond = any(excess(limit, sample, column.better) for sample in samples)
-        if is_beyond and not table.is_won_by_noise(dataset, column):
+        if any(excess(limit, sample, column.better) for sample in samples):
             found.append(in_words(column.name))
     if found:
         yield f"Beyond the control row of real data no number is better, in {', '.join(found)}"
@@ -150,7 +151,8 @@ def _marks(rows: Sequence[Row], columns: Sequence[Column]) -> Iterator[str]:
         yield CUT_SHORT
     if any(row.sampler != PRIOR for row in rows):
         yield FITTED
-    if any(column.name in row.refused for row in rows for column in columns):
+    names = {column.name for column in columns}
+    if any(not names.isdisjoint(row.refused) for row in rows):
         yield f"{REFUSED}: numbers that cannot be are left out, and a footnote says why"
 
 

@@ -63,8 +63,10 @@ def _csv_cells(table: ResultTable, row: Row, column: Column) -> list[str]:
     """The numbers of the column's parts."""
     found = row.interval(column.name)
     numbers = {"mean": found.mean, "ci95": found.ci95, "std": found.std}
-    numbers[ROW_SE] = row_error(row, column.name)
-    return [_number(numbers[part]) for part in table.parts(column)]
+    parts = table.parts(column)
+    if ROW_SE in parts:
+        numbers[ROW_SE] = row_error(row, column.name)
+    return [_number(numbers[part]) for part in parts]
 
 
 def _csv_control(

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from .statistics import ALPHA, Sample
 
@@ -71,6 +70,8 @@ def interquartile(strata: Sequence[Array], draws: int = DRAWS) -> Interquartile:
     variance of a mean is unbiased (Rao & Wu 1988, JASA 83). With as many as there are, as in the
     paper, it is too small by 1/n, and of three or six seeds that shows.
     """
+    from scipy import stats
+
     pooled = np.concatenate(strata)
     mean = float(stats.trim_mean(pooled, CUT))
     if min(map(len, strata)) < 2:

@@ -59,12 +59,12 @@ def report(
         from .drawing import draw_all
 
         draw_all(found.rows, store, registry.figures.values(), registry.variants)
-    from .html.page import NAME, page
+    from .html.page import NAME, pieces
     from .html.source import Source
 
     refused = refusals(tables)
     source = Source(store.out, found.run, found.rows, drawn, refused, found.aside, registry)
-    store.write(NAME, page(source))
+    store.write(NAME, b"".join(piece.encode() for piece in pieces(source)))
     return tables
 
 

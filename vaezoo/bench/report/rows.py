@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from ...samplers import PRIOR
 from ..records import Record, RowRecord
 from ..trial import canonical
-from .alike import ALIKE, Standing, Swept, standings, usual
+from .alike import ALIKE, Standing, Swept, standings
+from .settings import settings_apart, settings_of
 from .statistics import Interval, Sample, interval
 
 Json = dict[str, Any]
@@ -78,11 +79,18 @@ class Row:
         return found
 
     def why_missing(self, column: str) -> str:
-        """Why a column has no number, by the metrics themselves; of a number, what kind it is."""
-        if column in self.refused:
-            return self.refused[column]
-        reasons = [trial.reasons.get(column, "") for trial in self.done]
-        return next((reason for reason in reasons if reason), "")
+        """Why a column has no number, by its metric; of a number, what kind it is."""
+        return self.refused.get(column) or self._reasons.get(column, "")
+
+    @cached_property
+    def _reasons(self) -> dict[str, str]:
+        """Column -> the first reason that a seed gives."""
+        found: dict[str, str] = {}
+        for reasons in {id(trial.reasons): trial.reasons for trial in self.done}.values():
+            for column, reason in reasons.items():
+                if reason:
+                    found.setdefault(column, reason)
+        return found
 
     def setting(self, name: str) -> Any:
         """What the evaluation says of itself under this name, in the first seed that does; else
@@ -108,7 +116,7 @@ class Row:
         """The seeds that are done."""
         return [trial.seed for trial in self.done]
 
-    @property
+    @cached_property
     def cut_short(self) -> int | None:
         """In how many seeds training ended by the limit of epochs; None where a seed does not
         say.
@@ -172,9 +180,14 @@ class Row:
         return found
 
     def interval(self, column: str) -> Interval:
-        if column not in self._intervals:
-            self._intervals[column] = interval(list(self.sample(column).values()))
-        return self._intervals[column]
+        found = self._intervals.get(column)
+        if found is None:
+            found = self._intervals[column] = interval(list(self.sample(column).values()))
+        return found
+
+    def has(self, column: str) -> bool:
+        """Whether some seed has a number."""
+        return self.interval(column).n > 0
 
     @cached_property
     def _intervals(self) -> dict[str, Interval]:
@@ -197,10 +210,11 @@ def rows_of(
     of which several values were asked for.
     """
     swept = swept or {}
+    known: dict[tuple[Any, ...], str] = {}
     order = {key: i for i, key in enumerate(planned)}
     groups: dict[str, list[Record]] = {}
     for record in sorted(records, key=lambda r: (order.get(r.key, len(order)), r.variant, r.key)):
-        groups.setdefault(_identity(record), []).append(record)
+        groups.setdefault(_identity(record, known), []).append(record)
     found = [_one_per_seed(group) for group in groups.values()]
     return _with_standing(_named(found, swept), swept)
 
@@ -212,7 +226,7 @@ def _named(found: Sequence[tuple[Record, ...]], swept: Swept) -> list[Row]:
         by_name.setdefault((trials[0].variant, trials[0].dataset), []).append(trials)
     named = []
     for name, others in by_name.items():
-        settings = _apart([_flat(trials[0]) for trials in others], swept)
+        settings = settings_apart([settings_of(trials[0]) for trials in others], swept)
         named += [Row(*name, *each) for each in zip(settings, others, strict=True)]
     return named
 
@@ -235,11 +249,18 @@ def _natural(name: str) -> list[tuple[int, str]]:
     return [(int(part) if part.isdecimal() else 0, part) for part in re.split(r"(\d+)", name)]
 
 
-def _identity(record: Record) -> str:
-    """What trials of one row share: all ingredients but the seed and the plugin's version."""
+def _identity(record: Record, known: dict[tuple[Any, ...], str]) -> str:
+    """What trials of one row share: all ingredients but the seed and the plugin's version. Records
+    mostly hold what they say alike as one object, so that `known` has the text.
+    """
     made_of = record.ingredients
     facts = {k: v for k, v in made_of.stored.items() if k not in ("seed", "plugin")}
-    return canonical([record.dataset, facts, made_of.distribution, made_of.module])
+    others = record.dataset, made_of.distribution, made_of.module
+    objects = (*others, *facts, *map(id, facts.values()))
+    if objects not in known:
+        dataset, *plugin = others
+        known[objects] = canonical([dataset, facts, *plugin])
+    return known[objects]
 
 
 def _one_per_seed(group: Sequence[Record]) -> tuple[Record, ...]:
@@ -250,39 +271,3 @@ def _one_per_seed(group: Sequence[Record]) -> tuple[Record, ...]:
         if record.ingredients.plugin == source:
             by_seed.setdefault(record.seed, record)
     return tuple(by_seed[seed] for seed in sorted(by_seed))
-
-
-UNSAID = {"precision": "float32"}  # the one value that goes without saying
-
-
-def _apart(rows: Sequence[Json], swept: Swept) -> list[str]:
-    """Of each of the rows of one name, given all settings of each: those in which they differ,
-    those that are swept, and those that no row may pass over in silence, as this row has them.
-    """
-    differ = {name for name in set().union(*rows) if _values_of(name, rows) > 1}
-    found = []
-    for mine in rows:
-        names = differ | {name for name in swept if name in mine}
-        names |= {name for name, usual in UNSAID.items() if mine.get(name) not in (None, usual)}
-        found.append(", ".join(f"{name}={_short(mine.get(name))}" for name in sorted(names)))
-    return found
-
-
-def _values_of(name: str, settings: Sequence[Json]) -> int:
-    """How many values this setting has among these."""
-    return len({canonical(one.get(name)) for one in settings})
-
-
-def _flat(record: Record) -> Json:
-    made_of = record.ingredients
-    names = ("device", "precision", "threads", "stacking", "protocol", "metrics")
-    flat: Json = {name: made_of.stored.get(name) for name in names}
-    flat["importance_samples"] = made_of.stored.get("importance_samples")
-    flat["samplers"] = ",".join(made_of.samplers)
-    flat |= made_of.spec | usual() | made_of.budget | made_of.hyperparameters
-    return flat | {"data": dict(made_of.hashes), "plugin": made_of.module}
-
-
-def _short(value: Any) -> str:
-    text = value if isinstance(value, str) else canonical(value)
-    return text if len(text) <= 24 else text[:21] + "…"

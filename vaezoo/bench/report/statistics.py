@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from scipy import stats
+from scipy import special  # scipy.stats, which takes half a second, only where it is needed
 
 ALPHA = 0.05
 EXACT_UP_TO = 14  # pairs: 2^14 sign patterns are enumerated
@@ -22,7 +22,7 @@ CLOSE = 1e-12  # relative: statistics this close count as equal
 Sample = Mapping[int, float]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Interval:
     """Mean and Student-t interval of n values: mean ± ci95. `std` is with n - 1; both are NaN for n
     = 1.
@@ -49,7 +49,7 @@ def interval(values: Sequence[float]) -> Interval:
 @cache  # a fifth of a millisecond each, and every number of a table asks for one
 def _quantile(df: int) -> float:
     """Student's t, of which 95 % are no further from 0."""
-    return float(stats.t.ppf(0.975, df))
+    return float(special.stdtrit(df, 0.975))
 
 
 def smallest_p(n: int) -> float:
@@ -87,7 +87,8 @@ def paired_t(differences: Sequence[float], resolution: float = 0.0) -> float:
     if not d.any():
         return 1.0
     variance = max(float(d.var(ddof=1)), 2 * rounded_variance(d, resolution))
-    return float(2 * stats.t.sf(abs(d.mean()) / math.sqrt(variance / len(d)), len(d) - 1))
+    t = abs(d.mean()) / math.sqrt(variance / len(d))
+    return float(2 * special.stdtr(len(d) - 1, -t))
 
 
 def rounded_variance(values: np.ndarray, resolution: float) -> float:
@@ -156,6 +157,8 @@ def mean_ranks(scores: Mapping[str, Mapping[str, float]], better: str) -> dict[s
     """variant -> mean rank (1 is best) over the data sets that all variants have, from variant ->
     data set -> score.
     """
+    from scipy import stats
+
     table = _common(scores)
     sign = 1.0 if better == "lower" else -1.0
     ranks = (
@@ -170,6 +173,8 @@ def friedman(scores: Mapping[str, Mapping[str, float]]) -> tuple[float, float]:
     """(χ², p) of "all variants rank alike over the data sets"; NaN below three variants or two data
     sets.
     """
+    from scipy import stats
+
     table = _common(scores)
     if table.shape[0] < 3 or table.shape[1] < 2:
         return math.nan, math.nan
@@ -181,6 +186,8 @@ def friedman(scores: Mapping[str, Mapping[str, float]]) -> tuple[float, float]:
 
 def critical_difference(variants: int, datasets: int) -> float:
     """Nemenyi: mean ranks further apart than this differ at α = 0.05 (Demšar 2006, JMLR 7)."""
+    from scipy import stats
+
     q = float(stats.studentized_range.ppf(1 - ALPHA, variants, np.inf)) / math.sqrt(2)
     return q * math.sqrt(variants * (variants + 1) / (6 * datasets))
 

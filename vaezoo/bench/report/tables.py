@@ -128,6 +128,16 @@ class ResultTable:
 
     def apart(self, row: Row) -> str:
         """Why the row is not compared with the others; "" where it is."""
+        if id(row) not in self._set_apart:
+            self._set_apart[id(row)] = row, self._apart(row)
+        return self._set_apart[id(row)][1]
+
+    @cached_property
+    def _set_apart(self) -> dict[int, tuple[Row, str]]:
+        """id -> the row, and what `apart` says of it; those that were asked for."""
+        return {}
+
+    def _apart(self, row: Row) -> str:
         reasons = [row.standing.why_not]
         if self.about.apart and (given := row.setting(self.about.apart)):
             reasons.append(f"{self.about.apart.replace('_', ' ')} {given}")
@@ -140,7 +150,7 @@ class ResultTable:
         """
         metric = self.metrics.get(column.name, "")
         common = self._codes[row.dataset, column.name]
-        if row.measured_by(metric) == common or not row.sample(column.name):
+        if row.measured_by(metric) == common or not row.has(column.name):
             return ""
         return f"measured by other code of the metric {metric} than most rows: not compared"
 
@@ -151,7 +161,7 @@ class ResultTable:
         for dataset in self.datasets:
             for column in self.columns:
                 metric = self.metrics.get(column.name, "")
-                rows = [row for row in self.of(dataset) if row.sample(column.name)]
+                rows = [row for row in self.of(dataset) if row.has(column.name)]
                 codes = Counter(row.measured_by(metric) for row in rows)
                 found[dataset, column.name] = max(codes, key=codes.__getitem__, default=frozenset())
         return found
@@ -218,7 +228,7 @@ def to_print(tables: Sequence[ResultTable]) -> list[ResultTable]:
 
 def says_of(rows: Sequence[Row], column: str) -> bool:
     """Whether a row has a number in this column, or one that was refused."""
-    return any(row.sample(column) or column in row.refused for row in rows)
+    return any(row.has(column) or column in row.refused for row in rows)
 
 
 def _belongs(row: Row, columns: set[str]) -> bool:

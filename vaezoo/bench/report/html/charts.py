@@ -5,7 +5,6 @@ is.
 from collections.abc import Callable, Iterator, Sequence
 
 from ..caption import in_words
-from ..catalogue import catalogue_of
 from ..pairs import (
     COST,
     DISTORTION,
@@ -46,7 +45,7 @@ def charts(source: Source) -> dict[str, list[Chart]]:
 
 
 def _rate_distortion(source: Source, dataset: str) -> Iterator[Chart]:
-    axes = rate_and_distortion(catalogue_of(source.rows))
+    axes = rate_and_distortion(source.catalogue)
     tables = {table.name: table for table, _ in source.tables}
     if axes is None or axes[0].table not in tables:
         return

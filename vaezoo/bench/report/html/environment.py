@@ -10,11 +10,12 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from ...text import plain
+from .lines import written
 
 
 @cache
 def environment() -> Environment:
-    return Environment(
+    found = Environment(
         loader=FunctionLoader(text_of),
         autoescape=True,
         finalize=_plain,
@@ -22,6 +23,8 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    found.globals["written"] = written
+    return found
 
 
 def _plain(value: Any) -> Any:

@@ -1,5 +1,6 @@
 """report.html from what was read of a run: the template, filled."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from markupsafe import Markup
@@ -19,11 +20,17 @@ NAME = "report.html"  # in the folder of the run
 
 def page(source: Source) -> str:
     """The whole page. The same run gives the same bytes."""
-    shown = [(table, list(sheets(source, table, grids))) for table, grids in source.tables]
+    return "".join(pieces(source))
+
+
+def pieces(source: Source) -> Iterator[str]:
+    """The page piece by piece: of 10,000 trials it has 10 MB, and a text of them takes 20."""
+    # a sheet exists only while it is written: a table of 10,000 trials has 10^5 cells
+    shown = [(table, sheets(source, table, grids)) for table, grids in source.tables]
     return (
         environment()
         .get_template(NAME)
-        .render(
+        .generate(
             title=", ".join(source.datasets),
             style=Markup(text_of("style.css")),
             script=Markup(text_of("script.js")),

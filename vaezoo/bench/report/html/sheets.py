@@ -19,7 +19,7 @@ CONTROLS = "Control rows: no model"
 GROUPS = (COMPARED, REFERENCES, APART, WITHOUT, CONTROLS)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Cell:
     """One cell: its text and the numbers of its footnotes."""
 

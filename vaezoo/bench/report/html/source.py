@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...records import Ingredients, RunRecord
+from ..catalogue import Catalogue, catalogue_of
 from ..families import Family, family_of
 from ..rows import Row
 from ..tables import ResultTable
@@ -37,6 +38,10 @@ class Source:
     @property
     def datasets(self) -> list[str]:
         return list(dict.fromkeys(row.dataset for row in self.rows))
+
+    @cached_property
+    def catalogue(self) -> Catalogue:
+        return catalogue_of(self.rows)
 
     @cached_property
     def built(self) -> dict[str, Ingredients]:
