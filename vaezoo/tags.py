@@ -21,6 +21,7 @@ TAGS = {
     "disentanglement": "Asks that each dimension of the code stands for one factor of the data.",
     "estimator": "The objective is the usual one; its gradient is estimated with less variance.",
     "flow": "A normalising flow bends the posterior or the prior.",
+    "heavy": "Takes longer than most: `all` leaves it out, `all,tag:heavy` has it.",
     "hierarchical": "Several layers of latents, one above the other.",
     "hyperbolic": "Codes lie in a hyperbolic space.",
     "likelihood": "Chooses p(x|z) itself.",
