@@ -36,6 +36,10 @@ DEVICES = ("gpu", "tpu", "../x", "", "cuda:99", "cuda:-1", "meta", "mps", "xla",
 ODD = {
     **{f"device {name!r}": (*BENCH, "--device", name) for name in DEVICES},
     **{f"train on {name!r}": (*TRAIN, "--device", name) for name in DEVICES},
+    **{
+        f"memory {size!r}": (*BENCH, "--memory", size)
+        for size in ("lots", "0", "-1G", "", "1e400", "9" * 400, "nan", "8X", "١G")
+    },
     "10^12 seeds": (*BENCH, "--seeds", str(10**12)),
     "10^400 seeds": (*BENCH, "--seeds", "1" + "0" * 400),
     "10^5000 seeds": (*BENCH, "--seeds", "1" + "0" * 5_000),

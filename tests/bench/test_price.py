@@ -125,6 +125,75 @@ def test_a_row_is_tried_once_for_all_its_seeds_and_one_that_cannot_be_has_no_pri
     assert priced([replace(ONE, skip="no")], Known(), Told(), Places()) == {}
 
 
+def on_data(size, variant="good"):
+    """The trial on a data set of as many columns."""
+    spec = ONE.spec | {"shape": (size,), "n_train": 100}
+    data = ONE.data | {"name": f"d{size}", "hashes": {"train": f"{size}"}}
+    return replace(ONE, variant=variant, name=variant, spec=spec, data=data, dataset=f"d{size}")
+
+
+class Growing(Told):
+    """A probe whose facts grow with the width of the data; some rows are not waited for."""
+
+    def __init__(self, late=()):
+        super().__init__()
+        self.late = late
+
+    def costs(self, places, trials):
+        super().costs(places, trials)
+        self.asked = [(trial.variant, trial.dataset) for trial in trials]
+        return [self.cost(trial) for trial in trials]
+
+    def cost(self, trial):
+        if (trial.variant, trial.dataset) in self.late:
+            return {"error": "it was not waited for", "status": "cancelled"}
+        size = trial.spec["shape"][0]
+        return {"epoch": 1.0 + size, "fixed": 2.0 * size, "memory": 10 * size, "disk": 5}
+
+
+def test_of_like_data_the_ends_are_tried_and_the_rest_lies_between():
+    trials = [on_data(size) for size in (40, 10, 20, 30)]
+    probe = Growing()
+    prices = priced(trials, Known(), probe, Places())
+    assert probe.asked == [("good", "d10"), ("good", "d40")]
+    for trial in trials:
+        size = trial.spec["shape"][0]
+        price = prices[trial.key]
+        assert (price.epoch, price.fixed) == pytest.approx((1.0 + size, 2.0 * size))
+        assert (price.memory, price.disk) == pytest.approx((10 * size, 5), abs=1)
+    sources = [prices[trial.key].source for trial in trials]
+    assert sources == ["a few steps", "a few steps", "a few steps, scaled", "a few steps, scaled"]
+
+
+def test_what_was_not_waited_for_is_told_by_other_variants_and_what_fails_is_not():
+    trials = [on_data(size, name) for name in ("good", "late") for size in (10, 20, 40)]
+    late = [("late", "d10"), ("late", "d40")]
+    prices = priced(trials, Known(), Growing(late), Places())
+    assert {prices[trial.key].source for trial in trials[3:]} == {"other variants"}
+    assert prices[trials[4].key].epoch == pytest.approx(21.0)
+
+    class Failing(Growing):
+        def cost(self, trial):
+            return super().cost(trial) if trial.variant == "good" else {"error": "no"}
+
+    prices = priced(trials, Known(), Failing(), Places())
+    assert {*prices} == {trial.key for trial in trials[:3]}
+
+
+def test_how_far_a_long_look_is_is_said(monkeypatch):
+    from concurrent.futures import Future
+
+    from vaezoo.bench.workers import probe
+
+    monkeypatch.setattr(probe, "TOLD", 0.01)
+    said = []
+    futures = [Future(), Future()]
+    futures[0].set_result({})
+    left = Processes(0.05, said.append)._wait(futures, "tried {0} of {1} rows", 0.05)
+    assert left == futures[1:]
+    assert said[0] == "tried 1 of 2 rows"
+
+
 def test_a_run_waits_only_so_long_for_its_prices(plan, write_variant):
     write_variant("slow", build="time.sleep(600)")
     made = plan("good")

@@ -51,6 +51,7 @@ def bench(
     importance_samples: int = DRAWS,
     jobs: int | None = None,
     timeout: float | None = None,
+    memory: int | None = None,
     device: str = "auto",
     plugins_dir: Path | str | None = None,
     data_dirs: Sequence[Path | str] = (),
@@ -61,9 +62,9 @@ def bench(
     """Trains and measures `variants` × `datasets` × `seeds`, and returns the tables; what is
     finished in the folder `out` is not trained again.
 
-    The names are those of the options of `vaezoo bench`; `settings` are those of --set. No main
-    guard is needed. What a plugin file of `plugins_dir` brings can be named; a class that is
-    defined in a notebook cannot, for trials run in processes of their own.
+    The names are those of the options of `vaezoo bench`, with `memory` in bytes; `settings` are
+    those of --set. No main guard is needed. What a plugin file of `plugins_dir` brings can be
+    named; a class that is defined in a notebook cannot, for trials run in processes of their own.
 
     Raises: SelectionError, PlanError, SettingError, StoreError; each one sentence, before anything
     is trained.
@@ -80,7 +81,15 @@ def bench(
     )
     places = _places(plugins_dir, data_dirs, offline)
     plan = make_plan(load_registry(plugins_dir), asked, source=places)
-    summary = run(plan, out, jobs=jobs, timeout=timeout, progress=progress, figures=figures)
+    summary = run(
+        plan,
+        out,
+        jobs=jobs,
+        timeout=timeout,
+        memory=memory,
+        progress=progress,
+        figures=figures,
+    )
     return Benched(Path(out), _tables(Path(out)), summary.exit_code, tuple(summary.errors))
 
 

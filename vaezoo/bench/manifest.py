@@ -12,7 +12,10 @@ LARGEST = 2**34  # bytes of a file that is hashed: weights may be many
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    return (path for path in sorted(folder.iterdir()) if path.is_file() and path.name != MANIFEST)
+    """Those of the folder but for the manifest itself, and what NFS keeps while it is open."""
+    for path in sorted(folder.iterdir()):
+        if path.is_file() and path.name != MANIFEST and not path.name.startswith(".nfs"):
+            yield path
 
 
 def manifest(folder: Path) -> str:

@@ -1,5 +1,5 @@
 """What a run will cost, before it: time, memory and disk of every trial, from what like trials
-took, else from a few steps that are tried.
+took, else from a few steps that are tried, of some rows for all (`scaling`).
 
 A like trial differs in its seed, its limit of epochs and its patience alone, and was made by the
 same plugin and version of torch. How many epochs like trials needed is read from trials of other
@@ -7,14 +7,14 @@ versions too. Early stopping makes the price at the limit an upper one.
 """
 
 import statistics
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 from ..core import Spec
 from ..training.budget import Budget
 from .records import Record
+from .scaling import Costs, to_try
 from .store import Store, StoreError
 from .trial import Json, Trial, canonical
 from .workers.probe import Probe
@@ -212,23 +212,33 @@ def priced(
         else:
             likeness = _likeness(trial.ingredients, trial.measures, torch.__version__)
             rows.setdefault(likeness, []).append(trial)
-    if rows:
-        say(f"trying a few steps of {len(rows)} rows that no like trial is known of")
-    firsts = [alike[0] for alike in rows.values()]
-    for alike, answer in zip(rows.values(), probe.costs(places, firsts), strict=True):
-        found |= dict(_of_probe(alike, answer, known))
+    firsts = {likeness: alike[0] for likeness, alike in rows.items()}
+    tried = to_try(firsts)
+    if tried:
+        stands = f", for {len(rows)}" if len(rows) > len(tried) else ""
+        say(f"trying a few steps of {len(tried)} rows{stands} that no like trial is known of")
+    answers = probe.costs(places, [firsts[likeness] for likeness in tried])
+    costs = Costs(firsts)
+    costs.learn(dict(zip(tried, answers, strict=True)))
+    for likeness, facts in costs.facts.items():
+        found |= _priced(rows[likeness], facts, costs.sources[likeness], known)
     return found
 
 
-def _of_probe(alike: Sequence[Trial], answer: Json, known: Known) -> Iterator[tuple[str, Price]]:
-    if "error" in answer:
-        return
-    facts: dict[str, Any] = {name: answer[name] for name in ("epoch", "fixed", "memory", "disk")}
+def _priced(alike: Sequence[Trial], facts: Json, source: str, known: Known) -> dict[str, Price]:
+    """Key -> price of trials that differ in seed and limit alone."""
+    prices = {}
     for trial in alike:
-        epochs = trial.budget["epochs"]
-        likely = known.likely_epochs(trial)
-        price = Price(epochs=epochs, likely_epochs=likely, source="a few steps", **facts)
-        yield trial.key, price
+        prices[trial.key] = Price(
+            epoch=facts["epoch"],
+            fixed=facts["fixed"],
+            epochs=trial.budget["epochs"],
+            likely_epochs=known.likely_epochs(trial),
+            memory=int(facts["memory"]),
+            disk=int(facts["disk"]),
+            source=source,
+        )
+    return prices
 
 
 def in_words(seconds: float) -> str:

@@ -26,7 +26,10 @@ from .store import Json, Store, StoreError, to_json
 from .summary import Summary
 from .text import say
 from .workers.machine import machine
+from .workers.memory import share
+from .workers.server import end_server
 
+LOCAL = "local"  # the executor that trains on this machine
 PACKAGES = ("vaezoo", "torch", "numpy", "scipy", "scikit-learn")  # whose versions run.json has
 
 
@@ -40,14 +43,16 @@ def run(
     progress: str = AUTO,
     command: str = "",
     figures: bool = True,
-    executor: str = "local",
+    executor: str = LOCAL,
     loggers: str = "",
     prices: Mapping[str, Price] | None = None,
     show_dataset: Callable[[str], object] = lambda _: None,
+    memory: int | None = None,
 ) -> Summary:
     """Trains what is not finished yet, writes run.json, tables and figures, and says how it went.
     `prices`, by the trials' keys, tell how long it has left; `show_dataset` is called when the
-    trials of one data set are there and others are not; `progress` is one of `progress.KINDS`.
+    trials of one data set are there and others are not; `progress` is one of `progress.KINDS`. A
+    trial may hold `memory` bytes: unless given, on this machine what is free, divided by `jobs`.
     `loggers` are those of `bench --log`: what goes wrong with them is a sentence on stderr.
 
     Raises: StoreError, before any training, where the folder cannot be written.
@@ -59,16 +64,20 @@ def run(
     store.prepare()
     store.write("run.json", to_json(_run_record(plan, store, command).to_json()))
     width = len(plan.trials) if chosen.queues else cores(plan)
+    side = min(jobs or width, max(1, len(plan.trials)))
+    if memory is None:
+        memory = share(side) if executor.partition("[")[0] == LOCAL else 0
     runner = Scheduler(
         plan,
         store,
-        min(jobs or width, max(1, len(plan.trials))),
+        side,
         timeout,
         retries,
         shown,
         chosen,
         prices,
         show_dataset,
+        memory,
     )
     runner.outboxes = [Outbox(*named, store.out) for named in loggers_made]
     try:
@@ -78,7 +87,8 @@ def run(
         store.clear()
         for sentence in closed(runner.outboxes, bool(runner.stop)):
             say(sentence)
-    _report(runner, figures)
+    # of a run that was stopped the next one draws the figures
+    _report(runner, figures and not runner.stop)
     return runner.summary
 
 
@@ -165,6 +175,7 @@ def _signals(runner: Scheduler) -> Iterator[None]:
         if runner.stop:
             raise KeyboardInterrupt
         runner.stop = number
+        end_server()  # its trials are of no use, and it may be loading for seconds
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

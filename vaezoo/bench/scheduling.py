@@ -48,11 +48,13 @@ class Scheduler:
         executor: Executor,
         prices: Mapping[str, Price] | None = None,
         show_dataset: Callable[[str], object] = lambda _: None,
+        memory: int = 0,
     ) -> None:
         self.executor = executor
         self.plan = plan
         self.store = store
         self.jobs = jobs
+        self.memory = memory  # bytes that a trial may hold; 0 for no limit
         self.timeout = timeout
         self.retries = retries
         self.progress = progress
@@ -120,7 +122,7 @@ class Scheduler:
 
     def train(self, left: deque[Attempt]) -> None:
         """`jobs` trials side by side until none is left or the run is stopped."""
-        if not left:
+        if not left or self.stop:
             return
         self.left.left |= {trial.key: trial for trial, _ in left}
         running: dict[Any, Attempt] = {}  # handle of the executor -> trial, attempt
@@ -211,6 +213,7 @@ class Scheduler:
             folder.resolve(),
             self.plan.columns,
             trial.key in self.again,
+            self.memory,
         )
         self.began[trial.key] = time.monotonic()
         for outbox in self.outboxes:
@@ -263,7 +266,10 @@ class Scheduler:
         """Puts the trial in place from outside: it was skipped, or its process is dead."""
         folder = self.store.building(trial.key)
         folder.mkdir(exist_ok=True)
-        record = Record.of(trial, answer["status"], self.plan.columns, reason=answer["error"])
+        held = {"memory": float(answer["memory"])} if "memory" in answer else {}
+        record = Record.of(
+            trial, answer["status"], self.plan.columns, reason=answer["error"], resources=held
+        )
         (folder / "trial.json").write_text(to_json(record.to_json()), encoding="utf-8")
         self.store.commit(folder, trial.key)
 

@@ -20,6 +20,7 @@ from typing import Any
 from .disk import deleted, explained, written
 from .manifest import MANIFEST, digest_of, listed_in, manifest
 from .owners import HEART, owner
+from .printed_log import LOG, settle
 from .records import ROWS, Damaged, Record, RowRecord, parsed, parsed_trial, storable
 from .records.opened import MOST_JSON, content_of
 from .sweeping import BUILDING, REPLACED, STATE, TASK, sweep
@@ -89,6 +90,7 @@ class Store:
         """
         for name in (PROGRESS, f".{PROGRESS}", PID):
             (folder / name).unlink(missing_ok=True)
+        settle(folder / LOG)
         written(folder / MANIFEST, manifest(folder))
         aside: Path | None = None
         for _ in range(3):

@@ -15,6 +15,7 @@ from .common import (
     common,
     echo,
     is_terminal,
+    memory_of,
     precision,
     print_json,
     progress,
@@ -98,6 +99,12 @@ TRIED = 60.0  # seconds that prices may take before a run: they serve its time l
     help="Seconds that one trial may take.",
 )
 @click.option(
+    "--memory",
+    callback=memory_of,
+    metavar="SIZE",
+    help="Memory that one trial may hold, such as 8G or 500M. [default: what is free / jobs]",
+)
+@click.option(
     "--retries",
     type=click.IntRange(min=0),
     default=0,
@@ -146,7 +153,7 @@ def bench(ctx: click.Context, /, out: Path, dry_run: bool, wants_json: bool, **a
         count = write_rules(made, out, asked["snakemake"])
         return echo(f"wrote {count} rules to {asked['snakemake']}")
     if dry_run:
-        return print_plan(made, out, asked["jobs"], wants_json)
+        return print_plan(made, out, asked["jobs"], wants_json, is_said(asked["progress"]))
     from ..bench.command import command_line
     from ..bench.runner import run
 
@@ -158,6 +165,7 @@ def bench(ctx: click.Context, /, out: Path, dry_run: bool, wants_json: bool, **a
         jobs=asked["jobs"],
         timeout=timeout,
         retries=asked["retries"],
+        memory=asked["memory"],
         command=command_line(sys.argv[1:], out),
         figures=asked["figures"],
         progress=asked["progress"],

@@ -1,5 +1,6 @@
 """What the verbs share: options, the registry with its problems said aloud, tables of text."""
 
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -19,6 +20,8 @@ T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
 Row = dict[str, Any]  # what is printed: a line of a table, or the facts of one thing
 
+SIZE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,9})?)([KMGT]?)I?B?", re.ASCII)
+UNITS = ("", "K", "M", "G", "T")
 FOLDER = click.Path(file_okay=False, path_type=Path)
 FILE = click.Path(dir_okay=False, path_type=Path)
 
@@ -104,6 +107,20 @@ def _pairs(ctx: click.Context, option: click.Parameter, given: tuple[str, ...]) 
         if not text.partition("=")[0] or not text.partition("=")[2]:
             raise click.UsageError(f"--set takes KEY=VALUE, such as --set latent=16, not {text!r}")
     return pairs
+
+
+def memory_of(ctx: click.Context, option: click.Parameter, given: str | None) -> int | None:
+    """ "8G" -> 8,000,000,000 bytes.
+
+    Raises: click.UsageError for what is no size.
+    """
+    if given is None:
+        return None
+    found = SIZE.fullmatch(given.strip().upper())
+    size = int(float(found[1]) * 1000 ** UNITS.index(found[2])) if found else 0
+    if not 0 < size < 10**18:
+        raise click.UsageError(f"--memory is a size such as 8G or 500M, not {given[:40]!r}")
+    return size
 
 
 def files_of(data_dirs: Sequence[Path], offline: bool) -> "Files":

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ..bench.plan import Plan
     from ..bench.price import Price
 
+WITHIN = 120.0  # seconds that rows of a plan are tried; the others are estimated from those
 WHAT = ("variants", "datasets", "seeds", "samplers", "importance_samples")
 DEFAULTS: dict[str, Any] = {
     "variants": "all",
@@ -26,6 +27,7 @@ DEFAULTS: dict[str, Any] = {
 def plan_of(asked: dict[str, Any]) -> "tuple[Plan, float | None]":
     """What to do, and the time limit of a trial in seconds."""
     from ..bench.plan import Request, make_plan
+    from ..bench.workers.probe import Processes
     from ..bench.workers.processes import Places
     from ..training.settings import chosen_device
 
@@ -48,7 +50,8 @@ def plan_of(asked: dict[str, Any]) -> "tuple[Plan, float | None]":
     }
     if without := registry.left_out(wanted["variants"]):
         is_said(asked["progress"])(without)
-    return make_plan(registry, Request(**wanted, **machine), source=places), timeout
+    probe = Processes(say=is_said(asked["progress"]))
+    return make_plan(registry, Request(**wanted, **machine), source=places, probe=probe), timeout
 
 
 def _wanted(asked: dict[str, Any]) -> tuple[dict[str, Any], float | None]:
@@ -74,13 +77,19 @@ def _wanted(asked: dict[str, Any]) -> tuple[dict[str, Any], float | None]:
     return wanted, timeout
 
 
-def print_plan(plan: "Plan", out: Path, jobs: int | None, wants_json: bool) -> None:
+def print_plan(
+    plan: "Plan",
+    out: Path,
+    jobs: int | None,
+    wants_json: bool,
+    say: Callable[[str], object] | None = None,
+) -> None:
     """The trials of the plan with their prices."""
     from ..bench.estimate import estimate, priced_trial
     from ..bench.runner import cores
 
     finished = _finished(plan, out)
-    prices = prices_of(plan, out, at_least=1)
+    prices = prices_of(plan, out, at_least=1, within=WITHIN, say=say)
     if wants_json:
         return print_json([priced_trial(trial, prices, finished) for trial in plan.trials])
     side = jobs or cores(plan)
@@ -112,7 +121,8 @@ def prices_of(
     left = [trial for trial in plan.trials if trial.key not in finished]
     if len({(trial.variant, trial.dataset) for trial in left if not trial.skip}) < at_least:
         return {}
-    return priced(left, known_trials(out), Processes(within), plan.source, say or _said)
+    said = say or _said
+    return priced(left, known_trials(out), Processes(within, said), plan.source, said)
 
 
 def is_said(progress: str) -> Callable[[str], object]:

@@ -1,111 +1,138 @@
-"""The executor `local`: each trial in a process of its own on this machine, a few side by side."""
+"""The executor `local`: each trial in a process of its own on this machine, a few side by side.
 
-import json
+A trial may kill the server that all are forked from, and its neighbours with it. Those that ran are
+tried again, one at a time: the one that does it again is the one that did it.
+"""
+
 import time
+from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from pebble import ProcessPool
 
 from ...hooks import Executor, hookimpl
-from ..owners import is_alive
-from ..store import PID
-from .processes import end_session, pool_of, result_of
-
-GRACE = 3.0  # seconds that the answer of an ended process may be under way
-VANISHED = {
-    "status": "failed",
-    "error": "the process ended with exit code 0 before the trial was finished",
-}
-
-
-class Running:
-    """One trial in a process."""
-
-    def __init__(self, task: Path, future: Any, limit: float | None) -> None:
-        self.future = future
-        self.limit = limit  # seconds
-        self.pid_file = Path(json.loads(task.read_text(encoding="utf-8"))["folder"]) / PID
-        self.pid = ""
-        self.ended: float | None = None  # when its process was first seen to have ended silently
-
-    def answer(self) -> dict[str, Any]:
-        """How it ended."""
-        found = result_of(self.future)
-        if found.get("status") == "timeout":
-            found["error"] = f"ran past its limit of {self.limit:g} s"
-        return found
-
-    def look(self) -> None:
-        """Notes the process, while its folder is there."""
-        with suppress(OSError):
-            self.pid = self.pid_file.read_text() or self.pid
-
-    def has_vanished(self) -> bool:
-        """Whether its process ended with exit code 0 and no answer, which pebble takes for a normal
-        end.
-        """
-        self.look()
-        if not self.pid or is_alive(self.pid):
-            self.ended = None
-            return False
-        self.ended = self.ended or time.monotonic()
-        return time.monotonic() - self.ended > GRACE
+from .processes import end_session, pool_of
+from .running import CULPRIT, GRACE, VANISHED, Running
+from .server import is_ended, start_server
 
 
 class Local:
     """A pool of processes, open during a run."""
 
     def __init__(self) -> None:
+        self.pools = ExitStack()
         self.pool: ProcessPool | None = None
+        self.size = (1, 1)  # jobs, threads
+        self.waiting: deque[Running] = deque()
         self.running: list[Running] = []
         self.ended: set[int] = set()  # processes of trials, whose session is to be ended
 
     @contextmanager
     def session(self, jobs: int, threads: int) -> Iterator[None]:
-        with pool_of(jobs, threads=threads, fresh=True) as self.pool:
+        self.size = (jobs, threads)
+        with self.pools:
             try:
                 yield
-            except BaseException:
-                self.pool.stop()
-                raise
             finally:
                 self.ended |= {int(one.pid) for one in self.running if one.pid.isdecimal()}
-        self.pool = None
+                self.pool = None
+                self.waiting.clear()
+                self.running.clear()
         end = time.monotonic() + GRACE
         while self.ended and time.monotonic() < end:
             self._end_sessions()
             time.sleep(0.02)
-        self.running.clear()
         self.ended.clear()
 
     def submit(self, task: Path, timeout: float | None) -> Running:
         """Each trial in a process of its own on this machine, `--jobs` side by side."""
-        assert self.pool is not None, "submitted outside of a session"
-        future = self.pool.schedule(_in_its_process, args=[str(task)], timeout=timeout)
-        running = Running(task, future, timeout)
-        self.running.append(running)
-        return running
+        one = Running(task, timeout)
+        self.waiting.append(one)
+        self._begin()
+        return one
+
+    def poll(self, one: Running) -> dict[str, Any] | None:
+        self._end_sessions()
+        if one.future is None:
+            self._begin()
+        if one.future is None or is_ended():  # what was ended on purpose has no answer
+            return None
+        if not one.is_done:
+            one.look()
+            if not one.has_vanished():
+                return None
+            one.verdict = one.verdict or dict(VANISHED)
+            one.future.cancel()
+        elif one.is_lost and not one.verdict:
+            return self._of_dead_server(one)
+        self._leave(one)
+        return one.answer()
+
+    def cancel(self, one: Running) -> None:
+        if one.future is None:
+            with suppress(ValueError):
+                self.waiting.remove(one)
+        else:
+            one.future.cancel()
+
+    def _begin(self) -> None:
+        """Begins what waits; a suspect alone."""
+        while self.waiting and not is_ended():
+            is_alone = self.waiting[0].is_suspect or any(one.is_suspect for one in self.running)
+            if is_alone and self.running:
+                return
+            one = self.waiting.popleft()
+            self.running.append(one)
+            try:
+                self._start(one)
+            except (BrokenProcessPool, RuntimeError, OSError):
+                # The server died while it was asked, and the pool with it.
+                self._renew()
+                if not is_ended():
+                    self._start(one)
+
+    def _start(self, one: Running) -> None:
+        if self.pool is None:
+            jobs, threads = self.size
+            self.pool = self.pools.enter_context(pool_of(jobs, threads=threads, fresh=True))
+        one.server = start_server()
+        one.future = self.pool.schedule(_in_its_process, args=[str(one.task)], timeout=one.limit)
+
+    def _renew(self) -> None:
+        """Another pool: of one whose processes were killed nothing can be said."""
+        if self.pool is not None:
+            self.pool.stop()
+            self.pool = None
+        self.pools.close()
+
+    def _of_dead_server(self, one: Running) -> dict[str, Any] | None:
+        """The answer where it is known that this trial did it; else all that ran are suspects, and
+        wait to be tried again.
+        """
+        victims = [other for other in self.running if other.is_lost or not other.is_done]
+        self._renew()
+        if one.is_suspect:
+            self._leave(one)
+            return dict(CULPRIT)
+        for other in reversed(victims):
+            self.running.remove(other)
+            other.is_suspect = bool(other.pid)  # one that had not begun is none
+            other.again()
+            self.waiting.appendleft(other)
+        self._begin()
+        return None
+
+    def _leave(self, one: Running) -> None:
+        self.running.remove(one)
+        if one.pid.isdecimal():
+            self.ended.add(int(one.pid))
 
     def _end_sessions(self) -> None:
         self.ended = {pid for pid in self.ended if not end_session(pid)}
-
-    def poll(self, running: Running) -> dict[str, Any] | None:
-        self._end_sessions()
-        if running.future.done():
-            self.running.remove(running)
-            if running.pid.isdecimal():
-                self.ended.add(int(running.pid))
-            return running.answer()
-        if running.has_vanished():
-            running.future.cancel()
-            return VANISHED
-        return None
-
-    def cancel(self, running: Running) -> None:
-        running.future.cancel()
 
 
 def _in_its_process(task: str) -> dict[str, Any]:

@@ -7,11 +7,17 @@ run is in vaezoo.
 
 import sys
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from types import ModuleType
 from typing import Any
+
+from .server import is_ended, start_server
+
+TRIES = 10  # a server that has just died refuses, until its keeper has ended
+PAUSE = 0.1  # seconds between them
 
 _MAIN = "__main__"
 _HIDING = threading.Lock()
@@ -22,8 +28,19 @@ class MainlessProcess(ForkServerProcess):
 
     @staticmethod
     def _Popen(process_obj: Any) -> Any:  # the name that multiprocessing calls
-        with _without_main():
-            return ForkServerProcess._Popen(process_obj)
+        for _ in range(TRIES - 1):
+            if is_ended():
+                break
+            with suppress(OSError, EOFError):
+                return _started(process_obj)
+            time.sleep(PAUSE)
+        return _started(process_obj)
+
+
+def _started(process_obj: Any) -> Any:
+    start_server()
+    with _without_main():
+        return ForkServerProcess._Popen(process_obj)
 
 
 class MainlessContext(ForkServerContext):

@@ -7,13 +7,19 @@ unless it is here.
 
 import contextlib
 
-import sklearn.datasets
-import sklearn.linear_model
-import sklearn.neighbors  # noqa: F401
+from .keeper import divide
 
-from ...evaluation import measurement  # noqa: F401
-from . import worker  # noqa: F401
+divide()  # before anything large is loaded: what stays behind is small
 
+import sklearn.datasets  # noqa: E402
+import sklearn.linear_model  # noqa: E402
+import sklearn.neighbors  # noqa: E402, F401
+
+from ...evaluation import measurement  # noqa: E402, F401
+from . import worker  # noqa: E402, F401
+from .quiet import hush  # noqa: E402
+
+hush()
 with contextlib.suppress(Exception):  # what is wrong with a plugin is reported where it is used
     from ...registry import registry
 

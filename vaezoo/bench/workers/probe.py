@@ -6,11 +6,12 @@ here, for tests and for plugins that are trusted.
 
 import math
 import os
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import wait
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 
@@ -27,6 +28,7 @@ from .worker import silence
 
 LIMIT = 60.0  # seconds that a variant may take to be built
 LOADED = 3600.0  # and a data set to be loaded, or fetched
+TOLD = 10.0  # between two sentences on how far it is
 TRIED = 600.0  # and that a few of its steps may take, data read and metrics too
 
 
@@ -44,15 +46,18 @@ class Probe(Protocol):
 @dataclass(frozen=True)
 class Processes:
     """Each question in a process of its own; costs that are not known `within` so many seconds are
-    not waited for.
+    not waited for. `say` is told every now and then how far it is.
     """
 
     within: float = math.inf
+    say: Callable[[str], object] = lambda _: None
 
     def describe(self, places: Places, name: str, options: Json, sizes: Sequence[Json]) -> Json:
         arguments = [places, name, options, list(sizes)]
         with pool_of(1) as pool:
-            return result_of(pool.schedule(describe_data, args=arguments, timeout=LOADED))
+            future = pool.schedule(describe_data, args=arguments, timeout=LOADED)
+            self._wait([future], f"data set {name} is being read: {{0}} of {{1}} done")
+            return result_of(future)
 
     def why_not(self, places: Places, trials: Sequence[Trial]) -> list[Json]:
         with pool_of(2) as pool:
@@ -60,6 +65,7 @@ class Processes:
                 pool.schedule(why_not, args=[places, trial, True], timeout=LIMIT)
                 for trial in trials
             ]
+            self._wait(futures, "built {0} of {1} rows, to see which can be trained")
             return [result_of(future) for future in futures]
 
     def costs(self, places: Places, trials: Sequence[Trial]) -> list[Json]:
@@ -67,10 +73,26 @@ class Processes:
             futures = [
                 pool.schedule(costs_apart, args=[places, trial], timeout=TRIED) for trial in trials
             ]
-            wait(futures, None if math.isinf(self.within) else self.within)
-            for future in futures:
-                future.cancel()  # of one that is done this does nothing
+            left = self._wait(futures, "tried {0} of {1} rows", self.within)
+            for future in left:
+                future.cancel()
+            if left:
+                self.say(
+                    f"after {self.within:.0f} s {len(left)} rows are not tried, and are estimated "
+                    "from the others"
+                )
             return [result_of(future) for future in futures]
+
+    def _wait(self, futures: Sequence[Any], words: str, within: float = math.inf) -> list[Any]:
+        """Waits for these, and says how many there are; those that are not done after all."""
+        end = time.monotonic() + within
+        left = list(futures)
+        while left and time.monotonic() < end:
+            wait(left, min(TOLD, end - time.monotonic()))
+            left = [future for future in left if not future.done()]
+            if left:
+                self.say(words.format(len(futures) - len(left), len(futures)))
+        return left
 
 
 class InProcess:

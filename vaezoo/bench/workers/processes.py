@@ -12,19 +12,14 @@ from collections.abc import Iterator
 from concurrent.futures import CancelledError, TimeoutError as FutureTimeout
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from multiprocessing import connection, forkserver
+from multiprocessing import connection
 from typing import Any
 
 from pebble import ProcessExpired, ProcessPool
 
+from .keeper import adopt, can_keep, die_with_parent
 from .mainless import MainlessContext
-
-THREAD_VARIABLES = (
-    "OMP_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-)
+from .server import end_server, start_server
 
 
 @dataclass(frozen=True)
@@ -41,32 +36,24 @@ def pool_of(workers: int, *, threads: int = 1, fresh: bool = False) -> Iterator[
     """A pool of processes; with `fresh`, each task has a process of its own. Leaving it by an
     exception stops its tasks.
     """
-    context = MainlessContext()
-    context.set_forkserver_preload(["vaezoo.bench.workers.preload"])
-    _start_server(threads)
+    start_server(threads, anew=True)
     pool = ProcessPool(
-        workers, max_tasks=int(fresh), initializer=_leave_with_parent, context=context
+        workers,
+        max_tasks=int(fresh),
+        initializer=_leave_with_parent,
+        context=MainlessContext(),
     )
     try:
         yield pool
         pool.close()
+    except BaseException:
+        pool.stop()
+        end_server()  # it may be loading still, or native code at work, which no request stops
+        raise
     finally:
         if pool.active:
             pool.stop()
         pool.join()
-
-
-def _start_server(threads: int) -> None:
-    """The fork server, with the libraries' thread pools pinned: they read these variables once,
-    when they are loaded.
-    """
-    before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
-    os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
-    try:
-        forkserver.ensure_running()
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
 def _leave_with_parent() -> None:
@@ -75,6 +62,8 @@ def _leave_with_parent() -> None:
     """
     with suppress(AttributeError, OSError):  # Windows has none
         os.setsid()
+    adopt()
+    die_with_parent()
     parent = multiprocessing.parent_process()
     if parent is None:
         return
@@ -91,7 +80,11 @@ def _leave_with_parent() -> None:
 
 
 def end_session(pid: int) -> bool:
-    """Ends what a process has left behind that is gone; whether it is gone."""
+    """Ends what a process has left behind that is gone; whether it is gone. On Linux its keeper
+    does, which needs no number that a trial has written.
+    """
+    if can_keep():
+        return True
     with suppress(ProcessLookupError, PermissionError, AttributeError):
         os.kill(pid, 0)
         return False  # it still runs, or its number is another's by now

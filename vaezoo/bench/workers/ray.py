@@ -15,7 +15,7 @@ from typing import Any
 from ...hooks import Executor, ExecutorError, hookimpl
 from ...hyperparameters import NonNegative
 from ..store import PID
-from .processes import THREAD_VARIABLES
+from .server import THREAD_VARIABLES
 
 GIGABYTE = 1024**3
 

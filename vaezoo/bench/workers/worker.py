@@ -26,6 +26,7 @@ from ...training.resume import Bookmark
 from ...training.training import fit
 from ..disk import is_full
 from ..manifest import MANIFEST
+from ..printed_log import LOG
 from ..records import (
     ROWS,
     Damaged,
@@ -52,6 +53,7 @@ class Task:
     folder: Path  # where the trial is built
     columns: tuple[Json, ...]  # of the metrics that are planned
     again: bool = False  # only measures what a finished trial lacks
+    memory: int = 0  # bytes that it may hold; 0 for no limit
 
     @classmethod
     def from_json(cls, facts: Json) -> "Task":
@@ -63,6 +65,7 @@ class Task:
             folder=Path(facts["folder"]),
             columns=tuple(facts["columns"]),
             again=facts["again"],
+            memory=facts.get("memory", 0),
         )
 
     def to_json(self) -> Json:
@@ -83,7 +86,7 @@ def run_trial(task: Task) -> Json:
     try:
         task.folder.mkdir()
         (task.folder / PID).write_text(str(os.getpid()))
-        silence(task.folder / "log.txt")
+        silence(task.folder / LOG)
         there = store.read(key)
         lacking = store.lacks(key, task.trial.measures)
         if task.again and there is not None:
@@ -93,6 +96,7 @@ def run_trial(task: Task) -> Json:
             record = _ended(task, store.state(key))
         text = to_json(record.to_json())
         (task.folder / "trial.json").write_text(text, encoding="utf-8")
+        silence(Path(os.devnull))  # what comes late is not in a log whose hash is taken
         # Another run's finished trial stays, and nothing that failed replaces what is finished.
         store.commit(task.folder, key, replaces=bool(lacking) and record.is_done)
         if record.status in FINAL:
@@ -175,7 +179,7 @@ def _trained(task: Task, bookmark: Bookmark) -> Record:
 def _copy(trial: Path, building: Path) -> None:
     """The files that measuring does not change, the weights among them."""
     for path in trial.iterdir():
-        if path.name not in (MANIFEST, "trial.json", ROWS, "log.txt"):
+        if path.name not in (MANIFEST, "trial.json", ROWS, LOG):
             shutil.copy2(path, building / path.name)
 
 

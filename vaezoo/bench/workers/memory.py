@@ -1,0 +1,94 @@
+"""What trials hold of the machine's memory, and what they may.
+
+A limit of the kernel does not serve. RLIMIT_AS counts addresses, of which torch, CUDA and the
+allocator reserve gigabytes that nobody touches; RLIMIT_DATA is each process's own, so that a trial
+with helpers has several, and where it is met native code aborts instead of saying why. So the
+driver looks at what is resident, of a trial and of what it has started, often enough that little
+can come between two looks, and ends the trial.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+PART = 0.9  # of what is free: the rest is for the driver and the system
+LEAST = 10**9  # bytes that a trial may have in any case
+PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
+CGROUPS = (
+    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
+    (
+        "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+        "/sys/fs/cgroup/memory/memory.usage_in_bytes",
+    ),
+)  # of versions 2 and 1, as a container sees its own
+
+
+def share(jobs: int) -> int:
+    """Bytes that each of so many trials may have: what the machine, or the container, has free. 0,
+    which is no limit, where nobody says.
+    """
+    room = [free for free in (_available(), *map(_left_in, CGROUPS)) if free]
+    return max(LEAST, int(PART * min(room) / jobs)) if room else 0
+
+
+def _available() -> int:
+    with suppress(OSError, ValueError, IndexError):
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    return 0
+
+
+def _left_in(cgroup: tuple[str, str]) -> int:
+    """What the group may still take; 0 where it has no limit. Pages of files count as used."""
+    with suppress(OSError, ValueError):
+        limit, used = (int(Path(path).read_text()) for path in cgroup)
+        return max(1, limit - used) if limit < 2**60 else 0
+    return 0
+
+
+def resident(pid: int) -> int:
+    """Bytes of the process that are in memory; 0 where it is gone."""
+    with suppress(OSError, ValueError, IndexError):
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE
+    return 0
+
+
+def resident_with_children(pid: int) -> int:
+    """Bytes of the process and of all that it has started, pages that several share divided among
+    them; as `resident` where it has started nothing.
+    """
+    family = list(_family(pid))
+    if len(family) < 2:
+        return resident(pid)
+    return max(resident(pid), sum(_proportional(one) for one in family))
+
+
+def _family(pid: int) -> Iterator[int]:
+    yield pid
+    for path in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(OSError, ValueError):
+            for child in path.read_text().split():
+                yield from _family(int(child))
+
+
+def _proportional(pid: int) -> int:
+    with suppress(OSError, ValueError, IndexError):
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) * 1024
+    return 0
+
+
+def is_below(pid: int, ancestor: int) -> bool:
+    """Whether the process is a grandchild of this one, as a trial is of its keeper: a number that a
+    file says may be anybody's.
+    """
+    return pid > 1 and _parent(_parent(pid)) == ancestor
+
+
+def _parent(pid: int) -> int:
+    with suppress(OSError, ValueError, IndexError):
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    return 0
