@@ -15,6 +15,7 @@ from .develop import check, matrix, new
 from .fit import fit
 from .folders import merge, submit, verify
 from .group import vaezoo
+from .hub import pull, push
 from .listing import list_
 from .models import encode, impute, reconstruct, sample
 from .score import score
@@ -43,6 +44,8 @@ for verb in (
     reconstruct,
     impute,
     score,
+    push,
+    pull,
     data,
     check,
     new,

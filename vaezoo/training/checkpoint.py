@@ -78,6 +78,15 @@ def must_be_writable(path: Path) -> None:
         raise CheckpointError(f"{path} cannot be written")
 
 
+def described(path: str | Path) -> About:
+    """What the file says of its model, once it is whole by its own digest. Nothing is built, so
+    the plugin need not be here.
+
+    Raises: CheckpointError, one sentence.
+    """
+    return _read(Path(path)).about
+
+
 def load(path: str | Path, registry: Registry | None = None) -> Model:
     """The model that was saved, on the CPU, ready to evaluate.
 

@@ -1,0 +1,1 @@
+"""Checkpoints on the Hugging Face hub: `push`, `pull`, and the card of a model."""
