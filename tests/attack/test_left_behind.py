@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,9 @@ import pytest
 from vaezoo.bench.printed_log import END, GROWN, WHOLE, settle, shorten
 from vaezoo.bench.runner import run
 from vaezoo.bench.store import Store
+from vaezoo.bench.workers.costs import costs
 from vaezoo.bench.workers.memory import resident, resident_with_children, share
+from vaezoo.bench.workers.processes import result_of
 
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="has no keeper")
 MARK = "8642"  # seconds of a sleep that nobody else asks for
@@ -221,3 +224,25 @@ def test_memory_of_a_process_and_of_what_it_has_started():
     assert resident(child.pid) == 0
     assert share(10**6) == 10**9  # so much a trial may have in any case
     assert share(1) > share(2) >= 10**9
+
+
+class Loud(BaseException):
+    def __str__(self) -> str:
+        raise ValueError("no words")
+
+
+@pytest.mark.parametrize("error", [SystemExit(0), KeyboardInterrupt(), Loud()])
+def test_what_a_plugin_raises_in_a_process_of_its_own_does_not_end_the_tool(error: BaseException):
+    future: Future = Future()
+    future.set_exception(error)
+    found = result_of(future)
+    assert found["status"] == "failed"
+    assert found["error"].startswith(type(error).__name__)
+
+
+def test_a_variant_that_leaves_while_it_is_tried_has_no_price(plan, write_variant):
+    write_variant("leaves", step="sys.exit(0)")
+    write_variant("odd", step="raise type('X', (BaseException,), {})()")
+    made = plan("leaves,odd")
+    for trial in made.trials:
+        assert "error" in costs(made.source, trial)

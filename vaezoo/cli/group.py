@@ -1,6 +1,7 @@
 """The group of verbs, and the one place where an exception becomes a sentence and an exit code."""
 
 import os
+import select
 import signal
 import sys
 import threading
@@ -62,13 +63,25 @@ class Verbs(click.Group):
             return _said("stopped", 130)
         except Terminated:
             return _said("stopped", 143)
-        except BrokenPipeError:  # the reader of our output has gone
+        except BrokenPipeError as error:
+            if not _has_lost_its_reader():  # some other pipe, of a process of ours
+                return _explained(error)
             sys.stdout = open(os.devnull, "w")  # noqa: SIM115  (else the interpreter complains when it flushes)
             return 0
         except Exception as error:
             if "--debug" in args:
                 traceback.print_exc()
             return _explained(error)
+
+
+def _has_lost_its_reader() -> bool:
+    """Whether nobody reads our output any more; so it is taken to be where nobody can say."""
+    try:
+        poll = select.poll()
+        poll.register(sys.stdout.fileno(), select.POLLOUT)
+        return any(event & select.POLLERR for _, event in poll.poll(0))
+    except (OSError, ValueError, AttributeError):
+        return True
 
 
 @contextmanager

@@ -18,10 +18,18 @@ def one_line(error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     ours = [frame for frame in frames if "site-packages" not in frame.filename] or frames
     where = f" ({Path(ours[-1].filename).name}:{ours[-1].lineno})" if ours else ""
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}{where}"
+    return f"{type(error).__name__}: {' '.join(words(error).split())[:300]}{where}"
+
+
+def words(error: BaseException) -> str:
+    """What the error says; nothing where it cannot, as one whose `__str__` raises."""
+    try:
+        return str(error)
+    except BaseException:
+        return ""
 
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether memory did not suffice, on this machine or its accelerator."""
-    text = str(error).lower()
-    return isinstance(error, MemoryError) or any(words in text for words in OUT_OF_MEMORY)
+    text = words(error).lower()
+    return isinstance(error, MemoryError) or any(said in text for said in OUT_OF_MEMORY)

@@ -53,7 +53,7 @@ def costs(places: Places, trial: Trial) -> Json:
         disk = files + of_rows + PAGES + NUMBER * numbers * trial.budget["epochs"]
         fixed += measured + clock() - start
         return {"epoch": epoch, "fixed": fixed, "memory": peak_bytes(), "disk": disk}
-    except Exception as error:  # its trial will say why
+    except BaseException as error:  # its trial will say why
         return {"error": one_line(error)}
 
 

@@ -17,7 +17,7 @@ import torch
 
 from ...core import Unsupported
 from ...data.data import Data
-from ...evaluation.failures import one_line
+from ...evaluation.failures import one_line, words
 from ...networks import require_bf16
 from ...training.budget import BF16
 from ..trial import Json, Trial
@@ -122,8 +122,8 @@ def describe_data(places: Places, name: str, options: Json, sizes: Sequence[Json
             "budget": dict(data.budget),
         }
         return facts | {"unfit": [_why_unfit(data, size) for size in sizes]}
-    except Exception as error:
-        return {"error": str(error)}
+    except BaseException as error:  # a plugin's SystemExit is no end of ours
+        return {"error": words(error)}
 
 
 def _why_unfit(data: Data, size: Json) -> str:
@@ -147,7 +147,7 @@ def why_not(places: Places, trial: Trial, is_apart: bool = False) -> Json:
     except Unsupported as why:
         return {"skip": str(why)}
     except BaseException as error:  # its trial will fail with the cause
-        return {"error": str(error)}
+        return {"error": words(error)}
     return {}
 
 
@@ -170,5 +170,5 @@ def prepare(places: Places, trial: Trial, metrics: Sequence[str]) -> Json:
         data = data_of(places, trial)
         known = registry_of(places).metrics
         return {"controls": controls(data, [known[name] for name in metrics])}
-    except Exception as error:
+    except BaseException as error:
         return {"error": one_line(error)}

@@ -17,6 +17,7 @@ from typing import Any
 
 from pebble import ProcessExpired, ProcessPool
 
+from ...evaluation.failures import one_line
 from .keeper import adopt, can_keep, die_with_parent
 from .mainless import MainlessContext
 from .server import end_server, start_server
@@ -98,15 +99,17 @@ def result_of(future: Any) -> dict[str, Any]:
     died.
     """
     try:
-        return future.result()
-    except FutureTimeout:
-        return {"error": "ran past its time limit", "status": "timeout"}
+        # Not `result()`, which would raise here what a plugin has raised there: SystemExit too.
+        error = future.exception()
     except CancelledError:
         return {"error": "it was not waited for", "status": "cancelled"}
-    except ProcessExpired as error:
+    if error is None:
+        return dict(future.result())
+    if isinstance(error, FutureTimeout):
+        return {"error": "ran past its time limit", "status": "timeout"}
+    if isinstance(error, ProcessExpired):
         return _died(error.exitcode)
-    except Exception as error:
-        return {"error": f"{type(error).__name__}: {error}", "status": "failed"}
+    return {"error": one_line(error), "status": "failed"}
 
 
 def _died(code: int | None) -> dict[str, Any]:

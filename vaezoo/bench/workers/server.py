@@ -27,13 +27,13 @@ def start_server(threads: int = 1, *, anew: bool = False) -> int:
     """The number of the keeper of a server that runs. The libraries' thread pools are pinned, to
     what the first server of this process had: they read these variables once, when they are loaded.
 
-    Raises: BrokenPipeError where it was ended, unless it is wanted `anew`.
+    Raises: ConnectionAbortedError where it was ended, unless it is wanted `anew`.
     """
     if anew:
         _is_ended.clear()
     with _starting:
         if _is_ended.is_set():
-            raise BrokenPipeError("the fork server was ended")
+            raise ConnectionAbortedError("the fork server was ended")
         if not _pinned:
             _pinned.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
         before = {name: os.environ.get(name) for name in (*_pinned, ASKED)}
