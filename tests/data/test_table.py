@@ -6,8 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from click.testing import CliRunner
 
 import vaezoo
+from vaezoo.cli import vaezoo as program
 from vaezoo.core import Unsupported
 from vaezoo.data.again import values_from
 from vaezoo.data.card import card_of
@@ -318,3 +320,45 @@ def test_the_verbs_of_python_speak_in_words(file):
 def test_all_laws_hold_what_the_reader_reads(file):
     data = read(file)
     assert head(data.spec).holds(data.train).all()
+
+
+def test_holes_are_not_cut_into_words(file):
+    with pytest.raises(BadData, match="the metric `cells` hides and fills its cells"):
+        vaezoo.dataset(f"holes[of='table[path={file},id=person]']")
+
+
+def test_the_verbs_write_the_words_and_names_of_the_file(file, tmp_path):
+    def run(*words):
+        result = CliRunner().invoke(program, [str(word) for word in words])
+        assert result.exit_code == 0, result.output
+        return result.output
+
+    data = f"{file}[id=person,label=outcome]"
+    model = tmp_path / "m.safetensors"
+    run("train", "missing", "-d", data, "-o", model, "--epochs", 2)
+    table = people()
+
+    said = run("impute", model, file, "-o", tmp_path / "full.csv", "-k", 5)
+    full = pd.read_csv(tmp_path / "full.csv")
+    assert list(full) == ["person", "outcome", *list(table)[1:-1]]
+    assert f"{int(table.isna().sum().sum())} of {8 * len(table)} entries were filled" in said
+    assert not full.isna().any().any()
+    assert (full.person == table.person).all()
+    assert (full.outcome == table.outcome).all()
+    there = table.city.notna()
+    assert (full.city[there] == table.city[there]).all()
+
+    run("sample", model, "-n", 9, "-o", tmp_path / "new.csv")
+    new = pd.read_csv(tmp_path / "new.csv")
+    assert list(new) == list(table)[1:-1]
+    assert set(new["size"]) <= {"S", "M", "L", "XL"}
+    run("reconstruct", model, "-d", file, "-n", 3, "-o", tmp_path / "means.csv")
+    assert list(pd.read_csv(tmp_path / "means.csv").person) == list(table.person[:3])
+    run("score", model, "-d", file, "-o", tmp_path / "scores.csv", "-k", 5)
+    assert list(pd.read_csv(tmp_path / "scores.csv"))[:3] == ["person", "outcome", "log_p"]
+    run("encode", model, "-d", file, "-o", tmp_path / "codes.csv")
+    assert len(pd.read_csv(tmp_path / "codes.csv")) == len(table)
+
+    refused = CliRunner().invoke(program, ["sample", str(model), "-o", str(tmp_path / "x.npz")])
+    assert refused.exit_code == 2
+    assert "write .csv" in refused.output

@@ -36,6 +36,11 @@ def holes(
     if missing == 1:
         raise BadData("holes[missing=1] would take every entry away; missing= is a share below 1")
     source = load(of)
+    if source.reader is not None and source.reader.columns:
+        raise BadData(
+            f"{of} is a table of mixed columns, whose words take several entries each; the metric "
+            "`cells` hides and fills its cells"
+        )
     if source.spec.is_dynamic:
         raise BadData(
             f"holes need fixed values, and {of} is binarised anew in every minibatch; "
