@@ -55,6 +55,9 @@ docs:            ## everything on the pages that the code or results/ says: cert
 	$(BIN)/pytest -q tests/exact -m "certifies and not slow" --certificates new
 	$(BIN)/python -m docs.fill
 
+gallery:         ## docs/gallery.md: one of each kind of figure, from two small runs in runs/gallery
+	$(BIN)/python -m docs.fill.gallery
+
 site:            ## the documentation as a site, in site/: pages, results, a reference of public names
 	$(BIN)/mkdocs build --strict -q -d site
 
@@ -64,4 +67,4 @@ ci:              ## what CI does, from a fresh clone and a fresh virtual environ
 wheel:           ## the distribution files
 	$(BIN)/python -m build
 
-.PHONY: help install test test-slow test-time test-slurm test-ray lint format speed speed-steps bench results certificates docs site ci wheel
+.PHONY: help install test test-slow test-time test-slurm test-ray lint format speed speed-steps bench results certificates docs gallery site ci wheel

@@ -1,5 +1,6 @@
 """Pages are as `make docs` writes them: tables of results, family pages, width."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,17 @@ def test_every_page_can_be_reached_from_the_index():
     text = "".join((docs / name).read_text() for name in ("README.md", "write-a-part.md"))
     for page in set(docs.rglob("*.md")) - {docs / "README.md"}:
         assert f"]({page.relative_to(docs)})" in text, page.name
+
+
+def test_the_gallery_has_every_figure_and_its_pictures_are_small():
+    gallery = ROOT / "docs" / "gallery.md"
+    text = gallery.read_text(encoding="utf-8")
+    shown = set(re.findall(r"^## (.+)$", text, re.MULTILINE))
+    assert shown == set(KNOWN.figures), "a new kind of figure: add it to SHOWN, run `make gallery`"
+    linked_to = set(re.findall(r"\]\(gallery/([^)]+)\)", text))
+    pictures = {path.name: path.stat().st_size for path in gallery.with_suffix("").iterdir()}
+    assert linked_to == set(pictures)
+    assert sum(pictures.values()) < 700_000
 
 
 def test_every_family_page_has_a_place_in_the_index_and_its_tags():

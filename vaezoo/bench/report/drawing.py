@@ -63,11 +63,12 @@ def for_paper(
     figures: Iterable[Figure],
     variants: Mapping[str, "Variant"],
     width: float = PAGE,
+    ending: str = "pdf",
 ) -> dict[str, bytes]:
-    """Name -> PDF of every figure of these rows, none of them wider than so many inches."""
+    """Name -> file of every figure of these rows, none of them wider than so many inches."""
 
     def render(canvas: "Canvas") -> bytes:
-        return rendered(fitted(canvas, width), "pdf")
+        return rendered(fitted(canvas, width), ending)
 
     return dict(_drawn(_material(rows, store, variants, width), figures, render))
 

@@ -44,8 +44,8 @@ def scatters(found: Shown, across: int) -> "Canvas":
     data = found[0][1]["cloud_data"]
     for i, (ax, (name, arrays)) in enumerate(zip(panels.ravel(), found, strict=False)):
         x = arrays["cloud"]
-        ax.plot(data[:, 0], data[:, 1], ".", color=GREY, markersize=2.5, mew=0)
-        ax.plot(x[:, 0], x[:, 1], ".", color=INK, markersize=2.5, mew=0, alpha=0.6)
+        ax.plot(data[:, 0], data[:, 1], ".", color=GREY, markersize=4, mew=0)
+        ax.plot(x[:, 0], x[:, 1], ".", color=INK, markersize=2.5, mew=0, alpha=0.8)
         ax.set_title(f"{name}{_beyond(data, x)}", fontsize=7, pad=3)
         plane(ax, data, is_labelled=i % columns == 0)
     for ax in panels.ravel()[len(found) :]:

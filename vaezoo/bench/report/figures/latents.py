@@ -2,14 +2,14 @@
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ....hooks import Figure, hookimpl
 from .canvas import columns_that_fit, grid, lines_that_fit, pages
 from .material import Arrays, Material
-from .palette import INK, colour
+from .palette import INK, colour, mark
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,7 +23,7 @@ SPREAD = (0.5, 99.5)  # percentiles that a panel shows at least
 
 
 def latent_map(material: Material) -> list["Canvas"]:
-    """The centres of q(z|x) of test rows, a colour and a number a class: both numbers of a code of
+    """The centres of q(z|x) of test rows, a mark and a number a class: both numbers of a code of
     two, else the two principal components, with the share of the variance that these have.
     """
     found = material.arrays("latent_map")
@@ -39,7 +39,7 @@ def maps(found: Sequence[tuple[str, Arrays]], across: int) -> "Canvas":
     for ax, (name, arrays) in zip(panels.ravel(), found, strict=False):
         _map(ax, arrays["latent_map"], arrays.get("latent_labels"))
         share = float(arrays["latent_share"][0])
-        told = f" ({share:.0%} of the variance)" if share < 0.995 else ""
+        told = f" ({100 * share:.0f} % of the variance)" if share < 0.995 else ""
         ax.set_title(name + told, fontsize=7, pad=3)
     for ax in panels.ravel()[len(found) :]:
         ax.set_axis_off()
@@ -56,7 +56,8 @@ def _map(ax: "Axes", z: np.ndarray, labels: np.ndarray | None) -> None:
     else:
         for i, one in enumerate(classes):
             own = z[labels == one]
-            ax.plot(own[:, 0], own[:, 1], ".", color=colour(i), markersize=3, mew=0, alpha=0.8)
+            shape = mark(i).shape
+            ax.plot(own[:, 0], own[:, 1], shape, color=colour(i), markersize=2.6, mew=0)
         for i, one in enumerate(classes):
             _number(ax, np.median(z[labels == one], 0), f"{one:g}", colour(i))
     for axis, values in (("x", z[:, 0]), ("y", z[:, 1])):
@@ -69,7 +70,8 @@ def _map(ax: "Axes", z: np.ndarray, labels: np.ndarray | None) -> None:
 
 def _number(ax: "Axes", place: np.ndarray, text: str, own: str) -> None:
     """The number of a class, on a white ground."""
-    box = {"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": own, "linewidth": 0.9}
+    box: dict[str, Any] = {"boxstyle": "round,pad=0.15", "facecolor": "white", "alpha": 0.8}
+    box |= {"edgecolor": own, "linewidth": 0.9}
     ax.text(place[0], place[1], text, fontsize=6.5, ha="center", va="center", bbox=box, zorder=4)
 
 

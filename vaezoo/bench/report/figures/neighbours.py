@@ -17,7 +17,8 @@ TITLE = "samples, below each the nearest training row and its distance"
 
 def neighbours(material: Material) -> list["Canvas"]:
     """Samples (means of p(x|z)) and the training rows nearest to them in Euclidean distance. The
-    number is that distance as a multiple of what a test row has in the median.
+    number is that distance as a multiple of what a test row has in the median; means are smoother
+    than rows, and lie nearer.
     """
     found = material.arrays("neighbour")
     each = max(1, int(lines_that_fit(PICTURE[1], GAP[1] + BELOW / 2) / 2))

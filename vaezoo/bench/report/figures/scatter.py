@@ -95,6 +95,7 @@ def marks(ax: "Axes", points: Sequence[Point], alpha: float = 1.0, scale: float 
         own = [point for point in points if point.family == family]
         style: dict[str, Any] = dict(mark_of(family).style)
         style["s"] *= scale
+        style["linewidths"] *= scale
         ax.scatter([p.x for p in own], [p.y for p in own], alpha=alpha, zorder=3, **style)
 
 

@@ -14,6 +14,7 @@ from .scatter import HEIGHT, SHAPES, WIDTH
 from .sheets import sheets
 from .source import Source
 from .trust import checks, dataset_facts, run_facts
+from .views import views
 
 NAME = "report.html"  # in the folder of the run
 
@@ -43,6 +44,7 @@ def pieces(source: Source) -> Iterator[str]:
             charts=charts(source),
             pictures=pictures(source),
             cards=list(cards(source)),
+            views=views(source),
             families=_families(source),
             tags=_tags(source),
             names=sorted({row.name for row in source.rows}),

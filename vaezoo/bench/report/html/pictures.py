@@ -9,7 +9,7 @@ from ...records.opened import content_of
 from ..naming import file_names
 from .source import Source
 
-BUDGET = 2_000_000  # bytes of base64, of the 3 MB that a page may have
+BUDGET = 1_400_000  # bytes of base64, of the 3 MB that a page may have
 WIDEST = 1400  # pixels
 COLOURS = 64
 DRAWN_HERE = ("rate-distortion", "cost")  # the page has them as charts

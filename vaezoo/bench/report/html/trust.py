@@ -57,11 +57,14 @@ def dataset_facts(source: Source, dataset: str) -> Facts:
 def checks(source: Source) -> list[Check]:
     """What was looked for, the worst first."""
     return [
-        Check("Numbers that cannot be, and are left out", source.refused),
+        Check("Guards that fired: numbers that cannot be, and are left out", source.refused),
         Check("Rows with trials that were skipped or failed", list(_not_done(source.own))),
         Check("Planned trials without a result", list(_missing(source))),
         Check("Files that do not fit, and are set aside", list(_aside(source))),
-        Check("Rows with trainings that ended by the limit of epochs", list(_at_limit(source.own))),
+        Check(
+            "Limits that were hit: rows with trainings that ended by the limit of epochs",
+            list(_at_limit(source.own)),
+        ),
         Check("Rows with fewer seeds than the table's", list(_few(source))),
         Check("Rows that are compared with no other", list(_apart(source))),
         Check(
