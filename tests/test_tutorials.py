@@ -15,6 +15,7 @@ from vaezoo.cli import vaezoo
 PAGES = sorted(TUTORIALS.glob("*.md"))
 named = pytest.mark.parametrize("page", PAGES, ids=[page.stem for page in PAGES])
 ASKED_FOR = {
+    "first-table", "own-variant", "a-papers-table",
     "as-scikit-learn", "best-for-a-table", "fill-the-gaps", "outliers-in-a-series",
     "pictures-in-a-folder",
 }  # fmt: skip
