@@ -15,7 +15,8 @@ from vaezoo.data.data import Card, Data
 from vaezoo.data.files import BadData
 from vaezoo.losses import ELBO
 from vaezoo.networks import Gaussian, StandardNormal, Write
-from vaezoo.training import Budget, Diverged, descent, fit
+from vaezoo.training import Budget, Diverged, descent, fit, training
+from vaezoo.training.adam import FlatAdam
 from vaezoo.training.descent import Stepper
 from vaezoo.training.schedules import FACTORS, cosine, staircase
 
@@ -51,6 +52,38 @@ def test_one_seed_trained_twice_is_bit_equal():
         assert {k: v for k, v in row.items() if k != "seconds"} == {
             k: v for k, v in same.items() if k != "seconds"
         }
+
+
+def test_the_mode_is_set_as_the_model_itself_sets_it():
+    class Own(torch.nn.Linear):
+        def train(self, mode: bool = True) -> "Own":
+            self.seen = mode
+            return super().train(mode)
+
+    plain = vae()
+    unlike = torch.nn.Sequential(torch.nn.ReLU(), Own(1, 1))
+    for model in (plain, unlike):
+        for is_training in (False, True):
+            training._set_mode(model, is_training=is_training)
+            assert all(part.training is is_training for part in model.modules())
+    assert unlike[1].seen
+
+
+def test_tensors_of_one_rate_move_together_as_each_alone():
+    generator = torch.Generator().manual_seed(0)
+    start = [torch.randn(n, generator=generator) for n in (3, 50, 7)]
+    rates = [0.1, 0.01, 0.1]
+    together, alone = ([tensor.clone() for tensor in start] for _ in range(2))
+    one = FlatAdam(together, rates)
+    others = [FlatAdam([tensor], [rate]) for tensor, rate in zip(alone, rates, strict=True)]
+    for _ in range(5):
+        for a, b in zip(together, alone, strict=True):
+            a.grad = b.grad = torch.randn(a.shape, generator=generator)
+        one.step(0.5)
+        for other in others:
+            other.step(0.5)
+    assert all(torch.equal(a, b) for a, b in zip(together, alone, strict=True))
+    assert not torch.equal(together[0], start[0])
 
 
 def test_the_staircase_is_burdas():

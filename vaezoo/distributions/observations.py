@@ -16,6 +16,20 @@ class Bernoulli(D.Bernoulli):
     bounds.
     """
 
+    def __init__(
+        self,
+        probs: Tensor | None = None,
+        logits: Tensor | None = None,
+        validate_args: bool | None = None,
+    ) -> None:
+        if probs is not None or logits is None or validate_args is not False:
+            super().__init__(probs, logits, validate_args)
+            return
+        # torch's own way, for numbers and arguments to be validated, is a hundredth of a training
+        # step on small data
+        self.logits = self._param = logits
+        Distribution.__init__(self, logits.shape, validate_args=False)
+
     def log_prob(self, value: Tensor) -> Tensor:
         """x l - log(1 + e^l), in fewer passes than torch's cross-entropy takes; exact to rounding
         of l, for from l = 40 on log(1 + e^l) is l in float64 too.

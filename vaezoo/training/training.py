@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..core import Model, Terms, Unsupported
 from ..data.data import Data
@@ -123,7 +123,7 @@ def _epochs(
 def _epoch(course: Course, budget: Budget, seed: int) -> EpochLog:
     """The row of one epoch more, its seconds aside."""
     model = course.model
-    model.train()
+    _set_mode(model, is_training=True)
     row = _train_epoch(model, course.rows, course.stepper, budget, course.epoch + 1)
     row |= _validate(model, course.rows, seed)
     course.history.rows.append(row)
@@ -133,6 +133,17 @@ def _epoch(course: Course, budget: Budget, seed: int) -> EpochLog:
         course.history.best_epoch = course.epoch
         course.best = _state_of(model)
     return row
+
+
+def _set_mode(model: Model, *, is_training: bool) -> None:
+    """As `model.train(is_training)` does. It sets the mode of every part by way of a check whether
+    the mode is a parameter, which on small data was a twentieth of a training.
+    """
+    for part in model.modules():
+        if type(part).train is not nn.Module.train:
+            model.train(is_training)
+            return
+        part.__dict__["training"] = is_training
 
 
 def _state_of(model: Model) -> dict[str, Any]:
@@ -164,7 +175,7 @@ def _validate(model: Model, rows: Minibatches, seed: int) -> EpochLog:
     """The variant's own loss as it stands at the end of training, so that epochs under a schedule
     can be compared.
     """
-    model.eval()
+    _set_mode(model, is_training=False)
     with seeded("validation", seed):  # the same noise every epoch: what differs is the model
         batches = list(rows.in_order("validation"))
         table = _read_back([model(x, c, 1.0) for x, c in batches])
