@@ -246,3 +246,14 @@ def test_a_variant_that_leaves_while_it_is_tried_has_no_price(plan, write_varian
     made = plan("leaves,odd")
     for trial in made.trials:
         assert "error" in costs(made.source, trial)
+
+
+@on_linux
+def test_a_process_that_is_tried_takes_its_share_alone():
+    code = (
+        "from vaezoo.bench.workers.memory import limit_this_process\n"
+        "limit_this_process(10**8)\n"
+        "try:\n    bytearray(2 * 10**8)\nexcept MemoryError:\n    print('refused')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout == "refused\n", done.stderr

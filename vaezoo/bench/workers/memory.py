@@ -32,6 +32,23 @@ def share(jobs: int) -> int:
     return max(LEAST, int(PART * min(room) / jobs)) if room else 0
 
 
+def limit_this_process(most: int) -> None:
+    """From now on this process cannot take more than so many bytes beside what it has. For one that
+    is only tried, and need not say well what it died of.
+    """
+    try:
+        import resource
+
+        status = Path("/proc/self/status").read_text()
+        held = int(status.partition("VmData:")[2].split()[0]) * 1024
+        hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+        limit = held + most
+        if most and (hard == resource.RLIM_INFINITY or hard >= limit):
+            resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
+    except (ImportError, OSError, ValueError, IndexError, AttributeError):
+        pass  # elsewhere there is no such limit
+
+
 def _available() -> int:
     with suppress(OSError, ValueError, IndexError):
         for line in Path("/proc/meminfo").read_text().splitlines():

@@ -22,6 +22,7 @@ from ...networks import require_bf16
 from ...training.budget import BF16
 from ..trial import Json, Trial
 from .costs import costs
+from .memory import limit_this_process, share
 from .processes import Places, pool_of, result_of
 from .rebuild import build_model, data_of, load_data, registry_of
 from .worker import silence
@@ -152,8 +153,12 @@ def why_not(places: Places, trial: Trial, is_apart: bool = False) -> Json:
 
 
 def costs_apart(places: Places, trial: Trial) -> Json:
-    """See `costs`; what the trial prints is thrown away."""
+    """See `costs`; what the trial prints is thrown away, and what it may hold is its share of the
+    machine, whatever variant comes.
+    """
     silence(Path(os.devnull))
+    if trial.device == "cpu":  # CUDA reserves more than it takes
+        limit_this_process(share(os.cpu_count() or 1))
     return costs(places, trial)
 
 
