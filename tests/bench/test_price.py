@@ -14,6 +14,7 @@ from vaezoo.bench.records import Record
 from vaezoo.bench.report.typeset import grid_text
 from vaezoo.bench.runner import run
 from vaezoo.bench.store import Store, to_json
+from vaezoo.bench.tried import Remembered
 from vaezoo.bench.workers.costs import _at, costs
 from vaezoo.bench.workers.probe import Processes
 from vaezoo.bench.workers.processes import Places
@@ -178,6 +179,22 @@ def test_what_was_not_waited_for_is_told_by_other_variants_and_what_fails_is_not
 
     prices = priced(trials, Known(), Failing(), Places())
     assert {*prices} == {trial.key for trial in trials[:3]}
+
+
+def test_what_was_tried_before_is_not_tried_again(tmp_path, monkeypatch):
+    monkeypatch.setenv("VAEZOO_CACHE", str(tmp_path))
+    trials = [on_data(size) for size in (10, 20)]
+    probe = Growing([("good", "d20")])
+    for asked in (["d10", "d20"], ["d20"]):
+        answers = Remembered(probe, 5.0).costs(Places(), trials)
+        assert answers[0]["epoch"] == 11.0
+        assert "error" in answers[1], "what was not told is asked again"
+        assert [name for _, name in probe.asked] == asked
+    for file in (tmp_path / "costs").glob("*.json"):
+        file.write_text("[1")
+    assert Remembered(probe, 5.0).costs(Places(), trials)[0]["epoch"] == 11.0
+    monkeypatch.setenv("VAEZOO_CACHE", "/proc/nowhere")
+    assert Remembered(probe, 5.0).costs(Places(), trials)[0]["epoch"] == 11.0
 
 
 def test_how_far_a_long_look_is_is_said(monkeypatch):

@@ -90,7 +90,7 @@ class Known:
 
     def price(self, trial: Trial, torch: str) -> Price | None:
         """From what like trials took; None where there are none."""
-        found = self.taken.get(_likeness(trial.ingredients, trial.measures, torch), [])
+        found = self.taken.get(likeness(trial.ingredients, trial.measures, torch), [])
         if not found:
             return None
 
@@ -150,8 +150,8 @@ def _add(known: Known, record: Record, store: Store) -> None:
         sum(files) if is_whole else 0,
         store.out.name,
     )
-    likeness = _likeness(stored, record.evaluation_seconds, record.torch)
-    known.taken.setdefault(likeness, []).append(taken)
+    words = likeness(stored, record.evaluation_seconds, record.torch)
+    known.taken.setdefault(words, []).append(taken)
 
 
 def _course(stored: Json) -> str:
@@ -162,7 +162,7 @@ def _course(stored: Json) -> str:
     return canonical({name: stored.get(name) for name in names} | filled)
 
 
-def _likeness(stored: Json, measures: Iterable[str], torch: str) -> str:
+def likeness(stored: Json, measures: Iterable[str], torch: str) -> str:
     """What the time of an epoch and of an evaluation depends on."""
     names = (
         "name",
@@ -210,18 +210,18 @@ def priced(
         if price:
             found[trial.key] = price
         else:
-            likeness = _likeness(trial.ingredients, trial.measures, torch.__version__)
-            rows.setdefault(likeness, []).append(trial)
-    firsts = {likeness: alike[0] for likeness, alike in rows.items()}
+            words = likeness(trial.ingredients, trial.measures, torch.__version__)
+            rows.setdefault(words, []).append(trial)
+    firsts = {name: alike[0] for name, alike in rows.items()}
     tried = to_try(firsts)
     if tried:
         stands = f", for {len(rows)}" if len(rows) > len(tried) else ""
         say(f"trying a few steps of {len(tried)} rows{stands} that no like trial is known of")
-    answers = probe.costs(places, [firsts[likeness] for likeness in tried])
+    answers = probe.costs(places, [firsts[name] for name in tried])
     costs = Costs(firsts)
     costs.learn(dict(zip(tried, answers, strict=True)))
-    for likeness, facts in costs.facts.items():
-        found |= _priced(rows[likeness], facts, costs.sources[likeness], known)
+    for name, facts in costs.facts.items():
+        found |= _priced(rows[name], facts, costs.sources[name], known)
     return found
 
 

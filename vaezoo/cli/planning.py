@@ -115,6 +115,7 @@ def prices_of(
     that are known `within` so many seconds.
     """
     from ..bench.price import known_trials, priced
+    from ..bench.tried import Remembered
     from ..bench.workers.probe import Processes
 
     finished = _finished(plan, out)
@@ -122,7 +123,8 @@ def prices_of(
     if len({(trial.variant, trial.dataset) for trial in left if not trial.skip}) < at_least:
         return {}
     said = say or _said
-    return priced(left, known_trials(out), Processes(within, said), plan.source, said)
+    probe = Remembered(Processes(within, said), within)
+    return priced(left, known_trials(out), probe, plan.source, said)
 
 
 def is_said(progress: str) -> Callable[[str], object]:
