@@ -129,9 +129,10 @@ def test_a_picture_of_reconstructions_has_each_row_below_its_x(model: Path, tmp_
     )
     picture = image.imread(tmp_path / "p.png")[..., 0]
     x = digits().test
-    assert picture.shape == (4 * 8, 8 * 8)
-    assert np.allclose(picture[:8, 8:16], x[1, 0], atol=0.01)
-    assert np.allclose(picture[16:24, :8], x[8, 0], atol=0.01)
+    assert picture.shape == (4 * 64, 8 * 64)
+    small = picture[::8, ::8]  # a pixel is a square of 8
+    assert np.allclose(small[:8, 8:16], x[1, 0], atol=0.01)
+    assert np.allclose(small[16:24, :8], x[8, 0], atol=0.01)
 
 
 def test_the_same_seed_samples_the_same(model: Path, tmp_path: Path):
@@ -194,7 +195,7 @@ BAD = [
     ),
     (["train", "vae", "-d", "digits", "-o", "m.safetensors", "--device", "cuda:99"], "cuda"),
     (["sample", "nix.safetensors", "-o", "a.npz"], "there is no checkpoint nix.safetensors"),
-    (["sample", "MODEL", "-o", "a.txt"], "--out must end in .npz or .png"),
+    (["sample", "MODEL", "-o", "a.txt"], "--out must end in .npz or .csv or .parquet or .png"),
     (["sample", "MODEL", "-o", "nix/a.npz"], "the folder nix (--out) does not exist"),
     (["sample", "MODEL", "-o", "a.npz", "--label", "10"], "has 10 classes, counted from 0"),
     (["sample", "MODEL", "-o", "a.npz", "--label", "3"], "does not read labels"),

@@ -13,6 +13,7 @@ from .board import with_board
 from .families import INDEX, families, page_of, with_index, with_variants
 from .notebooks import notebooks
 from .results import RESULTS, with_results
+from .shapes import with_shapes
 from .width import wrapped
 
 ROOT = Path(__file__).parent.parent.parent
@@ -43,7 +44,8 @@ def is_ours(variant: Variant) -> bool:
 def filled(page: Path, family: list[Variant]) -> str:
     names = [variant.name for variant in family]
     text = with_layout(wrapped(page.read_text(encoding="utf-8")))
-    return with_board(with_results(with_variants(text, family), names))
+    text = with_shapes(with_variants(text, family))
+    return with_board(with_results(text, names))
 
 
 def with_layout(text: str) -> str:

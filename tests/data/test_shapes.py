@@ -58,6 +58,13 @@ READ = {
     "gaps": ("a,b\n1,NA\n,4\n5,?\n", {}, (3, 2), "a b"),
     "yes and no of Python": ("a,b\n1,True\n2,False\n", {}, (2, 2), "a b"),
     "a long table": ("id,time,a\n1,1,2\n1,2,3\n2,1,4\n", {}, (2, 2, 1), "a"),
+    "mixed ends of lines": ("a,b\r\n1,2\n3,4\r5,6\n", {}, (3, 2), "a b"),
+    "an end of line in a name": ('"a\nx",b\n1,2\n', {}, (1, 2), "a x|b"),
+    "an end of line in a word": ('a,kind\n1,"x\ny"\n3,z\n', {"label": "kind"}, (2, 1), "a"),
+    "names that differ in case": ("a,A\n1,2\n3,4\n", {}, (2, 2), "a A"),
+    "a constant": ("a,b\n1,7\n3,7\n", {}, (2, 2), "a b"),
+    "one row": ("a,b\n1,2\n", {}, (1, 2), "a b"),
+    "empty lines of a spreadsheet": ("a,b\n1,2\n,\n,\n", {}, (1, 2), "a b"),
     "a long table of others": (
         "unit,time,a\n1,1,2\n1,2,3\n2,1,4\n", {"id": "unit"}, (2, 2, 1), "a",
     ),
@@ -90,6 +97,20 @@ ASKED = {
     "no such label": ("a,b\n1,2\n", {"label": "kind"}, "label=kind: .* it has a, b"),
     "no such id": ("a,b\n1,2\n", {"id": "x"}, "id=x: .* has no such column"),
     "an id alone": ("id,a\n7,1\n9,2\n", {}, "say id=id if it names the rows"),
+    "numbers that float64 does not tell apart": (
+        "a,b\n1000000000000000001,2\n1000000000000000002,3\n", {}, "does not keep apart; say id=a",
+    ),
+    "an id of many rows": (
+        "unit,t,a\n1,1,2\n1,2,3\n1,3,4\n2,1,5\n2,2,6\n", {"id": "unit"},
+        "'unit' has 2 names for 5 rows: if it tells sequences apart call .* time",
+    ),
+    "a title above": ("My table\na,b\n1,2\n3,4\n", {}, "1 columns by its first line, and 2 values"),
+    "a line of units": ("a,b\nkg,m\n1,2\n3,4\n", {}, "first that is none is 'kg' in row 0"),
+    "a sum below": ("a,b\n1,2\n3,4\nTotal,6\n", {}, "first that is none is 'Total' in row 2"),
+    "percents": ("a,b\n1%,2\n3%,4\n", {}, "first that is none is '1%'"),
+    "a comment inside": ("a,b\n1,2\n# note\n3,4\n", {}, "1 values in row 1"),
+    "no separator that is known": ("a^b\n1^2\n3^4\n", {}, "'a\\^b' is of type"),
+    "UTF-32": ("a,b\n1,2\n".encode("utf-32"), {}, "holds bytes of 0"),
     "no such separator": ("a,b\n1,2\n", {"separator": "x"}, "separator=x: expected one of comma"),
 }  # fmt: skip
 
@@ -294,6 +315,17 @@ def test_recordings_that_are_no_set_are_one_sentence(case: str, tmp_path: Path):
     with pytest.raises(BadData, match=words) as caught:
         read_columns(tmp_path)
     assert "\n" not in str(caught.value)
+
+
+def test_a_recording_that_is_cut_off_anywhere_is_one_sentence_or_shorter(tmp_path: Path):
+    sound(tmp_path / "a.wav")
+    whole = (tmp_path / "a.wav").read_bytes()
+    for size in range(len(whole)):
+        (tmp_path / "a.wav").write_bytes(whole[:size])
+        try:
+            assert read_columns(tmp_path)["train"].x.shape[1] <= 40
+        except BadData:
+            continue
 
 
 def test_one_recording_is_one_row(tmp_path: Path):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .common import FILE, common, dataset_of, echo, reads_data, registry_of
-from .output import framed, pairs, write, write_frame, write_table
+from .output import TABLES, framed, pairs, write, write_frame, write_table
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 SPLIT = click.Choice(["train", "validation", "test"])
 CHECKPOINT = click.Path(path_type=Path)
-KINDS = (".npz", ".csv", ".png")
+KINDS = (".npz", *TABLES, ".png")
 
 
 @click.command()
@@ -27,7 +27,7 @@ KINDS = (".npz", ".csv", ".png")
     "--out",
     type=FILE,
     required=True,
-    help="NAME.npz with the array x, NAME.csv for a table, or NAME.png for images.",
+    help="NAME.npz with the array x, NAME.csv or NAME.parquet for a table, or NAME.png for images.",
 )
 @click.option(
     "--label",
@@ -54,7 +54,7 @@ def sample(
     conditions = _conditions(model, n, label)
     with seeded("sample", seed):
         x = model.sample(n, conditions, mean)
-    if out.suffix != ".csv":
+    if out.suffix not in TABLES:
         return write(out, {"x": _own(model, x)}, x)
     reader = reader_of(model)
     write_frame(out, framed(_own(model, x), reader), reader, words=_classes(model, conditions))
@@ -74,7 +74,8 @@ def sample(
     "--out",
     type=FILE,
     required=True,
-    help="NAME.npz: z0, z1, … one array a latent, and labels; or NAME.csv, a row a row.",
+    help="NAME.npz: z0, z1, … one array a latent, and labels; or NAME.csv or NAME.parquet, a row "
+    "a row.",
 )
 @click.option("--split", type=SPLIT, default="test", show_default=True)
 @reads_data
@@ -85,10 +86,10 @@ def encode(
     """Write the codes of x: the centres of q(z|x)."""
     from ..use import encode as codes_of, reader_of
 
-    model = model_for(checkpoint, plugins_dir, out, (".npz", ".csv"))
+    model = model_for(checkpoint, plugins_dir, out, (".npz", *TABLES))
     rows = rows_of(model, source, split, plugins_dir, **where)
     codes = {f"z{i}": z for i, z in enumerate(codes_of(model, rows.x, rows.c))}
-    if out.suffix == ".csv":
+    if out.suffix in TABLES:
         return write_table(out, codes, reader_of(model), rows.names, rows.words)
     write(out, codes | ({} if rows.labels is None else {"labels": rows.labels}))
 
@@ -134,7 +135,7 @@ def reconstruct(
     x = rows.x[:n]
     c = rows.c
     means = means_of(model, x, None if c is None else c[:n])
-    if out.suffix == ".csv":
+    if out.suffix in TABLES:
         words = None if rows.words is None else rows.words[:n]
         reader = reader_of(model)
         return write_frame(out, framed(_own(model, means), reader), reader, rows.names[:n], words)
@@ -146,7 +147,11 @@ def reconstruct(
 @click.argument("checkpoint", type=CHECKPOINT)
 @click.argument("source", metavar="FILE", type=CHECKPOINT)
 @click.option(
-    "-o", "--out", type=FILE, required=True, help="NAME.npz with x, NAME.npy or NAME.csv."
+    "-o",
+    "--out",
+    type=FILE,
+    required=True,
+    help="NAME.npz with x, NAME.npy, NAME.csv or NAME.parquet.",
 )
 @click.option(
     "-k",
@@ -170,14 +175,14 @@ def impute(
     from ..seeds import seeded
     from ..use import impute as fill, must_read_gaps, placed, reader_of
 
-    model = model_for(checkpoint, plugins_dir, out, (".npz", ".npy", ".csv"))
+    model = model_for(checkpoint, plugins_dir, out, (".npz", ".npy", *TABLES))
     must_read_gaps(_spec(model), str(checkpoint))
     raw = values_from(source, reader_of(model))
     reader = reader_of(model)
     placed(raw, _spec(model), reader, str(source))  # refuses what the model does not read
     with seeded("impute", seed):
         filled = torch.from_numpy(fill(model, raw.x, draws=draws))
-    if out.suffix == ".csv":
+    if out.suffix in TABLES:
         write_frame(out, framed(filled, reader), reader, raw.rows, raw.labels)
     else:
         write(out, {"x": filled})
@@ -202,8 +207,10 @@ def model_for(
         raise click.UsageError(
             f"a picture needs images, and this model's x has shape {_spec(model).shape}; write .npz"
         )
-    if out.suffix != ".csv" and ".csv" in kinds and reader_of(model).columns:
-        raise click.UsageError("the columns of this model hold words and numbers; write .csv")
+    if out.suffix not in TABLES and ".csv" in kinds and reader_of(model).columns:
+        raise click.UsageError(
+            "the columns of this model hold words and numbers; write .csv or .parquet"
+        )
     return model
 
 

@@ -5,8 +5,11 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
+
 from ..data.kept import umask, written_aside
 from .common import echo
+from .drawing import draw, in_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,6 +19,9 @@ if TYPE_CHECKING:
 
 
 EVERY = 10.0  # seconds between two lines of a log file
+
+
+TABLES = (".csv", ".parquet")
 
 
 class Epochs:
@@ -55,15 +61,7 @@ def pairs(x: "Tensor", means: "Tensor", width: int = 8) -> "Tensor":
     """(2·⌈N/width⌉·width, *shape): a row of x, then the row of what it became."""
     import torch
 
-    return torch.stack([_in_rows(x, width), _in_rows(means, width)], 1).flatten(0, 2)
-
-
-def _in_rows(x: "Tensor", width: int = 8) -> "Tensor":
-    """(N, *shape) -> (⌈N/width⌉, width, *shape), the last row filled with zeros."""
-    import torch
-
-    gap = -len(x) % width
-    return torch.cat([x, x.new_zeros(gap, *x.shape[1:])]).unflatten(0, (-1, width))
+    return torch.stack([in_rows(x, width), in_rows(means, width)], 1).flatten(0, 2)
 
 
 def write(out: Path, arrays: "dict[str, Tensor]", pictures: "Tensor | None" = None) -> None:
@@ -73,7 +71,7 @@ def write(out: Path, arrays: "dict[str, Tensor]", pictures: "Tensor | None" = No
     with written_aside(out) as aside:
         aside.chmod(0o666 & ~umask())
         if out.suffix == ".png" and pictures is not None:
-            _draw(aside, pictures)
+            draw(aside, pictures)
         else:
             with aside.open("wb") as file:  # given a name, numpy would lengthen it
                 if out.suffix == ".npy":
@@ -93,7 +91,7 @@ def write_table(
     rows: tuple[str, ...] = (),
     labels: Any = None,
 ) -> None:
-    """Write a CSV file, one line a row: its name and its label where they are known, and the
+    """Write a table, one line a row: its name and its label where they are known, and the
     numbers of all arrays, called z0_0, z0_1, …
     """
     import pandas as pd
@@ -144,24 +142,29 @@ def write_frame(
     rows: tuple[str, ...] = (),
     words: Any = None,
 ) -> None:
-    """Write a CSV file, one line a row: its name and its label where they are known, and the
-    columns of the frame.
+    """Write a table, one line a row: its name and its label where they are known, and the columns
+    of the frame.
     """
     import pandas as pd
 
     table = pd.concat([named_rows(reader, rows, words), frame], axis=1)
     with written_aside(out) as aside:
         aside.chmod(0o666 & ~umask())
-        table.to_csv(aside, index=False)
+        save_table(table, aside, out)
     echo(f"{out}: {len(table)} rows of {', '.join(map(str, table.columns[:8]))}"
                + (", …" if len(table.columns) > 8 else ""))  # fmt: skip
 
 
-def _draw(out: Path, x: "Tensor", width: int = 8) -> None:
-    """x (N, C, H, W) in [0, 1] as a grid, `width` a row."""
-    from matplotlib import image
+def save_table(table: "pd.DataFrame", to: Path, out: Path) -> None:
+    """Write it to a file in the form that the ending of `out` asks for, one of TABLES.
 
-    rows = _in_rows(x.cpu(), width)  # (R, width, C, H, W)
-    grid = rows.permute(0, 3, 1, 4, 2).flatten(2, 3).flatten(0, 1).clamp(0, 1)  # (R·H, width·W, C)
-    colours = grid.expand(*grid.shape[:2], 3) if grid.shape[-1] == 1 else grid
-    image.imsave(out, colours.numpy(), format="png")
+    Raises: click.UsageError where Parquet cannot be written here.
+    """
+    if out.suffix != ".parquet":
+        return table.to_csv(to, index=False)
+    try:
+        table.to_parquet(to, index=False)
+    except ImportError:
+        raise click.UsageError(
+            f"writing {out} needs pyarrow; install it (pip install 'vaezoo[parquet]') or write .csv"
+        ) from None

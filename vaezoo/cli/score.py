@@ -7,7 +7,7 @@ import click
 
 from .common import FILE, common, echo, reads_data
 from .models import CHECKPOINT, SPLIT, Rows, model_for, rows_of
-from .output import named_rows
+from .output import TABLES, named_rows, save_table
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("checkpoint", type=CHECKPOINT)
 @click.option("-d", "--data", "source", required=True, help="A data set, or a file of rows.")
-@click.option("-o", "--out", type=FILE, required=True, help="NAME.csv, a row a row.")
+@click.option(
+    "-o", "--out", type=FILE, required=True, help="NAME.csv or NAME.parquet, a row a row."
+)
 @click.option(
     "--against",
     help="A data set, or a file of rows, to compare with; without it the rows themselves.",
@@ -62,7 +64,7 @@ def score(
     from ..seeds import seeded
     from ..use import reader_of
 
-    model = model_for(checkpoint, plugins_dir, out, (".csv",))
+    model = model_for(checkpoint, plugins_dir, out, TABLES)
     rows = rows_of(model, source, split, plugins_dir, **where)
     with seeded("score", seed):
         found = _log_prob(model, rows, draws)
@@ -100,4 +102,4 @@ def _write(out: Path, reader: "Reader", rows: Rows, columns: "dict[str, Tensor]"
     table = named_rows(reader, rows.names, rows.words)
     for name, values in columns.items():
         table[name] = values.tolist()
-    table.to_csv(out, index=False)
+    save_table(table, out, out)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 ENOUGH = 10  # rows from which a first column of 0, 1, 2 … is taken for an index
 NONE = "none"
+EXACT = 2**53  # up to which float64 has every whole number
 
 
 def from_text(content: bytes, asked: Asked, who: str) -> Raw:
@@ -49,7 +50,7 @@ def _parsed(rows: list[list[str]], names: list[str], dialect: Dialect) -> "pd.Da
         quoting=3,
         skip_blank_lines=False,
     ) if rows else pd.DataFrame(columns=range(len(names)))  # fmt: skip
-    table.columns = pd.Index([name.strip() for name in names])
+    table.columns = pd.Index([_one_line(name) for name in names])
     return table
 
 
@@ -78,7 +79,7 @@ def _as_wide_as_rows(names: list[str], rows: list[list[str]], asked: Asked, who:
         if len(row) != len(names):
             remedy = (
                 "; if the first column names the rows say index=true"
-                if i == 0 and len(row) == len(names) + 1
+                if i == 0 and len(row) == len(names) + 1 > 2
                 else ""
             )
             raise BadData(
@@ -116,6 +117,7 @@ def from_table(table: "pd.DataFrame", who: str, asked: Asked | None = None) -> R
         raw = sequences(named, roles.values, roles.label, who)
     else:
         rows = tuple(table[asked.id].astype(str)) if asked.id else rows
+        _must_name_rows(rows if asked.id else (), asked.id, who)
         values = table[roles.values]
         raw = mixed(values, asked, who) if asked.is_mixed else Raw(numbers_of(values))
         raw = replace(raw, labels=_labels(table, roles.label), rows=rows)
@@ -127,6 +129,16 @@ def from_table(table: "pd.DataFrame", who: str, asked: Asked | None = None) -> R
         table=asked.said(),
         words=words,
     )
+
+
+def _must_name_rows(names: tuple[str, ...], id: str, who: str) -> None:
+    """Raises: BadData where the column `id` names a row of several as those of a long table do."""
+    several = len(names) - len(set(names))
+    if several > len(names) / 2:
+        raise BadData(
+            f"{who}, column {id!r} has {len(set(names))} names for {len(names)} rows: if it tells "
+            "sequences apart call the column of their steps time, else say drop=" + id
+        )
 
 
 @dataclass(frozen=True)
@@ -256,13 +268,22 @@ def _labels(table: "pd.DataFrame", label: str) -> Array | None:
     return np.asarray(table[label]) if label else None
 
 
+def _must_be_kept_apart(column: "pd.Series[Any]", name: str, who: str) -> None:
+    """Raises: BadData for whole numbers of which float64 does not tell all apart."""
+    if column.dtype.kind in "iu" and len(column) and int(column.abs().max()) > EXACT:
+        raise BadData(
+            f"{who} has whole numbers such as {column.abs().max()}, which floating point does not "
+            f"keep apart; say id={name} if they name the rows, or drop={name}"
+        )
+
+
 def _must_be_numbers(column: "pd.Series[Any]", name: str, who: str) -> None:
     import pandas as pd
 
     if len(column) and column.isna().all():
         raise BadData(f"{who} has no values at all; say drop={name} to leave it out")
     if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_complex_dtype(column):
-        return
+        return _must_be_kept_apart(column, name, who)
     bad = column[pd.to_numeric(column, errors="coerce").isna() & column.notna()]
     example = (
         f"; the first that is none is {bad.iloc[0]!r} in row {column.index.get_loc(bad.index[0])}"
