@@ -15,6 +15,7 @@ from .core import (
 from .data.data import Card as Card, Data as Data
 from .data.files import Files as Files
 from .distributions import at_centre as at_centre, draw as draw
+from .evaluation.by_column import cells_by_column as cells_by_column
 from .evaluation.measurement import evaluate as evaluate
 from .hooks import (
     Column as Column,

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 import torch
 
+import vaezoo
 from vaezoo.core import Unsupported
 from vaezoo.data.columns import Column
 from vaezoo.data.reader import Reader
@@ -141,6 +142,12 @@ def test_a_trained_model_is_beside_its_controls(table):
     assert found["cell_rmse"] < means["cell_rmse"]
     assert found["cell_wrong"] < means["cell_wrong"]
     assert {"5 nearest neighbours", "one column from the others in turn"} <= beside.keys()
+    lines = vaezoo.cells_by_column(model, table)  # the metric is their mean
+    assert list(lines.index) == ["a", "b", "c", "d"]
+    assert list(lines.measure) == ["rmse", "rmse", "wrong", "wrong"]
+    of_numbers = lines[lines.measure == "rmse"]
+    assert of_numbers["model"].mean() == pytest.approx(found["cell_rmse"])
+    assert of_numbers["means of the entries"].mean() == pytest.approx(means["cell_rmse"])
     real = beside["training rows"]
     alone = beside["independent pixels"]
     assert real["tstr_r2"] > found["tstr_r2"] > alone["tstr_r2"]

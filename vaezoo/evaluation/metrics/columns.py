@@ -50,18 +50,27 @@ def filled_cells(evaluation: Evaluation) -> Mapping[str, float]:
     the training rows (of amounts, of their logarithms), and the share of wrong words, each a mean
     over the columns.
     """
+    reader = reader_of(evaluation.data)
+    found = filled_by_model(evaluation)
+    evaluation.say_given_label("cells_are")
+    evaluation.settings |= {"hidden_cells": HIDDEN}
+    return _said(evaluation, by_kind(reader, found, "cell_rmse", "cell_wrong"), CELLS)
+
+
+def filled_by_model(evaluation: Evaluation) -> dict[str, float]:
+    """Column -> error of the hidden cells that the model filled.
+
+    Raises: Unsupported where the data is no table, or has no gaps.
+    """
     data = evaluation.data
     reader = reader_of(data)
     if not data.spec.has_gaps:
         raise Unsupported(COMPLETE)
-    evaluation.say_given_label("cells_are")
-    evaluation.settings |= {"hidden_cells": HIDDEN}
     rows, truth, c = evaluation.part(ROWS)
     seen = hidden(data, reader, evaluation.split, rows).to(truth)
     with evaluation.noise("cells"):
         filled = impute(evaluation.model, seen, c, DRAWS)
-    found = errors(reader, data.train, filled.cpu(), seen.cpu(), truth.cpu())
-    return _said(evaluation, by_kind(reader, found, "cell_rmse", "cell_wrong"), CELLS)
+    return errors(reader, data.train, filled.cpu(), seen.cpu(), truth.cpu())
 
 
 def filled_controls(data: Data, split: str = "test") -> dict[str, dict[str, float]]:
@@ -70,17 +79,24 @@ def filled_controls(data: Data, split: str = "test") -> dict[str, dict[str, floa
     """
     if data.reader is None or not data.reader.columns or not data.spec.has_gaps:
         return {}
-    train = data.train[some_rows(data, "train", LEARNED)].double()
+    rows = {}
+    for name, by_column in filled_without_model(data, data.reader, split).items():
+        rows[name] = by_kind(data.reader, by_column, "cell_rmse", "cell_wrong")
+    return rows
+
+
+def filled_without_model(data: Data, reader: Reader, split: str) -> dict[str, dict[str, float]]:
+    """Imputer -> column -> error of the same cells."""
+    train = data.train[some_rows(data, "train", LEARNED)].double().numpy()
     rows = some_rows(data, split, ROWS)
-    seen = hidden(data, data.reader, split, rows)
+    seen = hidden(data, reader, split, rows)
+    truth = data.split(split)[rows]
     found = {}
     for name, imputer in _imputers().items():
         with warnings.catch_warnings():  # five rounds are what was asked for
             warnings.simplefilter("ignore")
-            filled = torch.from_numpy(imputer().fit(train.numpy()).transform(seen.double().numpy()))
-        truth = data.split(split)[rows]
-        by_column = errors(data.reader, data.train, filled, seen, truth)
-        found[name] = by_kind(data.reader, by_column, "cell_rmse", "cell_wrong")
+            filled = torch.from_numpy(imputer().fit(train).transform(seen.double().numpy()))
+        found[name] = errors(reader, data.train, filled, seen, truth)
     return found
 
 
