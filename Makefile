@@ -15,6 +15,9 @@ test:            ## the tests that CI runs
 test-slow:       ## the tests that take minutes
 	$(BIN)/pytest -m slow
 
+fuzz:            ## the hunts of tests/attack, 10,000 examples of each
+	$(BIN)/pytest -q tests/attack/hunts --hypothesis-profile fuzz --hypothesis-show-statistics
+
 test-time:       ## the processor time of `make test`; a change should not raise it without a reason
 	bash -c "TIMEFORMAT='%U s user + %S s system, %R s of wall time'; time $(BIN)/pytest -q --durations=20"
 
@@ -67,4 +70,4 @@ ci:              ## what CI does, from a fresh clone and a fresh virtual environ
 wheel:           ## the distribution files
 	$(BIN)/python -m build
 
-.PHONY: help install test test-slow test-time test-slurm test-ray lint format speed speed-steps bench results certificates docs gallery site ci wheel
+.PHONY: help install test test-slow fuzz test-time test-slurm test-ray lint format speed speed-steps bench results certificates docs gallery site ci wheel

@@ -7,6 +7,7 @@ the annotated type.
 
 import ast
 import inspect
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -119,10 +120,18 @@ def resolve(build: Callable[..., Any], given: Mapping[str, Any], who: str) -> di
         if first["type"] == "missing":
             raise HyperparameterError(f"{who} needs {key}=… ({known[key].range})") from None
         raise HyperparameterError(
-            f"{who}[{key}={first['input']}] is out of range: "
+            f"{who}[{key}={_shown(first['input'])}] is out of range: "
             f"{key} is {known[key].range} ({first['msg'].lower()})"
         ) from None
     return {name: getattr(checked, name) for name in known}
+
+
+def _shown(value: Any) -> str:
+    """What was given, in one line of bearable length."""
+    try:
+        return " ".join(str(value)[:200].split())
+    except ValueError:  # an int of more digits than Python writes
+        return "a number without end"
 
 
 def from_text(given: Mapping[str, str], known: Mapping[str, Hyperparameter]) -> dict[str, Any]:
@@ -132,14 +141,40 @@ def from_text(given: Mapping[str, str], known: Mapping[str, Hyperparameter]) -> 
     return {key: _value(text, known.get(key)) for key, text in given.items()}
 
 
+def in_quotes(text: str) -> str:
+    r"""The text as `from_text` reads it back: in the quotes that it has not itself. With both kinds
+    of them, or letters that cannot be shown, it is written \'…' with Python's escapes inside.
+    """
+    if text.isprintable() and not set(QUOTES) <= set(text):
+        return f'"{text}"' if "'" in text else f"'{text}'"
+    escaped = text.encode("unicode_escape").decode("ascii").replace("'", r"\x27")
+    return rf"\'{escaped}'"
+
+
+def _unescaped(text: str) -> str:
+    """What stands in the quotes of `in_quotes`; the text itself where they hold no escapes."""
+    try:
+        return text[2:-1].encode("ascii").decode("unicode_escape")
+    except UnicodeError:
+        return text
+
+
+def _literal(text: str) -> Any:
+    """The tuple or list that the text writes; the text itself where it is none."""
+    try:
+        with warnings.catch_warnings(action="ignore"):  # of odd escapes in it
+            return ast.literal_eval(text)
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
+        return text
+
+
 def _value(text: str, known: Hyperparameter | None) -> Any:
     if known and text.lower() == "none" and NoneType in get_args(known.annotation):
         return None
     if text[:1] in BRACKETS[0] and text:
-        try:
-            return ast.literal_eval(text)
-        except (ValueError, SyntaxError):
-            return text
+        return _literal(text)
+    if len(text) > 2 and text.startswith(r"\'") and text.endswith("'"):
+        return _unescaped(text)
     return text[1:-1] if len(text) > 1 and text[0] in QUOTES and text[-1] == text[0] else text
 
 

@@ -3,7 +3,13 @@
 import errno
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
+
+from ..data.words import in_words
+
+NO_MORE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+ROOM = 2**26  # bytes of which a disk that takes them is not full
 
 
 def explained(error: OSError, folder: Path) -> str:
@@ -23,13 +29,28 @@ def explained(error: OSError, folder: Path) -> str:
     return f"cannot write in {folder}: {cause}"
 
 
-def is_full(error: BaseException) -> bool:
-    """Whether the disk could not take more, which the next trial would meet as well."""
-    return getattr(error, "errno", None) in (
-        errno.ENOSPC,
-        errno.EDQUOT,
-        errno.EROFS,
-    ) or "os error 28" in str(error)
+def is_full(error: BaseException, folder: Path) -> bool:
+    """Whether the disk of the folder could not take more, which the next trial would meet as well:
+    an error that says so, and a disk that does. Code of a plugin may raise anything.
+    """
+    is_said = getattr(error, "errno", None) in NO_MORE or "os error 28" in in_words(error)
+    return is_said and not _takes_more(folder)
+
+
+def _takes_more(folder: Path) -> bool:
+    probe = folder / ".probe"
+    try:
+        with probe.open("wb") as file:
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, ROOM)
+            else:
+                file.write(bytes(ROOM))
+    except OSError:
+        return False
+    finally:
+        with suppress(OSError):
+            probe.unlink()
+    return True
 
 
 def written(path: Path, content: str | bytes) -> None:

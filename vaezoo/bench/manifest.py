@@ -12,9 +12,9 @@ LARGEST = 2**34  # bytes of a file that is hashed: weights may be many
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """Those of the folder but for the manifest itself, and what NFS keeps while it is open."""
+    """Those of the trial; what begins with a dot is another's, such as a log that NFS keeps."""
     for path in sorted(folder.iterdir()):
-        if path.is_file() and path.name != MANIFEST and not path.name.startswith(".nfs"):
+        if path.is_file() and path.name != MANIFEST and not path.name.startswith("."):
             yield path
 
 

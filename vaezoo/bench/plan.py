@@ -17,17 +17,19 @@ from ..registry.registry import Chosen, Dataset, Registry, Variant
 from ..samplers import PRIOR
 from ..training.budget import FLOAT32, Budget
 from ..training.settings import SettingError, chosen_device, split_settings
+from .asked import (
+    PlanError as PlanError,
+    must_be_bearable,
+    must_be_labels,
+    parse_seeds as parse_seeds,
+    settings_grid as settings_grid,
+)
 from .trial import DRAWS, Json, Trial
 from .workers.probe import Probe, Processes
 from .workers.processes import Places
 
 HERE = Places()  # installed plugins, the usual folders of data
 APART = Processes()
-MOST_SEEDS = 10_000
-
-
-class PlanError(ValueError):
-    """What was asked for cannot be planned."""
 
 
 @dataclass(frozen=True)
@@ -43,31 +45,6 @@ class Plan:
     @property
     def datasets(self) -> list[str]:
         return list(dict.fromkeys(trial.dataset for trial in self.trials))
-
-
-def parse_seeds(text: str | Sequence[int]) -> tuple[int, ...]:
-    """ "3" -> (0, 1, 2); "0,5" and "0,5," -> those.
-
-    Raises: PlanError for text that is neither.
-    """
-    if not isinstance(text, str):
-        seeds = tuple(int(seed) for seed in text)
-    else:
-        try:
-            numbers = [int(part) for part in text.split(",") if part.strip()]
-        except ValueError:
-            raise PlanError(
-                f"seeds are a count such as 3 or a list such as 0,1,2, not {text[:40]!r}"
-            ) from None
-        if "," not in text and sum(numbers) > MOST_SEEDS:
-            raise PlanError(
-                f"{text[:40]} seeds are more than the {MOST_SEEDS:,} that a run may have"
-            )
-        seeds = tuple(numbers) if "," in text else tuple(range(sum(numbers)))
-    if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
-        given = repr(text)[:60]
-        raise PlanError(f"seeds must be at least one, distinct and not negative; got {given}")
-    return seeds
 
 
 @dataclass(frozen=True)
@@ -103,7 +80,10 @@ def make_plan(
     settings = [split_settings(one) for one in settings_grid(asked.sets)]
     choices = registry.choose_variants(asked.variants)
     seeds = parse_seeds(asked.seeds)
-    facts = _facts(registry.choose_datasets(asked.datasets), probe, source, settings)
+    sources = registry.choose_datasets(asked.datasets)
+    must_be_bearable(len(choices) * len(sources) * len(settings) * len(seeds), "trials")
+    must_be_labels([*choices, *sources])
+    facts = _facts(sources, probe, source, settings)
     rows = _trials(choices, facts, settings, _shared(registry, asked, measures))
 
     names = ("variants", "datasets", "samplers", "importance_samples")
@@ -130,14 +110,6 @@ def _shared(registry: Registry, asked: Request, measures: Mapping[str, str]) -> 
         "importance_samples": asked.importance_samples,
         "samplers": _samplers(registry, asked.samplers),
     }
-
-
-def settings_grid(sets: Mapping[str, Any]) -> list[Json]:
-    """The settings of each row: a list of values makes a row for each, several lists their
-    Cartesian product.
-    """
-    values = [value if isinstance(value, list | tuple) else [value] for value in sets.values()]
-    return [dict(zip(sets, one, strict=True)) for one in product(*values)]
 
 
 def _asked(settings: Sequence[tuple[Json, Json]]) -> Json:

@@ -2,6 +2,7 @@
 `vaezoo_suites`.
 """
 
+import os
 import tomllib
 from importlib import resources
 from pathlib import Path
@@ -12,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ..hyperparameters import did_you_mean, listed
 
 PACKAGE = "vaezoo_suites"
+LARGEST = 2**20  # bytes of a file; ours have a thousand
 
 
 class SuiteError(ValueError):
@@ -34,7 +36,7 @@ class Suite(BaseModel):
     metrics: list[str] = []
     sampler: str | list[str] = "prior"
     importance_samples: Annotated[int, Field(ge=1)] = 100
-    timeout: Annotated[float, Field(gt=0)] | None = None
+    timeout: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -65,10 +67,10 @@ def load_suite(name: str | Path) -> Suite:
     Raises: SuiteError, one sentence that names what is wrong.
     """
     path = Path(name)
-    if path.suffix == ".toml" or path.is_file():
-        if not path.is_file():
+    if path.suffix == ".toml" or os.path.isfile(path):  # which says False of a name too long
+        if not os.path.isfile(path):
             raise SuiteError(f"there is no suite file {path}")
-        return read_suite(path.read_text(encoding="utf-8"), str(path))
+        return read_suite(_text_of(path), str(path))
     known = _texts()
     if str(name) not in known:
         raise SuiteError(
@@ -78,14 +80,26 @@ def load_suite(name: str | Path) -> Suite:
     return read_suite(known[str(name)], str(name))
 
 
+def _text_of(path: Path) -> str:
+    """What the file says. Raises: SuiteError where it is no text of a suite's length."""
+    if path.stat().st_size > LARGEST:
+        raise SuiteError(f"suite {path} has more than {LARGEST:,} bytes, so it is none")
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeError:
+        raise SuiteError(f"suite {path} is no text in UTF-8; save it as that") from None
+
+
 def read_suite(text: str, who: str) -> Suite:
     """The suite that this TOML describes."""
     try:
         return Suite(**tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise SuiteError(f"suite {who} is not TOML: {error}") from None
     except ValidationError as error:
         raise SuiteError(f"suite {who}: {_first(error)}") from None
+    except ValueError as error:  # a number without end is none of tomllib's own
+        raise SuiteError(f"suite {who} is not TOML: {error}") from None
+    except RecursionError:
+        raise SuiteError(f"suite {who} is nested too deeply to be read") from None
 
 
 def _first(error: ValidationError) -> str:

@@ -17,6 +17,7 @@ LOST = "\ufffd"
 KEPT = "\u200c\u200d"  # joiners, which some scripts are spelled with
 # C0 and C1 controls, surrogates, formats (bidirectional ones among them), separators of lines
 OBEYED = ("Cc", "Cf", "Cs", "Zl", "Zp")
+NO_LETTERS = "\ufffe\uffff"  # which XML refuses, and Unicode never will give a meaning
 FORMULA = ("=", "+", "-", "@")  # what a spreadsheet computes
 IN_MARKDOWN = str.maketrans({letter: f"\\{letter}" for letter in "\\<>`|"})
 # "[a](b)", "[a][b]", "[a]: b" and "![": a bracket that is no link stays, as in beta[beta=4.0]
@@ -56,6 +57,8 @@ def _each(text: str, change: Callable[[str], str]) -> str:
 
 
 def _is_obeyed(letter: str) -> bool:
+    if letter in NO_LETTERS:
+        return True
     return unicodedata.category(letter) in OBEYED and letter not in "\n\t" and letter not in KEPT
 
 

@@ -22,7 +22,19 @@ Row = dict[str, Any]  # what is printed: a line of a table, or the facts of one 
 
 SIZE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,9})?)([KMGT]?)I?B?", re.ASCII)
 UNITS = ("", "K", "M", "G", "T")
-FOLDER = click.Path(file_okay=False, path_type=Path)
+
+
+class Folder(click.Path):
+    """A folder's name; an empty one would be the folder that one stands in."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path. Raises: click.UsageError."""
+        if value == "":
+            self.fail("the name of a folder is empty; . is this one", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+FOLDER = Folder(file_okay=False, path_type=Path)
 FILE = click.Path(dir_okay=False, path_type=Path)
 
 

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
+from .words import cut, in_words
+
 if TYPE_CHECKING:
     import requests
 
@@ -89,7 +91,10 @@ def fetch(url: str, path: Path, limit: int) -> None:
             transfer.is_given_up = True
             raise Stopped(f"{url} gave {transfer.done:,} bytes in {allowed:.0f} s")
     for error in transfer.failed:
-        raise error
+        if isinstance(error, OSError | ValueError):
+            raise error
+        # of the dozen libraries below, each has kinds of its own for an answer that is none
+        raise Stopped(f"{url} gave no answer that can be read ({cut(in_words(error))})") from None
 
 
 @contextmanager

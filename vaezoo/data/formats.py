@@ -6,6 +6,7 @@ import io
 import math
 import zipfile
 import zlib
+from tokenize import TokenError
 
 import numpy as np
 import numpy.typing as npt
@@ -22,8 +23,11 @@ from .files import LIMIT, CorruptData
 from .words import cut
 
 Array = npt.NDArray[np.generic]
-# what numpy raises for damaged files
-DAMAGE = (ValueError, TypeError, EOFError, OSError, OverflowError, MemoryError, SyntaxError)
+# what numpy raises for damaged files: a header is parsed as Python
+DAMAGE = (
+    ValueError, TypeError, LookupError, EOFError, OSError, ArithmeticError, MemoryError,
+    SyntaxError, TokenError, RecursionError,
+)  # fmt: skip
 
 
 def idx(content: bytes, who: str) -> Tensor:

@@ -12,7 +12,7 @@ from functools import cache
 from importlib import resources
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 PACKAGE = "vaezoo_published"
 MEMORY = "memory"
@@ -21,6 +21,7 @@ STRICT = ConfigDict(extra="forbid", frozen=True)
 # how a paper prints what we call by the column: as it is, squared, with the other sign, or of a
 # share that is right the percentage that is wrong
 Printed = Literal["number", "square", "negative", "percent wrong"]
+Number = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class PublishedRow(BaseModel):
@@ -36,8 +37,8 @@ class PublishedRow(BaseModel):
     provenance: str = ""  # the table's unless given
     beside: bool = False  # whether our tables of these data sets have it as a row
     why: str = ""  # why ours deviates, in a sentence
-    cells: dict[str, float]  # data set -> value, as printed
-    spread: dict[str, float] = {}  # data set -> standard deviation, as printed
+    cells: dict[str, Number]  # data set -> value, as printed
+    spread: dict[str, Number] = {}  # data set -> standard deviation, as printed
 
 
 class PublishedTable(BaseModel):
@@ -63,6 +64,13 @@ class PublishedTable(BaseModel):
     # pairs of rows, of which the first is printed lower
     claims: tuple[tuple[str, str], ...] = ()
     rows: tuple[PublishedRow, ...]
+
+    @model_validator(mode="after")
+    def _squares_are_above_zero(self) -> "PublishedTable":
+        values = [value for row in self.rows for value in row.cells.values()]
+        if self.printed == "square" and min(values, default=0.0) < 0:
+            raise ValueError("a square is never below 0")
+        return self
 
     def provenance_of(self, row: PublishedRow) -> str:
         return row.provenance or self.provenance
@@ -107,12 +115,14 @@ def read_published(text: str, who: str) -> PublishedTable:
     """
     try:
         return PublishedTable(**tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise ValueError(f"published table {who} is not TOML: {error}") from None
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
+        where = ".".join(map(str, first["loc"])) or "rows"
         raise ValueError(f"published table {who}: {where}: {first['msg'].lower()}") from None
+    except ValueError as error:
+        raise ValueError(f"published table {who} is not TOML: {error}") from None
+    except RecursionError:
+        raise ValueError(f"published table {who} is nested too deeply to be read") from None
 
 
 def rows_beside(dataset: str) -> dict[str, dict[str, float]]:

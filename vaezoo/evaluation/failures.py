@@ -3,6 +3,8 @@
 import traceback
 from pathlib import Path
 
+from ..data.words import cut, in_words
+
 OUT_OF_MEMORY = (
     "out of memory",
     "can't allocate memory",
@@ -18,7 +20,7 @@ def one_line(error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     ours = [frame for frame in frames if "site-packages" not in frame.filename] or frames
     where = f" ({Path(ours[-1].filename).name}:{ours[-1].lineno})" if ours else ""
-    return f"{type(error).__name__}: {' '.join(words(error).split())[:300]}{where}"
+    return f"{cut(in_words(error), 340)}{where}"
 
 
 def words(error: BaseException) -> str:

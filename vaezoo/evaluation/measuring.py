@@ -25,6 +25,7 @@ Report = Callable[[str, int, int], None]  # a metric's name, its number and thei
 # Metrics that compare with labels: of data that lacks some, they see the rows that have one.
 OF_LABELS = ("accuracy", "probes")
 EXAMINED = Metric("faults", (), examine)
+LARGEST = 1e100  # a number, at most: its square is a number too
 
 
 class Measured(dict[str, float]):
@@ -78,7 +79,7 @@ def _judge(evaluation: Evaluation, column: Column, found: dict[str, float]) -> N
     value = found[name]
     evaluation.refuse([name], _broken(evaluation, column))
     evaluation.refuse([name], outside(column, value, evaluation.settings))
-    if not math.isfinite(value) and name not in evaluation.refused:
+    if not abs(value) <= LARGEST and name not in evaluation.refused:  # NaN is none of them
         if name in evaluation.reasons:
             del found[name]
         else:
@@ -123,6 +124,10 @@ def _possible(
     return answer
 
 
+def _number(value: float) -> float:
+    return value if isinstance(value, RowMean) else float(value)
+
+
 def _measure_one(evaluation: Evaluation, metric: Metric) -> dict[str, float]:
     try:
         with torch.no_grad(), evaluation.noise("metric", metric.name):
@@ -130,10 +135,9 @@ def _measure_one(evaluation: Evaluation, metric: Metric) -> dict[str, float]:
                 labelled = replace(evaluation, data=evaluation.data.labelled())
                 return {column: float(v) for column, v in metric.measure(labelled).items()}
             found = metric.measure(evaluation)
-            return {
-                column: value if isinstance(value, RowMean) else float(value)
-                for column, value in found.items()
-            }
+            # another metric's column is not this one's to say
+            own = [column.name for column in metric.columns if column.name in found]
+            return {name: _number(found[name]) for name in own}
     except Unsupported as why:
         reason = str(why)
     except Exception as error:  # a metric that fails costs its own columns, not the trained model

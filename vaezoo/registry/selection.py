@@ -8,6 +8,7 @@ their Cartesian product. A comma inside brackets or quotes divides nothing.
 """
 
 import json
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,13 +16,14 @@ from fnmatch import fnmatchcase
 from itertools import product
 from typing import Any, Generic, Protocol, TypeVar
 
-from ..hyperparameters import BRACKETS, QUOTES, HyperparameterError, did_you_mean
+from ..hyperparameters import BRACKETS, QUOTES, HyperparameterError, did_you_mean, in_quotes
 
 NOT = "not:"
 ALL = "all"
 TAG = "tag:"
 HEAVY = "heavy"  # the tag of what takes so long that `all` leaves it out
 OPEN, CLOSE = BRACKETS
+MOST = 10_000  # rows of one sweep
 
 
 class SelectionError(ValueError):
@@ -153,6 +155,12 @@ def _some(names: Iterable[str], most: int = 12) -> str:
 
 def _expanded(item: Item, entries: list[E]) -> Iterator[Chosen[E]]:
     keys = list(item.sweeps)
+    number = math.prod(map(len, item.sweeps.values()))
+    if number * len(entries) > MOST:
+        raise SelectionError(
+            f"the values of {', '.join(keys)} make {number * len(entries):,} rows of "
+            f"{item.pattern!r}, and {MOST:,} are the most"
+        )
     for entry in entries:
         for values in product(*item.sweeps.values()):
             yield resolved(entry, dict(zip(keys, values, strict=True)))
@@ -178,11 +186,8 @@ def _text(value: Any) -> str:
     if isinstance(value, tuple | list):
         return repr(tuple(value))
     text = str(value)
-    return text if text and not re.search(r"[\s,=\[\]()'\"]", text) else _quoted(text)
-
-
-def _quoted(text: str) -> str:
-    return f'"{text}"' if "'" in text else f"'{text}'"
+    is_plain = text and text.isprintable() and not re.search(r"[\s,=\[\]()'\"]", text)
+    return text if is_plain else in_quotes(text)
 
 
 def _identity(chosen: Chosen[Any]) -> str:

@@ -17,6 +17,8 @@ from ..hyperparameters import hyperparameters
 LONGEST = 60  # letters of a name
 LONGEST_TEXT = 20_000  # letters of any other text
 NAME = re.compile(rf"[A-Za-z][A-Za-z0-9_-]{{0,{LONGEST - 1}}}")  # ASCII: others have twins
+DIGITS = 20  # decimals of a column
+LARGEST = 1e100  # of any number
 # classes that hints name and that need not be imported
 UNKNOWN = {"Data": Any, "Model": Any}
 
@@ -56,6 +58,9 @@ def must_have_its_types(record: Any) -> None:
             raise TypeError(f"{who}: its {name} is {value!r} ({what.lower()})") from None
         if isinstance(value, str):
             _must_be_text(f"{name} of {who}", value)
+        low, high = (0, DIGITS) if name == "digits" else (-LARGEST, LARGEST)
+        if isinstance(value, int | float) and not low <= value <= high:
+            raise TypeError(f"{who}: its {name} is not from {low:g} to {high:g}")
     if not NAME.fullmatch(record.name):
         raise TypeError(
             f"{who}: a name has at most {LONGEST} of the letters a to z, digits, _ and -"

@@ -4,6 +4,7 @@ import itertools
 import json
 import math
 import re
+import secrets
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import fields
@@ -22,6 +23,8 @@ DESCRIBED = 1000  # columns, at most
 # of columns and tables, which are names of files too: none begins as a path or a formula does
 NAME = re.compile(r"\w[\w .,:;+@%()|=*^~&'\[\]{}-]{0,99}")
 MOST_KNOWN = 50_000  # texts of what was read that are remembered
+TAKEN = f"taken {secrets.token_hex(16)}"  # what stands in the place of a part, and nowhere else
+PLACE = f'"{TAKEN}"'.encode()
 _KNOWN: dict[str, Any] = {}  # its text -> what was read
 _PARTS: dict[bytes, Any] = {}  # the text of a part -> what it says
 _COLUMNS: dict[str, str] = {}  # the name of a column -> itself, one object
@@ -69,10 +72,10 @@ def parsed_trial(content: bytes) -> Any:
         before, text, after = _cut(rest, name)
         if text:
             said[name] = text
-            rest = before + b"null" + after
+            rest = before + PLACE + after
     found = parsed_text(rest, number)
-    if not isinstance(found, dict) or any(found.get(name, "") is not None for name in said):
-        return parsed_text(content)  # written by another hand
+    if not isinstance(found, dict) or any(found.get(name) != TAKEN for name in said):
+        return parsed_text(content)  # written by another hand, a name twice perhaps
     return found | {name: _part(text) for name, text in said.items()}
 
 

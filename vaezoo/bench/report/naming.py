@@ -15,13 +15,18 @@ def file_names(labels: Iterable[str]) -> dict[str, str]:
     system may not tell apart, and labels that are long, have some digits of their hash in it.
     """
     slugs = {label: _slug(label) for label in labels}
-    meet = Counter(map(_folded, slugs.values()))
-    names = {}
-    for label, slug in slugs.items():
-        is_alone = meet[_folded(slug)] == 1
-        is_short = len(slug.encode()) <= MOST
-        names[label] = slug if slug and is_alone and is_short else _hashed(slug, label)
-    return names
+    hashed = {label for label, slug in slugs.items() if not 0 < len(slug.encode()) <= MOST}
+    while True:
+        names = {
+            label: _hashed(slug, label) if label in hashed else slug
+            for label, slug in slugs.items()
+        }
+        meet = Counter(map(_folded, names.values()))
+        # a label may also be what the name of another one has become
+        met = {label for label, name in names.items() if meet[_folded(name)] > 1} - hashed
+        if not met:
+            return names
+        hashed |= met
 
 
 def safe_name(name: str) -> str:

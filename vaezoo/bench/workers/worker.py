@@ -19,6 +19,7 @@ import torch
 
 from ...core import Model, Unsupported
 from ...data.data import Data
+from ...data.words import cut
 from ...evaluation.failures import is_out_of_memory, one_line
 from ...samplers import PRIOR, prior_in_words
 from ...training.budget import Budget, Diverged
@@ -34,8 +35,9 @@ from ..records import (
     Record,
     RowRecord,
     SamplerRecord,
+    parsed_trial,
 )
-from ..store import FINAL, PID, WEIGHTS, Json, Store, to_json
+from ..store import FINAL, PID, TRIAL, WEIGHTS, Json, Store, to_json
 from ..trial import Trial
 from .machine import clock_of, machine, peak_bytes
 from .processes import Places
@@ -94,8 +96,8 @@ def run_trial(task: Task) -> Json:
             record = _measured_again(task, there, lacking, _rows(store, there))
         else:
             record = _ended(task, store.state(key))
-        text = to_json(record.to_json())
-        (task.folder / "trial.json").write_text(text, encoding="utf-8")
+        record = _as_kept(task, record)
+        (task.folder / TRIAL).write_bytes(to_json(record.to_json()).encode())
         silence(Path(os.devnull))  # what comes late is not in a log whose hash is taken
         # Another run's finished trial stays, and nothing that failed replaces what is finished.
         store.commit(task.folder, key, replaces=bool(lacking) and record.is_done)
@@ -103,9 +105,20 @@ def run_trial(task: Task) -> Json:
             store.state(key).unlink(missing_ok=True)
         return {"status": record.status}
     except BaseException as error:
-        if is_full(error):
+        if is_full(error, task.folder):
             return {"full": str(error)}
         raise
+
+
+def _as_kept(task: Task, record: Record) -> Record:
+    """The record, where it can be read again. One that says what no record can, such as a setting
+    of a metric that is a list, would be set aside by every report, and trained again by every run.
+    """
+    try:
+        Record.from_json(parsed_trial(to_json(record.to_json()).encode()))
+    except (ValueError, TypeError) as why:
+        return task.record("failed", reason=cut(f"what it says of itself cannot be kept: {why}"))
+    return record
 
 
 def _ended(task: Task, state: Path) -> Record:
@@ -124,7 +137,7 @@ def _ended(task: Task, state: Path) -> Record:
         where = {"step": error.step, "epoch": error.epoch, "term": error.term}
         record = task.record("diverged", reason=str(error), divergence=where)
     except BaseException as error:
-        if is_full(error):
+        if is_full(error, task.folder):
             raise
         traceback.print_exc()
         status = "oom" if is_out_of_memory(error) else "failed"
@@ -179,7 +192,7 @@ def _trained(task: Task, bookmark: Bookmark) -> Record:
 def _copy(trial: Path, building: Path) -> None:
     """The files that measuring does not change, the weights among them."""
     for path in trial.iterdir():
-        if path.name not in (MANIFEST, "trial.json", ROWS, LOG):
+        if path.name not in (MANIFEST, TRIAL, ROWS, LOG):
             shutil.copy2(path, building / path.name)
 
 

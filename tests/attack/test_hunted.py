@@ -1,0 +1,208 @@
+"""What hunts found, each as the smallest case of it."""
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.attack.hunts.words import must_be_sentence
+from tests.bench.conftest import _fill, _plan, _write
+from vaezoo.bench.asked import PlanError, must_be_labels, parse_seeds, settings_grid
+from vaezoo.bench.manifest import MANIFEST, listed_in, manifest
+from vaezoo.bench.records.checks import Damaged, parsed_text, parsed_trial
+from vaezoo.bench.runner import run
+from vaezoo.bench.suites import SuiteError, load_suite
+from vaezoo.cli import vaezoo
+from vaezoo.data.files import CorruptData
+from vaezoo.data.formats import npy
+from vaezoo.data.published import read_published
+from vaezoo.hooks import Column
+from vaezoo.hyperparameters import in_quotes
+from vaezoo.registry.registry import load_registry
+from vaezoo.registry.selection import SelectionError
+from vaezoo.registry.soundness import must_have_its_types
+
+
+def test_an_array_whose_header_is_no_python_is_refused():
+    file = io.BytesIO()
+    np.save(file, np.eye(3))
+    content = bytearray(file.getvalue())
+    content[25] = ord("(")
+    with pytest.raises(CorruptData, match="damaged"):
+        npy(bytes(content), "it")
+
+
+@pytest.mark.parametrize("path", ["a'b\"c", "x|y \x1b[31m\n=1.npz", "\u202e.csv", "e\u0301", "a b"])
+def test_a_label_of_odd_letters_can_be_shown_and_reads_back(path):
+    (chosen,) = load_registry().choose_datasets(f"arrays[path={in_quotes(path)}]")
+    assert chosen.label.isprintable()
+    (again,) = load_registry().choose_datasets(chosen.label)
+    assert again.values["path"] == path
+
+
+def code_of(*words: str) -> int:
+    with pytest.raises(SystemExit) as ended:
+        vaezoo.main(list(words))
+    return ended.value.code
+
+
+def test_a_folder_without_a_name_is_none(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert code_of("bench", "--variants", "vae", "--datasets", "gaussian", "--out", "") == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("seeds", [f"{2**65},", [2**65], list(range(20_000))])
+def test_seeds_that_no_record_takes_are_refused_before_they_are_trained(seeds):
+    with pytest.raises(PlanError, match="seeds are at most"):
+        parse_seeds(seeds)
+
+
+def test_a_grid_without_end_is_refused_at_once():
+    with pytest.raises(PlanError, match="combinations"):
+        settings_grid({name: list(range(1_000)) for name in ("latent", "hidden", "batch")})
+    many = ",".join(map(str, range(1, 200)))
+    with pytest.raises(SelectionError, match="rows of 'mix'"):
+        load_registry().choose_variants(f"mix[a={many},b={many},c={many}]")
+
+
+def test_a_label_that_no_table_shows_is_refused_before_it_is_trained():
+    chosen = load_registry().choose_datasets(f"arrays[path={'x' * 1_000}.npz]")
+    with pytest.raises(PlanError, match="letters in tables"):
+        must_be_labels(chosen)
+
+
+SUITES = {
+    "no UTF-8": b"title='\xff\xfe'",
+    "brackets": b"title='x'\nset={a=" + b"[" * 3_000 + b"]" * 3_000 + b"}",
+    "a number without end": b"title='x'\nseeds=" + b"9" * 5_000,
+    "a value without end": b"title='x'\nimportance_samples=-" + b"9" * 4_000,
+    "no time": b"title='x'\ntimeout=inf",
+    "too long": b"#" * 2**21,
+}
+
+
+@pytest.mark.parametrize("name", SUITES)
+def test_a_suite_that_is_none_is_refused_in_a_sentence(name, tmp_path):
+    path = tmp_path / "x.toml"
+    path.write_bytes(SUITES[name])
+    with pytest.raises(SuiteError) as refused:
+        load_suite(path)
+    must_be_sentence(refused.value)
+
+
+def test_a_suite_of_a_windows_editor_is_read(tmp_path):
+    path = tmp_path / "x.toml"
+    path.write_bytes(b"\xef\xbb\xbftitle='x'")
+    assert load_suite(path).title == "x"
+    with pytest.raises(SuiteError, match="there is no suite"):
+        load_suite("x" * 300)
+
+
+@pytest.mark.parametrize("cell", ["-1.0", "nan"])
+def test_a_published_number_that_cannot_be_is_refused(cell):
+    head = "title='t'\npaper='p'\nprovenance='memory'\nsetting='s'\ncolumn='rmse'\n"
+    text = f"{head}printed='square'\n[[rows]]\nname='a'\ncells={{digits={cell}}}"
+    with pytest.raises(ValueError, match="published table x: rows"):
+        read_published(text, "x")
+
+
+def test_a_file_that_a_system_leaves_in_a_trial_makes_it_no_damaged_one(tmp_path):
+    (tmp_path / "trial.json").write_text("{}")
+    (tmp_path / ".nfs0001").write_text("a log that is open still")
+    (tmp_path / MANIFEST).write_text(manifest(tmp_path))
+    assert listed_in(tmp_path).keys() == {"trial.json"}
+
+
+@pytest.mark.parametrize("again", ['"columns": null', '"\\u0063olumns": null'])
+def test_a_name_that_a_trial_says_twice_is_read_one_way(again):
+    text = f'{{\n "columns": [\n  1\n ],\n {again}\n}}'.encode()
+    assert parsed_trial(text) == parsed_text(text)
+
+
+def test_a_column_that_no_trial_can_keep_is_refused_of_a_plugin():
+    for more in ({"digits": 10**9}, {"digits": -1}, {"lead": 10**400}, {"low": -1e200}):
+        with pytest.raises(TypeError, match=r"its (digits|lead|low) is not from"):
+            must_have_its_types(Column("a", "", "", **more))
+
+
+ODD = """
+from vaezoo.hooks import Column, Metric, hookimpl
+
+
+def much(evaluation):
+    "A number whose square is none; another's number; a setting that is a list."
+    {more}
+    return {{"much": {value}, "bound": 7.0, "../x": 1.0}}
+
+
+@hookimpl
+def vaezoo_metrics():
+    return [Metric("much", (Column("much", "", ""),), much)]
+"""
+
+
+def facts_of(out: Path) -> dict:
+    (path,) = out.glob("trials/*/trial.json")
+    return json.loads(path.read_bytes())
+
+
+@pytest.mark.parametrize(
+    ("value", "more", "status"),
+    [
+        ("1e150", "pass", "done"),
+        ("1.0", "evaluation.settings['draws'] = [1]", "failed"),
+        ("1.0", "evaluation.reasons['much'] = 5", "failed"),
+    ],
+)
+def test_a_metric_costs_its_own_columns_or_its_trial_and_never_in_silence(
+    tmp_path: Path, value: str, more: str, status: str
+):
+    plugins = _fill(tmp_path / "plugins")
+    (plugins / "much.py").write_text(ODD.format(value=value, more=more))
+    plan = _plan(plugins, "good", metrics=("quick", "much"))
+    run(plan, tmp_path / "out", jobs=1, figures=False)
+    facts = facts_of(tmp_path / "out")
+    assert facts["status"] == status
+    if status == "done":
+        assert "much" not in facts["metrics"]
+        assert facts["metrics"]["bound"] < 0
+        assert "../x" not in facts["metrics"]
+        assert "1e+150" in facts["refused"]["much"]
+    else:
+        assert "cannot be kept" in facts["reason"]
+
+
+EVIL = """
+class E(Exception):
+            def __str__(self): raise self
+        raise E
+"""
+
+
+def test_an_error_whose_text_cannot_be_had_is_a_failed_trial(tmp_path: Path):
+    plugins = _fill(tmp_path / "plugins")
+    _write(plugins, "evil", step=EVIL.strip())
+    run(_plan(plugins, "evil"), tmp_path / "out", jobs=1, figures=False)
+    facts = facts_of(tmp_path / "out")
+    assert facts["status"] == "failed"
+    assert "text cannot be had" in facts["reason"]
+
+
+def test_a_step_that_says_that_the_disk_is_full_ends_no_other_trial(tmp_path: Path):
+    plugins = _fill(tmp_path / "plugins")
+    _write(plugins, "evil", step="raise OSError(28, 'No space left on device')")
+    summary = run(_plan(plugins, "evil,good"), tmp_path / "out", jobs=1, figures=False)
+    facts = [json.loads(path.read_bytes()) for path in tmp_path.glob("out/trials/*/trial.json")]
+    assert {one["variant"]: one["status"] for one in facts} == {"evil": "failed", "good": "done"}
+    assert summary.exit_code == 1
+    assert not list(tmp_path.rglob(".probe"))
+
+
+def test_a_record_of_another_hand_says_so_in_a_sentence():
+    with pytest.raises(Damaged) as refused:
+        parsed_text(b'{"a": NaN}')
+    must_be_sentence(refused.value)
