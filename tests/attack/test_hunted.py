@@ -2,10 +2,13 @@
 
 import io
 import json
+import os
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from tests.attack.hunts.words import must_be_sentence
 from tests.bench.conftest import _fill, _plan, _write
@@ -15,8 +18,11 @@ from vaezoo.bench.records.checks import Damaged, parsed_text, parsed_trial
 from vaezoo.bench.runner import run
 from vaezoo.bench.suites import SuiteError, load_suite
 from vaezoo.cli import vaezoo
-from vaezoo.data.files import CorruptData
-from vaezoo.data.formats import npy
+from vaezoo.data.archives import tensors
+from vaezoo.data.asked import Asked
+from vaezoo.data.files import BadData, CorruptData
+from vaezoo.data.folders import pictures
+from vaezoo.data.formats import npy, npz
 from vaezoo.data.published import read_published
 from vaezoo.hooks import Column
 from vaezoo.hyperparameters import in_quotes
@@ -32,6 +38,50 @@ def test_an_array_whose_header_is_no_python_is_refused():
     content[25] = ord("(")
     with pytest.raises(CorruptData, match="damaged"):
         npy(bytes(content), "it")
+
+
+def stored(value: object) -> bytes:
+    file = io.BytesIO()
+    torch.save(value, file)
+    return file.getvalue()
+
+
+TENSORS = {
+    "one number in 10^12 places": torch.zeros(1).expand(10**6, 10**6),
+    "sparse": torch.sparse_coo_tensor(torch.zeros(2, 1).long(), torch.ones(1), (10**6, 10**6)),
+    "complex": torch.zeros(3, 3, dtype=torch.complex64),
+    "of eight bits": torch.zeros(3, 3).to(torch.float8_e4m3fn),
+    "nowhere": torch.zeros(3, 3, device="meta"),
+    "nested": torch.nested.nested_tensor([torch.zeros(2, 3), torch.zeros(1, 3)]),
+    "twins": {1: torch.eye(3), "1": torch.eye(3)},
+}
+
+
+@pytest.mark.parametrize("name", TENSORS)
+def test_tensors_that_are_no_data_are_refused_before_they_take_memory(name):
+    content = stored(TENSORS[name])
+    with pytest.raises(BadData) as refused:
+        tensors(content, Asked(), "it")
+    must_be_sentence(refused.value)
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_an_archive_with_two_arrays_of_one_name_is_refused():
+    array = io.BytesIO()
+    np.save(array, np.eye(3))
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("x.npy", array.getvalue())
+        archive.writestr("x.npy", array.getvalue())
+    with pytest.raises(CorruptData, match="two arrays of one name"):
+        npz(file.getvalue(), "it")
+
+
+def test_a_pipe_among_pictures_is_named_and_not_waited_for(tmp_path):
+    (tmp_path / "cats").mkdir()
+    os.mkfifo(tmp_path / "cats" / "a.png")
+    with pytest.raises(BadData, match=r"a\.png is no file"):
+        pictures(tmp_path, Asked())
 
 
 @pytest.mark.parametrize("path", ["a'b\"c", "x|y \x1b[31m\n=1.npz", "\u202e.csv", "e\u0301", "a b"])

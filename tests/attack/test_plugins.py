@@ -12,7 +12,8 @@ import pytest
 
 from vaezoo.losses import ELBO
 from vaezoo.registry import gathering, registry
-from vaezoo.registry.surroundings import SHARED, SWITCHES, Surroundings
+from vaezoo.registry.libraries import SHARED
+from vaezoo.registry.surroundings import SWITCHES, Surroundings
 
 HEAD = "from vaezoo.hooks import hookimpl, Column, Figure, Metric, Part, Table, tags\n"
 GOOD = """
@@ -201,6 +202,25 @@ CHANGES = {
     "import random; random.seed(1)": "the global random state",
     "import numpy as np; np.random.seed(1)": "the global random state",
     "import torch; torch.manual_seed(1)": "the global random state",
+    "import sys; sys.argv[:] = ['x']": "sys.argv",
+    "import sys, types; sys.modules['json'] = types.ModuleType('json')": "the module json",
+    "import sys; sys.modules.pop('vaezoo.seeds')": "the module vaezoo.seeds",
+    "import sys; sys.meta_path.insert(0, sys.meta_path[0])": "sys.path",
+    "import os; os.umask(0)": "the mask of new files",
+    "import signal; signal.setitimer(signal.ITIMER_PROF, 99)": "timers",
+    "import logging; logging.basicConfig(level=10, force=True)": "logging",
+    "import logging; logging.disable(50)": "logging",
+    "import faulthandler as f; (f.disable if f.is_enabled() else f.enable)()": "handler of faults",
+    "import sys; sys.setprofile(lambda *a: None)": "profiling",
+    "import sys; sys.setswitchinterval(1.0)": "how often threads take turns",
+    "import locale; locale.setlocale(locale.LC_ALL, 'C')": "the locale",
+    "import torch; torch._C._set_mkldnn_enabled(False)": "oneDNN",
+    "import torch; torch.set_autocast_enabled('cpu', True)": "autocast",
+    "import torch; torch.nn.Conv2d.forward = lambda s, x: x": "Conv2d.forward",
+    "import torch; torch.distributions.Normal.log_prob = print": "Normal.log_prob",
+    "import vaezoo.bench.trial as t; t.PROTOCOL = 99": "vaezoo.bench.trial.PROTOCOL",
+    "import vaezoo.seeds as s; s.seed_for.__code__ = (lambda *n: 1).__code__": "seeds.seed_for",
+    "import vaezoo.seeds as s; s.seed_for.__defaults__ = (1,)": "vaezoo.seeds.seed_for",
 }
 
 
@@ -259,7 +279,7 @@ def test_what_an_import_changes_is_put_back_and_said(
     assert "__call__" not in vars(ELBO)
     said = causes(loaded)
     for i, (text, words) in enumerate(CHANGES.items()):
-        assert f"mine_{i}" in loaded.variants, said
+        assert f"mine_{i}" in loaded.variants, said.get(f"p{i}")
         assert said[f"p{i}"].startswith("import: changes "), text
         assert words in said[f"p{i}"], text
         assert said[f"p{i}"].count("changes") == 1, text

@@ -163,7 +163,8 @@ def registry_of(plugins_dir: Path | None) -> "Registry":
 
 def echo(text: object = "", *, err: bool = False, nl: bool = True) -> None:
     """The text on stdout, or stderr, without letters that a terminal obeys."""
-    click.echo(plain_text(str(text)), err=err, nl=nl)
+    # named, for click would write UTF-8 to a console of ASCII
+    click.echo(plain_text(str(text)), file=sys.stderr if err else sys.stdout, nl=nl)
 
 
 def print_json(value: Any) -> None:

@@ -3,7 +3,7 @@
 import io
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from .asked import Asked
 from .data import SPLITS
-from .files import BadData
+from .files import LIMIT, BadData
 from .formats import Array
 from .raw import Raw, from_list
 
@@ -22,6 +22,10 @@ SPLIT_NAMES = {
     "val": "validation", "dev": "validation", "test": "test",
 }  # fmt: skip
 NONE = "none"
+PLAIN = (
+    torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int64, torch.int32,
+    torch.int16, torch.int8, torch.uint8, torch.bool,
+)  # fmt: skip
 
 
 def named(arrays: Mapping[str, Array], asked: Asked, who: str) -> dict[str, Raw]:
@@ -103,6 +107,7 @@ def tensors(content: bytes, asked: Asked, who: str) -> dict[str, Raw]:
     """
     stored = _loaded(content, who)
     if isinstance(stored, Tensor):
+        _must_be_bearable([stored], content, who)
         return {"train": Raw(_array(stored))}
     items: list[Any] = []
     if isinstance(stored, dict):
@@ -112,12 +117,30 @@ def tensors(content: bytes, asked: Asked, who: str) -> dict[str, Raw]:
     if not items or not all(isinstance(item, Tensor) for item in items):
         raise BadData(f"{who} holds a {type(stored).__name__}; expected a tensor, or several")
 
+    _must_be_bearable(items, content, who)
     arrays = [_array(item) for item in items]
     if isinstance(stored, dict):
-        return named(dict(zip(map(str, stored), arrays, strict=True)), asked, who)
+        names = list(map(str, stored))
+        if len(set(names)) < len(names):
+            raise BadData(f"{who} holds two tensors of one name")
+        return named(dict(zip(names, arrays, strict=True)), asked, who)
     if len(arrays) == 2 and arrays[1].ndim == 1 and len(arrays[0]) == len(arrays[1]):
         return {"train": Raw(arrays[0], None if asked.label == NONE else arrays[1])}
     return {"train": from_list(arrays, who)}
+
+
+def _must_be_bearable(items: Sequence[Tensor], content: bytes, who: str) -> None:
+    """Raises: BadData where the tensors are far larger than what is stored of them, as a number
+    that is spread over a million rows is, or of a kind that numpy has not.
+    """
+    size = sum(item.numel() * item.element_size() for item in items)
+    if size > max(LIMIT, len(content)):
+        raise BadData(f"{who} unpacks to {size:,} bytes; at most {LIMIT:,} are read")
+    for item in items:
+        if item.dtype not in PLAIN or item.device.type != "cpu" or item.is_nested:
+            raise BadData(
+                f"{who} holds a tensor of {item.dtype} on {item.device}; expected real numbers"
+            )
 
 
 def _loaded(content: bytes, who: str) -> Any:
@@ -131,4 +154,5 @@ def _loaded(content: bytes, who: str) -> Any:
 
 def _array(tensor: Tensor) -> Array:
     dense = tensor.detach().to_dense() if tensor.layout != torch.strided else tensor.detach()
+    dense = dense.resolve_neg()
     return (dense.float() if dense.dtype == torch.bfloat16 else dense).numpy()

@@ -2,6 +2,7 @@
 there are.
 """
 
+import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -91,16 +92,18 @@ def _must_be_pictures(paths: list[Path], folder: Path) -> None:
     for path in paths:
         if path.is_dir():
             raise BadData(f"{path} is a folder inside a class; expected pictures there")
+        if not path.is_file():
+            raise BadData(f"{path} is no file: a pipe, or a link to nothing; move it away")
         if path.suffix.lower() not in ENDINGS:
             raise BadData(f"{path} is no picture ({', '.join(ENDINGS)}); move it away")
 
 
 def _picture(path: Path) -> Array:
     """(C, H, W), bytes; colours of a palette are written out."""
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    from PIL import Image, ImageOps
 
     try:
-        with Image.open(path) as image:
+        with warnings.catch_warnings(action="ignore"), Image.open(path) as image:
             frames = getattr(image, "n_frames", 1)
             if frames > 1:
                 raise BadData(f"{path} is a film of {frames} pictures; save them apart")
@@ -113,7 +116,9 @@ def _picture(path: Path) -> Array:
                     "with 8 bits a channel"
                 )
             array = np.asarray(plain).astype(np.uint8)
-    except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError):
+    except BadData:
+        raise
+    except Exception:  # Pillow raises a dozen kinds for damaged pictures, and for vast ones
         raise CorruptData(f"{path} is no picture, or a damaged one") from None
     return array[None] if array.ndim == 2 else np.moveaxis(array, 2, 0)  # (C, H, W)
 

@@ -115,13 +115,14 @@ def npz(content: bytes, who: str, limit: int = LIMIT) -> dict[str, Array]:
             size = sum(member.file_size for member in members)
             if size > limit:
                 raise CorruptData(f"{who} unpacks to {size:,} bytes; at most {limit:,} are read")
+            names = [member.filename.removesuffix(".npy") for member in members]
+            if len(set(names)) < len(names):
+                raise CorruptData(f"{who} holds two arrays of one name")
             # no member gives more bytes than the directory says
-            return {
-                member.filename.removesuffix(".npy"): npy(
-                    archive.read(member), f"{member.filename} in {who}"
-                )
-                for member in members
-            }
+            arrays = (
+                npy(archive.read(member), f"{member.filename} in {who}") for member in members
+            )
+            return dict(zip(names, arrays, strict=True))
     except (*DAMAGE, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
         if isinstance(error, CorruptData):
             raise

@@ -17,7 +17,8 @@ from types import FrameType, ModuleType
 from typing import Any
 
 from ..data.words import cut, in_words
-from .surroundings import NUMBERS, Surroundings, descriptors_aside
+from .descriptors import descriptors_aside
+from .surroundings import NUMBERS, Surroundings
 
 # public names of older versions, and what they are called now
 RENAMED = {

@@ -3,36 +3,31 @@ handlers, the working directory, functions of the libraries. Compared, and put b
 """
 
 import decimal
+import faulthandler
 import gc
 import locale
+import logging
 import os
 import random
 import signal
 import sys
-import tempfile
-import threading
 import warnings
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, TextIO
+from typing import Any
 
 import numpy as np
 import torch
 from torch.nn.modules import module as nn_module
 
-__all__ = ["Surroundings", "descriptors_aside"]
+from ..data.kept import umask
+from .libraries import Libraries
 
-# Modules and classes whose functions are others' too; vaezoo's own are added.
-SHARED: tuple[Any, ...] = (
-    torch, torch.nn, torch.nn.functional, torch.nn.init, torch.optim, torch.linalg, torch.special,
-    torch.Tensor, torch.nn.Module, torch.nn.Linear, torch.nn.Parameter, torch.optim.Adam,
-    np, np.random, random, os, sys, signal, __import__("builtins"), __import__("json"),
-    __import__("math"), __import__("time"),
-)  # fmt: skip
+__all__ = ["SWITCHES", "Surroundings", "Switch"]
 
-
-MOST_SAID = 10_000  # bytes of what is printed that are kept
+TIMERS = (signal.ITIMER_VIRTUAL, signal.ITIMER_PROF) if hasattr(signal, "ITIMER_PROF") else ()
+KEPT: list[Any] = []
 
 
 @dataclass(frozen=True)
@@ -120,16 +115,76 @@ def _put_filters(value: list[Any]) -> None:
 
 
 def _streams() -> tuple[Any, ...]:
-    return sys.stdin, sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__, sys.excepthook
+    hooks = (sys.excepthook, sys.unraisablehook, sys.displayhook)
+    return sys.stdin, sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__, *hooks
 
 
 def _put_streams(value: tuple[Any, ...]) -> None:
     sys.stdin, sys.stdout, sys.stderr = value[:3]
-    vars(sys).update(__stdout__=value[3], __stderr__=value[4], excepthook=value[5])
+    vars(sys).update(__stdout__=value[3], __stderr__=value[4])
+    sys.excepthook, sys.unraisablehook, sys.displayhook = value[5:]
 
 
-def _put_path(value: list[str]) -> None:
-    sys.path[:] = value
+def _paths() -> list[list[Any]]:
+    return [list(sys.path), list(sys.meta_path), list(sys.path_hooks)]
+
+
+def _put_paths(value: list[list[Any]]) -> None:
+    sys.path[:], sys.meta_path[:], sys.path_hooks[:] = value
+
+
+def _put_arguments(value: list[str]) -> None:
+    sys.argv[:] = value
+
+
+def _timers() -> tuple[bool, ...]:
+    """Whether they run; that of real time is the guard's own."""
+    return tuple(any(signal.getitimer(which)) for which in TIMERS)
+
+
+def _put_timers(value: tuple[bool, ...]) -> None:
+    for which, runs in zip(TIMERS, value, strict=True):
+        if not runs:
+            signal.setitimer(which, 0.0)
+
+
+def _logging() -> tuple[Any, ...]:
+    root = logging.getLogger()
+    return root.level, list(root.handlers), root.manager.disable
+
+
+def _put_logging(value: tuple[Any, ...]) -> None:
+    root = logging.getLogger()
+    root.level, root.handlers[:], root.manager.disable = value
+    root.manager._clear_cache()  # type: ignore[attr-defined]
+
+
+def _put_fault_handler(value: bool) -> None:
+    (faulthandler.enable if value else faulthandler.disable)()
+
+
+def _autocast() -> tuple[bool, bool]:
+    return torch.is_autocast_enabled("cpu"), torch.is_autocast_enabled("cuda")
+
+
+def _put_autocast(value: tuple[bool, bool]) -> None:
+    for device, is_on in zip(("cpu", "cuda"), value, strict=True):
+        torch.set_autocast_enabled(device, is_on)
+
+
+def _put_inference(value: bool) -> None:
+    mode = torch.inference_mode(value)
+    mode.__enter__()
+    KEPT.append(mode)  # it ends with its object
+
+
+def _modes() -> int:
+    return torch._C._len_torch_function_stack()
+
+
+def _put_modes(value: int) -> None:
+    while torch._C._len_torch_function_stack() > value:
+        torch._C._pop_torch_function_stack()
 
 
 def _put_collector(value: bool) -> None:
@@ -172,6 +227,10 @@ SWITCHES = (
     Switch("how small numbers are kept", _is_without_denormals, torch.set_flush_denormal),
     Switch("anomaly detection", torch.is_anomaly_enabled, torch.autograd.set_detect_anomaly),
     Switch("cuDNN", _cudnn, _put_cudnn),
+    Switch("oneDNN", torch._C._get_mkldnn_enabled, torch._C._set_mkldnn_enabled),
+    Switch("modes of torch", _modes, _put_modes),
+    Switch("autocast", _autocast, _put_autocast),
+    Switch("inference mode", torch.is_inference_mode_enabled, _put_inference),
     Switch("hooks of all modules", _hooks_of_modules, _put_hooks_of_modules),
     Switch("numpy's errors", np.geterr, lambda value: np.seterr(**value)),
     Switch("decimal's precision", lambda: decimal.getcontext().prec,
@@ -183,10 +242,17 @@ SWITCHES = (
     Switch("the environment", lambda: dict(os.environ), _put_environment),
     Switch("filters of warnings", lambda: list(warnings.filters), _put_filters),
     Switch("stdout or stderr", _streams, _put_streams),
-    Switch("sys.path", lambda: list(sys.path), _put_path),
+    Switch("sys.path", _paths, _put_paths),
+    Switch("sys.argv", lambda: list(sys.argv), _put_arguments),
+    Switch("the mask of new files", umask, os.umask),
+    Switch("timers", _timers, _put_timers),
+    Switch("logging", _logging, _put_logging),
+    Switch("the handler of faults", faulthandler.is_enabled, _put_fault_handler),
     Switch("the limit of recursion", sys.getrecursionlimit, sys.setrecursionlimit),
     Switch("the collector of garbage", gc.isenabled, _put_collector),
     Switch("tracing", sys.gettrace, sys.settrace),
+    Switch("profiling", sys.getprofile, sys.setprofile),
+    Switch("how often threads take turns", sys.getswitchinterval, sys.setswitchinterval),
     Switch("the global random state", _python_state, random.setstate),
     Switch("the global random state", _numpy_state, _put_numpy_state),
     Switch("the global random state", _torch_state, _put_torch_state),
@@ -201,8 +267,7 @@ class Surroundings:
 
     def __init__(self, switches: tuple[Switch, ...] = SWITCHES, with_functions: bool = True):
         self.values = [(switch, switch.get()) for switch in switches]
-        owners = _owners() if with_functions else ()
-        self.functions = [(owner, _functions(owner)) for owner in owners]
+        self.libraries = Libraries() if with_functions else None
 
     def put_back(self) -> list[str]:
         """What is another one now, by name; it is put back."""
@@ -212,79 +277,6 @@ class Surroundings:
                 switch.put(value)
                 changed.append(switch.name)
         # some switches have changed a name of torch, and changed it back now
-        for owner, before in self.functions:
-            changed += _restored(owner, before)
+        if self.libraries is not None:
+            changed += self.libraries.put_back()
         return list(dict.fromkeys(changed))
-
-
-def _owners() -> Iterator[Any]:
-    yield from SHARED
-    for name, module in list(sys.modules.items()):
-        if name.startswith("vaezoo.") and module is not None:
-            yield module
-            yield from (
-                thing
-                for thing in list(vars(module).values())
-                if isinstance(thing, type) and thing.__module__ == name
-            )
-
-
-def _functions(owner: Any) -> dict[str, Any]:
-    """name -> what can be called, of a module or a class."""
-    return {
-        name: value
-        for name, value in list(vars(owner).items())
-        if callable(value) or isinstance(value, property | classmethod | staticmethod)
-    }
-
-
-def _restored(owner: Any, before: Mapping[str, Any]) -> Iterator[str]:
-    now = vars(owner)
-    for name, value in before.items():
-        if now.get(name) is not value:
-            setattr(owner, name, value)
-            yield f"{owner.__name__}.{name}"
-    for name in _overriding(owner, before):
-        delattr(owner, name)
-        yield f"{owner.__name__}.{name}"
-
-
-def _overriding(owner: Any, before: Mapping[str, Any]) -> list[str]:
-    """What a class has got since then in place of what it inherits."""
-    if not isinstance(owner, type):
-        return []
-    inherited = {name for base in owner.__mro__[1:] for name in vars(base)}
-    return [name for name in _functions(owner) if name not in before and name in inherited]
-
-
-@contextmanager
-def descriptors_aside(said: TextIO) -> Iterator[None]:
-    """Inside the block, what is written to the descriptors 1 and 2 goes to a file; afterwards 0, 1
-    and 2 are what they were, and `said` has it too.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    kept = {number: _copy(number) for number in (0, 1, 2)}
-    with tempfile.TemporaryFile() as file:
-        try:
-            for stream in (sys.__stdout__, sys.__stderr__):
-                with suppress(Exception):  # it may be closed, or none
-                    stream.flush()  # type: ignore[union-attr]
-            os.dup2(file.fileno(), 1)
-            os.dup2(file.fileno(), 2)
-            yield
-        finally:
-            for number, copy in kept.items():
-                if copy is not None:
-                    os.dup2(copy, number)
-                    os.close(copy)
-            file.seek(0)
-            said.write(file.read(MOST_SAID).decode(errors="replace"))
-
-
-def _copy(number: int) -> int | None:
-    try:
-        return os.dup(number)
-    except OSError:  # it is closed
-        return None

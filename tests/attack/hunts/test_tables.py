@@ -6,11 +6,14 @@ import io
 import json
 import math
 import struct
+import tempfile
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import torch
 from hypothesis import assume, given, strategies as st
+from PIL import Image
 
 from tests.attack.hunts.words import must_be_sentence, mutated, texts
 from vaezoo.data.archives import named
@@ -18,6 +21,7 @@ from vaezoo.data.asked import DECIMALS, SEPARATORS, Asked
 from vaezoo.data.data import Card
 from vaezoo.data.dialect import MISSING
 from vaezoo.data.files import BadData, CorruptData, decompressed
+from vaezoo.data.folders import pictures
 from vaezoo.data.formats import idx, npy, npz
 from vaezoo.data.own import own_data
 from vaezoo.data.reader import LAYOUTS, Reader, fitted
@@ -279,6 +283,38 @@ def test_a_damaged_packed_file_is_refused_or_whole(content):
         return
     # its checksum holds, or it is no packed file at all
     assert found in (LETTERS, b"") or not content.startswith(b"\x1f\x8b")
+
+
+def picture(kind, mode):
+    file = io.BytesIO()
+    Image.new(mode, (5, 4), 1).save(file, kind)
+    return file.getvalue()
+
+
+PICTURES = [
+    (".png", picture("PNG", "RGB")),
+    (".gif", picture("GIF", "P")),
+    (".bmp", picture("BMP", "L")),
+    (".tif", picture("TIFF", "RGBA")),
+    (".pgm", picture("PPM", "L")),
+]
+FOLDER = Path(tempfile.mkdtemp(prefix="hunt-"))
+
+
+@given(st.sampled_from(PICTURES).flatmap(lambda one: st.tuples(st.just(one[0]), mutated(one[1]))))
+def test_a_damaged_picture_is_bytes_in_channels_or_refused(one):
+    ending, content = one
+    path = FOLDER / f"a{ending}"
+    path.write_bytes(content)
+    try:
+        raw = pictures(FOLDER, Asked())["train"]
+        assert raw.x.dtype == np.uint8
+        assert raw.x.ndim == 4
+        assert raw.x.shape[1] in (1, 3, 4)
+    except BadData as error:
+        must_be_sentence(error)
+    finally:
+        path.unlink()
 
 
 VALUES = st.builds(
