@@ -202,6 +202,7 @@ CHANGES = {
     "import random; random.seed(1)": "the global random state",
     "import numpy as np; np.random.seed(1)": "the global random state",
     "import torch; torch.manual_seed(1)": "the global random state",
+    "import atexit, os; atexit.register(os._exit, 7)": "what is done at the end",
     "import sys; sys.argv[:] = ['x']": "sys.argv",
     "import sys, types; sys.modules['json'] = types.ModuleType('json')": "the module json",
     "import sys; sys.modules.pop('vaezoo.seeds')": "the module vaezoo.seeds",
@@ -222,6 +223,9 @@ CHANGES = {
     "import vaezoo.seeds as s; s.seed_for.__code__ = (lambda *n: 1).__code__": "seeds.seed_for",
     "import vaezoo.seeds as s; s.seed_for.__defaults__ = (1,)": "vaezoo.seeds.seed_for",
 }
+
+
+FILES = 14  # that make these changes, some each
 
 
 @pytest.fixture(autouse=True)
@@ -271,18 +275,21 @@ def test_what_an_import_changes_is_put_back_and_said(
     monkeypatch.setenv("VAEZOO_PLUGIN_TIMEOUT", "30")
     registry.load_registry()
     before = Surroundings()
+    texts = list(CHANGES)
     plugins = {
-        f"p{i}": f"{text}\n{GOOD.replace('mine', f'mine_{i}')}" for i, text in enumerate(CHANGES)
+        f"p{i}": "\n".join([*texts[i::FILES], GOOD.replace("mine", f"mine_{i}")])
+        for i in range(FILES)
     }
     loaded = registry.load_registry(folder_of(tmp_path, plugins))
     assert before.put_back() == []
     assert "__call__" not in vars(ELBO)
     said = causes(loaded)
     for i, (text, words) in enumerate(CHANGES.items()):
-        assert f"mine_{i}" in loaded.variants, said.get(f"p{i}")
-        assert said[f"p{i}"].startswith("import: changes "), text
-        assert words in said[f"p{i}"], text
-        assert said[f"p{i}"].count("changes") == 1, text
+        name = f"p{i % FILES}"
+        assert f"mine_{i % FILES}" in loaded.variants, said.get(name)
+        assert said[name].startswith("import: changes "), text
+        assert words in said[name], (text, said[name])
+        assert said[name].count("changes") == 1, text
 
 
 def test_what_a_hook_changes_is_put_back_too(tmp_path: Path):

@@ -10,7 +10,13 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout
+from contextlib import (
+    AbstractContextManager,
+    contextmanager,
+    nullcontext,
+    redirect_stderr,
+    redirect_stdout,
+)
 from dataclasses import dataclass, field
 from functools import cache
 from types import FrameType, ModuleType
@@ -18,6 +24,7 @@ from typing import Any
 
 from ..data.words import cut, in_words
 from .descriptors import descriptors_aside
+from .endings import no_endings
 from .surroundings import NUMBERS, Surroundings
 
 # public names of older versions, and what they are called now
@@ -95,8 +102,12 @@ class Guard:
         # what is ours hangs nowhere, and a slow disk is no reason to do without it
         limited = nullcontext() if source.is_ours else limit(self.timeout)
         aside = nullcontext() if source.is_ours else descriptors_aside(said)
+        endings: AbstractContextManager[list[str]] = nullcontext([])
+        if not source.is_ours:
+            endings = no_endings(source.module, source.file)
+        ends: list[str] = []
         try:
-            with aside, redirect_stdout(said), redirect_stderr(said), limited:
+            with aside, endings as ends, redirect_stdout(said), redirect_stderr(said), limited:
                 return call()
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt) and not self.is_trial:
@@ -105,7 +116,7 @@ class Guard:
             return FAILED
         finally:
             seconds = time.perf_counter() - start
-            self._aftermath(source, doing, before.put_back(), seconds, said.text())
+            self._aftermath(source, doing, before.put_back() + ends, seconds, said.text())
 
     def report(self, source: Source, cause: str, is_note: bool = False) -> None:
         line = cut(cause, 500)

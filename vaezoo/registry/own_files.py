@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..data.peek import is_mixed
 from ..data.reading import READERS, kind_of
-from ..hyperparameters import QUOTES
+from ..hyperparameters import QUOTES, in_quotes
 from .selection import ALL, NOT, SelectionError, pieces_of
 
 ARRAYS = "arrays"
@@ -66,11 +66,8 @@ def _looks_like_path(name: str) -> bool:
 
 
 def _written(path: str, options: str = "") -> str:
-    mark = '"' if "'" in path else "'"
-    if mark in path:
-        raise SelectionError(f"{path} has both kinds of quotes in its name; rename it")
-    plain = not re.search(r"[\s,=\[\]()'\"]", path)
-    value = path if plain else f"{mark}{path}{mark}"
+    is_plain = path.isprintable() and not re.search(r"[\s,=\[\]()'\"]", path)
+    value = path if is_plain else in_quotes(path)
     is_table = is_mixed(Path(path).expanduser(), _said(options))
     name = TABLE if is_table else ARRAYS
     return f"{name}[path={value}{',' if options else ''}{options}]"
