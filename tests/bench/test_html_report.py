@@ -345,12 +345,18 @@ def digits(tmp_path_factory) -> Path:
 
 @pytest.mark.slow
 def test_in_a_browser_the_page_of_all_variants_opens_in_under_a_second(tab, digits):
-    """The fastest of five: another program may have the processor."""
+    """By the clock, the fastest of five; where other programs have the processor, in half a second
+    of its time.
+    """
     assert digits.stat().st_size < 3_000_000
+    tools = tab.context.new_cdp_session(tab)
+    tools.send("Performance.enable", {"timeDomain": "threadTicks"})
     took = []
     for _ in range(5):
         tab.goto(digits.as_uri(), wait_until="load")
         tab.wait_for_function("performance.timing.loadEventEnd > 0")
         start_to_end = "performance.timing.loadEventEnd - performance.timing.navigationStart"
         took.append(tab.evaluate(start_to_end))
-    assert min(took) < 1000, took
+    metrics = tools.send("Performance.getMetrics")["metrics"]
+    (busy,) = [one["value"] for one in metrics if one["name"] == "TaskDuration"]
+    assert min(took) < 1000 or busy < 0.5, (took, busy)

@@ -42,7 +42,7 @@ class View:
 
 
 def views(source: Source) -> dict[str, list[View]]:
-    """Variant -> its strips, of its first row, as long as the budget lasts."""
+    """Variant -> its strips, of its first row on each data set, as long as the budget lasts."""
     left = BUDGET
     found: dict[str, list[View]] = {}
     for row in _first_rows(source):
@@ -54,12 +54,12 @@ def views(source: Source) -> dict[str, list[View]]:
 
 
 def _first_rows(source: Source) -> Iterator[Row]:
-    """The first row of each variant that has a trial that is done."""
+    """The first row of each variant on each data set that has a trial that is done."""
     seen = set()
     for row in source.own:
-        name = variant_of(row)
-        if name not in seen and row.done:
-            seen.add(name)
+        place = (variant_of(row), row.dataset)
+        if place not in seen and row.done:
+            seen.add(place)
             yield row
 
 
