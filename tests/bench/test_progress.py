@@ -64,6 +64,27 @@ def test_the_bar_of_a_trial_goes_with_it_and_only_a_failure_is_a_line(terminal, 
     progress.close()
 
 
+def test_trials_that_are_skipped_count_as_ended(terminal, tmp_path):
+    progress = progress_of("bars")
+    progress.start(total=6, finished=1)
+    progress.skipped(2)
+    progress.done(TRIAL, record())
+    assert (progress.count, progress.whole.n) == (4, 4)
+    progress.close()
+
+
+def test_a_bar_of_a_trial_fits_eighty_columns_with_its_loss(terminal, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    progress = progress_of("bars")
+    progress.start(total=1, finished=0)
+    progress.show(told(tmp_path, epoch=3, loss=123.456))
+    bar = progress.bars[TRIAL.key]
+    bar.ncols = 79
+    bar.dynamic_ncols = None
+    assert "left, validation loss 123.5]" in str(bar)
+    progress.close()
+
+
 def test_a_file_that_is_half_written_or_not_there_moves_no_bar(terminal, tmp_path):
     progress = progress_of("auto")
     progress.start(total=1, finished=0)

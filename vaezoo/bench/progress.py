@@ -3,6 +3,7 @@ a finished trial; or lines of JSON, or nothing.
 """
 
 import json
+import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -19,6 +20,9 @@ from .trial import Trial
 
 # without tqdm's own time left, which takes all trials for equally long
 WHOLE = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}{postfix}]"
+# of a trial: no rate and no time since, so that its loss has room on 80 columns
+EACH = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{remaining} left{postfix}]"
+BESIDES = 56  # columns that a bar, its counts and its loss take beside the name of the trial
 EVERY = 5.0  # seconds between two lines of JSON on trials that run
 AUTO = "auto"  # bars where stderr is a terminal, else plain
 KINDS = (AUTO, "bars", "plain", "json", "quiet")
@@ -52,6 +56,10 @@ class Progress:
 
     def show(self, running: list[tuple[Trial, Path]]) -> None:
         """Each running trial's epoch, loss and time left."""
+
+    def skipped(self, trials: int) -> None:
+        """So many are not trained, each with a reason that stands in the tables."""
+        self.count += trials
 
     def done(self, trial: Trial, record: Record | None) -> None:
         """One trial has ended."""
@@ -170,11 +178,11 @@ class Bars(Progress):
             total = trial.budget["epochs"]
             self.bars[trial.key] = tqdm(
                 total=total,
-                desc=on_one_line(f"  {trial.title}")[:48],
-                unit="epoch",
+                desc=on_one_line(f"  {trial.title}")[: _room()],
                 file=sys.stderr,
                 leave=False,
                 dynamic_ncols=True,
+                bar_format=EACH,
             )
         bar = self.bars[trial.key]
         if state.stage:
@@ -182,6 +190,10 @@ class Bars(Progress):
         elif state.epoch:
             bar.set_postfix_str(f"validation loss {state.loss:.4g}", refresh=False)
             bar.update(state.epoch - bar.n)
+
+    def skipped(self, trials: int) -> None:
+        super().skipped(trials)
+        self.whole.update(trials)
 
     def done(self, trial: Trial, record: Record | None) -> None:
         if trial.key in self.bars:
@@ -204,6 +216,11 @@ class Bars(Progress):
         for bar in [*self.bars.values(), self.whole]:
             if bar is not None:
                 bar.close()
+
+
+def _room() -> int:
+    """Letters of a trial's name that leave room for the rest of its bar."""
+    return min(48, max(24, shutil.get_terminal_size().columns - BESIDES))
 
 
 def _in_words(record: Record | None) -> str:

@@ -78,8 +78,10 @@ class Scheduler:
         self.progress.start(len(self.plan.trials), len(finished))
         self.shared.note(left)
         try:
-            for trial in (t for t in left if t.skip):
+            skipped = [trial for trial in left if trial.skip]
+            for trial in skipped:
                 self.commit_dead(trial, {"status": "skipped", "error": trial.skip})
+            self.progress.skipped(len(skipped))
             self.preparation.go(self.plan.trials)
             self.train(deque((trial, 0) for trial in left if not trial.skip))
         except Stopped:
