@@ -37,7 +37,7 @@ def test_check_of_what_is_not_there_is_a_usage_error(tmp_path):
     (tmp_path / "empty.py").write_text("")
     code, said = run("check", str(tmp_path / "empty.py"))
     assert code == 2
-    assert "brings no variant" in said
+    assert "brings no variant and nothing else" in said
     code, said = run("check", "vea")
     assert code == 2
     assert "'vae'" in said

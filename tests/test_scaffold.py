@@ -1,7 +1,12 @@
 """A new file works before its author has written a line."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
+from click.testing import CliRunner
 
 from vaezoo.author.check import check
 from vaezoo.author.scaffold import KINDS, NewError, new_file, template
@@ -10,6 +15,7 @@ from vaezoo.bench.runner import run
 from vaezoo.bench.store import Store
 from vaezoo.bench.workers.probe import InProcess
 from vaezoo.bench.workers.processes import Places
+from vaezoo.cli import vaezoo
 from vaezoo.core import Spec
 from vaezoo.likelihoods import head
 from vaezoo.networks import Read, Write
@@ -61,6 +67,37 @@ def test_a_new_data_set_a_metric_and_a_figure_make_a_table(tmp_path):
     assert record.metrics["my_metric"] > 0
     assert "my_metric" in (tmp_path / "out" / "representation.csv").read_text()
     assert list((tmp_path / "out" / "figures").glob("my_figure*.png"))
+
+
+def outcome_of(kind, folder):
+    """Writes a new plugin of this kind, and runs the test that came with it."""
+    new_file(kind, f"my_{kind}", folder, registry=load_registry())
+    env = {**os.environ, "VAEZOO_CACHE": str(folder / "cache"), "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "."]
+    return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True)
+
+
+def test_the_tests_that_come_with_small_parts_pass_side_by_side(tmp_path):
+    for kind in ("network", "likelihood", "dataset", "metric"):
+        new_file(kind, f"my_{kind}", tmp_path)
+    done = outcome_of("figure", tmp_path)
+    assert done.returncode == 0, done.stdout
+    assert "5 passed" in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["variant", "prior", "loss"])
+def test_the_test_that_comes_with_a_variant_passes(kind, tmp_path):
+    done = outcome_of(kind, tmp_path)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("kind", ["network", "likelihood", "metric", "figure"])
+def test_check_says_what_a_file_of_another_kind_brings(kind, tmp_path):
+    file, _ = new_file(kind, f"my_{kind}", tmp_path)
+    result = CliRunner().invoke(vaezoo, ["check", str(file)])
+    assert result.exit_code == 0, result.output
+    assert f"brings the {kind} my_{kind};" in result.output
 
 
 def test_a_new_package_has_all_that_pip_and_pytest_need(tmp_path):

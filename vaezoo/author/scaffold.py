@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..hyperparameters import listed
+from .first_tests import TESTS
 
 if TYPE_CHECKING:
     from ..registry.registry import Registry
@@ -74,8 +75,8 @@ class NewError(ValueError):
 def new_file(
     kind: str, name: str, folder: Path, package: bool = False, registry: "Registry | None" = None
 ) -> list[Path]:
-    """The files written for a new plugin of this kind, a key of `KINDS`: `folder/NAME.py`, or, of a
-    variant, `folder/vaezoo-NAME/` with pyproject, test and README where `package`.
+    """The files written for a new plugin of this kind, a key of `KINDS`: `folder/NAME.py` and its
+    test, or, of a variant, `folder/vaezoo-NAME/` with pyproject, test and README where `package`.
 
     Raises: NewError, also for a name that the registry knows.
     """
@@ -86,7 +87,7 @@ def new_file(
         )
     if registry is not None and name in taken(registry, kind):
         raise NewError(f"there is a {kind} called {name!r} already; choose another name")
-    texts = _package(name, folder) if package else {folder / f"{name}.py": template(kind, name)}
+    texts = _package(name, folder) if package else _files(kind, name, folder)
     there = [path for path in texts if path.exists()]
     if there:
         raise NewError(f"{there[0]} is there already; choose another name or folder")
@@ -94,6 +95,13 @@ def new_file(
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
     return list(texts)
+
+
+def _files(kind: str, name: str, folder: Path) -> dict[Path, str]:
+    """The plugin's file, and its test beside it."""
+    text = template(kind, name)
+    test = TESTS[kind].replace(PLACEHOLDER, name)
+    return {folder / f"{name}.py": text, folder / f"test_{name}.py": test}
 
 
 def template(kind: str, name: str) -> str:

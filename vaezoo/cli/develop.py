@@ -50,9 +50,12 @@ def check(what: str, fast: bool, wants_json: bool, plugins_dir: Path | None) -> 
         found[one.label] = check_data(one.entry, one.values, Files(offline=True))
         if not wants_json:
             _print_findings(one.label, found[one.label])
+    others = [] if found else _others_of(registry_of(Path(what).resolve()))
     broken = sum(not f.passed for findings in found.values() for f in findings)
     if wants_json:
         print_json({label: list(map(vars, findings)) for label, findings in found.items()})
+    elif others:
+        echo(f"{what} loads, and brings {', '.join(others)}; what it computes is for its own test")
     else:
         echo(_verdict(len(variants), len(datasets), broken))
     if broken:
@@ -98,17 +101,31 @@ def _of_file(path: Path) -> "tuple[list[Chosen[Variant]], list[Chosen[Dataset]]]
     registry = registry_of(path.resolve())
     names = _brought_by(registry.variants, path)
     datasets = _brought_by(registry.datasets, path)
-    if not names and not datasets:
+    if not names and not datasets and not _others_of(registry):
         causes = "; ".join(
             p.cause for p in registry.problems if Path(p.file).resolve() == path.resolve()
         )
         raise click.UsageError(
-            f"{path} brings no variant and no data set" + (f": {causes}" if causes else "")
+            f"{path} brings no variant and nothing else" + (f": {causes}" if causes else "")
         )
     return (
         registry.choose_variants(",".join(names)) if names else [],
         registry.choose_datasets(",".join(datasets)) if datasets else [],
     )
+
+
+def _others_of(registry: "Registry") -> list[str]:
+    """What a registry with one file has beside ours, of kinds that have no contract: a metric, a
+    figure, a part, an executor, a logger. Its fields have their types, else it would not be there.
+    """
+    ours = registry_of(None)
+    found = []
+    for kind in ("metrics", "figures", "executors", "loggers"):
+        new = getattr(registry, kind).keys() - getattr(ours, kind).keys()
+        found += [f"the {kind[:-1]} {name}" for name in sorted(new)]
+    for kind, parts in registry.parts.items():
+        found += [f"the {kind} {name}" for name in sorted(parts.keys() - ours.parts[kind].keys())]
+    return found
 
 
 def _brought_by(known: "Mapping[str, Variant] | Mapping[str, Dataset]", path: Path) -> list[str]:
@@ -172,7 +189,9 @@ def _write_new(
         raise click.UsageError(str(error)) from None
     for path in written:
         echo(path)
-    file = next(path for path in written if path.suffix == ".py" and path.parent.name != "tests")
+    file = next(p for p in written if p.suffix == ".py" and not p.name.startswith("test_"))
+    test = next(path for path in written if path.name.startswith("test_"))
+    echo(f"its test: pytest {test}")
     echo("next: " + NEXT[kind].format(name=name, file=file, folder=file.parent))
 
 
