@@ -104,7 +104,8 @@ class CodeCritic(Loss):
 
     def forward(self, model: Model, x: Tensor, c: Tensor | None, progress: float) -> Terms:
         trace = model.infer(x, c)
-        codes, prior = aggregate(trace.latents[0])
+        like = next(self.critic.parameters())
+        codes, prior = (draws.to(like) for draws in aggregate(trace.latents[0]))  # may be finer
         with frozen(self.critic):
             fooled = F.softplus(-self.critic(codes)).mean()
         told_prior = F.softplus(-self.critic(prior)).mean()
