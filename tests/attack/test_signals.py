@@ -52,6 +52,28 @@ def test_a_run_that_is_stopped_before_its_first_trial_ends(number: int, sees: st
     assert len(err.split("\n")) <= 3, err  # an empty line closes that of a terminal's ^C
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks into /proc")
+@pytest.mark.parametrize("wait", [0.0, 0.1, 0.3])
+def test_ctrl_c_of_a_terminal_while_the_fork_server_begins_prints_no_traceback(
+    wait: float, tmp_path: Path
+):
+    """The whole group gets it, a process that has just begun too."""
+    command = [sys.executable, "-m", "vaezoo", *RUN, "--out", str(tmp_path / "out")]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    end = time.monotonic() + 120
+    while time.monotonic() < end and not _is_there(process.pid, tmp_path, "planning"):
+        time.sleep(0.005)
+    time.sleep(wait)
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    assert "KeyboardInterrupt" not in err
+
+
 def test_report_of_an_empty_folder_is_one_sentence(tmp_path: Path):
     from click.testing import CliRunner
 

@@ -28,9 +28,12 @@ WAITED_FOR = (signal.SIGCHLD, signal.SIGTERM)  # by the keeper; the second one a
 def divide() -> None:
     """In a fork server that asks for it, goes on in a child of the keeper; elsewhere nothing."""
     driver = os.environ.pop(ASKED, "")
-    if not driver or not can_keep():
+    if not driver:
         return
     os.setsid()  # a signal for the driver's group, such as Ctrl-C, is not for its workers
+    _forget_interrupt()
+    if not can_keep():
+        return
     adopt()
     signal.pthread_sigmask(signal.SIG_BLOCK, WAITED_FOR)
     server = os.fork()
@@ -38,6 +41,13 @@ def divide() -> None:
         _keep(server, int(driver))
     signal.pthread_sigmask(signal.SIG_UNBLOCK, WAITED_FOR)
     die_with_parent()
+
+
+def _forget_interrupt() -> None:
+    """A Ctrl-C that came since the driver began this process, which blocked it, is dropped."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def can_keep() -> bool:

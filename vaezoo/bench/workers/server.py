@@ -40,7 +40,12 @@ def start_server(threads: int = 1, *, anew: bool = False) -> int:
         os.environ.update(_pinned | {ASKED: str(os.getpid())})
         try:
             forkserver.set_forkserver_preload(PRELOAD)
-            forkserver.ensure_running()
+            # A Ctrl-C that comes while the server begins is for this process alone.
+            mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+            try:
+                forkserver.ensure_running()
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         finally:
             for name, value in before.items():
                 os.environ.pop(name) if value is None else os.environ.update({name: value})
