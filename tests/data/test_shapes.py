@@ -96,6 +96,9 @@ ASKED = {
     "a column of nothing": ("a,b\n1,\n3,\n", {}, "has no values at all; say drop=b"),
     "no such label": ("a,b\n1,2\n", {"label": "kind"}, "label=kind: .* it has a, b"),
     "no such id": ("a,b\n1,2\n", {"id": "x"}, "id=x: .* has no such column"),
+    "a time alone": (
+        "unit,time,a\n1,1,2\n1,2,3\n", {}, "say id=NAME for the column that tells them apart"
+    ),
     "an id alone": ("id,a\n7,1\n9,2\n", {}, "say id=id if it names the rows"),
     "numbers that float64 does not tell apart": (
         "a,b\n1000000000000000001,2\n1000000000000000002,3\n", {}, "does not keep apart; say id=a",

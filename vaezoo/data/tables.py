@@ -241,7 +241,9 @@ def _counts_rows(column: "pd.Series[Any]") -> bool:
 def _must_be_values(table: "pd.DataFrame", roles: Roles, is_mixed: bool, who: str) -> None:
     alone = [name for name in ("id", "time") if name in roles.values]
     if alone and not roles.keys:
-        remedy = "; say id=id if it names the rows" if alone == ["id"] else ""
+        remedy = "; say id=NAME for the column that tells them apart, or drop=time"
+        if alone == ["id"]:
+            remedy = "; say id=id if it names the rows"
         raise BadData(
             f"{who} has the column {alone[0]} alone; a table of sequences has both id and "
             f"time{remedy}"
