@@ -16,6 +16,7 @@ from vaezoo.bench.asked import PlanError, must_be_labels, parse_seeds, settings_
 from vaezoo.bench.manifest import MANIFEST, listed_in, manifest
 from vaezoo.bench.records.checks import Damaged, parsed_text, parsed_trial
 from vaezoo.bench.runner import run
+from vaezoo.bench.store import to_json
 from vaezoo.bench.suites import SuiteError, load_suite
 from vaezoo.cli import vaezoo
 from vaezoo.data.archives import tensors
@@ -250,6 +251,12 @@ def test_a_step_that_says_that_the_disk_is_full_ends_no_other_trial(tmp_path: Pa
     assert {one["variant"]: one["status"] for one in facts} == {"evil": "failed", "good": "done"}
     assert summary.exit_code == 1
     assert not list(tmp_path.rglob(".probe"))
+
+
+def test_a_name_of_a_file_that_is_no_text_is_kept_and_read_back():
+    said = to_json({"datasets": "arrays[path=x\udcff.csv]", "β": "é"})
+    assert json.loads(said.encode()) == {"datasets": "arrays[path=x\udcff.csv]", "β": "é"}
+    assert to_json({"β": "é"}) == '{\n "β": "é"\n}\n'
 
 
 def test_a_record_of_another_hand_says_so_in_a_sentence():

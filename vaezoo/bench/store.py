@@ -28,6 +28,7 @@ from .sweeping import BUILDING, REPLACED, STATE, TASK, sweep
 Json = dict[str, Any]
 TRIAL = "trial.json"
 KEY = re.compile(r"[0-9a-f]{64}")
+HALF = re.compile("[\ud800-\udfff]")
 FINAL = ("done", "skipped", "diverged")  # not tried again: the same key would end the same way
 WEIGHTS = "model.safetensors"
 PROGRESS = "progress.json"  # only while a trial runs
@@ -280,6 +281,12 @@ def _is_published(folder: Path) -> bool:
 
 
 def to_json(value: Any) -> str:
-    """Indented JSON with sorted keys; NaN and infinities, which JSON has not, become null."""
-    options: dict[str, Any] = {"sort_keys": True, "ensure_ascii": False, "allow_nan": False}
-    return json.dumps(storable(value), indent=1, **options) + "\n"
+    """Indented JSON with sorted keys; NaN and infinities, which JSON has not, become null. Names
+    of files may hold halves of letters, which no file of text can: those are escaped, and all else
+    that is not ASCII with them.
+    """
+    options: dict[str, Any] = {"sort_keys": True, "allow_nan": False, "indent": 1}
+    text = json.dumps(storable(value), ensure_ascii=False, **options)
+    if HALF.search(text):
+        text = json.dumps(storable(value), **options)
+    return text + "\n"
