@@ -1,5 +1,4 @@
-"""One likelihood for the columns of a table: numbers, amounts, counts, yes or no, categories and
-ordinals, each by a law of its own. A part, for any variant:
+"""One likelihood for the columns of a table, each by the law of its type. A part, for any variant.
 
 vaezoo bench --variants vae,missing --datasets 'table[path=people.csv]'
 
