@@ -180,8 +180,9 @@ class OneHot(Distribution):
 
 
 class Thermometer(Distribution):
-    """P(rank ≤ j) = sigmoid(θ_j), θ rising: θ_0 = raw_0, θ_j = θ_{j-1} + softplus(raw_j); x_j says
-    whether the rank is above j.
+    """P(rank ≤ j) = sigmoid(θ_j), θ_0 = raw_0, θ_j = θ_{j-1} + softplus(raw_j).
+
+    x_j says whether the rank is above j.
 
     log p of rank r = log(σ(θ_r) - σ(θ_{r-1})) = log σ(θ_r) + log σ(-θ_{r-1}) + log(1 - e^{θ_{r-1} -
     θ_r}), exact: the first and the third term stand at entry r, the second at r - 1.
@@ -306,8 +307,9 @@ class Mixed(Distribution):
 
 
 class MixedHead(Likelihood):
-    """Π_columns p(x_d|z), each by the law of its type; `columns` as `vaezoo.columns` says them,
-    "" for numbers alone.
+    """Π_columns p(x_d|z), each by the law of its type.
+
+    `columns` is a text as `vaezoo.columns` says them, "" for numbers alone.
     """
 
     support: OfColumns

@@ -206,12 +206,19 @@ def _say(winner: "Winner", out: Path, chosen: "Chosen[Dataset]", data: "Data") -
         echo(f"  vaezoo {line}")
 
 
+def _ending(data: "Data") -> str:
+    """Of a file of samples."""
+    if data.spec.is_image:
+        return "png"
+    return "csv" if data.reader is not None and data.reader.columns else "npz"
+
+
 def _next(checkpoint: str, path: str, data: "Data") -> list[str]:
     """The verbs that end in the user's file."""
     lines = [
         f"score {checkpoint} -d {path} -o scores.csv",
         f"encode {checkpoint} -d {path} -o codes.csv",
-        f"sample {checkpoint} -o new.{'png' if data.spec.is_image else 'npz'}",
+        f"sample {checkpoint} -o new.{_ending(data)}",
     ]
     if data.spec.has_gaps and not data.spec.is_sequence:
         lines.insert(0, f"impute {checkpoint} {path} -o full.csv")
