@@ -201,7 +201,17 @@ def name(
         plot_kwargs={"zorder": 2.5},
         path_effects=[withStroke(linewidth=1.5, foreground="white")],
         zorder=5,
+        transform=_AsItLies(),
     )
+
+
+class _AsItLies:
+    """The data's own transform, by which textalloc need not draw the whole figure for each panel
+    to learn where it is: `settle` has.
+    """
+
+    def _as_mpl_transform(self, ax: "Axes") -> Any:
+        return ax.transData
 
 
 def behind(ax: "Axes", points: Sequence[Point]) -> None:
