@@ -66,7 +66,7 @@ def test_what_trials_do_to_processes_costs_only_themselves(plan, write_variant, 
     forged = f"open({folder} + '/pid', 'w').write('{stranger.pid}')"
     write_variant("forges", step=f"{forged}; time.sleep(0.2)")
     write_variant("eats", step="eaten = bytearray(os.urandom(1000)) * 3 * 10**6; time.sleep(5)")
-    write_variant("talks", step="print('first' + 'x' * 10**7 + 'last')")
+    write_variant("talks", step="print('first' + 'x' * 5 * 10**5 + 'last')")
     names = ["dies", "hangs", "forges", "eats", "talks", *STARTS]
     made = plan(",".join([*names, "good"]))
     summary = run(made, tmp_path / "out", jobs=2, timeout=60, memory=2 * 10**9, figures=False)

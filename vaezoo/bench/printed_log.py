@@ -15,7 +15,8 @@ _CUT = re.compile(rb"\n\[vaezoo: (\d+) bytes are left out here\]\n")
 
 def shorten(path: Path, most: int = WHOLE) -> None:
     """Leaves out the middle of a log that has more bytes than this, with a line that says how many.
-    Whoever has it open for appending goes on after its end.
+    Whoever has it open for appending goes on after its end; of what is written in that very moment
+    some may be lost.
     """
     try:
         if path.stat().st_size <= most:
