@@ -40,7 +40,11 @@ def show(name: str, wants_json: bool, plugins_dir: Path | None) -> None:
 
     folder = shown.trial_folder(Path(name))
     if shown.is_trial(folder):
-        return print_facts([_trial(folder)], wants_json)
+        facts = _trial(folder)
+        if not wants_json:  # how columns are shown, and hashes of metrics, are for programs
+            for detail in ("columns", "tables", "measures"):
+                facts.get("further", {}).pop(detail, None)
+        return print_facts([facts], wants_json)
     if shown.is_run(folder):
         return _print_run(folder, wants_json)
     facts = remembered(f"show {name}", plugins_dir, partial(_found, name=name))
