@@ -48,10 +48,12 @@ def plan_of(asked: dict[str, Any]) -> "tuple[Plan, float | None]":
         "threads": asked["threads"],
         "is_here": where == "local",
     }
+    say = is_said(asked["progress"])
+    request = Request(**wanted, **machine)
+    plan = make_plan(registry, request, source=places, probe=Processes(say=say))
     if without := registry.left_out(wanted["variants"]):
-        is_said(asked["progress"])(without)
-    probe = Processes(say=is_said(asked["progress"]))
-    return make_plan(registry, Request(**wanted, **machine), source=places, probe=probe), timeout
+        say(without)  # after what may be wrong, which is one sentence
+    return plan, timeout
 
 
 def _wanted(asked: dict[str, Any]) -> tuple[dict[str, Any], float | None]:
