@@ -69,6 +69,17 @@ def test_the_mode_is_set_as_the_model_itself_sets_it():
     assert unlike[1].seen
 
 
+def test_a_scripted_part_is_in_the_mode_that_it_is_set_to():
+    model = vae()
+    parts = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.Dropout(0.9))
+    model.scripted = torch.jit.script(parts)
+    x = torch.ones(64, 4)
+    training._set_mode(model, is_training=False)
+    assert torch.equal(model.scripted(x), model.scripted(x))
+    training._set_mode(model, is_training=True)
+    assert not torch.equal(model.scripted(x), model.scripted(x))
+
+
 def test_tensors_of_one_rate_move_together_as_each_alone():
     generator = torch.Generator().manual_seed(0)
     start = [torch.randn(n, generator=generator) for n in (3, 50, 7)]

@@ -14,6 +14,7 @@ import pytest
 from vaezoo.bench.printed_log import END, GROWN, WHOLE, settle, shorten
 from vaezoo.bench.runner import run
 from vaezoo.bench.store import Store
+from vaezoo.bench.workers import memory
 from vaezoo.bench.workers.costs import costs
 from vaezoo.bench.workers.memory import resident, resident_with_children, share
 from vaezoo.bench.workers.processes import result_of
@@ -257,3 +258,13 @@ def test_a_process_that_is_tried_takes_its_share_alone():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout == "refused\n", done.stderr
+
+
+def test_pages_of_files_are_free(tmp_path: Path):
+    """A container is near its limit for hours by what it has read from disk."""
+    files = [tmp_path / "memory.max", tmp_path / "memory.current"]
+    files[0].write_text("32000000000")
+    files[1].write_text("31000000000")
+    assert memory._left_in(tuple(map(str, files))) == 10**9
+    (tmp_path / "memory.stat").write_text("anon 4\ninactive_file 20000000000\n")
+    assert memory._left_in(tuple(map(str, files))) == 21 * 10**9

@@ -127,6 +127,84 @@ def test_a_process_that_has_ended_and_was_not_asked_about_is_dead():
     assert child.wait() == 0
 
 
+def test_a_full_disk_makes_nobody_old(trials: Path, monkeypatch):
+    claimed(trials, ELSEWHERE)
+    building = trials / f".building-k-{ELSEWHERE}"
+    building.mkdir()
+    write = Path.write_text
+
+    def full(path: Path, *args: object, **named: object) -> int:
+        if path.name.startswith(".now-"):
+            raise OSError(28, "No space left on device")
+        return write(path, *args, **named)
+
+    monkeypatch.setattr(Path, "write_text", full)
+    Store(trials.parent).sweep()
+    assert building.exists()
+    assert holder(trials / ".claim-k") == ELSEWHERE
+    assert not Claims(trials).take("k")
+
+
+def test_a_claim_that_cannot_be_written_is_in_nobodys_way(trials: Path, monkeypatch):
+    monkeypatch.setattr("vaezoo.bench.claims.owner", lambda: "\udcff")  # which no file takes
+    with pytest.raises(UnicodeEncodeError):
+        Claims(trials).take("k")
+    monkeypatch.undo()
+
+    class Full:
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *why):
+            raise OSError(28, "No space left on device")
+
+        def write(self, text):
+            return None
+
+    opened = Path.open
+
+    def full(path: Path, mode: str = "r", **named: object):
+        file = opened(path, mode, **named)
+        return Full() if mode == "x" else file
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", full)
+        with pytest.raises(OSError, match="No space"):
+            Claims(trials).take("j")
+    assert Claims(trials).take("j")
+
+
+def test_a_claim_that_was_lost_in_sleep_stays_with_who_has_it(trials: Path):
+    claims = Claims(trials)
+    assert claims.take("k")
+    claimed(trials, ELSEWHERE)
+    claims.release("k")
+    assert holder(trials / ".claim-k") == ELSEWHERE
+
+
+def test_where_starts_are_not_told_the_heart_tells(trials: Path, monkeypatch):
+    """A number may be a daemon's by now, as after the reboot of a machine without /proc."""
+    monkeypatch.setattr("vaezoo.bench.owners._sees_itself", lambda: False)
+    path = claimed(trials, f"{os.getpid()}.@{HERE}", seconds=2 * SILENT)
+    assert Claims(trials).take("k")
+    path.unlink()
+    claimed(trials, f"{os.getpid()}.@{HERE}", what="j")
+    assert not Claims(trials).take("j")
+
+
+def test_what_another_run_has_measured_less_of_is_measured_again(plan, tmp_path: Path):
+    made = plan("good", "1")
+    store = Store(tmp_path / "out")
+    store.prepare()
+    (trial,) = made.trials
+    shared = Shared(store, lambda trial: False)
+    shared.note(made.trials)
+    (store.trials / trial.key).mkdir()
+    (store.trials / trial.key / "trial.json").write_text("{}")
+    store.is_finished = lambda key: True  # it lacks a metric alone
+    assert shared.next(deque([(trial, 0)]), lambda trial: None) == (trial, 0)
+
+
 def test_what_another_run_has_ended_is_taken_as_it_is(plan, tmp_path: Path):
     made = plan("good,other", "2")
     store = Store(tmp_path / "out")

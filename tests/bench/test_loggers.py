@@ -98,7 +98,7 @@ def test_a_logger_that_hangs_is_stopped_and_nothing_waits_for_it(plugins, tmp_pa
     for _ in range(1000):  # more than a pipe would hold
         box.began(PLANNED, tmp_path)
     assert time.monotonic() - began < 10
-    log = tmp_path / "loggers" / "hangs" / "log.txt"
+    log = box.folder / "log.txt"
     while "falls asleep" not in log.read_text() and time.monotonic() - began < 120:
         time.sleep(0.05)
     monkeypatch.setattr(sending, "LINGER", 0.3)

@@ -166,6 +166,14 @@ def test_of_like_data_the_ends_are_tried_and_the_rest_lies_between():
     assert sources == ["a few steps", "a few steps", "a few steps, scaled", "a few steps, scaled"]
 
 
+def test_of_one_row_that_is_known_a_larger_one_costs_as_many_times_more():
+    trials = [on_data(size) for size in (10, 40)]
+    prices = priced(trials, Known(), Growing([("good", "d40")]), Places())
+    assert prices[trials[1].key].epoch == pytest.approx(4 * prices[trials[0].key].epoch)
+    prices = priced(trials, Known(), Growing([("good", "d10")]), Places())
+    assert prices[trials[0].key].epoch == pytest.approx(prices[trials[1].key].epoch)
+
+
 def test_what_was_not_waited_for_is_told_by_other_variants_and_what_fails_is_not():
     trials = [on_data(size, name) for name in ("good", "late") for size in (10, 20, 40)]
     late = [("late", "d10"), ("late", "d40")]

@@ -38,7 +38,9 @@ class Claims:
         """It is done, or given up."""
         if what in self.mine:
             self.mine.remove(what)
-            self._path(what).unlink(missing_ok=True)
+            # one that was asleep for long may have lost it
+            if holder(self._path(what)) == owner():
+                self._path(what).unlink(missing_ok=True)
 
     def release_all(self) -> None:
         for what in list(self.mine):
@@ -54,6 +56,9 @@ class Claims:
         except FileExistsError:
             # NFS asks again where an answer was lost, and finds what it has made itself
             return holder(self._path(what)) == owner()
+        except OSError:  # a full disk: an empty claim would be nobody's, and in everybody's way
+            self._path(what).unlink(missing_ok=True)
+            raise
         return True
 
     def _removed_from_the_dead(self, what: str) -> bool:

@@ -49,7 +49,11 @@ def is_left(path: Path, owner: str, silence: float = DAY) -> bool:
     """
     process, _, place = owner.partition("@")
     if place == _place():
-        return not is_alive(*process.split(".")[:2])
+        number, _, start = process.partition(".")
+        if not is_alive(number, start):
+            return True
+        if start and _sees_itself():
+            return False  # elsewhere a later process may have the number: its heart tells
     if age(path) <= silence:
         return False
     return age(path.with_name(HEART + owner)) > silence
@@ -57,17 +61,24 @@ def is_left(path: Path, owner: str, silence: float = DAY) -> bool:
 
 def age(path: Path) -> float:
     """Seconds since the file, or anything in the folder, was written, by the clock of its file
-    system, which is no machine's own. Infinite where there is none.
+    system, which is no machine's own. Infinite where there is none, and 0 where nobody can say: a
+    full disk makes nobody old.
     """
+    try:
+        times = [path.stat().st_mtime, *(one.stat().st_mtime for one in path.glob("*"))]
+    except FileNotFoundError:
+        return 0.0 if path.exists() else float("inf")
+    except OSError:
+        return 0.0
     probe = path.parent / f".now-{owner()}"
     try:
         probe.write_text("now")
-        now = probe.stat().st_mtime
-        probe.unlink()
-        times = [path.stat().st_mtime, *(one.stat().st_mtime for one in path.glob("*"))]
+        return probe.stat().st_mtime - max(times)
     except OSError:
-        return float("inf")
-    return now - max(times)
+        return 0.0
+    finally:
+        with suppress(OSError):
+            probe.unlink(missing_ok=True)
 
 
 def is_alive(pid: str, start: str = "") -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from ..data.words import in_words
 from .claims import Claims
 from .plan import Plan
 from .progress import Progress
@@ -44,12 +45,19 @@ class Preparation:
                 first.setdefault(trial.controls, trial)
         for name, trial in first.items():
             claim = f"controls-{Path(name).stem}"
+            waits = False
             while self.lacking(name, trial) and not self.is_stopped():
                 if self.claims.take(claim):
                     self.prepare(name, trial)
                     self.claims.release(claim)
                     break
-                time.sleep(POLL)  # another run is at it
+                if not waits:
+                    waits = True
+                    self.progress.say(
+                        f"waiting for another run in {self.store.out}, which prepares "
+                        f"{trial.dataset}"
+                    )
+                time.sleep(POLL)
 
     def lacking(self, name: str, trial: Trial) -> dict[str, str]:
         """The metrics, with their sources, whose control rows are not there."""
@@ -61,9 +69,7 @@ class Preparation:
         if not lacking:  # another run has just made them
             return
         self.progress.say(f"preparing {trial.dataset}")
-        with pool_of(1, threads=trial.threads) as pool:
-            future = pool.schedule(prepare, args=[self.plan.source, trial, list(lacking)])
-            answer = self.wait(future)
+        answer = self.answer(trial, list(lacking))
         if "controls" in answer:
             # Read again: another run may have written while this one measured.
             there = self.controls(name)
@@ -71,6 +77,16 @@ class Preparation:
             self.store.write(name, to_json(record.to_json()))
         elif answer.get("error") and not self.is_stopped():
             self.progress.say(f"{trial.dataset}: no control rows ({answer['error']})")
+
+    def answer(self, trial: Trial, lacking: list[str]) -> Json:
+        """What the process says that measures the control rows."""
+        try:
+            with pool_of(1, threads=trial.threads) as pool:
+                future = pool.schedule(prepare, args=[self.plan.source, trial, lacking])
+                return self.wait(future)
+        except (RuntimeError, EOFError, ConnectionError) as error:
+            # the server of processes ended as one was asked of it, by a signal for instance
+            return {"error": in_words(error)}
 
     def controls(self, name: str) -> ControlRecord:
         """The control rows that are there; a damaged file counts as none."""

@@ -63,6 +63,8 @@ class Costs:
             y_low, y_high = (self.facts[one][fact] for one in (low, high))
             if at_high > at_low:
                 found[fact] = y_low + (y_high - y_low) * (here - at_low) / (at_high - at_low)
+            elif low == high:  # one alone: what is larger costs as many times more
+                found[fact] = y_low * max(1.0, here / at_low)
             else:
                 found[fact] = y_low
             found[fact] = max(found[fact], 0.0)

@@ -214,7 +214,7 @@ class Scheduler:
             self.store.out.resolve(),
             folder.resolve(),
             self.plan.columns,
-            trial.key in self.again,
+            self.is_measured_again(trial.key),
             self.memory,
         )
         self.began[trial.key] = time.monotonic()
@@ -223,6 +223,10 @@ class Scheduler:
         path = self.store.task(trial.key)
         path.write_text(to_json(task.to_json()), encoding="utf-8")
         return self.executor.submit(path.resolve(), self.timeout)
+
+    def is_measured_again(self, key: str) -> bool:
+        """Whether the trial is there and lacks a metric alone, this run's or a neighbour's."""
+        return key in self.again or (self.store.is_finished(key) and self.store.has_weights(key))
 
     def finish(self, trial: Trial, attempt: int, answer: Json, left: deque[Attempt]) -> None:
         """The trial's status: what it wrote itself, else what its process died of."""

@@ -45,7 +45,7 @@ class Shared:
 
     def _was_tried(self, trial: Trial, attempt: int) -> bool:
         """Whether another run has tried it in vain, since this one began."""
-        if attempt or trial.key not in self.before:
+        if attempt or trial.key not in self.before or self.store.is_finished(trial.key):
             return False
         return self._stamp(trial.key) not in (None, self.before[trial.key])
 

@@ -139,11 +139,18 @@ def _set_mode(model: Model, *, is_training: bool) -> None:
     """As `model.train(is_training)` does. It sets the mode of every part by way of a check whether
     the mode is a parameter, which on small data was a twentieth of a training.
     """
-    for part in model.modules():
-        if type(part).train is not nn.Module.train:
-            model.train(is_training)
-            return
+    parts = list(model.modules())
+    if type(model).eval is not nn.Module.eval or not all(map(_has_plain_mode, parts)):
+        model.train() if is_training else model.eval()
+        return
+    for part in parts:
         part.__dict__["training"] = is_training
+
+
+def _has_plain_mode(part: nn.Module) -> bool:
+    """Whether its mode is an attribute and nothing else: a scripted part keeps it elsewhere."""
+    kind = type(part)
+    return kind.train is nn.Module.train and kind.__setattr__ is nn.Module.__setattr__
 
 
 def _state_of(model: Model) -> dict[str, Any]:

@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from ...registry.loading import Plugin
+from ..owners import owner
 from ..records import Record
 from ..text import on_one_line
 from ..trial import Json, Trial
 
-FOLDER = "loggers"  # in the folder of the run: NAME/events.jsonl, log.txt, failures.txt
+FOLDER = "loggers"  # in the folder of the run: NAME-RUN/events.jsonl, log.txt, failures.txt
 LINGER = 60.0  # seconds that a logger may take for the rest once all trials have ended
 POLL = 0.05
 
@@ -26,7 +27,7 @@ class Outbox:
 
     def __init__(self, plugin: Plugin, name: str, options: Json, out: Path) -> None:
         self.name = name
-        self.folder = out / FOLDER / name
+        self.folder = out / FOLDER / f"{name}-{owner()}"  # another run may log by it too
         self.folder.mkdir(parents=True, exist_ok=True)
         self.events = self.folder / "events.jsonl"
         self.events.unlink(missing_ok=True)

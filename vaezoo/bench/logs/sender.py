@@ -72,6 +72,8 @@ class Sender:
 
     def on_began(self, trial: Json, folder: str) -> None:
         key = trial["key"]
+        if key in self.trials:  # it is tried again
+            self.guarded(key, lambda one: self.end(one, "failed", {}))
         self.trials[key] = Followed(None, Path(folder))
         self.guarded(key, lambda one: self.begin(one, trial))
 

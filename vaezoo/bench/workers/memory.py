@@ -58,10 +58,20 @@ def _available() -> int:
 
 
 def _left_in(cgroup: tuple[str, str]) -> int:
-    """What the group may still take; 0 where it has no limit. Pages of files count as used."""
+    """What the group may still take; 0 where it has no limit. Pages of files that are not in use
+    are free: the kernel gives them back.
+    """
     with suppress(OSError, ValueError):
         limit, used = (int(Path(path).read_text()) for path in cgroup)
+        used -= _pages_of_files(Path(cgroup[1]).with_name("memory.stat"))
         return max(1, limit - used) if limit < 2**60 else 0
+    return 0
+
+
+def _pages_of_files(stat: Path) -> int:
+    with suppress(OSError, ValueError):
+        said = dict(line.split() for line in stat.read_text().splitlines())
+        return int(said.get("total_inactive_file", said.get("inactive_file", 0)))
     return 0
 
 
