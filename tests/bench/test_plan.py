@@ -10,6 +10,7 @@ from vaezoo.bench.report.typeset import grid_text
 from vaezoo.bench.suites import SuiteError, load_suite, read_suite, suites
 from vaezoo.bench.trial import Trial
 from vaezoo.bench.workers.probe import Processes
+from vaezoo.data.data import identity_of
 from vaezoo.hyperparameters import HyperparameterError
 from vaezoo.training.budget import LATER, Budget
 from vaezoo.training.settings import split_settings
@@ -201,3 +202,8 @@ def test_a_variant_that_cannot_run_in_bf16_is_skipped_with_the_reason(plan):
     (coarse,) = plan(variants="vae", sets={"network": "rnn"}, precision="bf16").trials
     assert usual.skip == ""
     assert coarse.skip.startswith("vae has a recurrence")
+
+
+def test_an_option_that_came_later_is_in_no_key_unless_it_is_set():
+    assert identity_of({"rows": 5, "draw": 0, "path": "x"}) == {"rows": 5}
+    assert identity_of({"rows": 5, "draw": 2}) == {"rows": 5, "draw": 2}

@@ -313,7 +313,9 @@ def test_out_that_cannot_be_written_is_one_sentence_before_training(plan, tmp_pa
 
 
 def test_full_disk_stops_the_run_and_keeps_what_is_finished(plan, write_variant, tmp_path):
-    write_variant("fills", step="raise OSError(28, 'No space left on device')")
+    # no file of more than a megabyte: as a disk that has no room for what is probed
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, 2**20))"
+    write_variant("fills", step=f"{limit}; raise OSError(28, 'No space left on device')")
     out = tmp_path / "out"
     summary = run(plan("good,fills,other"), out, jobs=1, figures=False)
     assert summary.exit_code == 1

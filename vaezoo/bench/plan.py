@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field, replace
 from itertools import product
 from typing import Any
 
-from ..data.data import without_paths
+from ..data.data import identity_of
 from ..hyperparameters import did_you_mean, listed
 from ..registry.registry import Chosen, Dataset, Registry, Variant
 from ..samplers import PRIOR
@@ -219,7 +219,7 @@ def _trial(
         dataset=data.label,
         data={
             "name": data.entry.name,
-            "options": without_paths(plain(data.values)),
+            "options": identity_of(plain(data.values)),
             "hashes": facts["hashes"],
         },
         options=plain(data.values),

@@ -278,6 +278,18 @@ class Data:
         return found | ({"reader": self.reader.sha256} if self.reader else {})
 
 
+# Options that came later and what they are unless said: keys without them are what they were.
+LATER: dict[str, object] = {"draw": 0}
+
+
+def identity_of(options: Mapping[str, object]) -> dict[str, object]:
+    """The options that tell one data set from another in a key: neither where it is, nor what did
+    not change it.
+    """
+    kept = without_paths(options)
+    return {key: value for key, value in kept.items() if LATER.get(key, ...) != value}
+
+
 def without_paths(options: Mapping[str, object]) -> dict[str, object]:
     """The options that do not say where a file is: what they name is known by its content."""
     return {

@@ -84,6 +84,7 @@ def test_a_table_is_read_as_it_was_written_or_asked_about(
     assert raw.names == (tuple(names) if has_names else tuple(f"c{i}" for i in range(len(names))))
 
 
+WORDS = {"true": 1.0, "false": 0.0}
 CELLS = st.one_of(
     NUMBERS.map(str),
     st.sampled_from([
@@ -111,7 +112,9 @@ def test_every_value_of_a_table_is_the_number_that_stands_there(table):
     assert raw.x.shape == (len(there), len(names))
     for row, values in zip(there, raw.x, strict=True):
         for cell, value in zip(row, values, strict=True):
-            if math.isnan(value):
+            if cell.strip().lower() in WORDS:
+                assert value == WORDS[cell.strip().lower()]
+            elif math.isnan(value):
                 assert cell.strip() in (*MISSING, "#N/A", "-NaN", "-nan", "1.#IND", "-1.#IND")
             else:
                 assert float(cell) == value

@@ -32,16 +32,15 @@ def table(
     decimal: Literal["auto", "point", "comma"] = "auto",
     encoding: str = "auto",
 ) -> Data:
-    """Your own table with words, counts and gaps, from .csv, .tsv, .txt or .parquet: every column
-    has a likelihood of its own type.
+    """Your own table with words, counts and gaps: every column has a law of its own type.
 
-    Types are guessed, see `vaezoo data FILE`. `types` overrules, such as
-    types=age:number+grade:low<middle<high: number, amount (above 0), count, yesno, category,
-    ordinal, or the words of an ordinal from the lowest on. `columns` names those that are read,
-    `drop` those that are not, `id` the one that names rows, `label` that of the classes (none for
-    none), which is no part of x; several are joined by +. Empty cells are gaps, and what `missing`
-    names, such as missing=unknown+-999. `gaps` trains a model of a table without gaps so that it
-    can read them. The rest says how a text is laid out, as in `arrays`.
+    From .csv, .tsv, .txt or .parquet. Types are guessed, see `vaezoo data FILE`. `types` overrules,
+    such as types=age:number+grade:low<middle<high: number, amount (above 0), count, yesno,
+    category, ordinal, or the words of an ordinal from the lowest on. `columns` names those that are
+    read, `drop` those that are not, `id` the one that names rows, `label` that of the classes (none
+    for none), which is no part of x; several are joined by +. Empty cells are gaps, and what
+    `missing` names, such as missing=unknown+-999. `gaps` trains a model of a table without gaps so
+    that it can read them. The rest says how a text is laid out, as in `arrays`.
 
     Raises: MissingData, BadData.
     """
