@@ -1,11 +1,14 @@
 """The card of a data set: all that a reader of a table must know of the data, ready for JSON."""
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
 from ..columns import WORDED
 from .columns import Column
 from .data import SPLITS, Data
+from .reader import Reader
 
 SHOWN = 12  # words of a column
 TYPES = {
@@ -56,26 +59,42 @@ def _own(data: Data) -> dict[str, object]:
         return {}
     facts: dict[str, object] = {}
     if reader.columns:
-        values = torch.cat([reader.back(data.split(split)) for split in SPLITS])
-        both = zip(reader.columns, values.T, strict=True)
-        facts["columns"] = {c.name: mixed_column_in_words(c, cells) for c, cells in both}
+        facts["columns"] = _mixed_columns(data, reader)
     elif reader.names and not data.spec.is_image:
-        x = torch.cat([reader.back(data.split(split)) for split in SPLITS])
-        columns = x.flatten(0, -2).T  # (D, n)
-        pairs = zip(reader.names, columns, strict=True)
-        lacking = "gaps or padding" if data.spec.is_sequence else "gaps"
-        facts["columns"] = {name: column_in_words(column, lacking) for name, column in pairs}
+        facts["columns"] = _columns(data, reader)
     if reader.label and data.labels:
         names = reader.classes or tuple(map(str, range(data.spec.classes)))
-        y = torch.cat([data.labels[split] for split in SPLITS])
-        counts = y[y >= 0].bincount(minlength=len(names)).tolist()
-        shown = [f"{name} ({n})" for name, n in zip(names, counts, strict=True)]
-        if (y < 0).any():
-            shown.insert(0, f"none ({int((y < 0).sum())})")
-        facts[f"label {reader.label!r}"] = ", ".join(shown[:20]) + ", …" * (len(shown) > 20)
+        facts[f"label {reader.label!r}"] = _labels_in_words(data.labels, names)
     if reader.left_out:
         facts["left out"] = list(reader.left_out)
     return facts
+
+
+def _mixed_columns(data: Data, reader: Reader) -> dict[str, str]:
+    both = zip(reader.columns, _as_given(data, reader).T, strict=True)
+    return {column.name: mixed_column_in_words(column, cells) for column, cells in both}
+
+
+def _columns(data: Data, reader: Reader) -> dict[str, str]:
+    columns = _as_given(data, reader).flatten(0, -2).T  # (D, n)
+    lacking = "gaps or padding" if data.spec.is_sequence else "gaps"
+    pairs = zip(reader.names, columns, strict=True)
+    return {name: column_in_words(column, lacking) for name, column in pairs}
+
+
+def _as_given(data: Data, reader: Reader) -> Tensor:
+    """The rows of all splits, (N, …), in the units of the file."""
+    return torch.cat([reader.back(data.split(split)) for split in SPLITS])
+
+
+def _labels_in_words(labels: Mapping[str, Tensor], names: tuple[str, ...]) -> str:
+    """How many rows each class has; first, how many have none."""
+    y = torch.cat([labels[split] for split in SPLITS])
+    counts = y[y >= 0].bincount(minlength=len(names)).tolist()
+    shown = [f"{name} ({n})" for name, n in zip(names, counts, strict=True)]
+    if (y < 0).any():
+        shown.insert(0, f"none ({int((y < 0).sum())})")
+    return ", ".join(shown[:20]) + ", …" * (len(shown) > 20)
 
 
 def mixed_column_in_words(column: Column, cells: Tensor) -> str:

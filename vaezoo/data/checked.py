@@ -51,16 +51,23 @@ def checked(
     kind = _kind(raw["train"], kind, is_bytes, may_have_gaps, who)
     layout = _layout(raw["train"].x, channels, who) if kind == "image" else ""
     placing = Reader(missing=missing, layout=layout)
+    values = _values(raw, who, kind, placing, may_have_gaps or bool(missing))
 
     # bytes of 0 and 1 are bits; any other are grey values
     is_grey = is_bytes and kind == "image" and max(part.x.max() for part in raw.values()) > 1
-    values = {split: placing.placed(_tensor(part.x)) for split, part in raw.items()}
-    for split, part in raw.items():
-        must_be_finite(values[split], part, f"{who} ({split})", may_have_gaps or bool(missing))
-        _must_be_like(values["train"], values[split], f"{who}: one x of {split}", kind)
-
     labels = {split: checked_labels(part, f"{who} ({split})") for split, part in raw.items()}
     return Checked(values, labels, kind, layout, is_grey, _in_words(raw, kind, is_grey))
+
+
+def _values(
+    raw: Mapping[str, Raw], who: str, kind: str, placing: Reader, may_have_gaps: bool
+) -> dict[str, Tensor]:
+    """(N, *shape) by split, the axes in their places; all finite, and like those of train."""
+    values = {split: placing.placed(_tensor(part.x)) for split, part in raw.items()}
+    for split, part in raw.items():
+        must_be_finite(values[split], part, f"{who} ({split})", may_have_gaps)
+        _must_be_like(values["train"], values[split], f"{who}: one x of {split}", kind)
+    return values
 
 
 def _in_words(raw: Mapping[str, Raw], kind: str, is_grey: bool) -> str:

@@ -180,12 +180,17 @@ def _has_header(rows: Sequence[Fields], dialect: Dialect, who: str) -> bool:
         if counts and len(first) > 1:
             raise BadData(_asked_for_header(who, first))
         return False
-    is_index = first[0].strip() == "" and _counts([row[0] for row in rest])
-    if is_index and counts and first[1:2] == ["0"] and all(numbers[1:]):
-        return True  # an array that pandas saved, with its index
+    if counts and all(numbers[1:]) and _is_saved_array(first, rest):
+        return True
     if has_words_above:
         raise BadData(_asked_for_header(who, first))
     return _is_like_the_rest(first, rest, numbers, who)
+
+
+def _is_saved_array(first: Fields, rest: Sequence[Fields]) -> bool:
+    """Whether pandas saved it, with its index: no name above 0, 1, 2 …, and then the name 0."""
+    is_index = first[0].strip() == "" and _counts([row[0] for row in rest])
+    return is_index and first[1:2] == ["0"]
 
 
 def _is_like_the_rest(

@@ -86,6 +86,12 @@ def unlabelled(coded: Mapping[str, Tensor], who: str) -> int:
     return int(lacking["train"].sum()) if lacking else 0
 
 
+def words_of(classes: tuple[str, ...]) -> tuple[str, ...]:
+    """What the classes are called; nothing where that is 0, 1, 2 …, as they are coded."""
+    are_numbered = classes == tuple(map(str, range(len(classes))))
+    return () if are_numbered else classes
+
+
 def in_words(coded: Mapping[str, Tensor]) -> str:
     """What a card says of rows without a label."""
     lacking = sum(int((y < 0).sum()) for y in coded.values())

@@ -13,7 +13,7 @@ from ..likelihoods import head
 from .checked import LARGE, Checked, checked, where
 from .data import SPLITS, Card, Data, by_split
 from .files import BadData
-from .labels import coded_labels, in_words, unlabelled
+from .labels import coded_labels, in_words, unlabelled, words_of
 from .raw import Raw
 from .reader import Reader, fitted
 from .splits import duplicates, shuffled
@@ -44,52 +44,66 @@ def own_data(
 
     Raises: BadData.
     """
-    parts = checked(raw, who, kind, gaps, channels, missing or ())
+    marks = missing or ()
+    parts = checked(raw, who, kind, gaps, channels, marks)
     coded, classes = coded_labels(parts.labels, who)
-    split_hash = ""
-    if len(parts.values) < len(SPLITS):
-        parts, coded, split_hash = split_rows(parts, coded, who)
+    parts, coded, split_hash = split_rows(parts, coded, who)
     if parts.kind == "vector" and missing is not None:
         must_hold_no_marks(parts.values["train"], raw["train"], who)
 
-    if likelihood == "auto":
-        likelihood = "normal" if standardise is True else _likelihood(parts)
+    likelihood = _likelihood(likelihood, parts, standardise)
     moments = _moments(parts, likelihood, standardise, who)
-    reader = _reader(raw["train"], parts, moments, missing or (), classes)
-    # the axes are those of x already, and gaps are NaN
-    x = {split: Reader(*moments).read(part) for split, part in parts.values.items()}
-    spec = _spec(x, likelihood, len(classes), levels)
-    spec = replace(spec, unlabelled=unlabelled(coded, who))
-    _must_be_supported(x, spec, who)
+    reader = _reader(raw["train"], parts, moments, marks, classes)
+    x = _standardised(parts, moments)
+    spec = _spec(x, likelihood, len(classes), levels, unlabelled(coded, who), who)
+    card = replace(card, processing=_processing(parts, reader, coded))
+    return assembled(f"arrays[path={who}]", spec, x, card, coded, split_hash, reader)
+
+
+def assembled(
+    name: str,
+    spec: Spec,
+    x: Mapping[str, Tensor],
+    card: Card,
+    labels: dict[str, Tensor],
+    split_hash: str,
+    reader: Reader,
+) -> Data:
+    """The data set of x (N, *shape) and labels (N,) by split, its repeated rows counted."""
     return Data(
-        name=f"arrays[path={who}]",
+        name=name,
         spec=spec,
         **by_split(x),
-        card=replace(card, processing=_joined(_words(parts, reader), in_words(coded))),
-        labels=coded,
+        card=card,
+        labels=labels,
         split_hash=split_hash,
         duplicates=duplicates(x["train"], x["test"]),
         reader=reader,
     )
 
 
-def _joined(*words: str) -> str:
-    return "; ".join(filter(None, words))
+def _processing(parts: Checked, reader: Reader, coded: Mapping[str, Tensor]) -> str:
+    return "; ".join(filter(None, [_words(parts, reader), in_words(coded)]))
 
 
 Moments = tuple[tuple[float, ...], tuple[float, ...]]  # mean and deviation
 
 
+def _standardised(parts: Checked, moments: Moments) -> dict[str, Tensor]:
+    """x by split: the axes stand in their places already, and gaps are NaN."""
+    reader = Reader(*moments)
+    return {split: reader.read(part) for split, part in parts.values.items()}
+
+
 def _reader(
     raw: Raw, parts: Checked, moments: Moments, missing: tuple[float, ...], classes: tuple[str, ...]
 ) -> Reader:
-    are_numbered = classes == tuple(map(str, range(len(classes))))
     return Reader(
         *moments,
         names=raw.names,
         missing=missing,
         layout=parts.layout,
-        classes=() if are_numbered else classes,
+        classes=words_of(classes),
         label=raw.label,
         left_out=raw.left_out,
         table=raw.table,
@@ -113,10 +127,12 @@ def split_rows(
     given: Checked, coded: dict[str, Tensor], who: str
 ) -> tuple[Checked, dict[str, Tensor], str]:
     """All three splits, those that are not given taken from the training rows by a seeded
-    permutation; their labels; and the SHA-256 of the indices.
+    permutation; their labels; and the SHA-256 of the indices, "" where all were given.
     """
     train = given.values["train"]
     lacking = [split for split in SPLITS if split not in given.values]
+    if not lacking:
+        return given, coded, ""
     rows = len(train)
     if rows <= len(lacking):
         raise BadData(
@@ -187,7 +203,11 @@ def _present(x: Iterable[Tensor]) -> Tensor:
     return torch.cat([part[~part.isnan()] for part in x])
 
 
-def _likelihood(parts: Checked) -> str:
+def _likelihood(asked: str, parts: Checked, standardise: bool | Auto) -> str:
+    if asked != "auto":
+        return asked
+    if standardise is True:
+        return "normal"
     values = parts.values.values()
     are_bits = all(bool(((x == 0) | (x == 1) | x.isnan()).all()) for x in values)
     return "bernoulli" if are_bits else "normal"
@@ -222,16 +242,21 @@ def _levels_of(x: Iterable[Tensor], levels: int) -> int:
     return found if fits and not is_bytes else 256
 
 
-def _spec(x: Mapping[str, Tensor], likelihood: str, classes: int, levels: int) -> Spec:
+def _spec(
+    x: Mapping[str, Tensor], likelihood: str, classes: int, levels: int, unlabelled: int, who: str
+) -> Spec:
+    """What fits x. Raises: BadData where x is nothing that the likelihood takes."""
     shape = tuple(x["train"].shape[1:])
     spec = Spec(
         shape,
         likelihood,
         len(x["train"]),
         classes=classes,
+        unlabelled=unlabelled,
         has_gaps=any(bool(part.isnan().any()) for part in x.values()),
         levels=_levels_of(x.values(), levels),
     )
+    _must_be_supported(x, spec, who)
     if spec.is_sequence:
         return replace(spec, network="rnn")
     is_large = spec.is_image and min(shape[1:]) >= 28

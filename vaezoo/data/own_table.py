@@ -14,12 +14,11 @@ from ..columns import WORDED
 from ..core import Spec
 from .checked import Checked, checked_labels, must_be_finite
 from .columns import Column
-from .data import SPLITS, Card, Data, by_split
-from .labels import coded_labels, in_words, unlabelled
-from .own import must_hold_no_marks, split_rows
+from .data import SPLITS, Card, Data
+from .labels import coded_labels, in_words, unlabelled, words_of
+from .own import assembled, must_hold_no_marks, split_rows
 from .raw import Raw
 from .reader import Reader
-from .splits import duplicates
 
 
 def own_table(raw: Raw, who: str, card: Card, gaps: bool = False, marked: bool = False) -> Data:
@@ -28,26 +27,11 @@ def own_table(raw: Raw, who: str, card: Card, gaps: bool = False, marked: bool =
 
     Raises: BadData.
     """
-    values = torch.from_numpy(raw.x)
-    must_be_finite(values, raw, who, may_have_gaps=True)
-    if not marked:
-        must_hold_no_marks(values, raw, who)
-    given = Checked({"train": values}, {"train": checked_labels(raw, who)}, "vector", "", False, "")
+    given = _given(raw, who, marked)
     labels, classes = coded_labels(given.labels, who)
     parts, labels, split_hash = split_rows(given, labels, who)
 
-    train = parts.values["train"]
-    pairs = zip(raw.columns, train.T, strict=True)
-    columns = tuple(column.fitted(of_train) for column, of_train in pairs)
-    are_numbered = classes == tuple(map(str, range(len(classes))))
-    reader = Reader(
-        names=raw.names,
-        classes=() if are_numbered else classes,
-        label=raw.label,
-        left_out=raw.left_out,
-        table=raw.table,
-        columns=columns,
-    )
+    reader = _reader(raw, parts.values["train"], classes)
     x = {split: reader.read(part) for split, part in parts.values.items()}
     spec = Spec(
         tuple(x["train"].shape[1:]),
@@ -55,18 +39,37 @@ def own_table(raw: Raw, who: str, card: Card, gaps: bool = False, marked: bool =
         len(x["train"]),
         classes=len(classes),
         unlabelled=unlabelled(labels, who),
-        has_gaps=gaps or bool(values.isnan().any()),
+        has_gaps=gaps or bool(given.values["train"].isnan().any()),
     )
     said = [*raw.words, parts.words.strip("; "), _scales(reader, x["train"]), in_words(labels)]
-    return Data(
-        name=f"table[path={who}]",
-        spec=spec,
-        **by_split(x),
-        card=replace(card, processing="; ".join(filter(None, said)), notes=_notes(columns, parts)),
-        labels=labels,
-        split_hash=split_hash,
-        duplicates=duplicates(x["train"], x["test"]),
-        reader=reader,
+    card = replace(
+        card,
+        processing="; ".join(filter(None, said)),
+        notes=_notes(reader.columns, parts),
+    )
+    return assembled(f"table[path={who}]", spec, x, card, labels, split_hash, reader)
+
+
+def _given(raw: Raw, who: str, marked: bool) -> Checked:
+    """All rows as those of train, each value looked at."""
+    values = torch.from_numpy(raw.x)
+    must_be_finite(values, raw, who, may_have_gaps=True)
+    if not marked:
+        must_hold_no_marks(values, raw, who)
+    labels = checked_labels(raw, who)
+    return Checked({"train": values}, {"train": labels}, "vector", "", False, "")
+
+
+def _reader(raw: Raw, train: Tensor, classes: tuple[str, ...]) -> Reader:
+    """Its columns fitted to the training rows (N, D)."""
+    pairs = zip(raw.columns, train.T, strict=True)
+    return Reader(
+        names=raw.names,
+        classes=words_of(classes),
+        label=raw.label,
+        left_out=raw.left_out,
+        table=raw.table,
+        columns=tuple(column.fitted(of_train) for column, of_train in pairs),
     )
 
 
