@@ -24,7 +24,7 @@ class SoftIntrospection(Loss):
     With R and KL of data x, R_f and KL_f of x̂ = E p(x|z), z ~ p(z), and s = 1/(numbers of x):
 
         encoder:  s (R + β KL) + ½ exp(-2 s (R_f + β_f KL_f))
-        decoder:  s (R + KL_f + γ R_f)
+        decoder:  s (R + β KL_f + γ R_f)
 
     Each player's terms are blind to the other's parameters.
     """
@@ -65,7 +65,7 @@ class SoftIntrospection(Loss):
             told = 0.5 * lower.clamp_max(0.0).exp().mean()
         with frozen(vae.encoder):  # the decoder's
             dreamt, dreamt_rate = self.costs(vae, self.dream(vae, x, c), c)
-            raised = self.share * (dreamt_rate + self.gamma * dreamt).mean()
+            raised = self.share * (self.beta * dreamt_rate + self.gamma * dreamt).mean()
 
         negative_elbo = distortion.mean() + self.beta * rate.mean()
         return {
@@ -132,15 +132,17 @@ def soft_intro(
 ) -> VAE:
     """The encoder is the critic: it gives samples a low ELBO, and the decoder raises it.
 
-    Encoder: s (R + β KL) + ½ exp(-2 s (R_f + β_f KL_f)). Decoder: s (R + KL_f + γ R_f)
+    Encoder: s (R + β KL) + ½ exp(-2 s (R_f + β_f KL_f)). Decoder: s (R + β KL_f + γ R_f)
 
     R_f and KL_f are those of a sample's mean, s = 1/(numbers of x), β_f is `fake`. No network is
     added. The bound is that of the model that it trains, and early stopping watches it. The
     exponent is 0 at most, where a density makes R_f negative.
 
     Paper: Daniel & Tamar 2021, "Soft-IntroVAE: Analyzing and Improving the Introspective
-    Variational Autoencoder", arXiv:2012.13253, eqs. 5 to 7. There β_f is 256 and more on images;
-    here 1, with the ELBO of the samples in its own units.
+    Variational Autoencoder", arXiv:2012.13253, eqs. 5 to 7, weighted as in the authors' program.
+    There β_f is 256 and more on images; here 1, with the ELBO of the samples in its own units.
+    There reconstructions count as samples too, and the decoder's R_f has no gradient through the
+    sample and its code; here it has one.
     """
     loss = SoftIntrospection(spec, beta, fake, gamma)
     return VAE(Gaussian(spec), Write(spec), StandardNormal(spec), loss)

@@ -31,8 +31,12 @@ def costs(model: VAE, x: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
     "soft_intro", claim="each player's gradient is that of its own objective (eqs. 5 to 7)"
 )
 def test_gradients_of_soft_introspection_are_those_of_the_two_objectives():
-    """The loss draws: noise of x, z and noise of samples for the encoder, then for the decoder."""
-    model, x = built(soft_intro)
+    """The loss draws: noise of x, z and noise of samples for the encoder, then for the decoder.
+
+    The weights are such that each of them is seen.
+    """
+    beta, fakes, gamma = 0.7, 3.0, 0.5
+    model, x = built(lambda spec: soft_intro(spec, beta=beta, fake=fakes, gamma=gamma))
     with seeded("draws"):
         loss = model(x)["loss"]
     with seeded("draws"):
@@ -44,16 +48,38 @@ def test_gradients_of_soft_introspection_are_those_of_the_two_objectives():
 
     fake = model.decoder(z_one[None]).mean[0].detach()
     fake_distortion, fake_rate = costs(model, fake, noise_one)
-    told = 0.5 * (-2 * s * (fake_distortion + fake_rate)).exp()
-    encoder = (s * (distortion + rate) + told).mean()
+    told = 0.5 * (-2 * s * (fake_distortion + fakes * fake_rate)).exp()
+    encoder = (s * (distortion + beta * rate) + told).mean()
     expected = gradient(model, encoder, model.encoder)
     torch.testing.assert_close(gradient(model, loss, model.encoder), expected)
 
     dream = model.decoder(z_two[None]).mean[0]
     dreamt, dreamt_rate = costs(model, dream, noise_two)
-    decoder = (s * (distortion + dreamt_rate + 1e-8 * dreamt)).mean()
+    decoder = (s * (distortion + beta * dreamt_rate + gamma * dreamt)).mean()
     expected = gradient(model, decoder, model.decoder)
     torch.testing.assert_close(gradient(model, loss, model.decoder), expected)
+    both = encoder + (s * (beta * dreamt_rate + gamma * dreamt)).mean()  # R counts once
+    torch.testing.assert_close(loss, both)
+
+
+def test_samples_with_a_density_above_one_are_told_no_harder_than_at_one():
+    """A narrow p(x|z) gives R_f far below 0, where exp(-2 s R_f) would be without bound."""
+    with seeded("narrow"):
+        model = soft_intro(Spec((5,), "normal", latent=2, hidden=8), fake=0.0).double()
+        x = torch.randn(6, 5).double()
+        costs_of = model.loss.costs
+
+        def narrow(vae: VAE, x: Tensor, c: Tensor | None) -> tuple[Tensor, Tensor]:
+            distortion, rate = costs_of(vae, x, c)
+            return distortion - 1e4, rate
+
+        model.loss.costs = narrow
+        terms = model(x)
+    s = 1 / 5
+    expected = s * (terms["distortion"] + terms["rate"]) + 0.5
+    rest = terms["loss"] - expected  # the decoder's, of samples
+    assert rest.isfinite()
+    assert rest.abs() < s * 1e3
 
 
 @pytest.mark.certifies("aae", claim="each player's gradient is that of its own objective")
