@@ -23,6 +23,7 @@ from vaezoo.samplers import Sampler
 BATCH = 256
 HEADS = 4
 MOST = 1024  # values of one position
+FEW = 64  # values of one position that are symbols, whatever the number of rows
 APART = 1e-4  # times the codes' deviation: values nearer than this are one, rounded differently
 HELD_OUT = 10  # of every so many rows one is held out, by which training stops
 EVERY = 50  # steps between two looks at these rows
@@ -31,7 +32,8 @@ EVERY = 50  # steps between two looks at these rows
 class Alphabet:
     """The values of each position of codes z (N, *event), and their index.
 
-    Raises: Unsupported where a position takes more than 1,024 values.
+    Raises: Unsupported where a position takes more than 1,024 values, or more than 64 and more than
+    one for two rows: those are real numbers, seen once each.
     """
 
     def __init__(self, z: Tensor) -> None:
@@ -64,15 +66,17 @@ def distinct(values: Tensor, apart: Tensor) -> tuple[Tensor, Tensor]:
     """The different rows of values (N, W), (M, W), and which of them each row is, (N,)."""
     index = torch.full(values.shape[:1], -1, device=values.device)
     table: list[Tensor] = []
+    most = min(MOST, max(FEW, len(values) // 2))
     while (index < 0).any():
         first = values[(index < 0).int().argmax()]
         is_same = ((values - first).abs() <= apart).all(-1)
         index[is_same & (index < 0)] = len(table)
         table.append(first)
-        if len(table) > MOST:
+        if len(table) > most:
             raise Unsupported(
-                f"causal is a density of discrete codes; these take more than {MOST:,} values at "
-                "one position: take a sampler of real codes, such as mixture"
+                f"causal is a density of discrete codes; these take more than {most:,} values at "
+                f"one position in {len(values):,} rows: take a sampler of real codes, such as "
+                "mixture"
             )
     return torch.stack(table), index
 

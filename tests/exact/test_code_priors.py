@@ -137,3 +137,11 @@ def test_held_out_rows_end_a_fit_that_learns_by_heart():
         fresh = torch.randint(4, (2000, 6)).float()
     nats = -sampler.log_prob(fresh).mean().item()
     assert nats < 6 * math.log(4) + 0.5
+
+
+def test_real_codes_of_few_rows_are_refused_and_many_symbols_of_few_rows_are_not():
+    with seeded("real"):
+        z = torch.randn(600, 2)
+    with pytest.raises(Unsupported, match="values at one position in 600 rows"):
+        Alphabet(z)
+    assert Alphabet(torch.arange(60.0)[:, None]).sizes.tolist() == [60]
