@@ -212,9 +212,10 @@ def vdvae(spec: Spec, width: Annotated[int, Field(ge=0)] = 0, layers: Count = 2)
 
     There are `layers` at each of the sizes 1×1, … H×W, every one of them half of the next. A layer
     adds to the state h its prior's features and a projection of z, and then a residual block. At
-    each size the latents of a layer have as many numbers as spec.latent, or one a pixel where that
-    is more. history.csv has the rate of each layer. The networks are its own, of `width` channels;
-    where that is 0, of a quarter of the spec's hidden width.
+    each size the latents of a layer have ⌊spec.latent / pixels⌋ channels, and one at least: as many
+    numbers as spec.latent or fewer (of 10, 8 at 2×2), or one a pixel where that is more.
+    history.csv has the rate of each layer. The networks are its own, of `width` channels; where
+    that is 0, of a quarter of the spec's hidden width.
 
     Paper: Child 2021, "Very Deep VAEs Generalize Autoregressive Models and Can Outperform Them on
     Images", arXiv:2011.10650, §3 and fig. 3, with 1×1 convolutions at small sizes and the last
