@@ -4,10 +4,10 @@ R = -E_q log p(x|z) and KL = KL(q(z|x) ‖ p(z)) are means over the batch of sum
 nats per x.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from .core import VAE, Latent, Loss, Model, Terms, Trace, Unsupported, require_parts
@@ -46,12 +46,23 @@ def require_separate_parts(model: Model, who: str) -> VAE:
     Raises: Unsupported for any other model.
     """
     vae = require_parts(model, who)
-    if set(vae.encoder.modules()) & {*vae.decoder.modules(), *vae.prior.modules()}:
+    if set(vae.encoder.modules()) & {*_read_by(vae.decoder), *_read_by(vae.prior)}:
         raise Unsupported(
             f"{who} trains the encoder apart from the rest; "
-            "this model's prior or decoder contains it"
+            "this model's prior or decoder contains it or reads its parameters"
         )
     return vae
+
+
+def _read_by(part: nn.Module) -> Iterator[nn.Module]:
+    """The modules of a part, and those that it reads without owning them: these it keeps in a
+    tuple.
+    """
+    for module in part.modules():
+        yield module
+        for value in vars(module).values():
+            if isinstance(value, tuple):
+                yield from (one for one in value if isinstance(one, nn.Module))
 
 
 def require_fixed_prior(model: Model, who: str) -> None:

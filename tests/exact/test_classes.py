@@ -10,6 +10,7 @@ from vaezoo_plugins.classes import MADE, Masked, Quantised, made, sqvae
 
 from vaezoo.core import VAE, Spec, Unsupported
 from vaezoo.distributions import normal, one_hot
+from vaezoo.losses import require_separate_parts
 from vaezoo.seeds import seeded
 
 SPEC = Spec((5,), latent=4, hidden=12)
@@ -85,18 +86,18 @@ def test_bounds_lie_below_the_sum_over_all_codes_and_meet_it(name, steps):
     "sqvae", claim="its rate is that of the pair of e and the choice, term by term"
 )
 def test_the_rate_is_that_of_the_pair():
-    """log q(e|x) + log P̂(z|e) - log p(e|z), each from its formula."""
+    """log q(e|x) + log P̂(z|e) - log p(e|z), each from its formula, of what `draw` draws."""
     model = built("sqvae", 30)
     q: Quantised = model.encoder(data())
     with seeded("draws"):
-        e = q.start.sample((4,))  # (K, B, G, W)
-        z = model.encoder.classes(q.log_densities(e)).sample()
+        e = q.start.rsample((4,))  # (K, B, G, W)
+    with seeded("draws"):
+        z, found = q.draw((4,))  # the same e first
     scale = q.scale.expand_as(e)
     log_p = normal(z @ model.encoder.book, scale, 2).log_prob(e)
     near = torch.stack([normal(b.expand_as(e), scale).log_prob(e) for b in q.book], -1)
     log_choice = (z * near.log_softmax(-1)).sum((-2, -1))
     expected = q.start.log_prob(e) + log_choice - log_p
-    found = q.start.log_prob(e) - q.log_densities(e).logsumexp(-1).sum(-1)
     torch.testing.assert_close(found, expected)
 
 
@@ -149,3 +150,10 @@ def test_the_temperature_falls_in_training_alone():
     assert model.encoder.temperature.item() == pytest.approx(0.3)
     model.eval()(data().float(), None, 0.0)
     assert model.encoder.temperature.item() == pytest.approx(0.3)
+
+
+def test_a_loss_that_freezes_one_part_refuses_a_decoder_that_reads_the_encoders_book():
+    model = BUILDS["sqvae"]()
+    with pytest.raises(Unsupported, match="reads its parameters"):
+        require_separate_parts(model, "a loss")
+    assert require_separate_parts(BUILDS["made"](), "a loss")
