@@ -2,6 +2,8 @@
 kept of a model, and what is drawn of it.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -132,3 +134,17 @@ def test_every_figure_of_codes_has_a_panel_a_variant(pictures):
     assert {text.get_text() for text in mapped.axes[0].texts} == {"0", "1", "2"}
     near = neighbours.pairs([("vae", pictures)])
     assert len(near.axes) == 2 * kept.NEIGHBOURS
+
+
+@pytest.mark.parametrize("name", ["vq_ema2", "rvq"])
+def test_of_a_codebook_a_level_the_size_of_one_is_not_said(saved, name):
+    assert "codebook_size" not in saved(name, (1, 4, 4))
+
+
+def test_rows_with_gaps_have_no_nearest_row():
+    data = data_of((1, 4, 4))
+    with seeded("weights"):
+        model = VARIANTS["vae"](data.spec)
+    gaps = replace(data, spec=replace(data.spec, has_gaps=True))
+    assert kept.neighbours(model, data, "cpu")
+    assert not kept.neighbours(model, gaps, "cpu")

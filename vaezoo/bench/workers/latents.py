@@ -26,6 +26,7 @@ COLUMNS = 12  # of a table that are shown
 SAMPLES = 32  # as many as the figure of samples has: then they are the same draws
 NEIGHBOURS = 8  # of them whose nearest training rows are looked for
 ENTRIES = 4096  # of a codebook at most
+BY_LEVEL = {"levels", "top"}  # hyperparameters of variants with a codebook a level
 
 Arrays = dict[str, Tensor]
 
@@ -118,10 +119,10 @@ def _signed(axes: Tensor) -> Tensor:
 
 
 def neighbours(model: Model, data: Data, device: str) -> Arrays:
-    """Of pictures: samples and the training rows nearest to them in Euclidean distance,
-    (n, *shape), the distances (n,), and the median of those of test rows.
+    """Of pictures without gaps: samples and the training rows nearest to them in Euclidean
+    distance, (n, *shape), the distances (n,), and the median of those of test rows.
     """
-    if not data.spec.is_image:
+    if not data.spec.is_image or data.spec.has_gaps:
         return {}
     n = min(SAMPLES, len(data.test))
     drawn = model.sample(n, _condition(data, torch.arange(n), device), mean=True)[:NEIGHBOURS].cpu()
@@ -152,7 +153,8 @@ def codebook(model: Model, data: Data, device: str) -> Arrays:
     """Of discrete codes: how often each entry is used over test rows, the most used first, (M,).
 
     An entry is what stands on the last axis of a code, and unused ones are not among them. The
-    number of all is that which the hyperparameter `size` says.
+    number of all is that which the hyperparameter `size` says, of a model with one codebook; where
+    each level has one, their entries are counted together, and the number is not known.
     """
     rows = some_rows(data, "test", MAPPED)
     found = []
@@ -166,9 +168,15 @@ def codebook(model: Model, data: Data, device: str) -> Arrays:
     counts = torch.unique(entries, dim=0, return_counts=True)[1].sort(descending=True).values
     if len(counts) > ENTRIES:
         raise Unsupported(f"more than {ENTRIES} entries are in use")
-    size = model.recipe.hyperparameters.get("size") if model.recipe is not None else None
-    known = {"codebook_size": torch.tensor([size])} if isinstance(size, int) else {}
-    return {"codebook": counts, **known}
+    size = _size_of_codebook(model)
+    return {"codebook": counts} | ({"codebook_size": torch.tensor([size])} if size else {})
+
+
+def _size_of_codebook(model: Model) -> int | None:
+    """The number of entries of the only codebook, where it is known."""
+    values = model.recipe.hyperparameters if model.recipe is not None else {}
+    size = values.get("size")
+    return size if isinstance(size, int) and not BY_LEVEL & set(values) else None
 
 
 def _codes(model: Model, data: Data, device: str) -> Codes:
