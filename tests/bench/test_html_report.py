@@ -13,13 +13,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from tests.bench.conftest import recorded
 from tests.bench.test_tables import trial
 from vaezoo.bench.records import RunRecord
+from vaezoo.bench.report.alike import Standing
+from vaezoo.bench.report.html.charts import charts
 from vaezoo.bench.report.html.page import page
+from vaezoo.bench.report.html.pictures import pictures
 from vaezoo.bench.report.html.scatter import Axis, Point, chart, unbeaten
 from vaezoo.bench.report.html.source import Source
+from vaezoo.bench.report.html.views import views
 from vaezoo.bench.report.printed import grids
 from vaezoo.bench.report.report import report
 from vaezoo.bench.report.rows import rows_of
@@ -360,3 +365,57 @@ def test_in_a_browser_the_page_of_all_variants_opens_in_under_a_second(tab, digi
     metrics = tools.send("Performance.getMetrics")["metrics"]
     (busy,) = [one["value"] for one in metrics if one["name"] == "TaskDuration"]
     assert min(took) < 1000 or busy < 0.5, (took, busy)
+
+
+def image_in(folder, name):
+    import PIL.Image as pil
+
+    folder.mkdir(exist_ok=True)
+    pil.new("L", (4, 4)).save(folder / f"{name}.png")
+
+
+def test_old_figures_are_left_out_and_those_that_cannot_be_drawn_again_stay(tmp_path):
+    """Two pages were drawn once, today one; of another figure nothing could be drawn."""
+    source = source_of(tmp_path, [trial("vae", 0, 90.0)])
+    for name in ("samples-digits", "samples-digits-2", "traversals-digits", "sweep-digits"):
+        image_in(tmp_path / "figures", name)
+    today = replace(source, figures={"samples-digits"})
+
+    def shown(source):
+        return {one.file for ones in pictures(source).values() for one in ones}
+
+    assert len(shown(source)) == 4  # drawn by nobody today
+    kept = {"figures/samples-digits.png", "figures/traversals-digits.png"}
+    assert shown(today) == kept  # the trial is without its files
+
+    folder = tmp_path / "trials" / source.rows[0].done[0].key
+    folder.mkdir(parents=True)
+    for name in ("figures.safetensors", "history.csv"):
+        (folder / name).touch()
+    assert shown(today) == {"figures/samples-digits.png"}
+    assert len(list((tmp_path / "figures").iterdir())) == 4  # no file goes
+
+
+def test_what_another_protocol_made_is_in_no_chart_and_no_strip(tmp_path):
+    trials = [trial("vae", 0, 90.0), trial("iwae", 0, 88.0)]
+    for one in trials:
+        one["metrics"]["train_seconds"] = 1.0
+    source = source_of(tmp_path, trials)
+    for row in source.rows:
+        folder = tmp_path / "trials" / row.done[0].key
+        folder.mkdir(parents=True)
+        pixels = np.zeros((2, 1, 4, 4), np.float32)
+        save_file({"samples": pixels}, folder / "figures.safetensors")
+    rows = [replace(row, standing=Standing(is_stale=row.variant == "vae")) for row in source.rows]
+    tables = [(replace(table, rows=rows), drawn) for table, drawn in source.tables]
+    today = replace(source, rows=rows, tables=tables)
+    assert set(views(source)) == {"vae", "iwae"}
+    assert set(views(today)) == {"iwae"}
+    assert in_charts(source) == {"vae", "iwae"}
+    assert in_charts(today) == {"iwae"}
+
+
+def in_charts(source):
+    """The variants whose points some chart has."""
+    every = [one for ones in charts(source).values() for one in ones]
+    return {mark.point.name for one in every for mark in one.marks}

@@ -44,17 +44,23 @@ def draw_all(
     store: Store,
     figures: Iterable[Figure],
     variants: Mapping[str, "Variant"] | None = None,
-) -> None:
+) -> set[str]:
     """Every figure for which there is material, under figures/; why another one is left out goes to
     stderr. What another protocol made stands in no figure. Families are those of the `variants`.
+
+    Returns the names of the files, without their endings. Others that are there stay: what they
+    were drawn from may be gone.
     """
 
     def render(canvas: "Canvas") -> dict[str, bytes]:
         return {ending: rendered(canvas, ending) for ending in ("png", "svg")}
 
+    names = set()
     for name, contents in _drawn(_material(rows, store, variants or {}), figures, render):
+        names.add(name)
         for ending, content in contents.items():
             store.write(f"figures/{name}.{ending}", content)
+    return names
 
 
 def for_paper(

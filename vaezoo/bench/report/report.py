@@ -55,15 +55,16 @@ def report(
         drawn.append((table, grids(table)))
 
     registry = load_registry(plugins_dir)
+    names = None
     if figures:
         from .drawing import draw_all
 
-        draw_all(found.rows, store, registry.figures.values(), registry.variants)
+        names = draw_all(found.rows, store, registry.figures.values(), registry.variants)
     from .html.page import NAME, pieces
     from .html.source import Source
 
     refused = refusals(tables)
-    source = Source(store.out, found.run, found.rows, drawn, refused, found.aside, registry)
+    source = Source(store.out, found.run, found.rows, drawn, refused, found.aside, registry, names)
     store.write(NAME, b"".join(piece.encode() for piece in pieces(source)))
     return tables
 

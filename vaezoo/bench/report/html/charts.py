@@ -49,11 +49,16 @@ def _rate_distortion(source: Source, dataset: str) -> Iterator[Chart]:
     tables = {table.name: table for table, _ in source.tables}
     if axes is None or axes[0].table not in tables:
         return
-    rows = [row for row in source.rows if row.dataset == dataset and row.done]
+    rows = [row for row in source.rows if row.dataset == dataset and _is_shown(row)]
     points = points_of(rows, *axes, tables[axes[0].table], _family(source), source.tags)
     title = f"Rate and distortion: {dataset}"
     key = slug(f"rate-{dataset}")
     yield from _with_middle(key, title, (RATE, DISTORTION), points, TOTALS, totals=True)
+
+
+def _is_shown(row: Row) -> bool:
+    """Whether it is done by the protocol of today: no figure shows another's."""
+    return bool(row.done) and not row.standing.is_stale
 
 
 def _family(source: Source) -> Callable[[Row], str]:
@@ -66,7 +71,7 @@ def _costs(source: Source, dataset: str) -> Iterator[Chart]:
         column = leading(table, dataset)
         if column is None:
             continue
-        rows = [row for row in table.of(dataset) if row.done]
+        rows = [row for row in table.of(dataset) if _is_shown(row)]
         points = points_of(rows, SECONDS, column, table, _family(source), source.tags)
         points = [point for point in points if point.x > 0]
         title = f"Cost and {in_words(column.name)}: {dataset}"

@@ -12,6 +12,8 @@ from .source import Source
 BUDGET = 1_400_000  # bytes of base64, of the 3 MB that a page may have
 WIDEST = 1400  # pixels
 COLOURS = 64
+FROM_ROWS = ("critical-difference", "sweep")  # drawn from trial.json, which is always there
+FILES = ("figures.safetensors", "history.csv")  # of a trial, from which the others are drawn
 DRAWN_HERE = ("rate-distortion", "cost")  # the page has them as charts
 # what a reader looks at first, and what the budget is spent on first
 ORDER = (
@@ -65,14 +67,39 @@ def pictures(source: Source) -> dict[str, list[Picture]]:
 
 def _files(source: Source) -> list[tuple[str, str, Path]]:
     """(figure, data set, file) of every image of a figure that the registry knows, and of a data
-    set that the run has: other files may be of another run.
+    set that the run has: other files may be of another run. Old ones are left out.
     """
     found = []
     for path in (source.out / "figures").glob("*.png"):
         owner = _owner(source, path.stem)
         if owner:
             found.append((*owner, path))
-    return sorted(found, key=_place)
+    new = {(figure, dataset) for figure, dataset, path in found if _is_new(source, path)}
+    kept = [
+        (figure, dataset, path)
+        for figure, dataset, path in found
+        if _is_new(source, path)
+        or ((figure, dataset) not in new and _cannot_be_drawn(source, figure, dataset))
+    ]
+    return sorted(kept, key=_place)
+
+
+def _is_new(source: Source, path: Path) -> bool:
+    """Whether it was drawn with this page, or no figure was."""
+    return source.figures is None or path.stem in source.figures
+
+
+def _cannot_be_drawn(source: Source, figure: str, dataset: str) -> bool:
+    """Whether a trial that the figure shows is without its files, as in results that are kept
+    without them: then the image says what cannot be drawn again.
+    """
+    if figure in FROM_ROWS:
+        return False
+    shown = [row for row in source.own if dataset in ("", row.dataset) and row.done]
+    folders = [
+        source.out / "trials" / row.done[0].key for row in shown if not row.standing.is_stale
+    ]
+    return not all((folder / name).exists() for folder in folders for name in FILES)
 
 
 def _owner(source: Source, stem: str) -> tuple[str, str] | None:

@@ -1,6 +1,6 @@
 """What the page tells, gathered by `report`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -29,6 +29,7 @@ class Source:
     refused: Sequence[str]  # a sentence for each number that cannot be
     aside: Mapping[str, str]  # file -> why it does not fit
     registry: "Registry"
+    figures: Set[str] | None = None  # names of the files drawn with this page; None where none were
 
     @property
     def own(self) -> list[Row]:

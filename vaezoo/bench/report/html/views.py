@@ -54,11 +54,13 @@ def views(source: Source) -> dict[str, list[View]]:
 
 
 def _first_rows(source: Source) -> Iterator[Row]:
-    """The first row of each variant on each data set that has a trial that is done."""
+    """The first row of each variant on each data set that has a trial that is done, by the protocol
+    of today.
+    """
     seen = set()
     for row in source.own:
         place = (variant_of(row), row.dataset)
-        if place not in seen and row.done:
+        if place not in seen and row.done and not row.standing.is_stale:
             seen.add(place)
             yield row
 
