@@ -13,6 +13,7 @@ from .plan import Request, make_plan
 from .progress import AUTO
 from .report.report import ReportError, read_tables
 from .runner import run
+from .summary import Summary
 from .trial import DRAWS
 from .workers.processes import Places
 
@@ -72,8 +73,8 @@ def bench(
     asked = Request(
         variants,
         datasets,
-        str(seeds) if isinstance(seeds, int) else seeds,
-        {**(settings or {}), **({"epochs": epochs} if epochs else {})},
+        _seeds(seeds),
+        _settings(settings, epochs),
         metrics=tuple(metrics),
         samplers=sampler,
         importance_samples=importance_samples,
@@ -90,7 +91,24 @@ def bench(
         progress=progress,
         figures=figures,
     )
-    return Benched(Path(out), _tables(Path(out)), summary.exit_code, tuple(summary.errors))
+    return _benched(out, summary)
+
+
+def _seeds(seeds: int | str | Sequence[int]) -> str | Sequence[int]:
+    """A number is how many, as on the command line."""
+    return str(seeds) if isinstance(seeds, int) else seeds
+
+
+def _settings(settings: Mapping[str, Any] | None, epochs: int | None) -> dict[str, Any]:
+    asked = dict(settings or {})
+    if epochs:
+        asked["epochs"] = epochs
+    return asked
+
+
+def _benched(out: Path | str, summary: Summary) -> Benched:
+    folder = Path(out)
+    return Benched(folder, _tables(folder), summary.exit_code, tuple(summary.errors))
 
 
 def _places(

@@ -63,10 +63,9 @@ def run(
     loggers_made = _loggers(plan, loggers)
     store.prepare()
     store.write("run.json", to_json(_run_record(plan, store, command).to_json()))
-    width = len(plan.trials) if chosen.queues else cores(plan)
-    side = min(jobs or width, max(1, len(plan.trials)))
+    side = _side_by_side(plan, chosen, jobs)
     if memory is None:
-        memory = share(side) if executor.partition("[")[0] == LOCAL else 0
+        memory = _memory(executor, side)
     runner = Scheduler(
         plan,
         store,
@@ -80,16 +79,32 @@ def run(
         memory,
     )
     runner.outboxes = [Outbox(*named, store.out) for named in loggers_made]
-    try:
-        with _signals(runner), beating(store.heart):
-            runner.go()
-    finally:
-        store.clear()
-        for sentence in closed(runner.outboxes, bool(runner.stop)):
-            say(sentence)
+    _go(runner)
     # of a run that was stopped the next one draws the figures
     _report(runner, figures and not runner.stop)
     return runner.summary
+
+
+def _side_by_side(plan: Plan, executor: Executor, jobs: int | None) -> int:
+    """How many trials run at a time: as many as were asked for, or as there is room for."""
+    width = len(plan.trials) if executor.queues else cores(plan)
+    return min(jobs or width, max(1, len(plan.trials)))
+
+
+def _memory(executor: str, side: int) -> int:
+    """Bytes that a trial may hold; 0, which is no limit, where it runs elsewhere."""
+    return share(side) if executor.partition("[")[0] == LOCAL else 0
+
+
+def _go(runner: Scheduler) -> None:
+    """Runs all trials; however that ends, the folder is tidy and the loggers have all of it."""
+    try:
+        with _signals(runner), beating(runner.store.heart):
+            runner.go()
+    finally:
+        runner.store.clear()
+        for sentence in closed(runner.outboxes, bool(runner.stop)):
+            say(sentence)
 
 
 def _executor(plan: Plan, text: str) -> Executor:

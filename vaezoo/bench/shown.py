@@ -61,11 +61,20 @@ def trial_facts(folder: Path) -> Json:
         "seconds": facts.pop("total_seconds", None),
         "stopped": _stopped(facts, made_of),
         "made of": made_of,
-        "further": {name: value for name, value in facts.items() if value not in ("", [], {})},
+        "further": _told(facts),
         "log": log_end(folder / "log.txt"),
-        "files": {path.name: str(path) for path in sorted(folder.iterdir()) if path.is_file()},
+        "files": _files(folder),
     }
-    return {name: value for name, value in told.items() if value not in ("", [], {}, None)}
+    return {name: value for name, value in _told(told).items() if value is not None}
+
+
+def _told(facts: Mapping[str, Any]) -> Json:
+    """Those that say something."""
+    return {name: value for name, value in facts.items() if value not in ("", [], {})}
+
+
+def _files(folder: Path) -> dict[str, str]:
+    return {path.name: str(path) for path in sorted(folder.iterdir()) if path.is_file()}
 
 
 def _record(folder: Path) -> Json:
@@ -130,18 +139,8 @@ def run_facts(out: Path) -> tuple[Json, Grid]:
     """
     store = Store(out)
     records, aside = store.records()
-    try:
-        run = RunRecord.from_json(store.read_json("run.json"))
-    except Damaged as why:
-        run = RunRecord()
-        aside = {"run.json": str(why), **aside}
+    run, damage = _run_record(store)
     planned = [record for record in records if record.key in run.trials] or records
-    missing = len(set(run.trials) - {record.key for record in planned})
-    statuses = Counter(record.status for record in planned)
-    running = [folder for folder in store.trials.glob(".building-*") if is_trial(folder)]
-    counts = [f"{n} {status}" for status, n in sorted(statuses.items())]
-    counts += [f"{missing} not there"] if missing else []
-    counts += [f"{len(running)} running"] if running else []
     facts = {
         "run": str(out),
         "command": run.command,
@@ -150,16 +149,35 @@ def run_facts(out: Path) -> tuple[Json, Grid]:
         "asked for": {name: _words(value) for name, value in run.request.items() if value},
         "versions": dict(run.versions),
         "machine": dict(run.machine),
-        "trials": ", ".join(counts),
+        "trials": ", ".join(_counts(store, run, planned)),
         "not done": _not_done(planned),
         "guards that fired": _fired(planned),
-        "set aside": aside,
+        "set aside": damage | aside,
         "files": {name: str(out / name) for name in FILES if (out / name).exists()},
     }
-    rows = _rows(planned)
-    facts = {name: value for name, value in facts.items() if value not in ("", {}, [])}
     title = f"Rows; a trial is shown by vaezoo show {out / 'trials'}/KEY"
-    return facts, Grid(title, HEAD, [_line(one) for one in rows])
+    return _told(facts), Grid(title, HEAD, [_line(one) for one in _rows(planned)])
+
+
+def _run_record(store: Store) -> tuple[RunRecord, dict[str, str]]:
+    """run.json, and what is wrong with it by its name; of a damaged one an empty record."""
+    try:
+        return RunRecord.from_json(store.read_json("run.json")), {}
+    except Damaged as why:
+        return RunRecord(), {"run.json": str(why)}
+
+
+def _counts(store: Store, run: RunRecord, planned: Sequence[Record]) -> list[str]:
+    """How many trials ended in which way, how many are not there, and how many are running."""
+    statuses = Counter(record.status for record in planned)
+    missing = len(set(run.trials) - {record.key for record in planned})
+    running = [folder for folder in store.trials.glob(".building-*") if is_trial(folder)]
+    counts = [f"{n} {status}" for status, n in sorted(statuses.items())]
+    if missing:
+        counts.append(f"{missing} not there")
+    if running:
+        counts.append(f"{len(running)} running")
+    return counts
 
 
 HEAD = ("variant", "data set", "trials", "number of the first column", "keys by seed")

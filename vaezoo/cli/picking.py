@@ -11,6 +11,7 @@ import click
 from .common import echo, print_json, registry_of, show_grid
 
 if TYPE_CHECKING:
+    from ..bench.report.pick import Picked
     from ..bench.report.rows import Row
 
 FORMATS = ("tex", "md", "csv", "html", "xlsx", "pdf")
@@ -86,28 +87,43 @@ def write_pick(
 
     Raises: ReportError for what is not there.
     """
-    from ..bench.report.exports import FORMS, as_csv, as_tex
-    from ..bench.report.in_full import records
     from ..bench.report.pick import Choice, pick
     from ..bench.report.report import read_tables
 
     choice = Choice(asked["rows"], asked["columns"], asked["sort"])
     stem = asked["out"] or folder / "paper"
     found = pick(read_tables(folder), choice, tags_of(plugins_dir))
-    forms = [one for one in asked["formats"] or ("tex", "md") if one in FORMS]
-    contents = {one: FORMS[one](found) for one in forms}
-    if "tex" in contents and asked["width"]:
-        contents["tex"] = as_tex(found, asked["width"])
-    if wants_json:
-        print_json(records(as_csv(found)))
-    for one in found if not wants_json else ():
-        show_grid(one.grid)
+    contents = _contents(found, asked["formats"] or ("tex", "md"), asked["width"])
+    _print(found, wants_json)
     for suffix, content in contents.items():
         _write(stem.with_name(f"{stem.name}.{suffix}"), content)
     if "pdf" in asked["formats"]:
         names = {(one.dataset, row.name) for one in found for row in one.rows}
         for name, drawn in _figures(folder, plugins_dir, names, asked["width"]).items():
             _write(stem.with_name(f"{stem.name}-{name}.pdf"), drawn)
+
+
+def _contents(
+    found: list["Picked"], formats: Collection[str], width: float | None
+) -> dict[str, str | bytes]:
+    """Form -> the tables in it; of PDF, whose figures are drawn elsewhere, nothing."""
+    from ..bench.report.exports import FORMS, as_tex
+
+    contents = {one: FORMS[one](found) for one in formats if one in FORMS}
+    if "tex" in contents and width:
+        contents["tex"] = as_tex(found, width)
+    return contents
+
+
+def _print(found: list["Picked"], wants_json: bool) -> None:
+    from ..bench.report.exports import as_csv
+    from ..bench.report.in_full import records
+
+    if wants_json:
+        print_json(records(as_csv(found)))
+        return
+    for one in found:
+        show_grid(one.grid)
 
 
 def _figures(

@@ -56,7 +56,7 @@ def own_data(
     reader = _reader(raw["train"], parts, moments, marks, classes)
     x = _standardised(parts, moments)
     spec = _spec(x, likelihood, len(classes), levels, unlabelled(coded, who), who)
-    card = replace(card, processing=_processing(parts, reader, coded))
+    card = _processed(card, parts, reader, coded)
     return assembled(f"arrays[path={who}]", spec, x, card, coded, split_hash, reader)
 
 
@@ -82,8 +82,10 @@ def assembled(
     )
 
 
-def _processing(parts: Checked, reader: Reader, coded: Mapping[str, Tensor]) -> str:
-    return "; ".join(filter(None, [_words(parts, reader), in_words(coded)]))
+def _processed(card: Card, parts: Checked, reader: Reader, coded: Mapping[str, Tensor]) -> Card:
+    """The card, with what was done to the values and to the labels."""
+    said = [_words(parts, reader), in_words(coded)]
+    return replace(card, processing="; ".join(filter(None, said)))
 
 
 Moments = tuple[tuple[float, ...], tuple[float, ...]]  # mean and deviation

@@ -116,8 +116,9 @@ def from_table(table: "pd.DataFrame", who: str, asked: Asked | None = None) -> R
         named = table.rename(columns={roles.keys[0]: "id"})
         raw = sequences(named, roles.values, roles.label, who)
     else:
-        rows = tuple(table[asked.id].astype(str)) if asked.id else rows
-        _must_name_rows(rows if asked.id else (), asked.id, who)
+        if asked.id:
+            rows = tuple(table[asked.id].astype(str))
+            _must_name_rows(rows, asked.id, who)
         values = table[roles.values]
         raw = mixed(values, asked, who) if asked.is_mixed else Raw(numbers_of(values))
         raw = replace(raw, labels=_labels(table, roles.label), rows=rows)

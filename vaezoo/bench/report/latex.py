@@ -63,7 +63,7 @@ def _column(grid: Grid, j: int) -> Column:
     numbers = [number for number in found if number]
     inner = max((_width(text) for text, _ in texts), default=0.0)
     lines = _lines(grid.head[j], inner)
-    width = max([inner, *map(_width, lines)]) + 4.0 * max((len(m) for _, m in texts), default=0)
+    width = max([inner, *map(_width, lines)]) + _width_of_marks(texts)
     has_bounds = any(number[4] for number in numbers)
     bold = [(i, j) in grid.bold for i in range(len(texts))]
     cells = [
@@ -73,7 +73,16 @@ def _column(grid: Grid, j: int) -> Column:
     head = _stacked(lines)
     if not numbers or j == 0:
         return _of_words(head, cells, width, is_first=j == 0)
-    spec = f"S[table-format={_format(numbers)}]"
+    return _of_numbers(head, cells, width, _format(numbers), has_bounds)
+
+
+def _width_of_marks(texts: Sequence[tuple[str, Sequence[int]]]) -> float:
+    return 4.0 * max((len(marks) for _, marks in texts), default=0)
+
+
+def _of_numbers(head: str, cells: list[str], width: float, digits: str, has_bounds: bool) -> Column:
+    """Aligned at the decimal mark; bounds stand in a column of their own below the same head."""
+    spec = f"S[table-format={digits}]"
     if has_bounds:
         return Column(rf"{spec}@{{\,}}l", rf"\multicolumn{{2}}{{c}}{{{head}}}", cells, width, 2)
     return Column(spec, f"{{{head}}}", cells, width)

@@ -203,19 +203,29 @@ def _grid(dataset: str, rows: Sequence[Row], parts: Sequence[Part]) -> Grid:
     body: list[list[str]] = []
     bold: set[tuple[int, int]] = set()
     for i, row in enumerate(rows):
-        cells = [""]
-        for j, part in enumerate(parts, 1):
-            line = _line(part, dataset, row)
-            at = part.at if row.done else part.status_at * (j == 1)
-            cells.append(_copied(part, line, at, notes) if line is not None and at else "–")
-            if line is not None and (line, part.at) in part.grid.bold:
-                bold.add((i, j))
-        body.append([_name(dataset, row, parts, notes), *cells[1:]])
+        cells = _cells(dataset, row, parts, notes)
+        body.append([_name(dataset, row, parts, notes), *cells])
+        bold |= {(i, j) for j, part in enumerate(parts, 1) if _is_bold(dataset, row, part)}
     heads = [part.grid.head[part.at] for part in parts]
     title = f"{_listed_in_words(parts)} on {dataset}"
     names = ("variant", *(part.name for part in parts))
     caption = _caption(dataset, parts)
     return Grid(title, ["variant", *heads], body, bold, caption, tuple(notes.texts), names=names)
+
+
+def _cells(dataset: str, row: Row, parts: Sequence[Part], notes: "_Notes") -> list[str]:
+    """A cell a part; of a row without numbers its status stands in the first."""
+    cells = []
+    for j, part in enumerate(parts):
+        line = _line(part, dataset, row)
+        at = part.at if row.done else part.status_at * (j == 0)
+        cells.append(_copied(part, line, at, notes) if line is not None and at else "–")
+    return cells
+
+
+def _is_bold(dataset: str, row: Row, part: Part) -> bool:
+    line = _line(part, dataset, row)
+    return line is not None and (line, part.at) in part.grid.bold
 
 
 def _listed_in_words(parts: Sequence[Part]) -> str:

@@ -43,8 +43,7 @@ def grids(table: ResultTable) -> list[Grid]:
 def _grid(table: ResultTable, dataset: str) -> Grid:
     rows = table.of(dataset)
     shown = [c for c in table.columns if c.lead or says_of(rows, c.name)]
-    costs = [name for name in COST if says_of(rows, name)]
-    costs += [LIMIT] if any(row.cut_short is not None for row in rows) else []
+    costs = _costs(rows)
     lead = ["variant", *(["sampler"] if table.has_samplers else []), "n"]
     headings = [_heading(column, table.about.says) for column in shown]
     notes = _Notes()
@@ -60,6 +59,14 @@ def _grid(table: ResultTable, dataset: str) -> Grid:
         notes=tuple(notes.lines),
         names=(*lead, *(column.name for column in shown), *costs),
     )
+
+
+def _costs(rows: Sequence[Row]) -> list[str]:
+    """The columns of what training cost, of which a row says something."""
+    costs = [name for name in COST if says_of(rows, name)]
+    if any(row.cut_short is not None for row in rows):
+        costs.append(LIMIT)
+    return costs
 
 
 def _control_cells(

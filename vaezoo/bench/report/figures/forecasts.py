@@ -88,10 +88,8 @@ def _lines(found: Sequence[tuple[str, Forecast]], width: float = PAGE) -> "Canva
     figure, panels = grid(len(found), n, (across, LANE[1] * channels), GAP)
     for axes, (name, forecast) in zip(panels, found, strict=True):
         for row, ax in enumerate(axes):
-            for channel, (low, high) in enumerate(ranges):
-                _lane(ax, forecast, row, channel, low, high)
-            ax.axvline(one.start - 0.5, color=ACCENT, linewidth=0.8)
-            ax.set(xlim=(one.first, length - 1), ylim=(0.95 - channels, 1.05))
+            _row(ax, forecast, row, ranges, one.start)
+            ax.set(xlim=(one.first, length - 1))
         finish(axes, name)
     caption(figure, _title(one, channels), steps_shown(one.first, length))
     return figure
@@ -104,6 +102,16 @@ def _title(one: Forecast, channels: int) -> str:
     if channels < width:
         title += f"; the first {channels} of {width} channels"
     return title
+
+
+def _row(
+    ax: "Axes", forecast: Forecast, row: int, ranges: Sequence[tuple[float, float]], start: int
+) -> None:
+    """The channels of one row, one above the other, and a line where the future begins."""
+    for channel, (low, high) in enumerate(ranges):
+        _lane(ax, forecast, row, channel, low, high)
+    ax.axvline(start - 0.5, color=ACCENT, linewidth=0.8)
+    ax.set(ylim=(0.95 - len(ranges), 1.05))
 
 
 def _lane(ax: "Axes", forecast: Forecast, row: int, channel: int, low: float, high: float) -> None:
