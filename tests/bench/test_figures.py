@@ -8,7 +8,8 @@ import torch
 from safetensors.numpy import load_file
 
 from vaezoo.bench.report.figures import units
-from vaezoo.bench.report.figures.classes import _blocks, _scatters
+from vaezoo.bench.report.figures.canvas import COLUMN
+from vaezoo.bench.report.figures.classes import _scatters, _strips
 from vaezoo.bench.report.figures.forecasts import Forecast, _lines, _rolls
 from vaezoo.bench.workers import material
 from vaezoo.core import Spec
@@ -177,7 +178,7 @@ def figure_texts(figure):
 
 def test_pictures_by_class_stand_in_blocks_with_the_class_below():
     x = np.random.default_rng(0).random((3, 4, 1, 8, 8))
-    figure = _blocks([("data", x), ("cvae", x)])
+    (figure,) = _strips([("data", x), ("cvae", x)])
     assert len(figure.axes) == 24
     assert [ax.get_ylabel() for ax in figure.axes if ax.get_ylabel()] == ["data", "cvae"]
     assert [ax.get_xlabel() for ax in figure.axes[-4:]] == ["0", "1", "2", "3"]
@@ -186,13 +187,26 @@ def test_pictures_by_class_stand_in_blocks_with_the_class_below():
 @pytest.mark.parametrize("channels", [2, 12])
 def test_sequences_by_class_are_drawn_too(channels):
     x = np.random.default_rng(0).random((3, 6, 10, channels))
-    figure = _blocks([("data", x), ("cvae", x)])
-    assert len(figure.axes) == 2 * 3 * 4  # four classes of six
-    assert "time, in steps (0 to 10)" in figure_texts(figure)[-1]
+    both = _strips([("data", x), ("cvae", x)])
+    for page, figure in enumerate(both):
+        assert len(figure.axes) == 2 * 3 * 3  # three classes of six
+        assert "time, in steps (0 to 10)" in figure_texts(figure)[-1]
+        labels = [ax.get_xlabel() for ax in figure.axes[-3:]]
+        assert labels == [str(3 * page + k) for k in range(3)]
+    assert len(both) == 2
+
+
+def test_no_class_is_dropped_in_a_narrow_column():
+    x = np.random.default_rng(0).random((1, 10, 1, 8, 8))
+    drawn = _strips([("data", x)], COLUMN)
+    labels = [ax.get_xlabel() for figure in drawn for ax in figure.axes]
+    assert labels == [str(k) for k in range(10)]
 
 
 def test_points_by_class_have_a_colour_a_class():
-    x = np.random.default_rng(0).random((50, 3, 2))
-    (data, model) = _scatters([("data", x), ("cvae", x)]).axes
-    assert len({line.get_color() for line in model.get_lines()}) == 3
+    x = np.random.default_rng(0).random((50, 9, 2))
+    (figure,) = _scatters([("data", x), ("cvae", x)])
+    (data, model) = figure.axes
+    looks = {(line.get_color(), line.get_markerfacecolor()) for line in model.get_lines()}
+    assert len(looks) == 9
     assert data.get_xlim() == model.get_xlim()

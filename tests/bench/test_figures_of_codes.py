@@ -148,3 +148,14 @@ def test_rows_with_gaps_have_no_nearest_row():
     gaps = replace(data, spec=replace(data.spec, has_gaps=True))
     assert kept.neighbours(model, data, "cpu")
     assert not kept.neighbours(model, gaps, "cpu")
+
+
+def test_in_a_map_no_two_classes_look_alike_and_rows_without_a_label_are_grey(pictures):
+    labels = np.arange(60) % 10 - 1
+    mapped = latents.maps([("vae", {**pictures, "latent_labels": labels})], 3)
+    (rest, *lines) = mapped.axes[0].get_lines()
+    looks = {(one.get_color(), one.get_markerfacecolor()) for one in lines}
+    assert len(looks) == len(lines) == 9
+    assert rest.get_color() == "0.75"
+    assert len(rest.get_xdata()) == 6
+    assert {text.get_text() for text in mapped.axes[0].texts} == {str(k) for k in range(9)}

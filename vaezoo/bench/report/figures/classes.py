@@ -10,12 +10,11 @@ from ....hooks import Figure, hookimpl
 from .canvas import PAGE, caption, columns_that_fit, grid, lines_that_fit, pages
 from .clouds import plane
 from .material import Arrays, Material
-from .palette import colour, mark
+from .palette import mark
 from .strips import (
     GAP,
     PICTURE,
     SEQUENCE,
-    SEQUENCES,
     finish,
     fitting,
     picture,
@@ -30,10 +29,13 @@ if TYPE_CHECKING:
 TITLE = "samples by class (means of p(x|z))"
 APART = 0.1  # inches between the pictures of two variants
 PLANE = (1.6, 1.6)  # inches of a scatter plot
+Blocks = Sequence[tuple[str, np.ndarray]]  # a variant's name, and what it drew
 
 
 def by_class(material: Material) -> list["Canvas"]:
-    """A column a class; the pictures of a line were drawn from the same noise."""
+    """A column a class, as many pages as the classes take; the pictures of a line were drawn from
+    the same noise.
+    """
     found = material.arrays("by_class")
     drawn = []
     for part in pages(found, _variants_of_a_page(found)):
@@ -41,8 +43,9 @@ def by_class(material: Material) -> list["Canvas"]:
             ("data", part[0][1]["by_class_data"]),
             *((name, arrays["by_class"]) for name, arrays in part),
         ]
-        draw = _scatters if blocks[0][1].ndim == 3 else _blocks
-        drawn.append(draw(blocks, material.width))
+        is_points = blocks[0][1].ndim == 3
+        draw = _scatters if is_points else _strips
+        drawn += draw(blocks, material.width)
     return drawn
 
 
@@ -57,19 +60,32 @@ def _variants_of_a_page(found: Sequence[tuple[str, Arrays]]) -> int:
     return max(1, lines_that_fit(size[1], GAP[1] + APART / len(x)) // len(x) - 1)
 
 
-def _blocks(blocks: Sequence[tuple[str, np.ndarray]], width: float = PAGE) -> "Canvas":
-    """Pictures (lines, classes, *shape), a block a variant."""
+def _strips(blocks: Blocks, width: float = PAGE) -> list["Canvas"]:
+    """Pictures (lines, classes, *shape) of all classes, on pages of about as many."""
+    x = blocks[0][1]
+    classes = x.shape[1]
+    (most, _) = fitting(classes, x.ndim == 4, width)
+    each = math.ceil(classes / math.ceil(classes / most))
+    parts = pages(range(classes), each)
+    return [
+        _blocks([(name, x[:, part[0] : part[-1] + 1]) for name, x in blocks], width, part[0])
+        for part in parts
+    ]
+
+
+def _blocks(blocks: Blocks, width: float, first: int) -> "Canvas":
+    """Pictures (lines, classes, *shape) of classes from `first` on, a block a variant."""
     is_sequence = blocks[0][1].ndim == 4
     blocks = _trimmed(blocks) if is_sequence else blocks
     lines, classes = blocks[0][1].shape[:2]
-    (classes, size) = fitting(classes, is_sequence, width)
+    (_, size) = fitting(classes, is_sequence, width)
     figure, panels = grid(len(blocks) * lines, classes, size, GAP, lines, APART)
     for line, axes in enumerate(panels):
         name, x = blocks[line // lines]
-        for ax, one in zip(axes, x[line % lines], strict=False):
+        for ax, one in zip(axes, x[line % lines], strict=True):
             picture(ax, one)
         finish(axes, name if line % lines == lines // 2 else "")
-    for k, ax in enumerate(panels[-1]):
+    for k, ax in enumerate(panels[-1], first):
         ax.set_xlabel(str(k), fontsize=7, labelpad=2)
 
     below = "class"
@@ -80,17 +96,14 @@ def _blocks(blocks: Sequence[tuple[str, np.ndarray]], width: float = PAGE) -> "C
     return figure
 
 
-def _trimmed(blocks: Sequence[tuple[str, np.ndarray]]) -> list[tuple[str, np.ndarray]]:
-    """Sequences (lines, classes, T, C) of the first classes, without steps and channels in which
-    nothing happens.
-    """
-    shown = [(name, x[:, :SEQUENCES]) for name, x in blocks]
-    lines, classes = shown[0][1].shape[:2]
-    flat = trimmed([(name, x.reshape(-1, *x.shape[2:])) for name, x in shown], lines * classes)
+def _trimmed(blocks: Blocks) -> Blocks:
+    """Sequences (lines, classes, T, C), without steps and channels in which nothing happens."""
+    lines, classes = blocks[0][1].shape[:2]
+    flat = trimmed([(name, x.reshape(-1, *x.shape[2:])) for name, x in blocks], lines * classes)
     return [(name, x.reshape(lines, classes, *x.shape[1:])) for name, x in flat]
 
 
-def _scatters(blocks: Sequence[tuple[str, np.ndarray]], width: float = PAGE) -> "Canvas":
+def _scatters(blocks: Blocks, width: float = PAGE) -> list["Canvas"]:
     """Points (N, classes, D), of which the first two numbers are shown: a panel a variant, a colour
     and a mark a class, all on the scale of the data.
     """
@@ -99,17 +112,16 @@ def _scatters(blocks: Sequence[tuple[str, np.ndarray]], width: float = PAGE) -> 
     data = blocks[0][1]
     for i, (ax, (name, x)) in enumerate(zip(panels.ravel(), blocks, strict=False)):
         for k in range(x.shape[1]):
-            shape = mark(k).shape
-            ax.plot(x[:, k, 0], x[:, k, 1], shape, color=colour(k), markersize=2, mew=0)
+            ax.plot(x[:, k, 0], x[:, k, 1], markersize=2, **mark(k).small)
         ax.set_title(name, fontsize=8, pad=3)
         plane(ax, data.reshape(-1, data.shape[-1]), is_labelled=i % columns == 0)
     for ax in panels.ravel()[len(blocks) :]:
         ax.set_axis_off()
 
     below = -0.25 / figure.get_figheight()
-    words = f"{TITLE}, a colour a class"
+    words = f"{TITLE}, a colour and a mark a class"
     figure.supxlabel(words, fontsize=8, y=below, va="top")
-    return figure
+    return [figure]
 
 
 @hookimpl

@@ -9,7 +9,7 @@ import numpy as np
 from ....hooks import Figure, hookimpl
 from .canvas import columns_that_fit, grid, lines_that_fit, pages
 from .material import Arrays, Material
-from .palette import INK, colour, mark
+from .palette import GREY, INK, colour, mark
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,7 +24,8 @@ SPREAD = (0.5, 99.5)  # percentiles that a panel shows at least
 
 def latent_map(material: Material) -> list["Canvas"]:
     """The centres of q(z|x) of test rows, a mark and a number a class: both numbers of a code of
-    two, else the two principal components, with the share of the variance that these have.
+    two, else the two principal components, with the share of the variance that these have. Rows
+    without a label are grey.
     """
     found = material.arrays("latent_map")
     across = columns_that_fit(material.width, PANEL[0], GAP[0], EDGE)
@@ -49,23 +50,28 @@ def maps(found: Sequence[tuple[str, Arrays]], across: int) -> "Canvas":
 
 
 def _map(ax: "Axes", z: np.ndarray, labels: np.ndarray | None) -> None:
-    """Points (N, 2), and where the classes have their middles."""
-    classes = np.unique(labels) if labels is not None else np.zeros(0)
-    if labels is None or len(classes) > CLASSES:
+    """Points (N, 2); rows without a label (-1) in grey where others have one."""
+    classes = np.unique(labels[labels != -1]) if labels is not None else np.zeros(0)
+    if labels is None or not 0 < len(classes) <= CLASSES:
         ax.plot(z[:, 0], z[:, 1], ".", color=INK, markersize=2.5, mew=0)
     else:
-        for i, one in enumerate(classes):
-            own = z[labels == one]
-            shape = mark(i).shape
-            ax.plot(own[:, 0], own[:, 1], shape, color=colour(i), markersize=2.6, mew=0)
-        for i, one in enumerate(classes):
-            _number(ax, np.median(z[labels == one], 0), f"{one:g}", colour(i))
+        rest = z[labels == -1]
+        ax.plot(rest[:, 0], rest[:, 1], ".", color=GREY, markersize=2.5, mew=0)
+        _classes(ax, [(one, z[labels == one]) for one in classes])
     for axis, values in (("x", z[:, 0]), ("y", z[:, 1])):
         low, high = np.percentile(values, SPREAD)
         room = 0.12 * (high - low) or 0.5
         getattr(ax, f"set_{axis}lim")(low - room, high + room)
     ax.locator_params(nbins=5)
     ax.tick_params(labelsize=6, pad=2)
+
+
+def _classes(ax: "Axes", found: Sequence[tuple[float, np.ndarray]]) -> None:
+    """The points (N, 2) of each class, and its number in their middle."""
+    for i, (_, own) in enumerate(found):
+        ax.plot(own[:, 0], own[:, 1], markersize=2.6, **mark(i).small)
+    for i, (one, own) in enumerate(found):
+        _number(ax, np.median(own, 0), f"{one:g}", colour(i))
 
 
 def _number(ax: "Axes", place: np.ndarray, text: str, own: str) -> None:

@@ -7,7 +7,7 @@ nearer than 28. Colours that follow each other are far apart in lightness.
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..families import EVERY
 
@@ -35,6 +35,19 @@ class Mark(NamedTuple):
         width = 1.2 if self.is_hollow else 0.4
         edge = self.colour if self.is_hollow else "white"
         return {"marker": self.shape, "s": area, "c": face, "edgecolors": edge, "linewidths": width}
+
+    @property
+    def small(self) -> Mapping[str, Any]:
+        """What `Axes.plot` asks for, of many points."""
+        face = "white" if self.is_hollow else self.colour
+        width = 0.5 if self.is_hollow else 0.0
+        return {
+            "marker": self.shape,
+            "linestyle": "",
+            "color": self.colour,
+            "markerfacecolor": face,
+            "markeredgewidth": width,
+        }
 
 
 def colour(i: int) -> str:
