@@ -291,7 +291,7 @@ def test_a_folder_of_recordings_is_a_set_of_sequences(tmp_path: Path):
     assert raw.x[0, :3, 0].tolist() == [0, 1, 2]
     assert raw.labels.tolist() == ["bird", "bird", "dog", "dog"]
     assert raw.rows[0] == "bird/1.wav"
-    assert raw.words == ("recordings with 1 channel at 8,000 Hz",)
+    assert raw.words == ("recordings with 1 channel at 8,000 Hz, int16",)
     two = read_columns(tmp_path / "two")["train"]
     assert two.x.shape == (2, 30, 2)
     assert two.x[0, 1].tolist() == [2, 3]
@@ -302,7 +302,7 @@ def cut_off(at: Path) -> None:
 
 
 SOUNDS: dict[str, tuple[Callable[[Path], None], str]] = {
-    "two rates": (lambda at: sound(at / "b.wav", rate=44100), "at 44,100 Hz, and a.wav .* 8,000"),
+    "two rates": (lambda at: sound(at / "b.wav", rate=44100), "at 44,100 Hz, .* and a.wav .* 8,000"),
     "two kinds": (lambda at: sound(at / "b.wav", channels=2), "has 2 channels at .* of one kind"),
     "a damaged one": (cut_off, r"b\.wav is no recording"),
     "silence of no length": (lambda at: sound(at / "b.wav", 0), "recording of length 0"),

@@ -7,6 +7,7 @@ from typing import Any
 from .columns import Column
 
 AUTO = "auto"
+NONE = "none"
 SEPARATORS = {"comma": ",", "semicolon": ";", "tab": "\t", "bar": "|", "space": " "}
 DECIMALS = {"point": ".", "comma": ","}
 
@@ -29,7 +30,7 @@ class Asked:
     decimal: str = AUTO  # one of DECIMALS
     encoding: str = AUTO  # such as cp1252; UTF-8 and UTF-16 are recognised
     columns: str = ""  # those that are x, joined by +; all others are left out
-    missing: str = ""  # of a mixed table: what marks a gap, joined by +
+    missing: str = ""  # of a mixed table: what marks a gap, joined by +; none: nothing
     types: str = ""  # of a mixed table, see `guess`
     is_mixed: bool = False  # whether columns may be of words and have gaps
     # Columns that a model was trained on: those are read, in this order, and what was said of
@@ -48,7 +49,14 @@ class Asked:
     @property
     def marks(self) -> tuple[str, ...]:
         """What marks a gap, beside an empty cell."""
+        if self.says_no_marks:
+            return ()
         return tuple(word.strip() for word in self.missing.split("+") if word.strip())
+
+    @property
+    def says_no_marks(self) -> bool:
+        """Whether `missing=none` was said; among several, as in none+none, it is a mark."""
+        return self.missing.strip().lower() == NONE
 
     def said(self) -> dict[str, str]:
         """What was said, for another file of the same make."""

@@ -81,13 +81,18 @@ def _cells(column: Column, values: Array) -> Any:
 
     is_gap = np.isnan(values)
     if column.type in WORDED:
-        are_numbers = all(re.fullmatch(r"-?\d{1,15}", word) for word in column.words)
+        are_numbers = all(map(_is_plain, column.words))
         words = np.array(column.words, dtype=object)[np.where(is_gap, 0, values).astype(np.int64)]
         cells = pd.Series(words, dtype=object).where(~is_gap, None)
         return cells.map(int, na_action="ignore").astype("Int64") if are_numbers else cells
     if column.type == "count" and np.abs(values[~is_gap]).max(initial=0) < 2**53:
         return pd.Series(values).astype("Int64")
     return values
+
+
+def _is_plain(word: str) -> bool:
+    """Whether it is a whole number that is written again as it was: 01 is none."""
+    return bool(re.fullmatch(r"-?\d{1,15}", word, re.ASCII)) and str(int(word)) == word
 
 
 def again(values: Tensor, theirs: Sequence[Column], own: Sequence[Column], who: str) -> Tensor:

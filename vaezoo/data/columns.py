@@ -18,6 +18,7 @@ from ..columns import WORDED, Kind
 from .files import BadData
 
 LARGEST_SCALE = 2**16
+LARGEST_COUNT = 2**24  # beyond it float32 does not tell counts apart
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,7 @@ class Column:
             return values <= 0, "numbers above 0"
         bad = (values < 0) | (values != values.round()) & ~values.isnan()
         if self.type == "count":
-            return bad, "the counts 0, 1, 2, …"
+            return bad | (values > LARGEST_COUNT), f"the counts 0, 1, 2, … up to {LARGEST_COUNT:,}"
         most = len(self.words) - 1
         return bad | (values > most), f"the codes 0 … {most} of its words"
 

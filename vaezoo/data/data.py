@@ -127,14 +127,16 @@ class Data:
         """
         own = self.reader or Reader()
         x = self.split(split)
+        who = f"{self.name} ({split})"
         if own.columns == reader.columns and reader.columns:
             return x
         if reader.columns:
-            values = again(own.back(x), own.columns, reader.columns, f"{self.name} ({split})")
-            return reader.read(values)
-        if (own.mean, own.deviation) == (reader.mean, reader.deviation):
+            return reader.read(again(own.back(x), own.columns, reader.columns, who))
+        order = reader.order_of(own, who)
+        if not order and (own.mean, own.deviation) == (reader.mean, reader.deviation):
             return x
-        return reader.read(replace(own, layout=reader.layout).back(x))
+        values = replace(own, layout=reader.layout).back(x)
+        return reader.read(values[..., order] if order else values)
 
     def must_be_sound(self, *splits: str) -> None:
         """Raises: BadData where a split is not what the spec says, so that no training runs on NaN

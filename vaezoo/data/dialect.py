@@ -172,6 +172,8 @@ def _has_header(rows: Sequence[Fields], dialect: Dialect, who: str) -> bool:
         return not all(numbers)
     width = min(len(first), min(map(len, rest)))
     above = [i for i in range(width) if _are_numbers([row[i] for row in rest], dialect)]
+    if not above and _repeats(first, rest, numbers):
+        raise BadData(_asked_for_header(who, first))
     if not any(numbers[i] for i in above):
         return True  # names, or words everywhere, which are refused as such
     has_words_above = any(not numbers[i] and first[i].strip() not in MISSING for i in above)
@@ -197,15 +199,19 @@ def _is_like_the_rest(
     first: Fields, rest: Sequence[Fields], numbers: Sequence[bool], who: str
 ) -> bool:
     """False: the line is data, for its words stand below too or its numbers are no names."""
-    repeats = any(
+    are_fractions = any(re.search(r"[.,eE]", first[i]) for i in range(len(first)) if numbers[i])
+    if _repeats(first, rest, numbers) or are_fractions:
+        return False
+    raise BadData(_asked_for_header(who, first))
+
+
+def _repeats(first: Fields, rest: Sequence[Fields], numbers: Sequence[bool]) -> bool:
+    """Whether a word of the first line stands below it too, in its own column."""
+    return any(
         first[i] in {row[i] for row in rest if i < len(row)}
         for i in range(len(first))
         if not numbers[i] and first[i].strip() not in MISSING
     )
-    are_fractions = any(re.search(r"[.,eE]", first[i]) for i in range(len(first)) if numbers[i])
-    if repeats or are_fractions:
-        return False
-    raise BadData(_asked_for_header(who, first))
 
 
 def _asked_for_header(who: str, first: Fields) -> str:

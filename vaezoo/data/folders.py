@@ -14,7 +14,7 @@ from .asked import Asked
 from .files import BadData, CorruptData
 from .formats import Array
 from .raw import Raw
-from .sounds import ENDINGS as RECORDINGS, recordings
+from .sounds import ENDINGS as RECORDINGS, must_be_alike, recordings
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
 UNSEEN = ("thumbs.db", "desktop.ini", "__macosx")  # that systems write
@@ -37,7 +37,9 @@ def pictures(folder: Path, asked: Asked) -> dict[str, Raw]:
         raise BadData(f"{folder} has folders of splits and the folder {other}: move it away")
     if len(set(splits.values())) < len(splits) or "train" not in splits.values():
         raise BadData(f"{folder} needs one folder train, and one at most for each other split")
-    return {split: _of(path, asked) for path, split in splits.items()}
+    found = {split: _of(path, asked) for path, split in splits.items()}
+    must_be_alike(found, str(folder))
+    return found
 
 
 def _of(folder: Path, asked: Asked) -> Raw:

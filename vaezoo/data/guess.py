@@ -9,7 +9,7 @@ import numpy as np
 
 from ..columns import TYPES
 from .coding import as_words, word_of
-from .columns import Column
+from .columns import LARGEST_COUNT, Column
 from .files import BadData
 from .formats import Array
 
@@ -21,7 +21,6 @@ FEW = 20  # rows up to which words may be as many as rows
 # Whole numbers from 1 to at most this are taken for marks on a scale, and those from 0 for counts.
 SCALE = 10
 FAR = 4.0  # deviations from 0, beyond which whole numbers are no counts
-LARGEST_COUNT = 2**24  # beyond it float32 does not tell counts apart
 ORDERS = (
     ("very low", "low", "medium", "high", "very high"),
     ("very low", "low", "middle", "high", "very high"),

@@ -26,29 +26,30 @@ def coded_labels(
         raise BadData(f"{who} has words as labels in one split and numbers in another")
 
     names, codes = np.unique(np.concatenate(list(given.values())), return_inverse=True)
-    if _begins_with_none(names, who):
-        names = names[1:]
-        codes = codes - 1  # of a row without a label -1
+    at = _place_of_none(names, who)
+    if at is not None:
+        names = np.delete(names, at)
+        codes = np.where(codes == at, UNLABELLED, codes - (codes > at))
     _must_be_classes(names, int((codes >= 0).sum()), who)
     parts = torch.from_numpy(codes.astype(np.int64)).split([len(y) for y in given.values()])
     return dict(zip(given, parts, strict=True)), tuple(map(str, names))
 
 
-def _begins_with_none(names: np.typing.NDArray[np.generic], who: str) -> bool:
-    """Whether -1, the first of the labels in their order, is no class: it marks rows without a
-    label, but for the two classes -1 and 1.
+def _place_of_none(names: np.typing.NDArray[np.generic], who: str) -> int | None:
+    """Where -1 stands among the labels, if it is no class: it marks rows without a label, as a
+    number or among words, but for the two classes -1 and 1.
 
     Raises: BadData where it could be either.
     """
-    found = names.tolist()
-    if found[0] != UNLABELLED or found == [-1, 1]:
-        return False
-    if found == [-1, 0, 1]:
+    found = [str(name) for name in names.tolist()]
+    if str(UNLABELLED) not in found or sorted(found) == ["-1", "1"]:
+        return None
+    if sorted(found) == ["-1", "0", "1"]:
         raise BadData(
             f"{who} has the labels -1, 0 and 1: where -1 is a class write the classes as words, "
             "where it is no label write 1 and 2 for the others; or say label=none"
         )
-    return True
+    return found.index(str(UNLABELLED))
 
 
 def _must_be_classes(names: np.typing.NDArray[np.generic], rows: int, who: str) -> None:

@@ -7,6 +7,7 @@ import torch
 from .asked import Asked
 from .coding import as_words, coded
 from .columns import Column
+from .dialect import MISSING
 from .files import BadData
 from .guess import guessed, said_types
 from .raw import Raw
@@ -21,7 +22,7 @@ def mixed(table: "pd.DataFrame", asked: Asked, who: str) -> Raw:
 
     Raises: BadData.
     """
-    table = _with_gaps(table, asked.marks)
+    table = with_gaps(table, asked.marks)
     for name in map(str, table):
         if table[name].isna().all():
             raise BadData(
@@ -39,7 +40,7 @@ def _columns(table: "pd.DataFrame", asked: Asked, who: str) -> tuple[Column, ...
     return tuple(guessed(table[name], name, said.get(name, ""), who) for name in map(str, table))
 
 
-def _with_gaps(table: "pd.DataFrame", marks: tuple[str, ...]) -> "pd.DataFrame":
+def with_gaps(table: "pd.DataFrame", marks: tuple[str, ...]) -> "pd.DataFrame":
     """The table with its marks of gaps, and words of nothing but spaces, as gaps; a column whose
     other cells are numbers is one of numbers.
     """
@@ -49,10 +50,33 @@ def _with_gaps(table: "pd.DataFrame", marks: tuple[str, ...]) -> "pd.DataFrame":
     for name in table:
         cells = table[name]
         if marks or cells.dtype == object:
-            is_mark = as_words(cells).isin([*marks, ""])
+            is_mark = _are_marks(cells, (*marks, ""))
             cells = cells.where(~is_mark, None) if is_mark.any() else cells
         found[name] = _as_numbers(cells) if marks else cells
     return pd.DataFrame(found)
+
+
+def must_hold_marks(table: "pd.DataFrame", marks: tuple[str, ...], who: str) -> None:
+    """Raises: BadData for a mark that stands in no cell, but for those that every table may hold
+    and that were read as gaps already.
+    """
+    for mark in marks:
+        if mark not in MISSING and not any(
+            _are_marks(table[name], (mark,)).any() for name in table
+        ):
+            raise BadData(
+                f"missing={mark}: no cell of {who} holds it; write it as it stands in the file"
+            )
+
+
+def _are_marks(cells: "pd.Series[Any]", marks: tuple[str, ...]) -> "pd.Series[bool]":
+    """Which cells are marks: -999 and -999.0 are one number."""
+    import pandas as pd
+
+    words = as_words(cells)
+    numbers = pd.to_numeric(pd.Series(marks, dtype=object), errors="coerce").dropna()
+    found = words.isin(marks)
+    return found | pd.to_numeric(words, errors="coerce").isin(numbers) if len(numbers) else found
 
 
 def _as_numbers(cells: "pd.Series[Any]") -> "pd.Series[Any]":

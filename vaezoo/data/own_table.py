@@ -23,7 +23,7 @@ from .reader import Reader
 
 def own_table(raw: Raw, who: str, card: Card, gaps: bool = False, marked: bool = False) -> Data:
     """The rows as they were read -> the data set, with its reader. `gaps` says that a model must
-    read gaps though the table has none; `marked`, that numbers such as -999 were spoken of.
+    read gaps though the table has none; `marked`, that numbers such as -999 are values.
 
     Raises: BadData.
     """

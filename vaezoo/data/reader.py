@@ -9,7 +9,7 @@ and a checkpoint holds it as JSON.
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
@@ -70,6 +70,22 @@ class Reader:
             found.append((column, slice(start, stop)))
             start = stop
         return found
+
+    def order_of(self, other: "Reader", who: str) -> list[int]:
+        """The places of this reader's columns among another's; none where they stand alike or
+        have no names.
+
+        Raises: BadData where the other has columns of another name, or of words.
+        """
+        if other.columns:
+            raise BadData(
+                f"{who} is a table of mixed columns, and this model reads numbers; name the file "
+                "by arrays[path=…]"
+            )
+        if not self.names or not other.names or self.names == other.names:
+            return []
+        must_name_alike(other.names, self.names, who)
+        return [other.names.index(name) for name in self.names]
 
     def read(self, values: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
         """Values as they stand in a file, (N, …) -> x (N, *shape)."""
@@ -198,3 +214,14 @@ def fitted(train: Tensor, is_image: bool) -> tuple[tuple[float, ...], tuple[floa
     if not (mean.isfinite().all() and deviation.isfinite().all()):
         raise BadData("the training values are too large to be standardised")
     return tuple(mean.tolist()), tuple(deviation.tolist())
+
+
+def must_name_alike(names: Sequence[str], trained_on: Sequence[str], who: str) -> None:
+    """Raises: BadData where columns are lacking, or others are there."""
+    lacking = [name for name in trained_on if name not in names]
+    strange = [name for name in names if name not in trained_on]
+    if not lacking and not strange:
+        return
+    words = [f"lacks {', '.join(lacking)}"] if lacking else []
+    words += [f"has {', '.join(strange)}"] if strange else []
+    raise BadData(f"{who} {' and '.join(words)}; this model was trained on {', '.join(trained_on)}")

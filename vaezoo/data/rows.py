@@ -7,9 +7,11 @@ import torch
 from torch import Tensor
 
 from ..core import Spec, Unsupported
+from .asked import Asked
 from .coding import coded
 from .files import BadData
 from .formats import Array
+from .mixed import with_gaps
 from .raw import Raw, numbers
 from .reader import Reader
 
@@ -73,7 +75,8 @@ def in_order(x: Any, reader: Reader) -> Array:
     """
     if reader.columns and not isinstance(x, np.ndarray):
         _must_have(x, reader)
-        return coded(x, reader.columns, "x")
+        marks = Asked.again(reader.table).marks
+        return coded(with_gaps(x[list(reader.names)], marks), reader.columns, "x")
     if isinstance(x, np.ndarray) or not reader.names:
         return numbers(np.asarray(x), "x is an array")
     _must_have(x, reader)

@@ -1,24 +1,24 @@
 """Tables: a vector a row; with the columns `id` and `time` one step a row, one sequence an id."""
 
-import io
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .asked import AUTO, DECIMALS, Asked
-from .dialect import MISSING, Dialect, decoded, dialect_of, rows_of
+from .asked import AUTO, NONE, Asked
+from .dialect import Dialect, decoded, dialect_of, rows_of
 from .files import BadData
 from .formats import Array
 from .long import numbers_of, sequences
-from .mixed import mixed
+from .mixed import mixed, must_hold_marks, with_gaps
+from .parsed import parsed
 from .raw import Raw
+from .reader import must_name_alike
 
 if TYPE_CHECKING:
     import pandas as pd
 
 ENOUGH = 10  # rows from which a first column of 0, 1, 2 … is taken for an index
-NONE = "none"
 EXACT = 2**53  # up to which float64 has every whole number
 
 
@@ -32,26 +32,9 @@ def from_text(content: bytes, asked: Asked, who: str) -> Raw:
     rows = rows_of(text, dialect.separator)
     names = rows.pop(0) if dialect.has_header else [f"c{i}" for i in range(len(rows[0]))]
     names = _as_wide_as_rows(names, rows, asked, who)
-    raw = from_table(_trimmed(_parsed(rows, names, dialect), who), who, asked)
+    table = _trimmed(parsed(rows, names, dialect, asked, who), who)
+    raw = from_table(table, who, asked)
     return replace(raw, words=_in_words(dialect) + raw.words)
-
-
-def _parsed(rows: list[list[str]], names: list[str], dialect: Dialect) -> "pd.DataFrame":
-    """The table of these fields, numbers as numbers and MISSING as NaN."""
-    import pandas as pd
-
-    table = pd.read_csv(
-        io.StringIO("\n".join("\x1f".join(map(_one_line, row)) for row in rows)),
-        sep="\x1f",
-        header=None,
-        names=range(len(names)),
-        decimal=DECIMALS[dialect.decimal],
-        na_values=list(MISSING),
-        quoting=3,
-        skip_blank_lines=False,
-    ) if rows else pd.DataFrame(columns=range(len(names)))  # fmt: skip
-    table.columns = pd.Index([_one_line(name) for name in names])
-    return table
 
 
 def _in_words(dialect: Dialect) -> tuple[str, ...]:
@@ -64,11 +47,6 @@ def _in_words(dialect: Dialect) -> tuple[str, ...]:
     if dialect.decimal == "comma":
         words.append("decimal commas")
     return tuple(words)
-
-
-def _one_line(field: str) -> str:
-    """Words in quotes may hold ends of lines."""
-    return " ".join(field.split())
 
 
 def _as_wide_as_rows(names: list[str], rows: list[list[str]], asked: Asked, who: str) -> list[str]:
@@ -110,6 +88,13 @@ def from_table(table: "pd.DataFrame", who: str, asked: Asked | None = None) -> R
     _must_have(table, asked, who)
     table, rows, words = _without_index(table, asked, who)
     roles = _roles(table, asked, who)
+    if asked.is_mixed and not asked.known:
+        must_hold_marks(table, asked.marks, who)
+    if asked.is_mixed and roles.label:
+        # of values the marks are gaps too, see `mixed`; of a label they are none
+        table = table.assign(
+            **{roles.label: with_gaps(table[[roles.label]], asked.marks)[roles.label]}
+        )
     _must_be_values(table, roles, asked.is_mixed, who)
 
     if roles.keys:
@@ -183,12 +168,7 @@ def _of_what_is_there(table: "pd.DataFrame", asked: Asked) -> Asked:
 
 
 def _trained_on(values: list[str], names: tuple[str, ...], who: str) -> list[str]:
-    lacking = [name for name in names if name not in values]
-    strange = [name for name in values if name not in names]
-    if lacking or strange:
-        words = [f"lacks {', '.join(lacking)}"] if lacking else []
-        words += [f"has {', '.join(strange)}"] if strange else []
-        raise BadData(f"{who} {' and '.join(words)}; this model was trained on {', '.join(names)}")
+    must_name_alike(values, names, who)
     return list(names)
 
 
@@ -260,8 +240,9 @@ def _must_be_values(table: "pd.DataFrame", roles: Roles, is_mixed: bool, who: st
             f"{who} has the columns {' and '.join(roles.keys)}, as tables of sequences have; "
             "drop=time reads a row at a time, and arrays[path=…] reads sequences of numbers"
         )
-    for column in roles.values if not is_mixed else ():
-        _must_be_numbers(table[column], column, f"{who}, column {column!r}")
+    must_be = _must_be_kept_apart if is_mixed else _must_be_numbers
+    for column in roles.values:
+        must_be(table[column], column, f"{who}, column {column!r}")
     for key in [*roles.keys, *([roles.label] if roles.label else [])]:
         if table[key].isna().any():
             raise BadData(f"{who}: row {int(np.argmax(table[key].isna()))} has no {key}")

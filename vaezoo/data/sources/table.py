@@ -39,8 +39,9 @@ def table(
     category, ordinal, or the words of an ordinal from the lowest on. `columns` names those that are
     read, `drop` those that are not, `id` the one that names rows, `label` that of the classes (none
     for none), which is no part of x; several are joined by +. Empty cells are gaps, and what
-    `missing` names, such as missing=unknown+-999. `gaps` trains a model of a table without gaps so
-    that it can read them. The rest says how a text is laid out, as in `arrays`.
+    `missing` names, such as missing=unknown+-999; none: nothing else. Words such as NA or none are
+    gaps among numbers, and asked about among words. `gaps` trains a model of a table without gaps
+    so that it can read them. The rest says how a text is laid out, as in `arrays`.
 
     Raises: MissingData, BadData.
     """
@@ -52,14 +53,14 @@ def table(
         )
     said = Asked(
         label, id, drop, header, index, separator, decimal, encoding, columns,
-        "" if missing.lower() == "none" else missing, types, is_mixed=True,
+        missing, types, is_mixed=True,
     )  # fmt: skip
     return own_table(
         read_columns(file, said)["train"],
         path,
         Card(file.name, f"the user's file {path}", "the user's own", ""),
         gaps,
-        bool(missing),
+        marked=said.says_no_marks,
     )
 
 
