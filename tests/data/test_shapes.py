@@ -302,7 +302,7 @@ def cut_off(at: Path) -> None:
 
 
 SOUNDS: dict[str, tuple[Callable[[Path], None], str]] = {
-    "two rates": (lambda at: sound(at / "b.wav", rate=44100), "at 44,100 Hz, .* and a.wav .* 8,000"),
+    "two rates": (lambda at: sound(at / "b.wav", rate=44100), "at 44,100 Hz, .* a.wav .* 8,000"),
     "two kinds": (lambda at: sound(at / "b.wav", channels=2), "has 2 channels at .* of one kind"),
     "a damaged one": (cut_off, r"b\.wav is no recording"),
     "silence of no length": (lambda at: sound(at / "b.wav", 0), "recording of length 0"),
