@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from ..columns import WORDED
 from .columns import Column
 from .files import BadData
 from .formats import Array
+from .reader import Reader
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -104,3 +106,20 @@ def again(values: Tensor, theirs: Sequence[Column], own: Sequence[Column], who: 
     if lacking:
         raise BadData(f"{who} lacks the columns {', '.join(lacking)}, which the model reads")
     return torch.from_numpy(coded(worded(values, theirs), own, who))
+
+
+def as_read_by(reader: Reader, x: Tensor, own: Reader, who: str) -> Tensor:
+    """x (N, *shape) of one reader as another reads the values that stand behind it, its columns in
+    the order of that one.
+
+    Raises: BadData where columns are lacking or are others, or have other words.
+    """
+    if own.columns == reader.columns and reader.columns:
+        return x
+    if reader.columns:
+        return reader.read(again(own.back(x), own.columns, reader.columns, who))
+    order = reader.order_of(own, who)
+    if not order and (own.mean, own.deviation) == (reader.mean, reader.deviation):
+        return x
+    values = replace(own, layout=reader.layout).back(x)
+    return reader.read(values[..., order] if order else values)

@@ -16,7 +16,7 @@ from ..distributions import Grid
 from ..likelihoods import Likelihood, head
 from ..parts import names
 from . import door
-from .coding import again
+from .coding import as_read_by
 from .files import BadData
 from .reader import Reader
 
@@ -126,17 +126,7 @@ class Data:
         the units of the model's own, though their mean is another.
         """
         own = self.reader or Reader()
-        x = self.split(split)
-        who = f"{self.name} ({split})"
-        if own.columns == reader.columns and reader.columns:
-            return x
-        if reader.columns:
-            return reader.read(again(own.back(x), own.columns, reader.columns, who))
-        order = reader.order_of(own, who)
-        if not order and (own.mean, own.deviation) == (reader.mean, reader.deviation):
-            return x
-        values = replace(own, layout=reader.layout).back(x)
-        return reader.read(values[..., order] if order else values)
+        return as_read_by(reader, self.split(split), own, f"{self.name} ({split})")
 
     def must_be_sound(self, *splits: str) -> None:
         """Raises: BadData where a split is not what the spec says, so that no training runs on NaN
