@@ -1,9 +1,9 @@
-"""Classes as codes with more than independent chances: chosen by their distance from what the
-encoder draws (`sqvae`), or under a prior that reads the classes before (`made`).
+"""Classes as codes with more than independent chances.
 
-A code is (G, M): G variables of M classes each, one-hot along the last axis. As in `gumbel`, z is
-relaxed in training, and every bound, and the importance-sampled likelihood, is of the discrete
-model.
+They are chosen by their distance from what the encoder draws (`sqvae`), or under a prior that reads
+the classes before (`made`). A code is (G, M): G variables of M classes each, one-hot along the last
+axis. As in `gumbel`, z is relaxed in training, and every bound, and the importance-sampled
+likelihood, is of the discrete model.
 """
 
 import math

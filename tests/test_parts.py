@@ -559,7 +559,7 @@ def test_a_trial_that_is_replaced_is_never_away_for_good(is_killed, tmp_path, mo
     with pytest.raises(Killed):
         store.commit(built("new"), key, replaces=True)
     assert not (store.trials / key).exists()
-    monkeypatch.setattr(module, "is_left", lambda path, owner: True)
+    monkeypatch.setattr("vaezoo.bench.sweeping.is_left", lambda path, owner: True)
     module.Store(tmp_path).prepare()
     assert (store.trials / key / "trial.json").read_text() == "old"
     assert not list(store.trials.glob(".*"))

@@ -3,8 +3,9 @@
 from collections.abc import Callable
 
 import torch
-from vaezoo_plugins import count_data
+from vaezoo_plugins import count_data, mixed
 
+from vaezoo.columns import Kind
 from vaezoo.core import Spec
 from vaezoo.distributions import Bernoulli, ContinuousBernoulli, DiscretisedLogistic, Levels
 
@@ -81,4 +82,49 @@ def student_t(df: float) -> Case:
     return Case(
         {"raw": raw, "log_scale": log_scale},
         lambda raw, log_scale: [count_data.Tailed(df, raw, log_scale.exp()).log_prob(x.to(raw))],
+    )
+
+
+def numbers_of_a_column() -> Case:
+    raw, own, x = grid(RAW, (-50.0, -7.0, -1.0, 0.0, 7.0), RAW)
+    return Case(
+        {"raw": raw, "own": own},
+        lambda raw, own: [mixed.Numbers(raw, own, Kind("number")).log_prob(x.to(raw))],
+    )
+
+
+def counts_of_a_column() -> Case:
+    raw, own, x = grid(RAW, (-10.0, 0.0, 3.0, 50.0), (0.0, 1 / 64, 1.0, 40.0))
+    kind = Kind("count", 64)
+
+    def compute(raw, own):
+        q = mixed.Counts(raw, own, kind)
+        return [q.log_prob(x.to(raw)), q.mean]
+
+    return Case({"raw": raw, "own": own}, compute)
+
+
+def words_of_a_column(law: type, kind: Kind) -> Case:
+    """Two columns of the kind, every raw number up to 50 either way."""
+    torch.manual_seed(0)
+    raw = 50 * (2 * torch.rand(40, 2 * kind.width) - 1)
+    x = law(torch.zeros_like(raw), torch.zeros(2 * kind.width), kind).sample()
+
+    def compute(raw):
+        q = law(raw, torch.zeros(2 * kind.width).to(raw), kind)
+        return [q.log_prob(x.to(raw)), q.mean]
+
+    return Case({"raw": raw}, compute)
+
+
+def columns() -> Case:
+    torch.manual_seed(0)
+    head = mixed.MixedHead(Spec((7,), "normal"), "2*number+yesno+category:3+ordinal:2")
+    raw = 50 * (2 * torch.rand(40, 7) - 1)
+    x = head.each(torch.zeros(40, 7)).sample()
+    own = torch.randn(7)
+    support = head.support
+    return Case(
+        {"raw": raw, "own": own},
+        lambda raw, own: [(q := mixed.Mixed(support, raw, own)).log_prob(x.to(raw)), q.mean],
     )

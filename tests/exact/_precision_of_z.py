@@ -1,9 +1,11 @@
 """Posteriors and priors in both precisions: cases for test_single_precision.py."""
 
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import torch
 from vaezoo_plugins import (
+    classes as more_classes,
     delta,
     flow_prior,
     flows,
@@ -293,3 +295,33 @@ def codes() -> Case:
             vq.Codes(values.to(logits), logits.log_softmax(-1)).log_prob(z.to(logits)),
         ],
     )
+
+
+def autoregression() -> Case:
+    """Logits that a class moves by 10 in all that come after."""
+    torch.manual_seed(0)
+    logits = 50 * (2 * torch.rand(3, 5) - 1)
+    z = torch.nn.functional.one_hot(torch.randint(5, (40, 3)), 5)
+
+    def compute(logits):
+        def after(z):
+            return logits + 10 * torch.nn.functional.pad(z.cumsum(-2)[..., :-1, :], (0, 0, 1, 0))
+
+        return [more_classes.Autoregression(after, z.shape[-2:]).log_prob(z.to(logits))]
+
+    return Case({"logits": logits}, compute)
+
+
+def quantised() -> Case:
+    torch.manual_seed(0)
+    e = 5 * torch.randn(40, 3, 2)
+    book = torch.randn(8, 2)
+    log_scale = torch.tensor(-1.0)
+
+    def compute(e, book, log_scale):
+        start = torch.distributions.Independent(torch.distributions.Normal(e, 1.0), 2)
+        kind = SimpleNamespace(training=False)
+        near = more_classes.Quantised(start, book, log_scale.exp(), kind).log_densities(e)
+        return [near, near.logsumexp(-1)]
+
+    return Case({"e": e, "book": book, "log_scale": log_scale}, compute)

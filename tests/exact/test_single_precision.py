@@ -14,9 +14,10 @@ import pkgutil
 import pytest
 import torch
 import vaezoo_plugins
-from vaezoo_plugins import count_data, flows
+from vaezoo_plugins import count_data, flows, mixed
 
 import vaezoo.distributions
+from vaezoo.columns import Kind
 from vaezoo.distributions import PowerSpherical, VonMisesFisher
 
 from . import _precision_of_x as x, _precision_of_z as z
@@ -55,6 +56,14 @@ CASES = {
         for kind in (VonMisesFisher, PowerSpherical)
         for w in (2, 8, 128)
     },
+    "numbers of a column": x.numbers_of_a_column,
+    "counts of a column": x.counts_of_a_column,
+    "yes or no": lambda: x.words_of_a_column(mixed.YesNo, Kind("yesno")),
+    "a category": lambda: x.words_of_a_column(mixed.OneHot, Kind("category", 5)),
+    "an ordinal": lambda: x.words_of_a_column(mixed.Thermometer, Kind("ordinal", 5)),
+    "columns": x.columns,
+    "autoregression": z.autoregression,
+    "quantised": z.quantised,
     "codes": z.codes,
     "entries": z.entries,
     **{f"resampled {tries}": lambda tries=tries: z.resampled(tries) for tries in (1, 2, 100)},
@@ -82,7 +91,8 @@ WITH = {
     "StandardNormals",
     "Classes", "EqualClasses", "OneClass", "VonMisesFisher", "PowerSpherical", "UniformOnSphere",
     "WrappedNormal", "Counts", "SpreadCounts", "Tailed", "Flowed", "Chain", "Codes", "Entries",
-    "Resampled",
+    "Resampled", "Numbers", "YesNo", "OneHot",
+    "Thermometer", "Mixed", "Autoregression", "Quantised",
 }  # fmt: skip
 
 

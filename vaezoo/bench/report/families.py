@@ -26,6 +26,7 @@ def _family(name: str, title: str, *tags: str) -> Family:
 FAMILIES = (
     _family("bounds", "Bounds and gradient estimators", "bound", "estimator", "baseline"),
     _family("schedules", "Weights and schedules of the rate", "schedule", "collapse"),
+    _family("adversarial", "Adversaries", "adversarial"),
     _family("disentangling", "Disentangling", "disentanglement"),
     _family("posteriors", "Richer posteriors", "posterior"),
     _family("priors", "Learned priors", "prior"),
