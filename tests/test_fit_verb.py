@@ -1,6 +1,7 @@
 """`vaezoo fit FILE`: the card, a plan, a run, the best, its checkpoint and the report."""
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,18 @@ def test_what_follows_a_fit_runs_as_it_is_printed(table: Path):
     for line in lines:
         assert CliRunner().invoke(program, line, catch_exceptions=False).exit_code == 0
     assert len((table / "scores.csv").read_text().splitlines()) == 41
+
+
+@pytest.mark.parametrize("source", ["holes[of=digits]", "x.npz"])
+def test_what_is_printed_runs_where_no_file_is_the_rows(source: str, table: Path):
+    x = np.random.default_rng(0).normal(size=(40, 3))
+    np.savez("x.npz", x_train=x[:20], x_test=x[20:])
+    printed = fit(source, "--variants", "vae", *QUICK[2:], "--set", "hidden=8").stdout
+    lines = [shlex.split(line)[1:] for line in printed.splitlines() if line.startswith("  vaezoo ")]
+    assert [line[0] for line in lines] == ["score", "encode", "sample"]
+    for line in lines:
+        found = CliRunner().invoke(program, line, catch_exceptions=False)
+        assert found.exit_code == 0, (line, found.output)
 
 
 def test_a_dry_run_shows_the_plan_and_trains_nothing(table: Path):

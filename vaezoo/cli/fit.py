@@ -201,9 +201,22 @@ def _say(winner: "Winner", out: Path, chosen: "Chosen[Dataset]", data: "Data") -
 
     echo(said(winner))
     echo(f"a copy: {out / BEST}\nreport: {out / 'report.html'}\nnext:")
-    path = str(chosen.values.get("path", chosen.label))
-    for line in _next(shlex.quote(str(out / BEST)), shlex.quote(path), data):
+    path = str(Path(str(chosen.values.get("path", ""))).expanduser())
+    file = path if "path" in chosen.values and _is_rows(path, data) else ""
+    for line in _next(shlex.quote(str(out / BEST)), file, chosen.label, data):
         echo(f"  vaezoo {line}")
+
+
+def _is_rows(path: str, data: "Data") -> bool:
+    """Whether the verbs read the file by its name alone: one of several splits they do not."""
+    from ..data.again import values_from
+    from ..data.files import BadData, MissingData
+
+    try:
+        values_from(path, data.reader)
+    except (BadData, MissingData):
+        return False
+    return True
 
 
 def _ending(data: "Data") -> str:
@@ -213,13 +226,14 @@ def _ending(data: "Data") -> str:
     return "csv" if data.reader is not None and data.reader.columns else "npz"
 
 
-def _next(checkpoint: str, path: str, data: "Data") -> list[str]:
-    """The verbs that end in the user's file."""
+def _next(checkpoint: str, file: str, label: str, data: "Data") -> list[str]:
+    """The verbs that end in the user's file, or in the data set where no file is its rows."""
+    source = shlex.quote(file or label)
     lines = [
-        f"score {checkpoint} -d {path} -o scores.csv",
-        f"encode {checkpoint} -d {path} -o codes.csv",
+        f"score {checkpoint} -d {source} -o scores.csv",
+        f"encode {checkpoint} -d {source} -o codes.csv",
         f"sample {checkpoint} -o new.{_ending(data)}",
     ]
-    if data.spec.has_gaps and not data.spec.is_sequence:
-        lines.insert(0, f"impute {checkpoint} {path} -o full.csv")
+    if file and data.spec.has_gaps and not data.spec.is_sequence:
+        lines.insert(0, f"impute {checkpoint} {source} -o full.csv")
     return lines

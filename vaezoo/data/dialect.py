@@ -170,12 +170,9 @@ def _has_header(rows: Sequence[Fields], dialect: Dialect, who: str) -> bool:
     numbers = [dialect.is_number(field) for field in first]
     if not rest:
         return not all(numbers)
-    width = min(len(first), min(map(len, rest)))
-    above = [i for i in range(width) if _are_numbers([row[i] for row in rest], dialect)]
-    if not above and _repeats(first, rest, numbers):
-        raise BadData(_asked_for_header(who, first))
+    above = _of_numbers(first, rest, dialect)
     if not any(numbers[i] for i in above):
-        return True  # names, or words everywhere, which are refused as such
+        return _are_names(first, rest, bool(above), who)
     has_words_above = any(not numbers[i] and first[i].strip() not in MISSING for i in above)
     counts = _counts([first[i] for i in range(len(first)) if numbers[i]])
     if all(numbers):
@@ -187,6 +184,19 @@ def _has_header(rows: Sequence[Fields], dialect: Dialect, who: str) -> bool:
     if has_words_above:
         raise BadData(_asked_for_header(who, first))
     return _is_like_the_rest(first, rest, numbers, who)
+
+
+def _of_numbers(first: Fields, rest: Sequence[Fields], dialect: Dialect) -> list[int]:
+    """The columns that hold numbers below the first line."""
+    width = min(len(first), min(map(len, rest)))
+    return [i for i in range(width) if _are_numbers([row[i] for row in rest], dialect)]
+
+
+def _are_names(first: Fields, rest: Sequence[Fields], has_numbers: bool, who: str) -> bool:
+    """True: names above numbers, or above words none of which they are."""
+    if not has_numbers and _repeats(first, rest, [False] * len(first)):
+        raise BadData(_asked_for_header(who, first))
+    return True
 
 
 def _is_saved_array(first: Fields, rest: Sequence[Fields]) -> bool:

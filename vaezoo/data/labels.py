@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from .files import BadData
+from .formats import Array
 
 UNLABELLED = -1
 
@@ -25,14 +26,19 @@ def coded_labels(
     if len({y.dtype.kind in "SU" for y in given.values()}) > 1:
         raise BadData(f"{who} has words as labels in one split and numbers in another")
 
-    names, codes = np.unique(np.concatenate(list(given.values())), return_inverse=True)
-    at = _place_of_none(names, who)
-    if at is not None:
-        names = np.delete(names, at)
-        codes = np.where(codes == at, UNLABELLED, codes - (codes > at))
+    names, codes = _coded(np.concatenate(list(given.values())), who)
     _must_be_classes(names, int((codes >= 0).sum()), who)
     parts = torch.from_numpy(codes.astype(np.int64)).split([len(y) for y in given.values()])
     return dict(zip(given, parts, strict=True)), tuple(map(str, names))
+
+
+def _coded(labels: Array, who: str) -> tuple[Array, np.typing.NDArray[np.int64]]:
+    """The classes in their order, and the place of each label (N,) among them, or -1."""
+    names, codes = np.unique(labels, return_inverse=True)
+    at = _place_of_none(names, who)
+    if at is None:
+        return names, codes
+    return np.delete(names, at), np.where(codes == at, UNLABELLED, codes - (codes > at))
 
 
 def _place_of_none(names: np.typing.NDArray[np.generic], who: str) -> int | None:

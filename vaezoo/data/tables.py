@@ -88,13 +88,8 @@ def from_table(table: "pd.DataFrame", who: str, asked: Asked | None = None) -> R
     _must_have(table, asked, who)
     table, rows, words = _without_index(table, asked, who)
     roles = _roles(table, asked, who)
-    if asked.is_mixed and not asked.known:
-        must_hold_marks(table, asked.marks, who)
-    if asked.is_mixed and roles.label:
-        # of values the marks are gaps too, see `mixed`; of a label they are none
-        table = table.assign(
-            **{roles.label: with_gaps(table[[roles.label]], asked.marks)[roles.label]}
-        )
+    if asked.is_mixed:
+        table = _marked_label(table, roles.label, asked, who)
     _must_be_values(table, roles, asked.is_mixed, who)
 
     if roles.keys:
@@ -115,6 +110,18 @@ def from_table(table: "pd.DataFrame", who: str, asked: Asked | None = None) -> R
         table=asked.said(),
         words=words,
     )
+
+
+def _marked_label(table: "pd.DataFrame", label: str, asked: Asked, who: str) -> "pd.DataFrame":
+    """The table with the marks in its label as gaps; those of its values are, see `mixed`.
+
+    Raises: BadData for a mark that no cell holds.
+    """
+    if not asked.known:
+        must_hold_marks(table, asked.marks, who)
+    if not label:
+        return table
+    return table.assign(**{label: with_gaps(table[[label]], asked.marks)[label]})
 
 
 def _must_name_rows(names: tuple[str, ...], id: str, who: str) -> None:
