@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from click.testing import CliRunner
@@ -135,3 +136,31 @@ def test_command_leaves_the_padding_of_sequences(tmp_path):
     assert np.isnan(filled[0, 4:]).all()
     assert np.isnan(filled).sum() == 4
     assert "1 of 24 entries were filled" in result.output
+
+
+def test_a_long_table_is_filled_as_a_long_table(tmp_path):
+    draw = np.random.default_rng(0)
+    lines = []
+    for machine in range(12):
+        for step in range(5 + machine % 3):
+            lines.append((f"m{machine:02d}", step, draw.normal(20, 5), draw.normal(1000, 30)))
+    table = pd.DataFrame(lines, columns=["machine", "time", "temp", "pressure"])
+    gone = draw.random(len(table)) < 0.2
+    table.loc[gone, "temp"] = math.nan
+    file = tmp_path / "long.csv"
+    table.to_csv(file, index=False)
+
+    data = vaezoo.dataset(f"arrays[path={file},id=machine,gaps=true]")
+    model = vaezoo.variants()["storn"](data.spec)
+    vaezoo.fit(model, data, epochs=1)
+    checkpoint.save(model, tmp_path / "m.safetensors")
+    result = run("impute", tmp_path / "m.safetensors", file, "-o", tmp_path / "full.csv")
+    assert result.exit_code == 0, result.output
+    full = pd.read_csv(tmp_path / "full.csv")
+    assert [*full.columns] == ["row", "step", "temp", "pressure"]
+    assert full["row"].tolist() == table["machine"].tolist()
+    assert full["step"].tolist() == table["time"].tolist()
+    assert not full.isna().any().any()
+    there = ~gone
+    assert np.allclose(full["temp"][there], table["temp"][there])
+    assert np.allclose(full["pressure"], table["pressure"])

@@ -232,7 +232,8 @@ def _next(checkpoint: str, file: str, label: str, data: "Data") -> list[str]:
     lines = [
         f"score {checkpoint} -d {source} -o scores.csv",
         f"encode {checkpoint} -d {source} -o codes.csv",
-        f"sample {checkpoint} -o new.{_ending(data)}",
+        # a draw of the pixels is noise around the picture that one wants to see
+        f"sample {checkpoint}{' --mean' if data.spec.is_image else ''} -o new.{_ending(data)}",
     ]
     if file and data.spec.has_gaps and not data.spec.is_sequence:
         lines.insert(0, f"impute {checkpoint} {source} -o full.csv")

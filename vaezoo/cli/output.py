@@ -105,8 +105,9 @@ def write_table(
 
 
 def framed(values: "Tensor", reader: "Reader") -> "pd.DataFrame":
-    """Values (N, …) of a file as a table: with the words and names of a mixed one, else a column
-    for each number.
+    """Values (N, …) of a file as a table: with the words and names of a mixed one, a line for each
+    step of sequences whose channels have names, else a column for each number. Its index says the
+    row.
     """
     import pandas as pd
 
@@ -114,10 +115,26 @@ def framed(values: "Tensor", reader: "Reader") -> "pd.DataFrame":
 
     if reader.columns:
         return worded(values, reader.columns)
+    if values.ndim == 3 and len(reader.names) == values.shape[-1]:
+        return _steps(values, reader.names)
     flat = values.cpu().flatten(1).double()
     is_named = len(reader.names) == flat.shape[1]
     names = reader.names if is_named else tuple(f"x_{i}" for i in range(flat.shape[1]))
     return pd.DataFrame(flat.numpy(), columns=list(names))
+
+
+def _steps(values: "Tensor", names: tuple[str, ...]) -> "pd.DataFrame":
+    """A line for each step of sequences (N, T, C), without the padding at their ends."""
+    import pandas as pd
+
+    pieces = []
+    for row, steps in enumerate(values.cpu().double()):
+        there = (~steps.isnan()).any(1).nonzero()
+        length = int(there[-1]) + 1 if len(there) else 0
+        piece = pd.DataFrame(steps[:length].numpy(), columns=list(names), index=[row] * length)
+        piece.insert(0, "step", range(length))
+        pieces.append(piece)
+    return pd.concat(pieces)
 
 
 def named_rows(reader: "Reader", rows: tuple[str, ...], words: Any) -> "pd.DataFrame":
@@ -142,12 +159,16 @@ def write_frame(
     rows: tuple[str, ...] = (),
     words: Any = None,
 ) -> None:
-    """Write a table, one line a row: its name and its label where they are known, and the columns
-    of the frame.
+    """Write a table: of each line of the frame the name and the label of its row, where they are
+    known, and its columns.
     """
     import pandas as pd
 
-    table = pd.concat([named_rows(reader, rows, words), frame], axis=1)
+    known = named_rows(reader, rows, words)
+    if frame.index.has_duplicates and known.empty:
+        known = pd.DataFrame({"row": range(frame.index.max() + 1)})  # tells sequences apart
+    beside = known if known.empty else known.loc[frame.index]
+    table = pd.concat([beside.reset_index(drop=True), frame.reset_index(drop=True)], axis=1)
     with written_aside(out) as aside:
         aside.chmod(0o666 & ~umask())
         save_table(table, aside, out)
