@@ -13,6 +13,7 @@ from vaezoo.bench.price import Known, Price, bytes_in_words, in_words, known_tri
 from vaezoo.bench.records import Record
 from vaezoo.bench.report.typeset import grid_text
 from vaezoo.bench.runner import run
+from vaezoo.bench.scaling import OTHERS
 from vaezoo.bench.store import Store, to_json
 from vaezoo.bench.tried import Remembered
 from vaezoo.bench.workers.costs import _at, costs
@@ -227,7 +228,8 @@ def test_a_run_waits_only_so_long_for_its_prices(plan, write_variant):
     began = time.monotonic()
     prices = priced(trials, Known(), Processes(within=3.0), made.source)
     assert time.monotonic() - began < 60
-    assert {*prices} <= {good.key}
+    # what was not reached costs what the other does, if that one was
+    assert {price.source for key, price in prices.items() if key != good.key} <= {OTHERS}
 
 
 def test_an_epoch_is_priced_as_what_its_steps_take(plan, write_variant):

@@ -13,6 +13,7 @@ from ..families import EVERY
 
 COLOURS = ("#4848ba", "#07945e", "#83025b", "#b0b51f", "#2c3403", "#f75db9", "#816a09")
 MARKERS = ("o", "s", "^", "D", "v", "P", "*")
+FURTHER = ("X", "p", "<", "d", ">", "h", "8")  # of the kinds after the fourteenth
 DASHES = ("-", "--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)), (0, (3, 1)), (0, (1, 1)))
 INK = COLOURS[0]
 ACCENT = COLOURS[5]
@@ -56,9 +57,10 @@ def colour(i: int) -> str:
 
 
 def mark(i: int) -> Mark:
-    """Of the i-th kind, the first seven full and the next seven hollow."""
-    at = i % len(COLOURS)
-    return Mark(COLOURS[at], MARKERS[at], (i // len(COLOURS)) % 2 == 1)
+    """Of the i-th kind: the first seven full, the next seven hollow, then other shapes."""
+    round_, at = divmod(i, len(COLOURS))
+    shapes = MARKERS if round_ % 4 < 2 else FURTHER
+    return Mark(COLOURS[at], shapes[at], round_ % 2 == 1)
 
 
 def mark_of(family: str) -> Mark:
