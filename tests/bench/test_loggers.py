@@ -17,7 +17,9 @@ from vaezoo.bench.logs.brought import (
     tensorboard as of_tensorboard,
     wandb as of_wandb,
 )
+from vaezoo.bench.logs.sender import Sender
 from vaezoo.cli import vaezoo
+from vaezoo.hooks import Logger
 from vaezoo.registry.registry import load_registry
 
 from .test_plan import TRIAL as PLANNED
@@ -225,3 +227,18 @@ def test_wandb_is_given_a_run_a_trial(tmp_path, monkeypatch):
         0,
     ]
     assert run.summary == {"test/elbo": -20.5, "test/nll": 19.0, "status": "done"}
+
+
+def test_a_trial_that_is_tried_again_leaves_no_run_open(tmp_path):
+    told = []
+    sender = Sender(tmp_path)
+    sender.logger = Logger(
+        "keeps",
+        lambda trial, out: told.append("begin"),
+        lambda handle, row: None,
+        lambda handle, status, metrics: told.append(status),
+    )
+    for _ in range(2):
+        sender.on_began(TRIAL, str(tmp_path))
+    sender.on_ended(TRIAL["key"], "done", {}, str(tmp_path))
+    assert told == ["begin", "failed", "begin", "done"]
