@@ -157,6 +157,11 @@ def test_a_long_table_is_filled_as_a_long_table(tmp_path):
     result = run("impute", tmp_path / "m.safetensors", file, "-o", tmp_path / "full.csv")
     assert result.exit_code == 0, result.output
     full = pd.read_csv(tmp_path / "full.csv")
+    made = ("reconstruct", tmp_path / "m.safetensors", "-d", file, "-o", tmp_path / "again.csv")
+    assert run(*made).exit_code == 0
+    again = pd.read_csv(tmp_path / "again.csv")
+    assert len(again) == len(table)  # no step after the end of a sequence
+    assert not again.isna().any().any()
     assert [*full.columns] == ["row", "step", "temp", "pressure"]
     assert full["row"].tolist() == table["machine"].tolist()
     assert full["step"].tolist() == table["time"].tolist()

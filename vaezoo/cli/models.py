@@ -1,5 +1,6 @@
 """One trained model: `sample`, `encode`, `reconstruct`, `impute`."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -127,6 +128,7 @@ def reconstruct(
     """Write the means of p(x|z) at the codes of x; in a picture every second row is what the row
     above it became.
     """
+    from ..steps import step_mask
     from ..use import reader_of, reconstruct as means_of
 
     model = model_for(checkpoint, plugins_dir, out, KINDS)
@@ -138,6 +140,8 @@ def reconstruct(
     if out.suffix in TABLES:
         words = None if rows.words is None else rows.words[:n]
         reader = reader_of(model)
+        if _spec(model).is_sequence:  # a network goes on past the end of a short one
+            means = means.masked_fill(~step_mask(x).unsqueeze(-1), math.nan)
         return write_frame(out, framed(_own(model, means), reader), reader, rows.names[:n], words)
     pictures = pairs(x, means) if out.suffix == ".png" else None
     write(out, {"x": _own(model, x), "reconstruction": _own(model, means)}, pictures)

@@ -127,10 +127,11 @@ def _steps(values: "Tensor", names: tuple[str, ...]) -> "pd.DataFrame":
     """A line for each step of sequences (N, T, C), without the padding at their ends."""
     import pandas as pd
 
+    from ..steps import step_mask
+
     pieces = []
-    for row, steps in enumerate(values.cpu().double()):
-        there = (~steps.isnan()).any(1).nonzero()
-        length = int(there[-1]) + 1 if len(there) else 0
+    lengths = step_mask(values).sum(1).tolist()
+    for row, (steps, length) in enumerate(zip(values.cpu().double(), lengths, strict=True)):
         piece = pd.DataFrame(steps[:length].numpy(), columns=list(names), index=[row] * length)
         piece.insert(0, "step", range(length))
         pieces.append(piece)
