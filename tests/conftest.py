@@ -1,8 +1,11 @@
 """What every test needs: one thread, and small data of each kind made here."""
 
+import functools
 import gc
+import http.server
 import math
 import os
+import threading
 from dataclasses import replace
 
 # Before torch is imported, and for the processes that tests start: a second thread has nothing to
@@ -63,3 +66,23 @@ def pytest_collection_finish():
     """What is imported and collected stays: the collector need not look through it again."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture
+def server(tmp_path):
+    """(folder, address) of a server on the loopback interface."""
+    folder = tmp_path / "served"
+    folder.mkdir()
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(Handler, directory=folder)
+    ) as httpd:
+        thread = threading.Thread(target=httpd.serve_forever, daemon=True)
+        thread.start()
+        yield folder, f"http://127.0.0.1:{httpd.server_address[1]}"
+        httpd.shutdown()
+        thread.join()

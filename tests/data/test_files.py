@@ -2,11 +2,8 @@
 on this machine.
 """
 
-import functools
 import gzip
 import hashlib
-import http.server
-import threading
 
 import pytest
 
@@ -24,26 +21,6 @@ def _no_environment(monkeypatch):
 @pytest.fixture
 def cache(tmp_path):
     return tmp_path / "cache"
-
-
-@pytest.fixture
-def server(tmp_path):
-    """(folder, address) of a server on the loopback interface."""
-    folder = tmp_path / "served"
-    folder.mkdir()
-
-    class Handler(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *_):
-            pass
-
-    with http.server.ThreadingHTTPServer(
-        ("127.0.0.1", 0), functools.partial(Handler, directory=folder)
-    ) as httpd:
-        thread = threading.Thread(target=httpd.serve_forever, daemon=True)
-        thread.start()
-        yield folder, f"http://127.0.0.1:{httpd.server_address[1]}"
-        httpd.shutdown()
-        thread.join()
 
 
 def put(folder, name, content=CONTENT):

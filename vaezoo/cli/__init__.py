@@ -13,7 +13,7 @@ from .compare import compare, rank
 from .completion import completion
 from .develop import check, matrix, new
 from .fit import fit
-from .folders import merge, submit, verify
+from .folders import merge, submit, verify, weights
 from .group import vaezoo
 from .hub import pull, push
 from .listing import list_
@@ -34,6 +34,7 @@ for verb in (
     best,
     verify,
     submit,
+    weights,
     cite,
     merge,
     board,

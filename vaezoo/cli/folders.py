@@ -1,4 +1,4 @@
-"""Folders of results as such: `verify`, `merge`, `submit`."""
+"""Folders of results as such: `verify`, `merge`, `submit`, `weights`."""
 
 from pathlib import Path
 
@@ -107,3 +107,29 @@ def submit(ctx: click.Context, folder: Path, out: Path, plugins_dir: Path | None
         echo(on_one_line(f"{dataset}: {size / 2**20:.1f} MB"))
     echo(f"{verdict.summary}; see {out}")
     ctx.exit(int(bool(verdict.faults)))
+
+
+@click.command()
+@click.argument("folder", metavar="DIR", type=FOLDER)
+@click.option(
+    "-o", "--out", type=FOLDER, help="Copy the weights there; else they stay where they are."
+)
+@as_json
+@common
+def weights(folder: Path, out: Path | None, wants_json: bool, plugins_dir: Path | None) -> None:
+    """Name the weights of the results in DIR, so that anyone can load them: weights.json has data
+    set, row and seed, and the hash of the file.
+
+    They are loaded as DIR#mnist/iwae/0, or https://.../weights.json#mnist/iwae/0 once the folder is
+    published, by vaezoo.load and wherever a command takes a CHECKPOINT.
+    """
+    must_hold_trials(folder)
+    from ..bench.named import name_weights
+    from ..training.weights import INDEX
+
+    found = name_weights(folder, out).models
+    if wants_json:
+        return print_json({name: one.model_dump() for name, one in found.items()})
+    for name, one in found.items():
+        echo(on_one_line(f"{name}  {one.bytes / 2**20:.1f} MB  SHA-256 {one.sha256}"))
+    echo(f"{len(found)} models; see {(out or folder) / INDEX}")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ..core import Model
 
 SPLIT = click.Choice(["train", "validation", "test"])
-CHECKPOINT = click.Path(path_type=Path)
+CHECKPOINT = click.STRING  # a file, or a place of training/weights.py
 KINDS = (".npz", *TABLES, ".png")
 
 
@@ -39,7 +39,7 @@ KINDS = (".npz", *TABLES, ".png")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @common
 def sample(
-    checkpoint: Path,
+    checkpoint: str,
     n: int,
     out: Path,
     label: int | None,
@@ -82,7 +82,7 @@ def sample(
 @reads_data
 @common
 def encode(
-    checkpoint: Path, source: str, out: Path, split: str, plugins_dir: Path | None, **where: Any
+    checkpoint: str, source: str, out: Path, split: str, plugins_dir: Path | None, **where: Any
 ) -> None:
     """Write the codes of x: the centres of q(z|x)."""
     from ..use import encode as codes_of, reader_of
@@ -117,7 +117,7 @@ def encode(
 @reads_data
 @common
 def reconstruct(
-    checkpoint: Path,
+    checkpoint: str,
     source: str,
     out: Path,
     n: int | None,
@@ -168,7 +168,7 @@ def reconstruct(
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @common
 def impute(
-    checkpoint: Path, source: Path, out: Path, draws: int, seed: int, plugins_dir: Path | None
+    checkpoint: str, source: Path, out: Path, draws: int, seed: int, plugins_dir: Path | None
 ) -> None:
     """Fill what is NaN in FILE, an array or a table, with its mean given the rest, as a trained
     model sees it. What is there stays as it is.
@@ -180,7 +180,7 @@ def impute(
     from ..use import impute as fill, must_read_gaps, placed, reader_of
 
     model = model_for(checkpoint, plugins_dir, out, (".npz", ".npy", *TABLES))
-    must_read_gaps(_spec(model), str(checkpoint))
+    must_read_gaps(_spec(model), checkpoint)
     raw = values_from(source, reader_of(model))
     reader = reader_of(model)
     placed(raw, _spec(model), reader, str(source))  # refuses what the model does not read
@@ -196,7 +196,7 @@ def impute(
 
 
 def model_for(
-    checkpoint: Path, plugins_dir: Path | None, out: Path, kinds: tuple[str, ...] = (".npz", ".png")
+    checkpoint: str, plugins_dir: Path | None, out: Path, kinds: tuple[str, ...] = (".npz", ".png")
 ) -> "Model":
     """The model, once it is clear that `out` can be written."""
     if out.suffix not in kinds:

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 @reads_data
 @common
 def score(
-    checkpoint: Path,
+    checkpoint: str,
     source: str,
     out: Path,
     against: str | None,

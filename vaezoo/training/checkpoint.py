@@ -30,10 +30,7 @@ from ..registry.guard import own_version
 from ..registry.registry import Registry, load_registry as load_registry
 from . import header
 from .header import FORMAT, WITH_READER, About, HeaderError, no_larger_than
-
-
-class CheckpointError(ValueError):
-    """A file that is no checkpoint, or one that cannot be loaded here."""
+from .weights import CheckpointError as CheckpointError, found_at
 
 
 def save(model: Model, path: str | Path) -> Path:
@@ -87,12 +84,15 @@ def described(path: str | Path) -> About:
     return _read(Path(path)).about
 
 
-def load(path: str | Path, registry: Registry | None = None) -> Model:
+def load(place: str | Path, registry: Registry | None = None) -> Model:
     """The model that was saved, on the CPU, ready to evaluate.
+
+    `place` is a file, `FOLDER#mnist/iwae/0` by the names that `vaezoo weights` gave, or an address
+    with a hash; training/weights.py has every form.
 
     Raises: CheckpointError, one sentence.
     """
-    stored = _read(Path(path))
+    stored = _read(found_at(place))
     model = _rebuilt(stored, registry or load_registry())
     return _filled(model, stored).eval()
 
