@@ -52,6 +52,7 @@ TAGS = {
     "exact": "What is to be reached is known: the data's log p(x), or the variant's optimum.",
     "labelled": "Has labels, or learns from them.",
     "missing": "Has missing entries, or is made for them.",
+    "times": "Its steps are at irregular times, or it reads the times of steps.",
 }
 
 

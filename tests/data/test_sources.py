@@ -34,6 +34,7 @@ from vaezoo.data.sources.lgssm import lgssm
 from vaezoo.data.sources.mnist import FASHION, fashion, mnist, mnist_grey, mnist_static, read_mnist
 from vaezoo.data.sources.pinwheel import log_density, pinwheel
 from vaezoo.data.sources.polyphonic import FILES, jsb, music, sequences
+from vaezoo.data.sources.sde import sde
 from vaezoo.data.sources.slds import slds
 from vaezoo.data.sources.sprites import FACTORS, render, sprites
 from vaezoo.data.splits import binarised_once
@@ -125,7 +126,7 @@ def test_a_data_set_is_the_same_every_time_whatever_was_drawn_before(data):
     again = MADE[data.name.split("[")[0]](**SMALL.get(data.name.split("[")[0], {"rows": 60}))
     assert again.hashes == data.hashes
     assert again.split_hash == data.split_hash
-    assert len(set(data.hashes.values())) == 3
+    assert len({data.hashes[split] for split in SPLITS}) == 3
 
 
 def test_a_card_is_json_and_says_where_the_data_comes_from(data):
@@ -256,7 +257,7 @@ def test_slds_keeps_its_modes_as_often_as_it_says():
     assert still.diff(dim=1).abs().mean() < restless.diff(dim=1).abs().mean()
 
 
-@pytest.mark.parametrize("build", [gaussian, lgssm, slds, pinwheel, bouncing_ball])
+@pytest.mark.parametrize("build", [gaussian, lgssm, sde, slds, pinwheel, bouncing_ball])
 def test_a_name_holds_the_options_that_are_not_defaults(build):
     assert build(rows=7).name == f"{build.__name__}[rows=7]"
     assert len(build(rows=1).test) == 1

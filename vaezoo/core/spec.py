@@ -2,7 +2,11 @@
 
 import math
 from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
 from typing import Any
+
+# Fields that came later and what they are unless said: keys without them are what they were.
+LATER: dict[str, object] = {"unlabelled": 0, "times": ()}
 
 
 class Unsupported(ValueError):
@@ -30,13 +34,29 @@ class Spec:
     latent: int = 8  # dimensions of z
     hidden: int = 128  # width of the hidden layers
     network: str = "mlp"  # the shared pair of networks: mlp, conv or rnn
+    # when each of the T steps of a sequence is, a usual gap being about 1; empty where they are
+    # equally spaced. All rows share them: a row that was not seen at one of them has a gap there
+    times: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Raises: ValueError for times that no steps can have."""
+        object.__setattr__(self, "times", tuple(self.times))  # a list where it was read from JSON
+        if not self.times:
+            return
+        if not self.is_sequence or len(self.times) != self.shape[0]:
+            raise ValueError(
+                f"a spec of shape {self.shape} has {len(self.times)} times; expected one for each "
+                "step of a sequence (T, C)"
+            )
+        rising = all(a < b for a, b in pairwise(self.times))
+        if not rising or not all(map(math.isfinite, self.times)):
+            raise ValueError("the times of a spec must be finite, each later than the one before")
 
     def stated(self) -> dict[str, Any]:
         """The fields, as a trial's key is made of them: those that came later, where they differ
         from their defaults.
         """
-        facts = asdict(self)
-        return facts if self.unlabelled else {k: v for k, v in facts.items() if k != "unlabelled"}
+        return {k: v for k, v in asdict(self).items() if LATER.get(k, ...) != v}
 
     @property
     def is_sequence(self) -> bool:
@@ -63,6 +83,14 @@ class Spec:
         if not self.is_sequence:
             raise Unsupported(f"needs a sequence or an image; this data has shape {self.shape}")
         return self.shape[0], self.shape[1]
+
+    @property
+    def clock(self) -> tuple[float, ...]:
+        """When each of the T steps of `as_steps` is: `times`, or 0, 1, 2 …
+
+        Raises: Unsupported for a vector, which has no order.
+        """
+        return self.times or tuple(map(float, range(self.as_steps[0])))
 
     def conditioned(self) -> "Spec":
         """The spec whose networks read the label.

@@ -1,6 +1,7 @@
 """The card of a data set: all that a reader of a table must know of the data, ready for JSON."""
 
 from collections.abc import Mapping
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -39,9 +40,12 @@ def card_of(data: Data) -> dict[str, object]:
     values = {
         "binarised anew in every minibatch": spec.is_dynamic,
         "has gaps": spec.has_gaps,
+        "times": _times_in_words(spec.times),
         "log p(x) is known": data.exact is not None,
         "test rows that are in train too": data.duplicates,
     }
+    if not spec.times:
+        del values["times"]
     origin = {
         "source": card.source,
         "licence": card.licence,
@@ -50,6 +54,16 @@ def card_of(data: Data) -> dict[str, object]:
     }
     hashes = {"SHA-256": dict(data.hashes), "SHA-256 of the split": data.split_hash}
     return facts | _own(data) | origin | values | hashes
+
+
+def _times_in_words(times: tuple[float, ...]) -> str:
+    if not times:
+        return ""
+    gaps = [later - before for before, later in pairwise(times)] or [0.0]
+    return (
+        f"{len(times)} from {times[0]:.4g} to {times[-1]:.4g}, {min(gaps):.3g} to {max(gaps):.3g} "
+        "apart; a variant without the tag `times` reads the steps as equally spaced"
+    )
 
 
 def _own(data: Data) -> dict[str, object]:

@@ -256,7 +256,7 @@ class Data:
     @cached_property
     def hashes(self) -> dict[str, str]:
         """SHA-256 of every split's bytes, labels behind: what a trial's key and a card name. With a
-        reader its own too: rows in other units can be the same x.
+        reader its own too: rows in other units can be the same x; and with times theirs.
         """
 
         def digest(name: str) -> str:
@@ -267,6 +267,8 @@ class Data:
             return h.hexdigest()
 
         found = {name: digest(name) for name in SPLITS}
+        if self.spec.times:
+            found["times"] = hashlib.sha256(repr(self.spec.times).encode()).hexdigest()
         return found | ({"reader": self.reader.sha256} if self.reader else {})
 
 

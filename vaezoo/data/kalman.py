@@ -2,9 +2,10 @@
 
     z_1 ~ N(m, P)    z_t = A z_{t-1} + N(0, Q)    x_t = H z_t + N(0, R)
 
-x is (N, T, C), NaN where an entry is missing or behind the end; a mean is (N, T, S), a covariance
-(N, T, S, S). Kalman 1960; Rauch, Tung & Striebel 1965; written after Särkkä 2013, Bayesian
-Filtering and Smoothing, theorems 4.2 and 8.2.
+A and Q may be of each step, as where the times between them differ. x is (N, T, C), NaN where an
+entry is missing or behind the end; a mean is (N, T, S), a covariance (N, T, S, S). Kalman 1960;
+Rauch, Tung & Striebel 1965; written after Särkkä 2013, Bayesian Filtering and Smoothing, theorems
+4.2 and 8.2.
 """
 
 import math
@@ -18,8 +19,8 @@ from torch import Tensor
 class LinearGaussian:
     """A linear-Gaussian state space; every matrix is float64."""
 
-    transition: Tensor  # A (S, S)
-    transition_noise: Tensor  # Q (S, S)
+    transition: Tensor  # A (S, S), or that of each step after the first (T - 1, S, S)
+    transition_noise: Tensor  # Q, likewise
     observation: Tensor  # H (C, S)
     observation_noise: Tensor  # R (C, C)
     mean: Tensor  # m (S,), of the first state
@@ -34,9 +35,11 @@ class LinearGaussian:
         def normal(n: int) -> Tensor:
             return torch.randn(rows, n, generator=generator, dtype=torch.float64)
 
-        states = [self.mean + normal(len(p)) @ p.T]
-        for _ in range(steps - 1):
-            states.append(states[-1] @ self.transition.T + normal(len(q)) @ q.T)
+        size = self.mean.shape[-1]
+        moves, roots = (_each_step(each, steps) for each in (self.transition, q))
+        states = [self.mean + normal(size) @ p.T]
+        for move, root in zip(moves, roots, strict=True):
+            states.append(states[-1] @ move.T + normal(size) @ root.T)
         z = torch.stack(states, 1)
         noise = torch.stack([normal(len(r)) @ r.T for _ in range(steps)], 1)
         return z, z @ self.observation.T + noise
@@ -59,16 +62,24 @@ def kalman_filter(model: LinearGaussian, x: Tensor) -> Filtered:
     x = x.to(model.mean)
     mean = model.mean.expand(len(x), -1)  # (N, S)
     covariance = model.covariance.expand(len(x), -1, -1)  # (N, S, S)
+    moves, noises = (_each_step(m, x.shape[1]) for m in (model.transition, model.transition_noise))
     steps = []
 
     for t in range(x.shape[1]):
         if t:
-            mean = mean @ model.transition.T
-            covariance = model.transition @ covariance @ model.transition.T + model.transition_noise
+            mean = mean @ moves[t - 1].T
+            covariance = moves[t - 1] @ covariance @ moves[t - 1].T + noises[t - 1]
         predicted = mean, covariance
         mean, covariance, log_p = _update(model, x[:, t], mean, covariance)
         steps.append((*predicted, mean, covariance, log_p))
     return Filtered(*(torch.stack(values, 1) for values in zip(*steps, strict=True)))
+
+
+def _each_step(matrix: Tensor, steps: int) -> Tensor:
+    """(S, S), or (≥ steps - 1, S, S), as (steps - 1, S, S): rows may end before the last step."""
+    if matrix.ndim == 3:
+        return matrix[: steps - 1]
+    return matrix.expand(steps - 1, -1, -1)
 
 
 def _update(
