@@ -8,12 +8,10 @@ import zuko
 from torch import Tensor
 
 from vaezoo.core import Unsupported
-from vaezoo.fitted import Scale
+from vaezoo.fitted import Scale, minimise
 from vaezoo.hooks import Part, Parts, hookimpl
 from vaezoo.hyperparameters import Count, Positive
 from vaezoo.samplers import Sampler
-
-BATCH = 256
 
 
 class MAF(Sampler):
@@ -45,25 +43,18 @@ class MAF(Sampler):
         flow = zuko.flows.MAF(z.shape[1], transforms=self.transforms, hidden_features=widths)
         self.flow = flow.transform.to(z)
         rows = self.scale.standard(z)
-        adam = torch.optim.Adam(self.flow.parameters(), self.learning_rate, fused=True)
-        decay = torch.optim.lr_scheduler.CosineAnnealingLR(adam, self.steps)
-        size = (min(BATCH, len(rows)),)
-        for _ in range(self.steps):
-            batch = rows[torch.randint(len(rows), size, device=rows.device)]
-            adam.zero_grad(set_to_none=True)
-            (-self._log_density(batch).mean()).backward()
-            torch.nn.utils.clip_grad_norm_(self.flow.parameters(), 10.0)
-            adam.step()
-            decay.step()
+        minimise(self.flow, rows, self._cost, self.steps, self.learning_rate)
         self.flow.requires_grad_(False)
+
+    def _cost(self, rows: Tensor) -> Tensor:
+        return -self._log_density(rows).mean()
 
     def _log_density(self, rows: Tensor) -> Tensor:
         """Of standardised codes (N, D), (N,)."""
         f = self.flow().inv if self.is_inverse else self.flow()
         e, log_det = f.call_and_ladj(rows)
-        return (
-            torch.distributions.Normal(0.0, 1.0, validate_args=False).log_prob(e).sum(-1) + log_det
-        )
+        base = torch.distributions.Normal(0.0, 1.0, validate_args=False)
+        return base.log_prob(e).sum(-1) + log_det
 
     @torch.no_grad()
     def log_prob(self, z: Tensor) -> Tensor:

@@ -7,79 +7,20 @@ likelihood, is of the discrete model.
 """
 
 import math
-from abc import abstractmethod
-from typing import Annotated, Any
+from typing import Any
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 from torch.distributions import Distribution
 from torch.nn import functional as F
 
-from vaezoo.core import (
-    VAE,
-    Decoder,
-    Encoder,
-    Model,
-    Prior,
-    Spec,
-    Terms,
-    Unsupported,
-    require_parts,
-)
-from vaezoo.distributions import (
-    Classes,
-    Drawable,
-    EqualClasses,
-    RelaxedClasses,
-    draw,
-    normal,
-    one_hot,
-)
+from vaezoo.codebooks import Size, slots_of
+from vaezoo.core import VAE, Decoder, Encoder, Prior, Spec, Unsupported
+from vaezoo.distributions import Classes, Drawable, EqualClasses, draw, normal, one_hot
 from vaezoo.hooks import Part, Parts, Variants, hookimpl, tags
 from vaezoo.hyperparameters import Count, Positive
-from vaezoo.losses import ELBO
 from vaezoo.networks import Read, Write
-
-SPACE = "simplex"
-Size = Annotated[int, Field(ge=2)]
-
-
-class Relaxed(Encoder):
-    """A posterior over classes whose draws are softmaxes in training, at a `temperature`."""
-
-    space = SPACE
-    temperature: Tensor
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.register_buffer("temperature", torch.ones(()))
-
-    @abstractmethod
-    def forward(self, x: Tensor, c: Tensor | None = None) -> Distribution: ...
-
-    def classes(self, logits: Tensor) -> Classes:
-        """Of logits (…, G, M)."""
-        return RelaxedClasses(logits, self.temperature) if self.training else Classes(logits)
-
-
-class Cooling(ELBO):
-    """R + KL, with a temperature that falls exponentially from `hottest` to `coldest`."""
-
-    def __init__(self, hottest: float, coldest: float) -> None:
-        super().__init__()
-        self.hottest = hottest
-        self.coldest = coldest
-
-    def forward(self, model: Model, x: Tensor, c: Tensor | None, progress: float) -> Terms:
-        encoder = require_parts(model, type(self).__name__).encoder
-        if not isinstance(encoder, Relaxed):
-            raise Unsupported(
-                f"a falling temperature needs relaxed classes, not {type(encoder).__name__}"
-            )
-        if encoder.training:
-            encoder.temperature.fill_(self.hottest * (self.coldest / self.hottest) ** progress)
-        return super().forward(model, x, c, progress)
+from vaezoo.relaxed import SPACE, Cooling, Relaxed
 
 
 class Equal(Prior):
@@ -143,7 +84,7 @@ class Stochastic(Relaxed):
 
     def __init__(self, spec: Spec, size: int, width: int, start: float) -> None:
         super().__init__()
-        self.slots = spec.latent // width
+        self.slots = slots_of(spec, width, "sqvae")
         self.width = self.slots * size
         self.net = Read(spec, spec.latent)
         self.book = nn.Parameter(torch.randn(size, width))
@@ -277,11 +218,6 @@ def sqvae(
     variance for all), relaxed by the Gumbel-softmax as there. The two terms of its rate, of e and
     of the choice, are added up here: the sum knows no relaxed choice.
     """
-    if spec.latent % width:
-        raise Unsupported(
-            f"sqvae splits the code into slices of {width} numbers; "
-            f"{spec.latent} is no multiple of that"
-        )
     encoder = Stochastic(spec, size, width, start)
     prior = Equal(encoder.slots, size)
     return VAE(encoder, Looked(spec, encoder), prior, Cooling(hottest, coldest))

@@ -1,14 +1,10 @@
-"""Posteriors bent by normalising flows: a Gaussian draw z_0 passes K steps.
+"""Posteriors bent by normalising flows: a Gaussian draw z_0 passes K steps, as `vaezoo.bent` says.
 
-log q(z_K) = log q(z_0) - Σ_k log |det ∂z_k/∂z_{k-1}|
-
-A step takes z (K, B, D) and its own raw numbers (B, n), which the encoder's network gives for every
-row; it returns the new z and log |det| (K, B). No step needs an inverse, so log q is known for q's
-own draws only.
+The mirrors and the masked networks have an inverse. The others have none in closed form, so log q
+is known for q's own draws only.
 """
 
 import math
-from abc import abstractmethod
 from typing import Any
 
 import torch
@@ -16,46 +12,13 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 from torch.nn import functional as F
 
+from vaezoo.bent import Bent
 from vaezoo.core import VAE, Encoder, Model, Spec
 from vaezoo.distributions import Pushed
 from vaezoo.hooks import Part, Parts, Variants, hookimpl, tags
 from vaezoo.hyperparameters import Count
 from vaezoo.losses import ELBO
 from vaezoo.networks import Read, StandardNormal, Write, split_normal
-
-
-class Bent(Encoder):
-    """A Gaussian draw through `depth` steps, each with `numbers` raw numbers from x."""
-
-    scores_any_code = False  # none of these steps has an inverse in closed form, save the mirrors
-
-    def __init__(self, spec: Spec, depth: int, numbers: int) -> None:
-        super().__init__()
-        self.latent = spec.latent
-        self.depth = depth
-        self.numbers = numbers
-        self.net = Read(spec, 2 * spec.latent + depth * numbers)
-
-    @abstractmethod
-    def step(self, z: Tensor, raw: Tensor) -> tuple[Tensor, Tensor]:
-        """The next z (K, B, D) and log |det| (K, B)."""
-
-    def forward(self, x: Tensor, c: Tensor | None = None) -> Distribution:
-        base, rest = self.net(x, c).split([2 * self.latent, self.depth * self.numbers], -1)
-
-        def push(z: Tensor) -> tuple[Tensor, Tensor]:
-            total = z.new_zeros(z.shape[:-1])
-            for raw in rest.split(self.numbers, -1):
-                z, log_det = self.step(z, raw)
-                total = total + log_det
-            return z, total
-
-        def pull(z: Tensor) -> tuple[Tensor, Tensor]:
-            for raw in reversed(rest.split(self.numbers, -1)):
-                z, _ = self.step(z, raw)  # a mirror is its own inverse
-            return z, z.new_zeros(z.shape[:-1])
-
-        return Pushed(split_normal(base), push, pull if self.scores_any_code else None)
 
 
 class Planar(Bent):
@@ -65,6 +28,8 @@ class Planar(Bent):
     1 + wᵀû tanh' = tanh² + softplus(wᵀu) tanh', a sum of two positive terms: no rounding makes it
     negative.
     """
+
+    scores_any_code = False
 
     def __init__(self, spec: Spec, depth: Count = 4) -> None:
         super().__init__(spec, depth, 2 * spec.latent + 1)
@@ -89,6 +54,8 @@ class Sylvester(Bent):
     paper's H-SNF with as many columns as dimensions. The diagonals are tanh of raw numbers, so that
     r r̃ > -1 and the map can be inverted.
     """
+
+    scores_any_code = False
 
     def __init__(self, spec: Spec, depth: Count = 2, reflections: Count = 4) -> None:
         d = spec.latent
@@ -131,13 +98,14 @@ class Householder(Bent):
     all come from x at once.
     """
 
-    scores_any_code = True
-
     def __init__(self, spec: Spec, depth: Count = 4) -> None:
         super().__init__(spec, depth, spec.latent)
 
     def step(self, z: Tensor, raw: Tensor) -> tuple[Tensor, Tensor]:
         return reflect(z, (raw,)), z.new_zeros(z.shape[:-1])
+
+    def undone(self, z: Tensor, raw: Tensor) -> tuple[Tensor, Tensor]:
+        return self.step(z, raw)  # a mirror is its own inverse
 
 
 def reflect(z: Tensor, mirrors: tuple[Tensor, ...]) -> Tensor:

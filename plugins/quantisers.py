@@ -6,70 +6,25 @@ decoder reads the sum of a slot's entries.
 
 import math
 from abc import abstractmethod
-from typing import Annotated, Any
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
-from torch.distributions import Categorical, Distribution
+from torch.distributions import Distribution
 from torch.nn import functional as F
 
-from vaezoo.core import VAE, Decoder, Encoder, Loss, Model, Prior, Spec, Terms, Unsupported
-from vaezoo.distributions import Point, one_hot
+from vaezoo.codebooks import WHY, Commitment, Entries, Rounded, Size, followed, slots_of
+from vaezoo.core import VAE, Decoder, Encoder, Loss, Prior, Spec
 from vaezoo.hooks import Variants, hookimpl, tags
 from vaezoo.hyperparameters import Count, Fraction, NonNegative
 from vaezoo.networks import Read, Write
 
-WHY = "deterministic, discrete codes"
 SPACE = "tables"
-Size = Annotated[int, Field(ge=2)]
-
-
-class Entries(Distribution):
-    """Independent choices: entry l of slot g is `tables[l, m]` with probability `chance[g, l, m]`.
-
-    tables is (L, M, W), log_chance (G, L, M).
-    """
-
-    arg_constraints: dict[str, Any] = {}
-
-    def __init__(self, tables: Tensor, log_chance: Tensor) -> None:
-        slots, levels, _ = log_chance.shape
-        event = torch.Size((slots, levels, tables.shape[-1]))
-        super().__init__(torch.Size(), event, validate_args=False)
-        self.tables = tables
-        self.log_chance = log_chance
-
-    def index(self, z: Tensor) -> Tensor:
-        """z (…, G, L, W) -> the entries nearest to it (…, G, L)."""
-        return (z.unsqueeze(-2) - self.tables).square().sum(-1).argmin(-1)
-
-    def log_prob(self, value: Tensor) -> Tensor:
-        index = self.index(value)  # (…, G, L)
-        chances = self.log_chance.expand(*index.shape, -1)  # (…, G, L, M)
-        each = torch.take_along_dim(chances, index[..., None], -1).squeeze(-1)
-        return each.sum((-2, -1))
-
-    def sample(self, sample_shape: Any = ()) -> Tensor:
-        choice = Categorical(logits=self.log_chance, validate_args=False)
-        return looked_up(self.tables, choice.sample(torch.Size(sample_shape))).detach()
 
 
 def looked_up(tables: Tensor, index: Tensor) -> Tensor:
     """Tables (L, M, W) at the index (…, L), (…, L, W)."""
     levels = torch.arange(len(tables), device=index.device)
     return tables[levels, index]
-
-
-class Rounded(Point):
-    """All mass on the entries chosen for e (B, G, W); the gradient of their sum is that of e."""
-
-    def __init__(self, e: Tensor, entries: Tensor, index: Tensor) -> None:
-        first, *others = entries.detach().unbind(-2)  # L times (B, G, W)
-        super().__init__(torch.stack([first + (e - e.detach()), *others], -2), 3)
-        self.e = e
-        self.entries = entries  # (B, G, L, W)
-        self.index = index  # (B, G, L)
 
 
 class Tables(Prior):
@@ -88,12 +43,11 @@ class Tables(Prior):
         """(L, M, W)."""
 
     def forward(self, c: Tensor | None = None) -> Entries:
-        return Entries(self.tables(), self.log_chance)
+        slots = len(self.log_chance)
+        return Entries(self.tables().expand(slots, -1, -1, -1), self.log_chance)
 
     def fit(self, z: Tensor) -> None:
-        """Every count is raised by one."""
-        counts = one_hot(self().index(z), self.log_chance.shape[-1]).sum(0) + 1
-        self.log_chance.copy_((counts / counts.sum(-1, keepdim=True)).log())
+        self.log_chance.copy_(self().counted(z))
 
     def round(self, e: Tensor) -> tuple[Tensor, Tensor]:
         """e (B, G, W) -> entries (B, G, L, W) and their index (B, G, L).
@@ -141,17 +95,17 @@ class RunningMeans(Tables):
     def learn(self, e: Tensor, index: Tensor) -> None:
         entries = looked_up(self.means, index)
         before = entries.cumsum(-2) - entries  # what the levels above gave, (B, G, L, W)
-        rest = (e.detach().unsqueeze(-2) - before).flatten(0, 1)  # (B·G, L, W)
-        hits = one_hot(index.flatten(0, 1), self.counts.shape[-1]).to(rest.dtype)  # (B·G, L, M)
-        counts = self.decay * self.counts + (1 - self.decay) * hits.sum(0)
-        new = torch.einsum("nlm,nlw->lmw", hits, rest)
-        sums = self.decay * self.sums + (1 - self.decay) * new
-
-        is_dead = counts < self.dead
-        rows = torch.randint(len(rest), counts.shape, device=e.device)  # (L, M)
-        fresh = torch.take_along_dim(rest.transpose(0, 1), rows[..., None], 1)  # (L, M, W)
-        self.counts.copy_(torch.where(is_dead, 1.0, counts))
-        self.sums.copy_(torch.where(is_dead[..., None], fresh, sums))
+        rests = e.detach().unsqueeze(-2) - before
+        counts = []
+        sums = []
+        for level, rest in enumerate(rests.unbind(-2)):  # (B, G, W)
+            here = self.counts[level], self.sums[level]
+            chosen = index[..., level].flatten()
+            count, total = followed(*here, rest.flatten(0, 1), chosen, self.decay, self.dead)
+            counts.append(count)
+            sums.append(total)
+        self.counts.copy_(torch.stack(counts))
+        self.sums.copy_(torch.stack(sums))
         self.means.copy_(self.sums / self.counts[..., None])
 
 
@@ -201,7 +155,13 @@ class Rounding(Encoder):
         entries, index = self.prior.round(e)
         if self.training:
             self.prior.learn(e, index)
-        return Rounded(e, entries, index)
+
+        # the gradient of the entries' sum is that of e
+        e = e.unsqueeze(-2)  # (B, G, 1, W)
+        first, others = entries.detach().tensor_split([1], -2)
+        z = torch.cat([first + (e - e.detach()), others], -2)
+        size = self.prior.log_chance.shape[-1]
+        return Rounded(z, 3, e, entries.cumsum(-2), index.flatten(0, 1), size)
 
 
 class Summed(Decoder):
@@ -218,51 +178,14 @@ class Summed(Decoder):
         return px
 
 
-class Quantised(Loss):
-    """-log p(x|z) + β commitment, and what each kind of table adds to it."""
-
-    no_density = WHY
-
-    def __init__(self, beta: float) -> None:
-        super().__init__()
-        self.beta = beta
-
-    def forward(self, model: Model, x: Tensor, c: Tensor | None, progress: float) -> Terms:
-        trace = model.infer(x, c)
-        q: Any = trace.latents[0].q
-        p: Any = trace.latents[0].p
-        distortion = -trace.log_px.mean()
-        # ‖e - sg(v_1 + … + v_l)‖², a sum over levels
-        partial = q.entries.detach().cumsum(-2)
-        commitment = (q.e.unsqueeze(-2) - partial).square().flatten(1).sum(-1).mean()
-        return {
-            "loss": distortion + self.beta * commitment + self.more(q),
-            "distortion": distortion,
-            "commitment": commitment,
-            "perplexity": perplexity(q.index, p.log_chance.shape[-1]),
-        }
-
-    def more(self, q: Rounded) -> Tensor:
-        return q.e.new_zeros(())
-
-
-def perplexity(index: Tensor, size: int) -> Tensor:
-    """exp of the entropy of the entries in use, from 1 to `size`, a mean over levels.
-
-    index is (B, G, L).
-    """
-    p = one_hot(index.flatten(0, 1), size).mean(0)  # (L, M)
-    return (-(p * p.clamp_min(1e-10).log()).sum(-1)).exp().mean()
-
-
-class TowardsCodes(Quantised):
+class TowardsCodes(Commitment):
     """And ‖sg(e) - v‖², by which the entries learn."""
 
     def more(self, q: Rounded) -> Tensor:
-        return (q.e.detach() - q.entries.sum(-2)).square().flatten(1).sum(-1).mean()
+        return (q.e.detach() - q.rounded[..., -1:, :]).square().flatten(1).sum(-1).mean()
 
 
-class EntropyOfBits(Quantised):
+class EntropyOfBits(Commitment):
     """And w Σ_d (E H(σ(4 e_d)) - H(E σ(4 e_d))): each bit sure of itself, and even over the data.
 
     σ(4e) is the softmax over the two ends of -(e ∓ 1)².
@@ -282,16 +205,6 @@ class EntropyOfBits(Quantised):
 def entropy_of_bits(logit: Tensor) -> Tensor:
     """The entropy of a bit that is 1 with probability σ(logit), in nats."""
     return F.softplus(logit) - logit * torch.sigmoid(logit)
-
-
-def slots_of(spec: Spec, width: int, who: str) -> int:
-    """Raises: Unsupported where the code cannot be cut into slices of `width`."""
-    if spec.latent % width:
-        raise Unsupported(
-            f"{who} splits the code into slices of {width} numbers; "
-            f"{spec.latent} is no multiple of that"
-        )
-    return spec.latent // width
 
 
 def _with(spec: Spec, prior: Tables, loss: Loss) -> VAE:
@@ -322,7 +235,7 @@ def rvq(
     """
     slots = slots_of(spec, width, "rvq")
     prior = RunningMeans(slots, levels, size, width, decay, dead)
-    return _with(spec, prior, Quantised(beta))
+    return _with(spec, prior, Commitment(beta))
 
 
 @tags("discrete", "deterministic")

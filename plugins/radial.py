@@ -2,20 +2,19 @@
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution
 from torch.nn import functional as F
 
-from vaezoo.core import VAE, Encoder, Model, Spec
-from vaezoo.distributions import Pushed
+from vaezoo.bent import Bent
+from vaezoo.core import VAE, Model, Spec
 from vaezoo.hooks import Part, Parts, Variants, hookimpl, tags
 from vaezoo.hyperparameters import Count
 from vaezoo.losses import ELBO
-from vaezoo.networks import Read, StandardNormal, Write, split_normal
+from vaezoo.networks import StandardNormal, Write
 
 LEAST = 1e-3  # of α and of α + β: a radius is known to the last digits of a coordinate
 
 
-class Radial(Encoder):
+class Radial(Bent):
     """z ← z + β h (z - z_0), h = 1/(α + r), r = ‖z - z_0‖, `depth` times, all numbers from x.
 
     Rezende & Mohamed 2015, arXiv:1505.05770, eq. 14. α > 0 and β > -α (app. A.2), so that the new
@@ -25,36 +24,21 @@ class Radial(Encoder):
     """
 
     def __init__(self, spec: Spec, depth: Count = 4) -> None:
-        super().__init__()
-        self.latent = spec.latent
-        self.depth = depth
-        self.numbers = spec.latent + 2  # z_0, α and s
-        self.net = Read(spec, 2 * spec.latent + depth * self.numbers)
+        super().__init__(spec, depth, spec.latent + 2)  # z_0, α and s
 
-    def forward(self, x: Tensor, c: Tensor | None = None) -> Distribution:
-        sizes = [2 * self.latent, self.depth * self.numbers]
-        base, rest = self.net(x, c).split(sizes, -1)
-        steps = [self._step(raw) for raw in rest.split(self.numbers, -1)]
+    def step(self, z: Tensor, raw: Tensor) -> tuple[Tensor, Tensor]:
+        centre, alpha, s = self._numbers(raw)
+        radius = length(z - centre)
+        z = centre + (z - centre) * (radius + s) / (alpha + radius)
+        return z, self._log_det(radius, alpha, s)
 
-        def push(z: Tensor) -> tuple[Tensor, Tensor]:
-            total = z.new_zeros(z.shape[:-1])
-            for centre, alpha, s in steps:
-                radius = length(z - centre)
-                z = centre + (z - centre) * (radius + s) / (alpha + radius)
-                total = total + self._log_det(radius, alpha, s)
-            return z, total
+    def undone(self, z: Tensor, raw: Tensor) -> tuple[Tensor, Tensor]:
+        centre, alpha, s = self._numbers(raw)
+        radius = before(length(z - centre), alpha, s)
+        z = centre + (z - centre) * (alpha + radius) / (radius + s)
+        return z, self._log_det(radius, alpha, s)
 
-        def pull(z: Tensor) -> tuple[Tensor, Tensor]:
-            total = z.new_zeros(z.shape[:-1])
-            for centre, alpha, s in reversed(steps):
-                radius = before(length(z - centre), alpha, s)
-                z = centre + (z - centre) * (alpha + radius) / (radius + s)
-                total = total + self._log_det(radius, alpha, s)
-            return z, total
-
-        return Pushed(split_normal(base), push, pull)
-
-    def _step(self, raw: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _numbers(self, raw: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """z_0 (B, D), α and s (B, 1) from raw numbers; from zeros α = s, and nothing moves."""
         centre, raw_alpha, raw_s = raw.split([self.latent, 1, 1], -1)
         return centre, F.softplus(raw_alpha) + LEAST, F.softplus(raw_s) + LEAST

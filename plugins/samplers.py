@@ -6,8 +6,6 @@ Ghosh, Sajjadi, Vergari, Black & Schölkopf 2020, arXiv:1903.12436, §4, call it
 estimation.
 """
 
-from collections.abc import Callable
-
 import torch
 import zuko
 from torch import Tensor, nn
@@ -15,13 +13,11 @@ from torch.distributions import Distribution, MultivariateNormal, kl_divergence
 
 from vaezoo.core import Unsupported
 from vaezoo.distributions import draw, mixture, normal
-from vaezoo.fitted import Scale, fitted_mixture, fitted_normal
+from vaezoo.fitted import Scale, fitted_mixture, fitted_normal, minimise
 from vaezoo.hooks import Part, Parts, hookimpl
 from vaezoo.hyperparameters import Count, Positive
 from vaezoo.networks import mlp, split_normal
 from vaezoo.samplers import Sampler
-
-BATCH = 256
 
 
 class Gaussian(Sampler):
@@ -80,7 +76,7 @@ class Flow(Sampler):
         widths = [self.hidden, self.hidden]
         net = zuko.flows.NSF(z.shape[1], transforms=self.transforms, hidden_features=widths)
         self.net = net.to(z.device)
-        _minimise(self.net, self.scale.standard(z), self._cost, self.steps, self.learning_rate)
+        minimise(self.net, self.scale.standard(z), self._cost, self.steps, self.learning_rate)
 
     def _cost(self, e: Tensor) -> Tensor:
         return -self.net().log_prob(e).mean()
@@ -109,7 +105,7 @@ class Second(Sampler):
     def fit(self, z: Tensor, seed: int) -> None:
         self.scale = Scale(z)
         self.net = Coder(z.shape[1], self.hidden).to(z.device)
-        _minimise(self.net, self.scale.standard(z), self.net, self.steps, self.learning_rate)
+        minimise(self.net, self.scale.standard(z), self.net, self.steps, self.learning_rate)
 
     @torch.no_grad()
     def sample(self, n: int) -> Tensor:
@@ -136,22 +132,6 @@ class Coder(nn.Module):
         u, _ = draw(q)
         rate = kl_divergence(q, normal(torch.zeros_like(u), torch.ones_like(u)))
         return (rate - self.p(u).log_prob(e)).mean()
-
-
-def _minimise(
-    net: nn.Module, rows: Tensor, cost: Callable[[Tensor], Tensor], steps: int, learning_rate: float
-) -> None:
-    """`steps` of Adam on batches of the rows, the learning rate falling by a cosine."""
-    adam = torch.optim.Adam(net.parameters(), learning_rate, fused=True)
-    decay = torch.optim.lr_scheduler.CosineAnnealingLR(adam, steps)
-    size = (min(BATCH, len(rows)),)
-    for _ in range(steps):
-        value = cost(rows[torch.randint(len(rows), size, device=rows.device)])
-        adam.zero_grad(set_to_none=True)
-        value.backward()
-        nn.utils.clip_grad_norm_(net.parameters(), 10.0)
-        adam.step()
-        decay.step()
 
 
 @hookimpl

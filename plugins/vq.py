@@ -1,85 +1,20 @@
 """Discrete codes by rounding: to a codebook (VQ), or each number to a few levels (FSQ)."""
 
 import math
-from typing import Annotated, Any
+from typing import Annotated
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
-from torch.distributions import Categorical, Distribution
 from torch.nn import functional as F
 
-from vaezoo.core import VAE, Encoder, Loss, Model, Prior, Spec, Terms, Unsupported
-from vaezoo.distributions import Point, one_hot
+from vaezoo.codebooks import WHY, Commitment, Entries, Rounded, Size, followed, slots_of
+from vaezoo.core import VAE, Encoder, Prior, Spec
 from vaezoo.hooks import Variants, hookimpl, tags
 from vaezoo.hyperparameters import Count, Fraction, NonNegative
 from vaezoo.networks import Read, Write
 
-WHY = "deterministic, discrete codes"
 SPACE = "codebook"
-
-
-def perplexity(index: Tensor, size: int) -> Tensor:
-    """exp of the entropy of the codes in use, from 1 to `size`."""
-    p = one_hot(index.flatten(), size).mean(0)  # (size,)
-    return (-(p * p.clamp_min(1e-10).log()).sum()).exp()
-
-
-class Rounded(Point):
-    """All mass on the rounded e, with the gradient of z handed straight to e."""
-
-    def __init__(
-        self, e: Tensor, rounded: Tensor, index: Tensor, size: int, event_dims: int
-    ) -> None:
-        super().__init__(e + (rounded - e).detach(), event_dims)
-        self.e = e
-        self.rounded = rounded
-        self.index = index
-        self.size = size
-
-    @property
-    def commitment(self) -> Tensor:
-        """‖e - sg(rounded)‖², (B,)."""
-        return (self.e - self.rounded.detach()).square().flatten(1).sum(-1)
-
-
-class Codes(Distribution):
-    """G independent slots: slot g holds code m with probability `frequency[g, m]`.
-
-    Code m stands for `values[m]`.
-    """
-
-    arg_constraints: dict[str, Any] = {}
-
-    def __init__(self, values: Tensor, log_frequency: Tensor) -> None:
-        event = log_frequency.shape[:1] + values.shape[1:]  # (G, *value)
-        super().__init__(torch.Size(), event, validate_args=False)
-        self.values = values
-        self.log_frequency = log_frequency
-
-    def index(self, z: Tensor) -> Tensor:
-        """z (..., G, *value) -> the codes nearest to it (..., G)."""
-        dims = tuple(range(-(self.values.ndim - 1), 0))  # the axes of one value
-        distance = (z.unsqueeze(z.ndim - len(dims)) - self.values).square()  # (..., G, M, *value)
-        return (distance.sum(dims) if dims else distance).argmin(-1)
-
-    def log_prob(self, value: Tensor) -> Tensor:
-        index = self.index(value)
-        table = self.log_frequency.expand(*index.shape, -1)  # (..., G, M)
-        each = torch.take_along_dim(table, index[..., None], -1).squeeze(-1)  # (..., G)
-        return each.sum(-1)
-
-    def sample(self, sample_shape: Any = ()) -> Tensor:
-        slots = Categorical(logits=self.log_frequency, validate_args=False)
-        return self.values[slots.sample(torch.Size(sample_shape))].detach()
-
-    def frequencies(self, z: Tensor) -> Tensor:
-        """(G, M): log of how often each slot holds each code in z (N, G, *value).
-
-        Every count is raised by one.
-        """
-        counts = one_hot(self.index(z), len(self.values)).sum(0) + 1
-        return (counts / counts.sum(-1, keepdim=True)).log()
 
 
 class Codebook(Prior):
@@ -107,25 +42,22 @@ class Codebook(Prior):
         self.register_buffer("sums", start.clone())
         self.register_buffer("log_frequency", torch.full((slots, size), -math.log(size)))
 
-    def forward(self, c: Tensor | None = None) -> Codes:
-        return Codes(self.vectors, self.log_frequency)
+    def forward(self, c: Tensor | None = None) -> Entries:
+        slots = len(self.log_frequency)
+        return Entries(self.vectors.expand(slots, -1, -1), self.log_frequency)
 
     def update(self, e: Tensor, index: Tensor) -> None:
         """One step of the running means, from e (B, G, W) and its codes (B, G)."""
-        e = e.detach().flatten(0, 1)  # (B·G, W)
-        hits = one_hot(index.flatten(), len(self.vectors)).to(e.dtype)  # (B·G, M)
-        counts = self.decay * self.counts + (1 - self.decay) * hits.sum(0)
-        sums = self.decay * self.sums + (1 - self.decay) * hits.T @ e
-
-        # a vector that is hardly used starts again, as if one random e had been rounded to it
-        is_dead = counts < self.dead
-        fresh = e[torch.randint(len(e), (len(counts),), device=e.device)]
-        self.counts.copy_(torch.where(is_dead, 1.0, counts))
-        self.sums.copy_(torch.where(is_dead[:, None], fresh, sums))
+        rows = e.detach().flatten(0, 1)  # (B·G, W)
+        counts, sums = followed(
+            self.counts, self.sums, rows, index.flatten(), self.decay, self.dead
+        )
+        self.counts.copy_(counts)
+        self.sums.copy_(sums)
         self.vectors.copy_(self.sums / self.counts[:, None])
 
     def fit(self, z: Tensor) -> None:
-        self.log_frequency.copy_(self(None).frequencies(z))
+        self.log_frequency.copy_(self().counted(z))
 
 
 class Quantiser(Encoder):
@@ -144,10 +76,12 @@ class Quantiser(Encoder):
     def forward(self, x: Tensor, c: Tensor | None = None) -> Rounded:
         e = self.net(x, c).unflatten(-1, (self.slots, -1))  # (B, G, W)
         vectors = self.book.vectors.clone()  # `update` moves the book's
-        index = Codes(vectors, self.book.log_frequency).index(e)
+        index = self.book().index(e)
         if self.training:
             self.book.update(e, index)
-        return Rounded(e, vectors[index], index, len(vectors), 2)
+        rounded = vectors[index]
+        z = e + (rounded - e).detach()
+        return Rounded(z, 2, e, rounded, index.flatten(), len(vectors))
 
 
 class Grid(Prior):
@@ -166,11 +100,12 @@ class Grid(Prior):
         self.register_buffer("values", grid)
         self.register_buffer("log_frequency", torch.full((spec.latent, levels), -math.log(levels)))
 
-    def forward(self, c: Tensor | None = None) -> Codes:
-        return Codes(self.values, self.log_frequency)
+    def forward(self, c: Tensor | None = None) -> Entries:
+        slots = len(self.log_frequency)
+        return Entries(self.values.expand(slots, -1), self.log_frequency)
 
     def fit(self, z: Tensor) -> None:
-        self.log_frequency.copy_(self(None).frequencies(z))
+        self.log_frequency.copy_(self().counted(z))
 
 
 class Scalar(Encoder):
@@ -199,8 +134,11 @@ class Scalar(Encoder):
         offset = 0.0 if self.levels % 2 else 0.5
         shift = math.atanh(offset / reach)
         bounded = torch.tanh(self._standardised(self.net(x, c)) + shift) * reach - offset
-        rounded = bounded.detach().round()
-        return Rounded(bounded / half, rounded / half, rounded.long() + half, self.levels, 1)
+        level = bounded.detach().round()
+        e = bounded / half
+        rounded = level / half
+        index = (level.long() + half).flatten()
+        return Rounded(e + (rounded - e).detach(), 1, e, rounded, index, self.levels)
 
     def _standardised(self, e: Tensor) -> Tensor:
         """(B, D). One row alone has no spread: it is read by the running one, in training too."""
@@ -210,32 +148,10 @@ class Scalar(Encoder):
         return self.spread(e)
 
 
-class Commitment(Loss):
-    """-log p(x|z) + β ‖e - sg(z)‖². The codebook learns by running means, not by a gradient."""
-
-    no_density = WHY
-
-    def __init__(self, beta: float) -> None:
-        super().__init__()
-        self.beta = beta
-
-    def forward(self, model: Model, x: Tensor, c: Tensor | None, progress: float) -> Terms:
-        trace = model.infer(x, c)
-        q: Any = trace.latents[0].q
-        distortion = -trace.log_px.mean()
-        commitment = q.commitment.mean()
-        return {
-            "loss": distortion + self.beta * commitment,
-            "distortion": distortion,
-            "commitment": commitment,
-            "perplexity": perplexity(q.index, q.size),
-        }
-
-
 @tags("discrete", "deterministic")
 def vq(
     spec: Spec,
-    size: Annotated[int, Field(ge=2)] = 32,
+    size: Size = 32,
     width: Count = 2,
     beta: NonNegative = 0.25,
     decay: Fraction = 0.99,
@@ -251,12 +167,7 @@ def vq(
     "Jukebox", arXiv:2005.00341, §3). One codebook serves all latent / width slots; the paper learns
     an autoregressive prior over codes, here one of independent frequencies.
     """
-    if spec.latent % width:
-        raise Unsupported(
-            f"vq splits the code into slices of {width} numbers; "
-            f"{spec.latent} is no multiple of that"
-        )
-    book = Codebook(spec.latent // width, size, width, decay, dead)
+    book = Codebook(slots_of(spec, width, "vq"), size, width, decay, dead)
     return VAE(Quantiser(spec, book), Write(spec), book, Commitment(beta))
 
 

@@ -1,65 +1,20 @@
 """Two levels of discrete codes: the upper one first, and the lower one in its light."""
 
 import math
-from typing import Annotated, Any
+from collections.abc import Sequence
 
 import torch
-from pydantic import Field
 from torch import Tensor
-from torch.distributions import Categorical, Distribution
+from torch.distributions import Distribution
 from torch.nn import functional as F
 
-from vaezoo.core import VAE, Encoder, Loss, Model, Prior, Spec, Terms, Unsupported
-from vaezoo.distributions import Point, one_hot
+from vaezoo.codebooks import WHY, Commitment, Entries, Rounded, Size, followed
+from vaezoo.core import VAE, Encoder, Prior, Spec, Unsupported
 from vaezoo.hooks import Variants, hookimpl, tags
 from vaezoo.hyperparameters import Count, Fraction, NonNegative
 from vaezoo.networks import Read, Write, mlp
 
-WHY = "deterministic, discrete codes"
 SPACE = "codebooks"
-
-
-class Codes(Distribution):
-    """Independent slots: slot g holds vector m of its level's book with chance[g, m].
-
-    A code is (G, W); books are (2, M, W), and `level` (G,) says whose book a slot uses.
-    """
-
-    arg_constraints: dict[str, Any] = {}
-
-    def __init__(self, books: Tensor, level: Tensor, log_chance: Tensor) -> None:
-        event = torch.Size((len(level), books.shape[-1]))
-        super().__init__(torch.Size(), event, validate_args=False)
-        self.tables = books[level]  # (G, M, W)
-        self.log_chance = log_chance  # (G, M)
-
-    def index(self, z: Tensor) -> Tensor:
-        """z (…, G, W) -> the vectors nearest to it (…, G)."""
-        return (z.unsqueeze(-2) - self.tables).square().sum(-1).argmin(-1)
-
-    def vectors(self, index: Tensor) -> Tensor:
-        """(…, G) -> (…, G, W)."""
-        slots = torch.arange(len(self.tables), device=index.device)
-        return self.tables[slots, index]
-
-    def log_prob(self, value: Tensor) -> Tensor:
-        index = self.index(value)
-        chances = self.log_chance.expand(*index.shape, -1)  # (…, G, M)
-        return torch.take_along_dim(chances, index[..., None], -1).squeeze(-1).sum(-1)
-
-    def sample(self, sample_shape: Any = ()) -> Tensor:
-        choice = Categorical(logits=self.log_chance, validate_args=False)
-        return self.vectors(choice.sample(torch.Size(sample_shape))).detach()
-
-
-class Rounded(Point):
-    """All mass on the vectors, with the gradient of z handed straight to e (B, G, W)."""
-
-    def __init__(self, e: Tensor, vectors: Tensor, index: Tensor) -> None:
-        super().__init__(vectors + (e - e.detach()), 2)
-        self.e = e
-        self.vectors = vectors
-        self.index = index
 
 
 class Books(Prior):
@@ -90,29 +45,26 @@ class Books(Prior):
         even = torch.full((top + bottom, size), -math.log(size))
         self.register_buffer("log_chance", even)
 
-    def forward(self, c: Tensor | None = None) -> Codes:
-        return Codes(self.books.clone(), self.level, self.log_chance)  # `learn` moves the own ones
+    def forward(self, c: Tensor | None = None) -> Entries:
+        books = self.books.clone()  # `learn` moves the own ones
+        return Entries(books[self.level], self.log_chance)
 
-    def learn(self, level: int, e: Tensor, index: Tensor) -> None:
-        """One step of a level's running means, from e (B, g, W) and its index (B, g)."""
-        rows = e.detach().flatten(0, 1)  # (B·g, W)
-        hits = one_hot(index.flatten(), self.counts.shape[-1]).to(rows.dtype)  # (B·g, M)
-        counts = self.decay * self.counts[level] + (1 - self.decay) * hits.sum(0)
-        sums = self.decay * self.sums[level] + (1 - self.decay) * hits.T @ rows
-
-        is_dead = counts < self.dead
-        fresh = rows[torch.randint(len(rows), (len(counts),), device=e.device)]
-        counts = torch.where(is_dead, 1.0, counts)
-        sums = torch.where(is_dead[:, None], fresh, sums)
-        is_here = torch.arange(2, device=e.device) == level
-        self.counts.copy_(torch.where(is_here[:, None], counts, self.counts))
-        self.sums.copy_(torch.where(is_here[:, None, None], sums, self.sums))
+    def learn(self, es: Sequence[Tensor], indices: Sequence[Tensor]) -> None:
+        """One step of the running means, from e (B, g, W) and index (B, g) of each level."""
+        counts = []
+        sums = []
+        for level, (e, index) in enumerate(zip(es, indices, strict=True)):
+            rows = e.detach().flatten(0, 1)  # (B·g, W)
+            here = self.counts[level], self.sums[level]
+            count, total = followed(*here, rows, index.flatten(), self.decay, self.dead)
+            counts.append(count)
+            sums.append(total)
+        self.counts.copy_(torch.stack(counts))
+        self.sums.copy_(torch.stack(sums))
         self.books.copy_(self.sums / self.counts[..., None])
 
     def fit(self, z: Tensor) -> None:
-        """Every count is raised by one."""
-        counts = one_hot(self().index(z), self.log_chance.shape[-1]).sum(0) + 1
-        self.log_chance.copy_((counts / counts.sum(-1, keepdim=True)).log())
+        self.log_chance.copy_(self().counted(z))
 
 
 class TwoLevels(Encoder):
@@ -134,57 +86,34 @@ class TwoLevels(Encoder):
 
     def forward(self, x: Tensor, c: Tensor | None = None) -> Distribution:
         h = F.silu(self.read(x, c))
-        codes = self.prior()
+        tables = self.prior().tables  # (G, M, W)
         e_top = self.to_top(h).unflatten(-1, (self.top, -1))  # (B, g, W)
-        top = self._nearest(codes, e_top, slice(self.top))
-        straight = top[0] + (e_top - e_top.detach())
+        top, index_top = nearest(tables[: self.top], e_top)
+
+        straight = top + (e_top - e_top.detach())
         seen = torch.cat([h, straight.flatten(1)], -1)
         e_bottom = self.to_bottom(seen).unflatten(-1, (self.bottom, -1))
-        bottom = self._nearest(codes, e_bottom, slice(self.top, None))
+        bottom, index_bottom = nearest(tables[self.top :], e_bottom)
         if self.training:
-            self.prior.learn(0, e_top, top[1])
-            self.prior.learn(1, e_bottom, bottom[1])
+            self.prior.learn([e_top, e_bottom], [index_top, index_bottom])
+
         e = torch.cat([e_top, e_bottom], 1)
-        vectors = torch.cat([top[0], bottom[0]], 1)
-        return Rounded(e, vectors, torch.cat([top[1], bottom[1]], 1))
-
-    def _nearest(self, codes: Codes, e: Tensor, slots: slice) -> tuple[Tensor, Tensor]:
-        """The vectors (B, g, W) and index (B, g) nearest to e (B, g, W) of these slots."""
-        tables = codes.tables[slots]  # (g, M, W)
-        index = (e.detach().unsqueeze(-2) - tables).square().sum(-1).argmin(-1)
-        places = torch.arange(len(tables), device=e.device)
-        return tables[places, index], index
+        vectors = torch.cat([top, bottom], 1)
+        index = torch.cat([index_top, index_bottom], 1)
+        return Rounded(vectors + (e - e.detach()), 2, e, vectors, index, tables.shape[1])
 
 
-class Commitment(Loss):
-    """-log p(x|z) + β ‖e - sg(z)‖², both levels."""
-
-    no_density = WHY
-
-    def __init__(self, beta: float) -> None:
-        super().__init__()
-        self.beta = beta
-
-    def forward(self, model: Model, x: Tensor, c: Tensor | None, progress: float) -> Terms:
-        trace = model.infer(x, c)
-        q: Any = trace.latents[0].q
-        p: Any = trace.latents[0].p
-        distortion = -trace.log_px.mean()
-        commitment = (q.e - q.vectors).square().flatten(1).sum(-1).mean()
-        used = one_hot(q.index, p.log_chance.shape[-1]).mean(0)  # (G, M)
-        entropy = -(used * used.clamp_min(1e-10).log()).sum(-1)
-        return {
-            "loss": distortion + self.beta * commitment,
-            "distortion": distortion,
-            "commitment": commitment,
-            "perplexity": entropy.exp().mean(),
-        }
+def nearest(tables: Tensor, e: Tensor) -> tuple[Tensor, Tensor]:
+    """The vectors (B, g, W) and index (B, g) nearest to e (B, g, W), in tables (g, M, W)."""
+    index = (e.detach().unsqueeze(-2) - tables).square().sum(-1).argmin(-1)
+    places = torch.arange(len(tables), device=e.device)
+    return tables[places, index], index
 
 
 @tags("discrete", "deterministic", "hierarchical")
 def vq_ema2(
     spec: Spec,
-    size: Annotated[int, Field(ge=2)] = 32,
+    size: Size = 32,
     width: Count = 2,
     top: Count = 1,
     beta: NonNegative = 0.25,

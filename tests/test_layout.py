@@ -17,13 +17,17 @@ ROWS = (
     ("parts", "columns"),
     (
         "likelihoods",
+        "laws",
         "steps",
         "gru",
         "bodies",
         "convolutions",
         "networks",
+        "bent",
         "recurrent",
         "losses",
+        "codebooks",
+        "relaxed",
         "stepwise",
         "paths",
         "markov",
@@ -43,9 +47,9 @@ ROWS = (
 # What lies flat may be imported by a stranger, and what three folders hand on.
 PUBLIC = {
     "core", "distributions", "networks", "likelihoods", "parts", "steps", "gru", "bodies",
-    "convolutions", "recurrent", "losses", "stepwise", "paths", "markov", "fivo", "similarity",
-    "kalman", "row_mean", "columns", "samplers", "fitted", "hooks", "hyperparameters", "seeds",
-    "tags", "testing", "data",
+    "convolutions", "recurrent", "losses", "codebooks", "stepwise", "paths", "markov", "fivo",
+    "similarity", "kalman", "row_mean", "columns", "samplers", "fitted", "hooks",
+    "laws", "bent", "relaxed", "hyperparameters", "seeds", "tags", "testing", "data",
 }  # fmt: skip
 
 

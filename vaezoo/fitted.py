@@ -5,12 +5,15 @@ be one row. So every column is standardised first, and what is added to a covari
 positive is relative to the column's scale.
 """
 
-import torch
-from torch import Tensor
+from collections.abc import Callable
 
-__all__ = ["Scale", "fitted_mixture", "fitted_normal"]
+import torch
+from torch import Tensor, nn
+
+__all__ = ["Scale", "fitted_mixture", "fitted_normal", "minimise"]
 
 JITTER = 1e-6  # added to the variances of standardised codes
+BATCH = 256  # rows of a step of `minimise`
 
 
 class Scale:
@@ -64,3 +67,19 @@ def fitted_mixture(z: Tensor, parts: int, seed: int) -> tuple[Tensor, Tensor, Te
         scale.restored(torch.as_tensor(found.means_).to(z)),
         scale.deviation[:, None] * tril,
     )
+
+
+def minimise(
+    net: nn.Module, rows: Tensor, cost: Callable[[Tensor], Tensor], steps: int, learning_rate: float
+) -> None:
+    """`steps` of Adam down the cost of batches of rows; the learning rate falls by a cosine."""
+    adam = torch.optim.Adam(net.parameters(), learning_rate, fused=True)
+    decay = torch.optim.lr_scheduler.CosineAnnealingLR(adam, steps)
+    size = (min(BATCH, len(rows)),)
+    for _ in range(steps):
+        value = cost(rows[torch.randint(len(rows), size, device=rows.device)])
+        adam.zero_grad(set_to_none=True)
+        value.backward()
+        nn.utils.clip_grad_norm_(net.parameters(), 10.0)
+        adam.step()
+        decay.step()

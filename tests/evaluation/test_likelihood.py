@@ -190,7 +190,7 @@ def test_the_bound_of_one_code_is_its_term_of_the_sum_over_all_codes(name):
     found = evaluate(model, data, metrics=[load_registry().metrics["likelihood"]])
 
     prior = model.prior()
-    values = list(prior.values)
+    values = list(prior.tables[0])
     codes = torch.stack(
         [torch.stack(one) for one in product(values, repeat=len(prior.log_frequency))]
     )

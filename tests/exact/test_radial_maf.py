@@ -144,7 +144,7 @@ def test_a_step_is_that_of_the_paper():
         x = torch.rand(1, 6).double()
         e = torch.randn(1, 1, 3).double()
     raw = encoder.net(x)[:, 6:]
-    centre, alpha, s = encoder._step(raw)
+    centre, alpha, s = encoder._numbers(raw)
     beta = s - alpha
     r = (e - centre).norm(dim=-1, keepdim=True)
     expected = e + beta / (alpha + r) * (e - centre)

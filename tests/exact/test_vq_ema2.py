@@ -35,7 +35,7 @@ def all_codes(model: VAE) -> Tensor:
     """(N, G, W)."""
     slots, size = model.prior.log_chance.shape
     index = torch.tensor(list(itertools.product(range(size), repeat=slots)))
-    return model.prior().vectors(index)
+    return model.prior().at(index)
 
 
 @pytest.mark.certifies("vq_ema2", claim="the probabilities of all codes sum to 1")
@@ -81,10 +81,10 @@ def test_books_follow_the_running_means_of_their_level():
         counts = [[1.0] * 3 for _ in range(2)]
         sums = prior.sums.squeeze(-1).tolist()
         for _ in range(10):
-            for level, slots in ((0, 1), (1, 2)):
-                e = torch.randn(6, slots, 1).double()
-                index = torch.randint(3, (6, slots))
-                prior.learn(level, e, index)
+            es = [torch.randn(6, slots, 1).double() for slots in (1, 2)]
+            indices = [torch.randint(3, (6, slots)) for slots in (1, 2)]
+            prior.learn(es, indices)
+            for level, (e, index) in enumerate(zip(es, indices, strict=True)):
                 pairs = list(zip(e.flatten().tolist(), index.flatten().tolist(), strict=True))
                 for m in range(3):
                     mine = [value for value, i in pairs if i == m]
