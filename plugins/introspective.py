@@ -67,12 +67,13 @@ class SoftIntrospection(Loss):
             dreamt, dreamt_rate = self.costs(vae, self.dream(vae, x, c), c)
             raised = self.share * (self.beta * dreamt_rate + self.gamma * dreamt).mean()
 
-        negative_elbo = distortion.mean() + self.beta * rate.mean()
+        distortion = distortion.mean()
+        rate = rate.mean()
         return {
-            "loss": self.share * negative_elbo + told + raised,
-            "monitor": (distortion.mean() + rate.mean()).detach(),
-            "distortion": distortion.mean(),
-            "rate": rate.mean(),
+            "loss": self.share * (distortion + self.beta * rate) + told + raised,
+            "monitor": (distortion + rate).detach(),
+            "distortion": distortion,
+            "rate": rate,
             "rate_of_samples": fake_rate.mean(),
         }
 

@@ -72,10 +72,14 @@ def gaussian(raw: Tensor, k: int) -> Distribution:
 
 
 class TopDown(nn.Module):
-    """One layer: q(z|h, x), p(z|h), and what h becomes with z."""
+    """One layer: q(z|h, x), p(z|h), and what h becomes with z.
 
-    def __init__(self, width: int, channels: int, size: Size, share: float) -> None:
+    z has ⌊latent / pixels⌋ channels, and one at least.
+    """
+
+    def __init__(self, width: int, latent: int, size: Size, share: float) -> None:
         super().__init__()
+        channels = max(1, latent // (size[0] * size[1]))
         self.size = size
         self.channels = channels
         self.posterior = Block(2 * width, width, 2 * channels, size, 1.0)
@@ -109,26 +113,19 @@ class VeryDeep(Model):
 
     def __init__(self, spec: Spec, width: int, layers: int, loss: Loss) -> None:
         super().__init__(loss)
-        if spec.is_sequence:
-            raise Unsupported("vdvae halves the sides of an image; a sequence has none")
-        if spec.condition:
-            raise Unsupported("vdvae reads no label; this model is conditioned on one")
         self.spec = spec
-        pixels = spec.shape if spec.is_image else (spec.size, 1, 1)
-        self.pixels = pixels
+        self.pixels = spec.shape if spec.is_image else (spec.size, 1, 1)
+        colours, high, wide = self.pixels
         self.numbers = numbers_of(spec)
-        self.sizes = scales(*pixels[1:])
+        self.sizes = scales(high, wide)
         share = (len(self.sizes) * layers) ** -0.5
 
-        self.into = nn.Conv2d(pixels[0], width, 1 if pixels[1:] == (1, 1) else 3, padding="same")
+        self.into = nn.Conv2d(colours, width, 1 if high == wide == 1 else 3, padding="same")
         self.up = nn.ModuleList(Block(width, width, width, size, share) for size in self.sizes)
         self.start = nn.Parameter(torch.zeros(1, width, 1, 1))
-        self.down = nn.ModuleList()
-        for height, side in self.sizes:
-            channels = max(1, spec.latent // (height * side))
-            for _ in range(layers):
-                self.down.append(TopDown(width, channels, (height, side), share))
-        self.out = nn.Conv2d(width, pixels[0] * self.numbers, 1)
+        each = [size for size in self.sizes for _ in range(layers)]
+        self.down = nn.ModuleList(TopDown(width, spec.latent, size, share) for size in each)
+        self.out = nn.Conv2d(width, colours * self.numbers, 1)
         self.likelihood = head(spec)
         loss.check(self)
 
@@ -222,6 +219,10 @@ def vdvae(spec: Spec, width: Annotated[int, Field(ge=0)] = 0, layers: Count = 2)
     weights of each block scaled by 1/√N. There q and p are as wide as h, up to 78 layers, and steps
     with a large gradient are skipped; here the trainer clips it.
     """
+    if spec.is_sequence:
+        raise Unsupported("vdvae halves the sides of an image; a sequence has none")
+    if spec.condition:
+        raise Unsupported("vdvae reads no label; this model is conditioned on one")
     return VeryDeep(spec, width or max(1, spec.hidden // 4), layers, EveryRate())
 
 
