@@ -33,7 +33,7 @@ READ = {
     "decimal points, said": ("a;b\n1.234;2\n", {"decimal": "point"}, (1, 2), "a b"),
     "exponents": ("a,b\n1e-3,2E5\n-.5,+4.\n", {}, (2, 2), "a b"),
     "no header": ("1.5,2\n3,4\n", {}, (2, 2), "c0 c1"),
-    "no header, said": ("1,2\n3,4\n", {"header": "false"}, (2, 2), "c0 c1"),
+    "no header, said": ("1,2\n3,4\n", {"header": "false", "separator": "comma"}, (2, 2), "c0 c1"),
     "years as names": ("2019,2020\n1,2\n3,4\n", {"header": "true"}, (2, 2), "2019 2020"),
     "no header, words last": (IRIS, {"label": "c2"}, (3, 2), "c0 c1"),
     "an index that pandas saved": (",a,b\n0,1,2\n1,3,4\n", {}, (2, 2), "a b"),
@@ -61,6 +61,12 @@ READ = {
     "mixed ends of lines": ("a,b\r\n1,2\n3,4\r5,6\n", {}, (3, 2), "a b"),
     "an end of line in a name": ('"a\nx",b\n1,2\n', {}, (1, 2), "a x|b"),
     "an end of line in a word": ('a,kind\n1,"x\ny"\n3,z\n', {"label": "kind"}, (2, 1), "a"),
+    "two spaces in a name": ("a  x,a x\n1,2\n3,4\n", {}, (2, 2), "a  x|a x"),
+    "one column of decimal commas": ("a\n1,5\n2,7\n", {}, (2, 1), "a"),
+    "one column, one line without a comma": ("3\n1,5\n2,7\n", {}, (3, 1), "c0"),
+    "one column of decimal commas, said": ("1,5\n2,7\n", {"decimal": "comma"}, (2, 1), "c0"),
+    "two columns, said": ("1,5\n2,7\n", {"separator": "comma"}, (2, 2), "c0 c1"),
+    "two columns with a sign": ("1,5\n2,-7\n", {}, (2, 2), "c0 c1"),
     "names that differ in case": ("a,A\n1,2\n3,4\n", {}, (2, 2), "a A"),
     "a constant": ("a,b\n1,7\n3,7\n", {}, (2, 2), "a b"),
     "one row": ("a,b\n1,2\n", {}, (1, 2), "a b"),
@@ -72,6 +78,7 @@ READ = {
 
 # text, options, words of the sentence
 ASKED = {
+    "one column or two": ("1,5\n2,7\n3,1\n", {}, "two numbers, or one with a decimal comma"),
     "a short header": ("a,b\n1,2,3\n4,5,6\n", {}, "2 columns .* 3 values in row 0 .*index=true"),
     "a ragged row": ("a,b\n1,2\n3,4,5\n", {}, "3 values in row 1"),
     "a row too short": ("a,b\n1,2\n3\n", {}, "1 values in row 1"),

@@ -79,7 +79,9 @@ def dialect_of(text: str, asked: Asked, who: str) -> Dialect:
     _must_be_one_of(asked.decimal, DECIMALS, "decimal")
     if text.lstrip().startswith("#"):
         raise BadData(f"{who} begins with '#': take lines of comment away, and the # before names")
-    separator = _separator(text, who) if asked.separator == AUTO else asked.separator
+    separator = asked.separator
+    if separator == AUTO:
+        separator = _of_single_numbers(text, asked, who) or _separator(text, who)
     rows = rows_of(text, separator, LOOKED_AT)
     if not rows:
         raise BadData(f"{who} is no CSV file with rows: it has no text")
@@ -93,6 +95,34 @@ def dialect_of(text: str, asked: Asked, who: str) -> Dialect:
 def _must_be_one_of(value: str, known: dict[str, str], name: str) -> None:
     if value != AUTO and value not in known:
         raise BadData(f"{name}={value}: expected one of {', '.join(known)}")
+
+
+def _of_single_numbers(text: str, asked: Asked, who: str) -> str:
+    """The separator where every line is one number with a decimal comma: one that no line has;
+    "" where there are other lines.
+
+    Raises: BadData where each may be a pair of whole numbers too.
+    """
+    lines = [line.strip() for line in islice(text.splitlines(), LOOKED_AT) if line.strip()]
+    named = bool(lines) and (asked.header.lower() == "true" or not COMMA.fullmatch(lines[0]))
+    numbers = lines[named:]
+    commas = sum("," in line for line in numbers)
+    if not commas or not all(map(COMMA.fullmatch, numbers)):
+        return ""
+    has_two_names = "," in lines[0] and (named or _may_count(lines[0], asked))
+    if has_two_names or asked.decimal == "point" or asked.index.lower() == "true":
+        return ""
+    if asked.decimal == AUTO and not named and commas == len(numbers):
+        raise BadData(
+            f"{who} has lines such as {numbers[0]}: two numbers, or one with a decimal comma? "
+            "say separator=comma or decimal=comma"
+        )
+    return "semicolon"
+
+
+def _may_count(line: str, asked: Asked) -> bool:
+    """Whether the line is 0,1 or two years: names, it may be, and asked about as such."""
+    return asked.header == AUTO and asked.decimal == AUTO and _counts(line.split(","))
 
 
 def _separator(text: str, who: str) -> str:

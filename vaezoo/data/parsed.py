@@ -5,6 +5,7 @@ lowest of none, mild, severe or a country, and where mixed columns are read it i
 """
 
 import io
+import re
 from typing import TYPE_CHECKING
 
 from .asked import DECIMALS, Asked
@@ -25,6 +26,7 @@ SURE = (
     "#N/A N/A",
     "#NA",
 )  # gaps wherever they stand
+BREAK = re.compile(r"\s*[\n\r\v\f\x1c-\x1f\x85\u2028\u2029]\s*")  # ends of lines, ours of fields
 DOUBTFUL = tuple(word for word in MISSING if word not in SURE)
 
 
@@ -95,5 +97,5 @@ def _must_be_settled(doubtful: "pd.Series[str]", name: str, asked: Asked, who: s
 
 
 def _one_line(field: str) -> str:
-    """Words in quotes may hold ends of lines."""
-    return " ".join(field.split())
+    """Words in quotes may hold ends of lines; their spaces stay, for "a  b" is not "a b"."""
+    return BREAK.sub(" ", field.strip())
