@@ -204,10 +204,16 @@ def test_an_address_of_another_kind_is_a_reason(url: str, tmp_path: Path):
 
 def test_an_endless_file_is_stopped_at_its_size(address: str, tmp_path: Path):
     Bad.sent = 0
-    with pytest.raises(MissingData, match="serves more than the"):
+    with pytest.raises(
+        MissingData, match=r"serves more than the 69,576 bytes that its File\(size="
+    ):
         fetched(tmp_path, f"{address}/endless")
     time.sleep(0.2)
     assert Bad.sent < 2**24  # what buffers on the way hold
+
+
+def test_a_file_that_says_no_size_has_one_all_the_same():
+    assert File("a/b", SHA).size == 2**27
 
 
 def test_a_local_file_of_another_size_is_not_read(tmp_path: Path):

@@ -54,7 +54,10 @@ class Transfer:
                 for piece in answer.iter_content(PIECE):
                     self.done += len(piece)
                     if self.done > self.limit:
-                        raise Stopped(f"{self.url} serves more than the {self.limit:,} bytes of it")
+                        raise Stopped(
+                            f"{self.url} serves more than the {self.limit:,} bytes that its "
+                            "File(size=…) allows"
+                        )
                     if self.is_given_up:
                         return
                     file.write(piece)

@@ -19,7 +19,8 @@ from urllib.parse import urlsplit
 from .fetching import fetch, own_folder
 from .words import cut
 
-LIMIT = 2**30  # bytes that a file may unpack to; the largest data set here has 47 MB
+LIMIT = 2**30  # bytes that a file of the user's own may unpack to
+USUAL = 2**27  # bytes of a file that says no size; the largest that comes with vaezoo has 47 MB
 GZIP = b"\x1f\x8b"
 PACKING = 2**16  # bytes that packing may add to a file that cannot be made smaller, and 1 %
 
@@ -49,7 +50,7 @@ class File:
     sha256: str  # of the decompressed bytes
     urls: tuple[str, ...] = ()
     hint: str = ""  # where to get it when no address serves it as it is
-    size: int = LIMIT  # bytes that it has at most, unpacked
+    size: int = USUAL  # bytes that it has at most, unpacked
 
     def __post_init__(self) -> None:
         parts = PurePosixPath(self.name.replace("\\", "/")).parts
