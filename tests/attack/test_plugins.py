@@ -86,6 +86,25 @@ KILLERS = {
         "import threading, time\nthreading.Thread(target=time.sleep, args=[99]).start()\n" + GOOD,
         "starts a thread that keeps the program from ending",
     ),
+    "a daemon": (
+        "import threading, time\n"
+        "threading.Thread(target=time.sleep, args=[99], daemon=True).start()\n" + GOOD,
+        "starts a thread",
+    ),
+    "a thread without a name": (
+        "import _thread, time\n_thread.start_new_thread(time.sleep, (99,))\n" + GOOD,
+        "starts a thread that nobody can list",
+    ),
+    "a copy": ("import os\nos.fork()\n" + GOOD, "starts a copy of this process"),
+    "a process": (
+        "import subprocess\nsubprocess.Popen(['sleep', '99'])\n" + GOOD, "starts a process"
+    ),
+    "an audit": (
+        "import sys\nsys.addaudithook(lambda *a: None)\n" + GOOD, "hook that cannot be taken away"
+    ),
+    "a hook at forks": (
+        "import os\nos.register_at_fork(before=print)\n" + GOOD, "hook that cannot be taken away"
+    ),
     "depth": (DEEP, "nested"),
     "zero bytes": ("x = '\0'", "null bytes"),
     "an error without a text": (
@@ -203,6 +222,8 @@ CHANGES = {
     "import numpy as np; np.random.seed(1)": "the global random state",
     "import torch; torch.manual_seed(1)": "the global random state",
     "import atexit, os; atexit.register(os._exit, 7)": "what is done at the end",
+    "import weakref, os; weakref.finalize(os, os._exit, 7)": "what is done at the end",
+    "import gc; gc.callbacks.append(lambda *a: None)": "what is called by the collector",
     "import sys; sys.argv[:] = ['x']": "sys.argv",
     "import sys, types; sys.modules['json'] = types.ModuleType('json')": "the module json",
     "import sys; sys.modules.pop('vaezoo.seeds')": "the module vaezoo.seeds",
@@ -252,11 +273,25 @@ def causes(loaded: registry.Registry) -> dict[str, str]:
     return found
 
 
-SOME = ("exit", "segfault", "interrupt", "a thread", "annotations that exit", "a name of a path")
+SOME = (
+    "exit",
+    "segfault",
+    "interrupt",
+    "a thread",
+    "a daemon",
+    "a copy",
+    "an audit",
+    "annotations that exit",
+    "a name of a path",
+)
 
 
 @pytest.mark.parametrize("names", [SOME, pytest.param(tuple(KILLERS), marks=pytest.mark.slow)])
-def test_a_killer_costs_one_line_and_the_others_are_there(names: tuple[str, ...], tmp_path: Path):
+def test_a_killer_costs_one_line_and_the_others_are_there(
+    names: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    if names == SOME:  # none of which hangs
+        monkeypatch.setenv("VAEZOO_PLUGIN_TIMEOUT", "30")
     plugins = {f"p{i}": KILLERS[name][0] for i, name in enumerate(names)}
     loaded = registry.load_registry(folder_of(tmp_path, plugins | {"zzz_last": GOOD}))
     said = causes(loaded)
@@ -290,6 +325,24 @@ def test_what_an_import_changes_is_put_back_and_said(
         assert said[name].startswith("import: changes "), text
         assert words in said[name], (text, said[name])
         assert said[name].count("changes") == 1, text
+
+
+ENDED = """
+import subprocess, threading
+from concurrent.futures import ThreadPoolExecutor
+subprocess.run(["true"])
+with ThreadPoolExecutor() as pool:
+    list(pool.map(abs, [1]))
+"""
+
+
+def test_what_has_ended_when_the_import_has_is_no_reason_to_stay_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("VAEZOO_PLUGIN_TIMEOUT", "30")
+    loaded = registry.load_registry(folder_of(tmp_path, {"p": ENDED + GOOD}))
+    assert "mine" in loaded.variants
+    assert "starts" not in causes(loaded).get("p", "")
 
 
 def test_what_a_hook_changes_is_put_back_too(tmp_path: Path):
@@ -353,6 +406,14 @@ os.write(1, b"descriptor\\n")
 print("stdout")
 print("stderr", file=sys.stderr)
 sys.stdout.close()
+
+
+class Last:
+    def __del__(self, end=os._exit):
+        end(7)
+
+
+last = Last()
 """
 
 

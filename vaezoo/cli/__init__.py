@@ -4,6 +4,8 @@ Exit codes: 0 all well, 1 some trial did not end `done` or has a number that can
 3 internal, 130 and 143 after SIGINT and SIGTERM.
 """
 
+from typing import Any, NoReturn
+
 from .bench import bench, plan, report
 from .best import best
 from .board import board
@@ -12,6 +14,7 @@ from .cite import cite
 from .compare import compare, rank
 from .completion import completion
 from .develop import check, matrix, new
+from .ending import end
 from .fit import fit
 from .folders import merge, submit, verify, weights
 from .group import vaezoo
@@ -56,6 +59,11 @@ for verb in (
     vaezoo.add_command(verb)
 
 
-def main() -> None:
+def main() -> NoReturn:
     """The program `vaezoo`."""
-    vaezoo()
+    code: Any = 0
+    try:
+        vaezoo()
+    except SystemExit as ended:
+        code = ended.code
+    end(code)

@@ -1,7 +1,6 @@
 """One passage over all sources of plugins: what they bring, by kind and name."""
 
 import inspect
-import threading
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -18,6 +17,7 @@ from .guard import FAILED, Guard, Source, timeout_from_environment
 from .loading import HOOKS, Plugin, modules_of, plugin_of, sources
 from .mix import KINDS, NAMED
 from .soundness import must_be_sound, must_have_its_types
+from .starting import Started
 from .trying import Died, can_try, is_known, keep, tried
 
 PART_KINDS = (*KINDS, *NAMED, "sampler")
@@ -93,12 +93,13 @@ class Gathering:
         self.guard.is_trial = True
         self.guard.problems.clear()
         before = self._size()
+        started = Started(source.module, source.file)
         self.take(source)
+        goes_on = started.goes_on()
         causes = [p.cause for p in self.guard.problems if not p.is_note]
         brings_something = self._size() > before
-        alive = [t for t in threading.enumerate() if t is not threading.main_thread()]
-        if any(not thread.daemon for thread in alive):
-            return {"causes": ["import: starts a thread that keeps the program from ending"]}
+        if goes_on:
+            return {"causes": [f"import: starts {goes_on}"]}
         return {"causes": [] if brings_something else causes}
 
     def _size(self) -> int:

@@ -191,6 +191,10 @@ def _put_collector(value: bool) -> None:
     (gc.enable if value else gc.disable)()
 
 
+def _put_callbacks(value: list[Any]) -> None:
+    gc.callbacks[:] = value
+
+
 def _python_state() -> tuple[Any, ...]:
     return random.getstate()
 
@@ -250,6 +254,7 @@ SWITCHES = (
     Switch("the handler of faults", faulthandler.is_enabled, _put_fault_handler),
     Switch("the limit of recursion", sys.getrecursionlimit, sys.setrecursionlimit),
     Switch("the collector of garbage", gc.isenabled, _put_collector),
+    Switch("what is called by the collector", lambda: list(gc.callbacks), _put_callbacks),
     Switch("tracing", sys.gettrace, sys.settrace),
     Switch("profiling", sys.getprofile, sys.setprofile),
     Switch("how often threads take turns", sys.getswitchinterval, sys.setswitchinterval),

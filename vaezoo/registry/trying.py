@@ -26,6 +26,7 @@ from .guard import Source, own_version
 ASLEEP = "vaezoo-asleep"  # the name of threads that only wait, as tqdm's TMonitor does
 SLACK = 2.0  # seconds
 MEMORY = 2**32  # bytes that a plugin may take while it is imported
+WAY = "2"  # of trying; by another one nothing is known
 MOST_KEPT = 500  # plugins that are known to come in well
 MOST_FILES = 2000  # of a package, whose times are looked at
 
@@ -166,7 +167,7 @@ def keep(source: Source) -> None:
 
 
 def _place(source: Source) -> Path:
-    about = [source.distribution, source.version, source.file, own_version(), sys.executable]
+    about = [WAY, source.distribution, source.version, source.file, own_version(), sys.executable]
     for path in _files(source):
         state = path.stat()
         about.append(f"{path} {state.st_mtime_ns} {state.st_size}")
