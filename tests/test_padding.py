@@ -9,13 +9,17 @@ import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from vaezoo_plugins.cwvae import cwvae
 from vaezoo_plugins.dkf import dkf, dmm
 from vaezoo_plugins.dsae import dsae
+from vaezoo_plugins.gpvae import gpvae
 from vaezoo_plugins.kvae import kvae
+from vaezoo_plugins.latent_ode import latent_ode
 from vaezoo_plugins.rvae import rvae
 from vaezoo_plugins.srnn import srnn
 from vaezoo_plugins.storn import storn
 from vaezoo_plugins.timevae import timevae
+from vaezoo_plugins.transformer_vae import transformer_vae
 from vaezoo_plugins.vrae import vrae
 from vaezoo_plugins.vrnn import vrnn
 
@@ -41,7 +45,10 @@ def timed(spec: Spec) -> VAE:
     return timevae(spec, degree=2, seasons=3)
 
 
-BUILDERS = [static, vrae, vrnn, storn, srnn, dkf, dmm, rvae, rvae_both, dsae, kvae]
+BUILDERS = [
+    *(static, vrae, vrnn, storn, srnn, dkf, dmm, rvae, rvae_both, dsae, kvae),
+    *(gpvae, latent_ode, transformer_vae, cwvae),
+]
 
 
 def made(build, spec: Spec) -> Model:
