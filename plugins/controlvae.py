@@ -14,8 +14,9 @@ class Controlled(Loss):
     """R + β(t) KL, β(t) = K_p / (1 + exp e(t)) - K_i Σ_{s ≤ t} e(s), e = C - KL in nats.
 
     β stays within 0 and `most`. While it would leave them the sum stands still, unless e leads it
-    back. Early stopping watches R among the epochs whose KL misses C by less than 5 %, and before
-    there is one, by how much it is missed.
+    back. Early stopping watches R + `most` |KL - C|, the exact penalty of the constraint: it has
+    the constrained minimum where the β of that minimum is below `most` (Nocedal & Wright 2006,
+    Numerical Optimization, theorem 17.3).
     """
 
     total: Tensor
@@ -46,10 +47,9 @@ class Controlled(Loss):
         if self.training:
             self.control(self.rate - rate.detach())
         beta = self.beta.clone()  # `control` moves the loss's own
-        missed = (rate - self.rate).abs() / self.rate
         return {
             "loss": distortion + beta * rate,
-            "monitor": distortion + 1000 * (missed - 0.05).clamp_min(0),
+            "monitor": distortion + self.most * (rate - self.rate).abs(),
             "distortion": distortion,
             "rate": rate,
             "beta": beta,

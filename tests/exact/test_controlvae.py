@@ -3,6 +3,7 @@ quadrature.
 """
 
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -78,16 +79,32 @@ def test_evaluation_leaves_the_controller_alone():
     assert (model.loss.total.item(), model.loss.beta.item()) == (0.0, 0.0)
 
 
-def test_early_stopping_watches_r_where_the_rate_is_near():
-    model, x = quadrature.tiny(Controlled(rate=1.0))
-    model.eval()
-    with seeded(0):
-        rate = model(x)["rate"].item()
-    model.loss.rate = rate / 1.04
-    with seeded(0):
-        near = model(x)
-    model.loss.rate = rate / 1.08
-    with seeded(0):
-        far = model(x)
-    torch.testing.assert_close(near["monitor"], near["distortion"])
-    torch.testing.assert_close(far["monitor"], far["distortion"] + 1000 * 0.03, atol=1e-3, rtol=0)
+class Curve:
+    """A model whose R and KL are given, in nats."""
+
+    def __init__(self, distortion, rate):
+        self.given = SimpleNamespace(log_px=-distortion, kl=rate)
+
+    def infer(self, x, c):
+        return self.given
+
+
+def monitor(distortion, rate, target):
+    """What early stopping watches, of each of these R and KL (N,)."""
+    loss = Controlled(rate=target).double().eval()
+    pairs = zip(distortion, rate, strict=True)
+    return torch.stack([loss(Curve(*pair), None, None, 0.0)["monitor"] for pair in pairs])
+
+
+@pytest.mark.parametrize("target", [1.0, 4.0, 9.0])
+def test_early_stopping_watches_what_is_least_at_the_rate_on_the_best_curve(target):
+    """R = 30 exp(-KL / 5) falls by less than 10 a nat, the largest β: the constrained minimum."""
+    rate = torch.linspace(0, 20, 201).double()
+    assert rate[monitor(30 * torch.exp(-rate / 5), rate, target).argmin()] == pytest.approx(target)
+
+
+def test_an_early_epoch_that_meets_the_rate_by_chance_is_no_best_one():
+    """Epochs 9, 19 and 29 on Frey faces: R gains hundreds of nats while β is still on its way."""
+    distortion = torch.tensor([-441.3, -582.4, -660.6]).double()
+    watched = monitor(distortion, torch.tensor([8.27, 12.1, 12.7]).double(), 8.0)
+    assert watched.tolist() == sorted(watched.tolist(), reverse=True)
