@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from vaezoo.author.case import SPECS, Case
+from vaezoo.author.case import SPECS, Case, kinds_for
 from vaezoo.core import Model
 from vaezoo.distributions import at_centre
 from vaezoo.registry import registry
@@ -28,7 +28,7 @@ test_contract = contract(*VARIANTS, fast=False, thorough=False)
 
 @cache
 def cases_of(name: str) -> list[Case]:
-    return [Case(VARIANTS[name], kind, {}) for kind in SPECS]
+    return [Case(VARIANTS[name], kind, {}) for kind in kinds_for(VARIANTS[name])]
 
 
 @cache  # for tests that leave a model as it is

@@ -25,6 +25,7 @@ from .steps import from_steps, reverse_steps, step_mask, to_steps, without_gaps
 __all__ = [
     "Deterministic",
     "Gaussian",
+    "Raw",
     "Read",
     "StandardNormal",
     "Write",
@@ -94,8 +95,11 @@ class Read(nn.Module):
         return self.out(join(self.act(self.body(x)), c, self.spec.condition))
 
 
-class Write(Decoder):
-    """p(x|z), from the flattened event of z (`inputs` numbers of it)."""
+class Raw(nn.Module):
+    """z (K, B, *event) and c -> the numbers that a likelihood reads of x, or of one of its views.
+
+    z is flattened: `inputs` numbers of it.
+    """
 
     def __init__(self, spec: Spec, inputs: int | None = None) -> None:
         super().__init__()
@@ -105,7 +109,6 @@ class Write(Decoder):
         self.into = sizes.layer(self.width + spec.condition, sizes.width_of(spec))
         self.act = sizes.act()
         self.body = sizes.writer(spec)
-        self.likelihood = head(spec)
         self.starts_at_mean = sizes.starts_at_mean
         sizes.initialise(self)
 
@@ -119,6 +122,14 @@ class Write(Decoder):
         # (K, B, F) -> (K·B, F): a linear layer of three axes takes views each way at every step
         flat = join(z, c, self.spec.condition).flatten(0, 1)
         return self.body(self.act(into(flat)).unflatten(0, z.shape[:2]))
+
+
+class Write(Raw, Decoder):
+    """p(x|z), from the flattened event of z (`inputs` numbers of it)."""
+
+    def __init__(self, spec: Spec, inputs: int | None = None) -> None:
+        super().__init__(spec, inputs)
+        self.likelihood = head(spec)
 
     def forward(self, z: Tensor, c: Tensor | None = None) -> Observed:
         return self.likelihood(self.raw(z, c))
@@ -151,7 +162,7 @@ def require_bf16(model: nn.Module, who: str) -> None:
     """Raises: Unsupported for a model that has no `Read` or `Write` to run in bfloat16, or one with
     a recurrence, whose rounding would add up over the steps.
     """
-    networks = [part for part in model.modules() if isinstance(part, Read | Write)]
+    networks = [part for part in model.modules() if isinstance(part, Read | Raw)]
     is_recurrent = any(isinstance(part, nn.RNNBase) for part in model.modules())
     if networks and not is_recurrent:
         return

@@ -1,6 +1,7 @@
 """Small data of each kind, and a variant on one of them: what the rules look at."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..core import Model, Spec, Unsupported
+from ..core import Model, Spec, Unsupported, View
 from ..likelihoods import head
 from ..registry.entries import Variant
 from ..seeds import seeded
@@ -21,9 +22,21 @@ SPECS = {
     "grey image": Spec(
         (1, 8, 8), "continuous_bernoulli", n_train=256, classes=3, latent=4, hidden=16
     ),
+    "views": Spec(
+        (6,),
+        "normal",
+        n_train=256,
+        latent=4,
+        hidden=16,
+        has_gaps=True,
+        views=(View("left", (3,)), View("right", (3,))),
+    ),
 }
 
 
+# asked of the variants that take no other kind: to all others it is a vector with gaps
+LAST = "views"
+USUAL = tuple(kind for kind in SPECS if kind != LAST)
 FAST = ("image", "vector", "sequence")
 SCALES = (1.0, 30.0, 1000.0)  # of real rows that a model is trained on
 HARDEST = SCALES[-1:]
@@ -81,6 +94,14 @@ class Case:
         """The terms of one minibatch."""
         with seeded("check", "noise", noise):
             return model(*self.rows(n), progress)
+
+
+def kinds_for(
+    variant: Variant, kinds: Sequence[str] = USUAL, **hyperparameters: Any
+) -> tuple[str, ...]:
+    """These kinds, and `LAST` where the variant refuses all of them."""
+    cases = [Case(variant, kind, hyperparameters) for kind in kinds]
+    return (*kinds, LAST) if all(case.refusal for case in cases) else tuple(kinds)
 
 
 @lru_cache(maxsize=64)  # a rule of training asks for its rows at every step

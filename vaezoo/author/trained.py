@@ -25,7 +25,7 @@ ROWS = (128, 32, 64)  # of train, validation and test
 BUDGET = Budget(epochs=25, batch=32, learning_rate=5e-3, patience=25)  # a hundred steps
 DRAWS = 32
 ASKED = ("likelihood", "aggregate")
-KINDS = ("vector", "sequence", "image", "large image", "grey image")  # the first that it takes
+KINDS = ("vector", "sequence", "image", "large image", "grey image", "views")  # first taken counts
 
 
 def refuses_nothing_once_trained(case: Case) -> None:

@@ -186,7 +186,7 @@ def _filled(stored: Json) -> dict[str, Json]:
     """Spec and budget with the fields that an older version did not know, and what the data are."""
     try:
         budget = asdict(Budget(**stored["budget"]))
-        spec = asdict(Spec(**{**stored["spec"], "shape": tuple(stored["spec"]["shape"])}))
+        spec = asdict(Spec.of(stored["spec"]))
     except (KeyError, TypeError, ValueError):  # a field that is no more: like no trial of today
         budget = dict.fromkeys(NOT_LIKE) | stored.get("budget", {})
         spec = dict(stored.get("spec", {}))

@@ -20,7 +20,7 @@ from torch.distributions import Distribution
 
 from ..distributions import Point, draw, draw_alone
 from .extent import as_long_as, steps_asked_for
-from .spec import Spec, Unsupported
+from .spec import Spec, Unsupported, View
 from .trace import Latent, Trace
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ __all__ = [
     "Terms",
     "Trace",
     "Unsupported",
+    "View",
     "as_long_as",
     "require_parts",
     "steps_asked_for",

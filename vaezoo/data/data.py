@@ -195,7 +195,10 @@ class Data:
         """Rows of the training split as a model is to see them: drawn anew where the data is
         dynamic.
         """
-        return torch.bernoulli(x, generator=generator) if self.spec.is_dynamic else x
+        if not self.spec.is_dynamic:
+            return x
+        bits = torch.bernoulli(x.nan_to_num(), generator=generator)
+        return torch.where(x.isnan(), x, bits) if self.spec.has_gaps else bits
 
     @property
     def likelihoods(self) -> list[str]:

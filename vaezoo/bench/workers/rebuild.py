@@ -47,7 +47,7 @@ def data_of(places: Places, trial: Trial) -> Data:
 
 
 def spec_of(trial: Trial) -> Spec:
-    return Spec(**trial.spec | {"shape": tuple(trial.spec["shape"])})
+    return Spec.of(trial.spec)
 
 
 def build_model(places: Places, trial: Trial) -> Model:
