@@ -34,6 +34,7 @@ ROWS = (
         "fivo",
         "similarity",
         "kalman",
+        "views",
     ),
     ("data",),
     ("registry",),
@@ -50,6 +51,7 @@ PUBLIC = {
     "convolutions", "recurrent", "losses", "codebooks", "stepwise", "paths", "markov", "fivo",
     "similarity", "kalman", "row_mean", "columns", "samplers", "fitted", "hooks",
     "laws", "bent", "relaxed", "hyperparameters", "seeds", "tags", "testing", "data",
+    "views",
 }  # fmt: skip
 
 

@@ -53,6 +53,7 @@ TAGS = {
     "labelled": "Has labels, or learns from them.",
     "missing": "Has missing entries, or is made for them.",
     "times": "Its steps are at irregular times, or it reads the times of steps.",
+    "views": "x is several named views of one thing, such as two pictures; a row may lack any.",
 }
 
 

@@ -40,6 +40,7 @@ FAMILIES = (
     _family("conditional", "Labels and missing entries", "conditional", "labelled", "missing"),
     _family("bayesian", "Uncertain decoders", "bayesian"),
     _family("recurrent", "Sequences", "recurrent"),
+    _family("views", "Several views", "views"),
 )
 NONE = Family("other", OTHER, frozenset())
 EVERY = (*FAMILIES, NONE)
