@@ -29,6 +29,7 @@ QUICK = "--seeds 1 --metrics likelihood --importance-samples 10 --jobs 1 --no-fi
 TRAINED = {
     "pictures": "--variants vae,beta,iwae,vq,cvae --datasets digits,pinwheel,cancer --epochs 40",
     "paths": "--variants vrnn,dkf --datasets slds --epochs 20",
+    "views": "--variants vae,mvae,mmvae --datasets paired --epochs 40",
 }
 # figure -> the run, the data set ("" for all of the run), and the names of its files
 SHOWN: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
@@ -53,6 +54,7 @@ SHOWN: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
     "points": ("pictures", "pinwheel", ("points-pinwheel",)),
     "marginals": ("pictures", "cancer", ("marginals-cancer",)),
     "forecasts": ("paths", "slds", ("forecasts-slds",)),
+    "cross-views": ("views", "paired", ("cross-views-paired",)),
 }
 
 

@@ -41,14 +41,16 @@ def _independent(data: Data, n: int, seed: int) -> Tensor:
 FLOOR = "test vs train (floor)"
 REAL = "training rows"  # in the place of samples, where no test row is looked at
 FACTORS = "true factors as the code"
-BEST = (FLOOR, REAL, FACTORS)
+PAIRS = "real pairs"
+BEST = (FLOOR, REAL, FACTORS, PAIRS)
 
 # what every model should beat
 NOISE = "Gaussian noise"
 INDEPENDENT = "independent pixels"
 APART = "independent steps"
 CODE = "noise as the code"
-MADE_UP = (NOISE, INDEPENDENT, APART, CODE)
+SHUFFLED = "shuffled pairs"
+MADE_UP = (NOISE, INDEPENDENT, APART, CODE, SHUFFLED)
 
 COPY = "copy of the training set"
 CONTROLS: dict[str, Callable[[Data, int, int], Tensor]] = {

@@ -23,6 +23,7 @@ from ...evaluation.subset import some_rows
 from ...networks import step_mask
 from ...seeds import seeded
 from ...stepwise import Stepwise
+from .across import across
 from .latents import cloud, codebook, interpolations, latent_map, neighbours, traversals
 
 ROWS = 8
@@ -169,4 +170,5 @@ KINDS: tuple[Kind, ...] = (
     latent_map,
     neighbours,
     codebook,
+    across,
 )

@@ -34,7 +34,7 @@ def reconstructions(material: Material) -> list["Canvas"]:
             shown.append((name, where_seen(arrays["reconstruction"], x)))
     return [
         strips([shown[0], *part], "reconstructions", width=material.width)
-        for part in pages(shown[1:], _lines(shown) - 1)
+        for part in pages(shown[1:], lines_of(shown) - 1)
     ]
 
 
@@ -52,11 +52,11 @@ def samples(material: Material) -> list["Canvas"]:
     shown = [(name, arrays["samples"]) for name, arrays in found if arrays["samples"].ndim > 2]
     return [
         strips(page, "samples (means of p(x|z))", 16, width=material.width)
-        for page in pages(shown, _lines(shown))
+        for page in pages(shown, lines_of(shown))
     ]
 
 
-def _lines(shown: Sequence[tuple[str, np.ndarray]]) -> int:
+def lines_of(shown: Sequence[tuple[str, np.ndarray]]) -> int:
     """Strips of one page, two at least."""
     is_sequence = bool(shown) and shown[0][1].ndim == 3
     height = SEQUENCE[1] if is_sequence else PICTURE[1]
