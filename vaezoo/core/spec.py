@@ -71,7 +71,10 @@ class Spec:
 
     @classmethod
     def of(cls, facts: Mapping[str, Any]) -> "Spec":
-        """The inverse, of facts that may have been JSON. Raises: TypeError, KeyError, ValueError."""
+        """The inverse, of facts that may have been JSON.
+
+        Raises: TypeError, KeyError, ValueError.
+        """
         views = tuple(View(str(one["name"]), tuple(one["shape"])) for one in facts.get("views", ()))
         return cls(**{**facts, "shape": tuple(facts["shape"]), "views": views})
 
