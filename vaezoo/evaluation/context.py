@@ -221,15 +221,14 @@ class Evaluation:
     @cached_property
     def samples(self) -> Tensor:
         """(n_samples, *shape) on the CPU: draws of p(x) for discrete data, means of p(x|z) for
-        continuous data.
+        continuous data, of images clipped to the values that pixels have.
 
         Labels are drawn from the training split. Lengths are those of the real rows.
         """
         mean = not head(self.data.spec).is_discrete
-        self.settings |= {
-            "samples": self.n_samples,
-            "samples_are": "means of p(x|z)" if mean else "draws",
-        }
+        pixels = mean and self.data.spec.is_image
+        words = "means of p(x|z)" + ", clipped to the range of pixels" * pixels
+        self.settings |= {"samples": self.n_samples, "samples_are": words if mean else "draws"}
         size = max(1, self.entries // self.data.spec.size)
         labels = self.labels_for(self.n_samples, "samples")
         with self.noise("samples"):
@@ -237,7 +236,8 @@ class Evaluation:
                 self.draw(len(x), c, mean).cpu()
                 for x, c in batches(self.beside_samples.x, labels, size)
             ]
-        return self._as_long(torch.cat(parts))
+        samples = self._as_long(torch.cat(parts))
+        return self._as_pixels(samples) if pixels else samples
 
     def draw(self, n: int, c: Tensor | None = None, mean: bool = False) -> Tensor:
         """n draws of x, (n, *shape), the codes by the sampler; with `mean`, the means of p(x|z)."""
@@ -265,6 +265,15 @@ class Evaluation:
             with self.noise("sampler"), torch.enable_grad():
                 sampler.fit(codes, self.seed)
         return sampler
+
+    def _as_pixels(self, samples: Tensor) -> Tensor:
+        """What an image file would hold: a few codes far out, whose means leave the range of pixels
+        by far, would decide every distance.
+        """
+        train = self.data.train
+        low, high = train[train.isfinite()].aminmax()
+        pixels = samples.clamp(low.cpu(), high.cpu())
+        return torch.where(samples.isfinite(), pixels, torch.nan)
 
     def _as_long(self, samples: Tensor) -> Tensor:
         """Sequences with the padding of the split's own rows."""
