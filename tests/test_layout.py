@@ -32,6 +32,7 @@ ROWS = (
         "paths",
         "markov",
         "fivo",
+        "leapfrog",
         "similarity",
         "kalman",
         "views",
@@ -49,7 +50,7 @@ ROWS = (
 PUBLIC = {
     "core", "distributions", "networks", "likelihoods", "parts", "steps", "gru", "bodies",
     "convolutions", "recurrent", "losses", "codebooks", "stepwise", "paths", "markov", "fivo",
-    "similarity", "kalman", "row_mean", "columns", "samplers", "fitted", "hooks",
+    "leapfrog", "similarity", "kalman", "row_mean", "columns", "samplers", "fitted", "hooks",
     "laws", "bent", "relaxed", "hyperparameters", "seeds", "tags", "testing", "data",
     "views",
 }  # fmt: skip

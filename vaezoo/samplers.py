@@ -40,6 +40,13 @@ class Sampler(ABC):
         Raises: Unsupported where it is not for such codes.
         """
 
+    def fit_to(self, model: Model, z: Tensor, seed: int) -> None:
+        """`fit`, for a sampler that reads the model too, such as its metric; most do not.
+
+        Raises: Unsupported where it is not for such a model or such codes.
+        """
+        self.fit(z, seed)
+
     @abstractmethod
     def sample(self, n: int) -> Tensor:
         """n draws, (n, D) or (n, *event), by torch's own generator."""

@@ -263,7 +263,7 @@ class Evaluation:
                 rows = batches(x, self._condition("train"), size)
                 codes = draw_codes(self.model, rows, sampler.is_discrete)
             with self.noise("sampler"), torch.enable_grad():
-                sampler.fit(codes, self.seed)
+                sampler.fit_to(self.model, codes, self.seed)
         return sampler
 
     def _as_pixels(self, samples: Tensor) -> Tensor:
