@@ -88,14 +88,17 @@ def bits(model: Model) -> dict[str, torch.Tensor]:
     return dict(model.named_parameters()) | dict(model.named_buffers())
 
 
-def assert_goes_on_to_the_bit(variant: str, data: Data, path: Path, epochs: list[int]) -> None:
+def assert_goes_on_to_the_bit(
+    variant: str, data: Data, path: Path, epochs: list[int], **more: object
+) -> None:
+    asked = BUDGET | more
     whole = built(variant, data)
-    history = fit(whole, data, **BUDGET)
+    history = fit(whole, data, **asked)
     for epoch in epochs:
-        killed(variant, data, path, epoch, **BUDGET)
+        killed(variant, data, path, epoch, **asked)
     mark = bookmark(path)
     model = built(variant, data)
-    again = fit(model, data, bookmark=mark, **BUDGET)
+    again = fit(model, data, bookmark=mark, **asked)
 
     assert mark.said == [f"vaezoo: training goes on after epoch {epochs[-1]}"]
     for name, tensor in bits(whole).items():
@@ -111,6 +114,10 @@ def test_a_killed_training_goes_on_to_the_bit(variant: str, tmp_path: Path):
     first = random.Random(variant).randint(1, 3)
     epochs = [first, first + 1] if variant == "vae" else [first]
     assert_goes_on_to_the_bit(variant, data_of(spec), tmp_path / "state", epochs)
+
+
+def test_a_killed_training_in_bf16_goes_on_to_the_bit(tmp_path: Path):
+    assert_goes_on_to_the_bit("vae_gan", data_of(IMAGE), tmp_path / "state", [2], precision="bf16")
 
 
 @pytest.mark.slow

@@ -76,6 +76,8 @@ def by_hand(x: Tensor) -> bool:
 
 
 def _native(rnn: nn.GRU, x: Tensor, first: Tensor | None = None) -> Tensor:
+    if torch._C._are_functorch_transforms_active():
+        return _step_by_step(rnn, _known(rnn, x.transpose(0, 1)), first)
     return rnn(x, None if first is None else first[None].contiguous())[0]
 
 
@@ -99,6 +101,16 @@ def _states(rnn: nn.GRU, known: Parts, first: Tensor | None) -> Tensor:
         first = known[0].new_zeros(known[0].shape[1:])
     b = _parts(rnn, "bias_hh")[2]
     return _States.apply(*known, first, *_parts(rnn, "weight_hh"), b).transpose(0, 1)
+
+
+def _step_by_step(rnn: nn.GRU, known: Parts, first: Tensor | None) -> Tensor:
+    """The same of operations that every transform of torch.func knows; PyTorch's loop is one that
+    vmap does not.
+    """
+    first = known[0].new_zeros(known[0].shape[1:]) if first is None else first
+    b = _parts(rnn, "bias_hh")[2]
+    states, _ = _run(*known, first, *_parts(rnn, "weight_hh"), b)
+    return torch.stack(states[1:], 1)
 
 
 def _run(*inputs: Tensor) -> tuple[list[Tensor], list[Gates]]:

@@ -51,6 +51,15 @@ def parse_seeds(text: str | Sequence[int]) -> tuple[int, ...]:
     return seeds
 
 
+def must_fill_a_stack(seeds: Sequence[int], places: int) -> None:
+    """Raises: PlanError where there are fewer seeds than places: the others would be in vain."""
+    if places > len(seeds):
+        raise PlanError(
+            f"--stack {places} trains {places} seeds as one, and there are {len(seeds)}; ask for "
+            f"--seeds {places} or more, or for a smaller stack"
+        )
+
+
 def settings_grid(sets: Mapping[str, Any]) -> list[Json]:
     """The settings of each row: a list of values makes a row for each, several lists their
     Cartesian product.

@@ -80,7 +80,10 @@ def _status(trials: Sequence[Trial], left: Sequence[Trial]) -> str:
     if not left:
         return "finished"
     done = len(trials) - len(left)
-    return f"planned, {done} finished" if done else "planned"
+    words = [f"planned, {done} finished" if done else "planned"]
+    words += [f"seeds one by one: {trials[0].alone}"] if trials[0].alone else []
+    words += [f"stacks of {trials[0].stacking}"] if trials[0].stacking > 1 else []
+    return "; ".join(words)
 
 
 def _sum(todo: Sequence[Trial], prices: Mapping[str, Price], jobs: int) -> str:
@@ -111,6 +114,6 @@ def priced_trial(trial: Trial, prices: Mapping[str, Price], finished: Collection
     """One trial of the plan, as JSON."""
     price = prices.get(trial.key)
     facts = {"key": trial.key, "variant": trial.variant, "dataset": trial.dataset}
-    about = {"skip": trial.skip, "finished": trial.key in finished}
+    about = {"skip": trial.skip, "alone": trial.alone, "finished": trial.key in finished}
     cost = asdict(price) | {"most": price.most, "likely": price.likely} if price else None
     return {**facts, **about, **trial.ingredients, "price": cost}

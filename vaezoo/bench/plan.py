@@ -21,6 +21,7 @@ from .asked import (
     PlanError as PlanError,
     must_be_bearable,
     must_be_labels,
+    must_fill_a_stack,
     parse_seeds as parse_seeds,
     settings_grid as settings_grid,
 )
@@ -63,6 +64,7 @@ class Request:
     device: str = "cpu"
     precision: str = FLOAT32  # of training
     threads: int = 1
+    stack: int = 1  # seeds that are trained as one, where they can be
     is_here: bool = True  # trials run on this machine
     reference: bool = False  # the rows that come with the package stand beside
 
@@ -80,6 +82,7 @@ def make_plan(
     settings = [split_settings(one) for one in settings_grid(asked.sets)]
     choices = registry.choose_variants(asked.variants)
     seeds = parse_seeds(asked.seeds)
+    must_fill_a_stack(seeds, asked.stack)
     sources = registry.choose_datasets(asked.datasets)
     must_be_bearable(len(choices) * len(sources) * len(settings) * len(seeds), "trials")
     must_be_labels([*choices, *sources])
@@ -105,6 +108,7 @@ def _shared(registry: Registry, asked: Request, measures: Mapping[str, str]) -> 
         "device": chosen_device(asked.device, asked.is_here),
         "precision": asked.precision,
         "threads": asked.threads,
+        "stacking": asked.stack,
         "metrics": tuple(asked.metrics),
         "measures": measures,
         "importance_samples": asked.importance_samples,
@@ -231,14 +235,18 @@ def _trial(
 
 
 def _with_skips(rows: list[Trial], probe: Probe, places: Places) -> list[Trial]:
-    """The rows, those that say `Unsupported` when they are built marked with the reason.
+    """The rows, those that say `Unsupported` when they are built marked with the reason, and those
+    that are not trained in a stack with theirs.
 
     A builder that crashes is planned all the same: its trial fails with the cause.
     """
     answers = probe.why_not(places, rows)
-    return [
-        replace(row, skip=answer.get("skip", "")) for row, answer in zip(rows, answers, strict=True)
-    ]
+    found = []
+    for row, answer in zip(rows, answers, strict=True):
+        why = answer.get("alone", "")
+        stacking = 1 if why else row.stacking
+        found.append(replace(row, skip=answer.get("skip", ""), alone=why, stacking=stacking))
+    return found
 
 
 def _seeded(rows: list[Trial], seeds: Sequence[int]) -> tuple[Trial, ...]:

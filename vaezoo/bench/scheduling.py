@@ -22,9 +22,11 @@ from .progress import Progress, state_of
 from .records import Record
 from .remaining import TimeLeft
 from .sharing import Attempt, Shared
+from .stacking import Stacking
 from .store import Json, Store, to_json
 from .summary import Summary
 from .trial import Trial
+from .workers.memory import gpu_share
 from .workers.worker import Task
 
 POLL = 0.05  # seconds between two looks at the running trials
@@ -69,6 +71,7 @@ class Scheduler:
         self.show_dataset = show_dataset  # called once its trials are there, of all but the last
         self.shared = Shared(store, self.is_whole)
         self.preparation = Preparation(plan, store, self.shared.claims, progress, lambda: self.stop)
+        self.stacking = Stacking(self.shared, self.is_measured_again, executor.queues)
         self.waits = False  # whether it was said that only other runs are at work
 
     def go(self) -> None:
@@ -134,7 +137,7 @@ class Scheduler:
                     one = self.next(left)
                     if one is None:
                         break
-                    running[self.submit(one[0])] = one
+                    running[self.submit(one[0], self.stacking.lead(one[0], left))] = one
                 self.say_what_is_waited_for(len(left), bool(running))
                 for handle in list(running):
                     answer = self.executor.poll(handle)
@@ -204,8 +207,8 @@ class Scheduler:
                 running.append((self.left.left[key], now - began, epoch))
         return self.left.words(running)
 
-    def submit(self, trial: Trial) -> Any:
-        """Hands the trial to the executor, as a file."""
+    def submit(self, trial: Trial, beside: tuple[Trial, ...]) -> Any:
+        """Hands the trial to the executor, as a file, with those that are trained beside it."""
         folder = self.store.building(trial.key)
         shutil.rmtree(folder, ignore_errors=True)
         task = Task(
@@ -216,13 +219,16 @@ class Scheduler:
             self.plan.columns,
             self.is_measured_again(trial.key),
             self.memory,
+            beside,
+            gpu_share(trial.device, self.jobs) if self.executor.name == "local" else 0.0,
         )
         self.began[trial.key] = time.monotonic()
         for outbox in self.outboxes:
             outbox.began(trial, folder)
         path = self.store.task(trial.key)
         path.write_text(to_json(task.to_json()), encoding="utf-8")
-        return self.executor.submit(path.resolve(), self.timeout)
+        limit = self.timeout and self.timeout * (1 + len(beside))
+        return self.executor.submit(path.resolve(), limit)
 
     def is_measured_again(self, key: str) -> bool:
         """Whether the trial is there and lacks a metric alone, this run's or a neighbour's."""
@@ -235,6 +241,9 @@ class Scheduler:
                 f"cannot write in {self.store.out}: {answer['full']}; finished trials are kept, "
                 "run it again to go on"
             )
+            return
+        if self.stacking.let_go(trial, left) and "error" in answer:
+            left.append((trial, attempt))  # whichever of them it was, it is by itself now
             return
         if "error" in answer and not self.store.is_finished(trial.key):
             self.commit_dead(trial, answer)

@@ -23,7 +23,7 @@ OWN: Json = {"name": PRIOR, "label": PRIOR, "hyperparameters": {}, "source_hash"
 
 
 # What is measured has an identity of its own: a new metric needs no new training.
-NOT_IN_KEY = ("variant", "dataset", "options", "metrics", "measures", "skip")
+NOT_IN_KEY = ("variant", "dataset", "options", "metrics", "measures", "skip", "alone")
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Trial:
     device: str = "cpu"
     precision: str = "float32"
     threads: int = 1
-    stacking: int = 1
+    stacking: int = 1  # places of the stack that it is trained in
     metrics: tuple[str, ...] = ()  # empty for all
     importance_samples: int = DRAWS  # K of the estimate of log p(x)
     # name, label, hyperparameters, source_hash: the sample metrics of each
@@ -52,6 +52,7 @@ class Trial:
     options: Json = field(default_factory=dict)  # of the data set, all of them
     measures: Json = field(default_factory=dict)  # metric -> SHA-256 of the file that brings it
     skip: str = ""  # why it cannot be trained
+    alone: str = ""  # why it is not trained in a stack, where that was asked for
 
     @classmethod
     def from_json(cls, facts: Mapping[str, Any]) -> "Trial":

@@ -90,6 +90,14 @@ TRIED = 60.0  # seconds that prices may take before a run: they serve its time l
     help="Threads of one trial.",
 )
 @click.option(
+    "--stack",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    metavar="SEEDS",
+    help="Train so many seeds as one, on a GPU, where the variant can be.",
+)
+@click.option(
     "--device", default="auto", show_default=True, help="cpu, cuda, or whichever there is."
 )
 @precision
@@ -148,6 +156,11 @@ def bench(ctx: click.Context, /, out: Path, dry_run: bool, wants_json: bool, **a
     """Train and measure VARIANTS on DATASETS, and write the tables."""
     made, timeout = plan_of(asked)
     if asked["snakemake"]:
+        if asked["stack"] > 1:
+            raise click.UsageError(
+                "--snakemake writes a rule for each trial, and --stack trains several as one; "
+                "leave one of them out"
+            )
         from ..bench.snakemake import write_rules
 
         count = write_rules(made, out, asked["snakemake"])

@@ -33,13 +33,24 @@ class FlatAdam:
             for tensor in tensors
         ]
 
-    @torch.no_grad()
     def step(self, factor: float = 1.0) -> None:
         """One step, at this factor of the learning rates."""
+        self._step(factor, None)
+
+    def step_unless(self, is_frozen: Tensor, factor: Tensor) -> None:
+        """The same, or nothing where `is_frozen` is 1 and not 0. Both are of no axis, and lie where
+        the tensors do, float32: the host does not wait for them.
+        """
+        self._step(factor, is_frozen)
+
+    @torch.no_grad()
+    def _step(self, factor: float | Tensor, is_frozen: Tensor | None) -> None:
         for rate, group in self._by_rate.items():
             moments = [self.moments[i] for i in group]
             steps = [one["step"] for one in moments]
             torch._foreach_add_(steps, 1)
+            if is_frozen is not None:
+                torch._foreach_sub_(steps, [is_frozen] * len(steps))
             torch._fused_adam_(
                 [self.tensors[i] for i in group],
                 [cast(Tensor, self.tensors[i].grad) for i in group],
@@ -54,6 +65,7 @@ class FlatAdam:
                 weight_decay=0.0,
                 eps=self.epsilon,
                 maximize=False,
+                found_inf=is_frozen,
             )
 
     @cached_property

@@ -33,16 +33,15 @@ class Stepper:
     def __init__(self, model: Model, budget: Budget, precision: str = FLOAT32) -> None:
         self.model = model
         self.precision = precision
+        self.budget = budget
         self.truncate = budget.truncate
         self.clip = budget.clip
-        self.epochs = budget.epochs
-        self.warmup = budget.warmup
         self.factor_at = FACTORS[budget.schedule]
         self.factor = 1.0  # of the learning rates, now
         self.flat: list[Tensor] = []
         self.large: list[Tensor] = []
         rates: dict[Tensor, float] = {}
-        for factor, parameters in _by_factor(model).items():
+        for factor, parameters in by_factor(model).items():
             large = [p for p in parameters if p.numel() >= LARGE]
             small = [p for p in parameters if p.numel() < LARGE]
             flat = [_flattened(small)] if small else []
@@ -77,24 +76,20 @@ class Stepper:
         self.step(terms["loss"])
         if beta is not None and beta.grad is None:
             raise Unsupported(
-                f"warmup={self.warmup} weighs the KL of a trace, and the loss "
+                f"warmup={self.budget.warmup} weighs the KL of a trace, and the loss "
                 f"{type(self.model.loss).__name__} reads none; train it with warmup=0"
             )
         return {name: value.detach() for name, value in terms.items()}
 
     def _terms(self, x: Tensor, c: Tensor | None, progress: float) -> tuple[Terms, Tensor | None]:
         """With the weight of KL that they were computed with, None where it is 1."""
-        weight = self.weight_at(progress)
+        weight = weight_at(progress, self.budget)
         with in_bf16() if self.precision == BF16 else nullcontext():
             if weight == 1:
                 return self.model(x, c, progress), None
             beta = torch.tensor(weight, dtype=torch.float64, device=x.device, requires_grad=True)
             with rates_weighed(beta):
                 return self.model(x, c, progress), beta
-
-    def weight_at(self, progress: float) -> float:
-        """Of KL: it rises from 0 to 1 over the `warmup` epochs of the budget."""
-        return min(1.0, progress * self.epochs / self.warmup) if self.warmup else 1.0
 
     def step(self, loss: Tensor) -> None:
         """One step down the gradient of the loss, the gradient's global norm clipped."""
@@ -129,7 +124,12 @@ class Stepper:
             p.grad = None
 
 
-def _by_factor(model: Model) -> dict[float, list[nn.Parameter]]:
+def weight_at(progress: float, budget: Budget) -> float:
+    """Of KL: it rises from 0 to 1 over the `warmup` epochs of the budget."""
+    return min(1.0, progress * budget.epochs / budget.warmup) if budget.warmup else 1.0
+
+
+def by_factor(model: Model) -> dict[float, list[nn.Parameter]]:
     """The parameters that training moves, by the factor of their learning rate."""
     of_heads = {
         parameter: part.lr

@@ -1,5 +1,6 @@
 """Minibatches: the splits on the device, and the order in which rows are drawn from them."""
 
+import copy
 from collections.abc import Iterator
 
 import torch
@@ -36,10 +37,20 @@ class Minibatches:
         self.conditions = {
             name: _to(data.condition(name), device) for name in ("train", "validation")
         }
-        self.order = generator_for("order", data.identity, seed)
-        self.pixels = generator_for("pixels", data.identity, seed)
-        if self.x["train"].device.type != "cpu":
+        self._begin(seed)
+
+    def _begin(self, seed: int) -> None:
+        device = self.x["train"].device
+        self.order = generator_for("order", self.data.identity, seed)
+        self.pixels = generator_for("pixels", self.data.identity, seed)
+        if device.type != "cpu":
             self.pixels = torch.Generator(device).manual_seed(self.pixels.initial_seed())
+
+    def of_seed(self, seed: int) -> "Minibatches":
+        """The same rows, which lie on the device once, in the order of another seed."""
+        other = copy.copy(self)
+        other._begin(seed)
+        return other
 
     @property
     def batches(self) -> int:

@@ -9,7 +9,7 @@ the best weights so far. A training shorter than a minute writes nothing.
 import json
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,6 @@ from ..data import sealed
 from ..registry.guard import own_version
 from .budget import Budget, History
 from .checkpoint import unshared
-from .descent import Stepper
 from .minibatches import Minibatches
 
 EVERY = 60.0  # seconds of training from one state that is kept to the next
@@ -37,7 +36,8 @@ class Course:
 
     model: Model
     rows: Minibatches
-    stepper: Stepper
+    moments: Sequence[Mapping[str, Tensor]]  # of the optimiser, by the tensors that it moves
+    noise: torch.Generator | None = None  # what the model draws from; None: torch's own
     history: History = field(default_factory=History)
     best: dict[str, Tensor] = field(default_factory=dict)  # the weights of the best epoch
     best_loss: float = math.inf
@@ -58,7 +58,7 @@ class Course:
         tensors = {f"model.{name}": tensor for name, tensor in self.own()}
         tensors |= {f"best.{name}": tensor for name, tensor in best.items()}
         tensors |= {f"generator.{name}": get() for name, (get, _) in self._generators().items()}
-        tensors |= {f"adam.{name}": tensor for name, tensor in self.moments()}
+        tensors |= {f"adam.{name}": tensor for name, tensor in self.named_moments()}
         facts = {"history": asdict(self.history), "best_loss": self.best_loss, "shared": shared}
         return {name: value.detach().cpu().clone() for name, value in tensors.items()}, facts
 
@@ -70,7 +70,7 @@ class Course:
         for name, (_, put) in self._generators().items():
             put(tensors[f"generator.{name}"])
 
-        for name, moment in self.moments():
+        for name, moment in self.named_moments():
             moment.copy_(tensors[f"adam.{name}"])
 
         best = dict(_under("best", tensors))
@@ -83,9 +83,9 @@ class Course:
         yield from self.model.named_parameters()
         yield from self.model.named_buffers()
 
-    def moments(self) -> Iterator[tuple[str, Tensor]]:
+    def named_moments(self) -> Iterator[tuple[str, Tensor]]:
         """The optimiser's state, by the tensors in which it lays the parameters out."""
-        for i, moments in enumerate(self.stepper.optimizer.moments):
+        for i, moments in enumerate(self.moments):
             for name, moment in moments.items():
                 yield f"{i}.{name}", moment
 
@@ -94,10 +94,12 @@ class Course:
         order = self.rows.order
         pixels = self.rows.pixels
         found: dict[str, tuple[Callable[[], Tensor], Callable[[Tensor], Any]]] = {
-            "noise": (torch.get_rng_state, torch.set_rng_state),
             "order": (order.get_state, order.set_state),
             "pixels": (pixels.get_state, pixels.set_state),
         }
+        if self.noise is not None:
+            return found | {"noise": (self.noise.get_state, self.noise.set_state)}
+        found["noise"] = (torch.get_rng_state, torch.set_rng_state)
         device = self.rows.x["train"].device
         if device.type == "cuda":
             found["noise_cuda"] = (
@@ -120,12 +122,22 @@ def _shapes(tensors: Iterable[tuple[str, Tensor]]) -> dict[str, torch.Size]:
 class Bookmark:
     """The file `path` with the state of the one training that `identity` names: its key, or all
     that its numbers depend on. `say` is told in a sentence what happens to it.
+
+    Of `beside` trainings that share the time each counts its part of it; the end of each is kept
+    however short it was, since another process takes it up.
     """
 
-    def __init__(self, path: Path, identity: Json, say: Callable[[str], object] = print) -> None:
+    def __init__(
+        self,
+        path: Path,
+        identity: Json,
+        say: Callable[[str], object] = print,
+        beside: int = 1,
+    ) -> None:
         self.path = path
         self.identity = json.loads(json.dumps(identity))  # as it will be read
         self.say = say
+        self.beside = beside
         self.seconds = 0.0  # of training before it was taken up again
         self.last = 0.0  # seconds of training when the file was written
         self.pause = 1.0  # in `EVERY`: a large state is written more seldom
@@ -152,7 +164,7 @@ class Bookmark:
                 return f"its {name} is {said.get(name)}, here it is {here.get(name)}"
         if _shapes(_under("model", tensors)) != _shapes(course.own()):
             return "its tensors are not those of this model"
-        if _shapes(_under("adam", tensors)) != _shapes(course.moments()):
+        if _shapes(_under("adam", tensors)) != _shapes(course.named_moments()):
             return "another version laid its optimiser out"
         return ""
 
@@ -175,7 +187,7 @@ class Bookmark:
         """
         seconds = course.history.seconds
         due = EVERY if is_over else self.last + EVERY * self.pause
-        if seconds < due:
+        if seconds * self.beside < due and not (is_over and self.beside > 1):
             return
         start = time.monotonic()
         tensors, facts = course.state()

@@ -48,7 +48,7 @@ def fit(
     Raises: Diverged at the first epoch with a term that is not finite, BadData for data that is not
     what its spec says, Unsupported for a model that cannot be trained with this `precision`.
     """
-    _must_train_in(precision, model)
+    must_train_in(precision, model)
     data.must_be_sound("train", "validation")
     data.must_fit(model)
     budget = budget or Budget(**{**data.budget, **changes})
@@ -57,24 +57,25 @@ def fit(
     model.data_reader = data.reader
     rows = Minibatches(data, budget.batch, seed, device, budget.pool, budget.steps)
     start(model, rows.x["train"], rows.conditions["train"], rows.batch, seed)
-    course = Course(model, rows, Stepper(model, budget, precision))
+    stepper = Stepper(model, budget, precision)
+    course = Course(model, rows, stepper.optimizer.moments)
     try:
         with seeded("noise", data.identity, seed):
-            _epochs(course, budget, report or (lambda *_: None), seed, bookmark)
+            _epochs(course, stepper, budget, report or (lambda *_: None), seed, bookmark)
     finally:
-        course.stepper.release()
-    _finish(model, data, rows, seed)
+        stepper.release()
+    finish(model, data, rows, seed)
     return course.history
 
 
-def _finish(model: Model, data: Data, rows: Minibatches, seed: int) -> None:
+def finish(model: Model, data: Data, rows: Minibatches, seed: int) -> None:
     """Evaluation mode, and a prior fitted to the codes of the training rows where it is one."""
     model.eval()
     with seeded("prior", data.identity, seed):
         model.fit_prior(rows.seen_train(), rows.conditions["train"])
 
 
-def _must_train_in(precision: str, model: Model) -> None:
+def must_train_in(precision: str, model: Model) -> None:
     """Raises: ValueError for a precision that there is not, Unsupported for one that is not for
     this model.
     """
@@ -100,7 +101,12 @@ def _must_truncate(model: Model, data: Data, steps: int) -> None:
 
 
 def _epochs(
-    course: Course, budget: Budget, report: Report, seed: int, bookmark: Bookmark | None
+    course: Course,
+    stepper: Stepper,
+    budget: Budget,
+    report: Report,
+    seed: int,
+    bookmark: Bookmark | None,
 ) -> None:
     if bookmark:
         bookmark.take_up(course)
@@ -109,33 +115,44 @@ def _epochs(
     start = time.perf_counter() - course.history.seconds
 
     while not course.is_over(budget):
-        row = _epoch(course, budget, seed)
+        row = _epoch(course, stepper, budget, seed)
         row["seconds"] = course.history.seconds = time.perf_counter() - start
         if bookmark:
             bookmark.keep(course, course.is_over(budget))
         report(course.epoch, budget.epochs, row)
 
-    if not course.best:  # no epoch had a validation loss that is a number
+    back_to_best(course)
+
+
+def back_to_best(course: Course) -> None:
+    """Raises: Diverged where no epoch had a validation loss that is a number."""
+    if not course.best:
         raise Diverged("validation_loss", course.epoch * course.rows.batches, course.epoch)
     course.model.load_state_dict(course.best)
 
 
-def _epoch(course: Course, budget: Budget, seed: int) -> EpochLog:
+def _epoch(course: Course, stepper: Stepper, budget: Budget, seed: int) -> EpochLog:
     """The row of one epoch more, its seconds aside."""
     model = course.model
-    _set_mode(model, is_training=True)
-    row = _train_epoch(model, course.rows, course.stepper, budget, course.epoch + 1)
+    set_mode(model, is_training=True)
+    row = _train_epoch(model, course.rows, stepper, budget, course.epoch + 1)
     row |= _validate(model, course.rows, seed)
+    note(course, row)
+    return row
+
+
+def note(course: Course, row: EpochLog) -> None:
+    """The course after one epoch more, its weights kept where none were better."""
+    model = course.model
     course.history.rows.append(row)
     monitored = row.get("validation_monitor", row["validation_loss"])
     if monitored < course.best_loss:
         course.best_loss = monitored
         course.history.best_epoch = course.epoch
         course.best = _state_of(model)
-    return row
 
 
-def _set_mode(model: Model, *, is_training: bool) -> None:
+def set_mode(model: Model, *, is_training: bool) -> None:
     """As `model.train(is_training)` does. It sets the mode of every part by way of a check whether
     the mode is a parameter, which on small data was a twentieth of a training.
     """
@@ -172,8 +189,8 @@ def _train_epoch(
         steps.append(stepper.learn(x, c, progress))
     table = _read_back(steps)
     for i, row in enumerate(table):
-        _must_be_finite(row, (epoch - 1) * len(batches) + i + 1, epoch)
-    means = {f"train_{name}": _mean_of(name, table, [1] * len(table)) for name in table[0]}
+        must_be_finite(row, (epoch - 1) * len(batches) + i + 1, epoch)
+    means = {f"train_{name}": mean_of(name, table, [1] * len(table)) for name in table[0]}
     return {"epoch": epoch, **means}
 
 
@@ -182,15 +199,15 @@ def _validate(model: Model, rows: Minibatches, seed: int) -> EpochLog:
     """The variant's own loss as it stands at the end of training, so that epochs under a schedule
     can be compared.
     """
-    _set_mode(model, is_training=False)
+    set_mode(model, is_training=False)
     with seeded("validation", seed):  # the same noise every epoch: what differs is the model
         batches = list(rows.in_order("validation"))
         table = _read_back([model(x, c, 1.0) for x, c in batches])
     weights = [len(x) for x, _ in batches]
-    return {f"validation_{name}": _mean_of(name, table, weights) for name in table[0]}
+    return {f"validation_{name}": mean_of(name, table, weights) for name in table[0]}
 
 
-def _mean_of(name: str, table: Sequence[Mapping[str, float]], weights: Sequence[int]) -> float:
+def mean_of(name: str, table: Sequence[Mapping[str, float]], weights: Sequence[int]) -> float:
     """One term over all minibatches."""
     total = sum(weight * row[name] for weight, row in zip(weights, table, strict=True))
     return total / sum(weights)
@@ -204,7 +221,7 @@ def _read_back(steps: list[Terms]) -> list[dict[str, float]]:
     return [dict(zip(names, row, strict=True)) for row in values]
 
 
-def _must_be_finite(terms: Mapping[str, float], step: int, epoch: int) -> None:
+def must_be_finite(terms: Mapping[str, float], step: int, epoch: int) -> None:
     for name, value in terms.items():
         if not math.isfinite(value):
             raise Diverged(name, step, epoch)

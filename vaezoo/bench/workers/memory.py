@@ -32,6 +32,11 @@ def share(jobs: int) -> int:
     return max(LEAST, int(PART * min(room) / jobs)) if room else 0
 
 
+def gpu_share(device: str, jobs: int) -> float:
+    """Of the memory of a GPU that so many trials share; 0, which is no limit, for one alone."""
+    return 1 / jobs if device != "cpu" and jobs > 1 else 0.0
+
+
 def limit_this_process(most: int) -> None:
     """From now on this process cannot take more than so many bytes beside what it has. For one that
     is only tried, and need not say well what it died of.

@@ -15,16 +15,16 @@ from typing import Any, Protocol
 
 import torch
 
-from ...core import Unsupported
+from ...core import Model, Unsupported
 from ...data.data import Data
 from ...evaluation.failures import one_line, words
 from ...networks import require_bf16
-from ...training.budget import BF16
+from ...training.budget import BF16, Budget
 from ..trial import Json, Trial
 from .costs import costs
 from .memory import limit_this_process, share
 from .processes import Places, pool_of, result_of
-from .rebuild import build_model, data_of, load_data, registry_of
+from .rebuild import build_model, data_of, load_data, registry_of, spec_of
 from .worker import silence
 
 LIMIT = 60.0  # seconds that a variant may take to be built
@@ -135,7 +135,8 @@ def _why_unfit(data: Data, size: Json) -> str:
 
 def why_not(places: Places, trial: Trial, is_apart: bool = False) -> Json:
     """{"skip": reason} where the variant says `Unsupported` when built for this spec, or cannot be
-    trained in the trial's precision, else {}.
+    trained in the trial's precision; {"alone": reason} where it is to be trained in a stack and
+    cannot be; else {}.
 
     In a process of its own (`is_apart`) what the builder prints is thrown away.
     """
@@ -145,11 +146,20 @@ def why_not(places: Places, trial: Trial, is_apart: bool = False) -> Json:
         model = build_model(places, trial)
         if trial.precision == BF16:
             require_bf16(model, trial.name)
+        if trial.stacking > 1:
+            return _alone(model, trial)
     except Unsupported as why:
         return {"skip": str(why)}
     except BaseException as error:  # its trial will fail with the cause
         return {"error": words(error)}
     return {}
+
+
+def _alone(model: Model, trial: Trial) -> Json:
+    from ...training.stacks import why_alone
+
+    why = why_alone(model, spec_of(trial), Budget(**trial.budget))
+    return {"alone": why} if why else {}
 
 
 def costs_apart(places: Places, trial: Trial) -> Json:

@@ -22,9 +22,8 @@ from ...data.data import Data
 from ...data.words import cut
 from ...evaluation.failures import is_out_of_memory, one_line
 from ...samplers import PRIOR, prior_in_words
-from ...training.budget import Budget, Diverged
+from ...training.budget import Diverged
 from ...training.resume import Bookmark
-from ...training.training import fit
 from ..disk import is_full
 from ..manifest import MANIFEST
 from ..printed_log import LOG
@@ -39,6 +38,7 @@ from ..records import (
 )
 from ..store import FINAL, PID, TRIAL, WEIGHTS, Json, Store, to_json
 from ..trial import Trial
+from .fitting import fitted, seats
 from .machine import clock_of, machine, peak_bytes
 from .processes import Places
 from .rebuild import build_model, data_of, evaluation_of, metrics_of, registry_of
@@ -56,6 +56,8 @@ class Task:
     columns: tuple[Json, ...]  # of the metrics that are planned
     again: bool = False  # only measures what a finished trial lacks
     memory: int = 0  # bytes that it may hold; 0 for no limit
+    beside: tuple[Trial, ...] = ()  # trained with it in one stack, and ended elsewhere
+    gpu_share: float = 0.0  # of the GPU's memory that it may take; 0 for all of it
 
     @classmethod
     def from_json(cls, facts: Json) -> "Task":
@@ -68,6 +70,8 @@ class Task:
             columns=tuple(facts["columns"]),
             again=facts["again"],
             memory=facts.get("memory", 0),
+            beside=tuple(Trial.from_json(one) for one in facts.get("beside", ())),
+            gpu_share=facts.get("gpu_share", 0.0),
         )
 
     def to_json(self) -> Json:
@@ -128,7 +132,7 @@ def _ended(task: Task, state: Path) -> Record:
     start = time.perf_counter()
     clock = clock_of(task.trial)
     begin = clock()
-    bookmark = Bookmark(state, {"key": task.trial.key})
+    bookmark = Bookmark(state, {"key": task.trial.key}, beside=1 + len(task.beside))
     try:
         record = _trained(task, bookmark)
     except Unsupported as why:
@@ -162,18 +166,12 @@ def _trained(task: Task, bookmark: Bookmark) -> Record:
     folder = task.folder
     torch.set_num_threads(trial.threads)
     torch.backends.cudnn.benchmark = False
+    if task.gpu_share:
+        torch.cuda.set_per_process_memory_fraction(task.gpu_share)
     data = data_of(task.places, trial)
     model = build_model(task.places, trial)
-    history = fit(
-        model,
-        data,
-        seed=trial.seed,
-        budget=Budget(**trial.budget),
-        report=Reporter(folder),
-        device=trial.device,
-        precision=trial.precision,
-        bookmark=bookmark,
-    )
+    beside = seats(task.places, Store(task.out), task.beside)
+    history = fitted(trial, model, data, Reporter(folder), bookmark, beside)
 
     note(folder, ProgressRecord(stage="evaluation"))
     measured = _measured(task, trial, model, data, RowRecord())
