@@ -36,6 +36,7 @@ from vaezoo.data.sources.pinwheel import log_density, pinwheel
 from vaezoo.data.sources.polyphonic import FILES, jsb, music, sequences
 from vaezoo.data.sources.sde import sde
 from vaezoo.data.sources.slds import slds
+from vaezoo.data.sources.sprite_pairs import drawn_factors, sprite_pairs
 from vaezoo.data.sources.sprites import FACTORS, render, sprites
 from vaezoo.data.splits import binarised_once
 from vaezoo.likelihoods import head
@@ -212,6 +213,16 @@ def test_breast_cancer_is_standardised_and_has_its_diagnoses():
     assert data.labels["train"].bincount().tolist() == [212, 357]  # malignant, benign
     torch.testing.assert_close(data.train.mean(0), torch.zeros(30), rtol=0, atol=1e-5)
     torch.testing.assert_close(data.train.var(0, correction=0), torch.ones(30), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("changed", [1, 3])
+def test_sprites_of_a_pair_differ_in_as_many_factors_as_asked_for_or_fewer(changed):
+    factors = drawn_factors(500, changed, "test", "train")
+    differ = (factors[:, 0] != factors[:, 1]).sum(1)
+    assert differ.max() == changed
+    assert (factors < torch.tensor(list(FACTORS.values()))).all()
+    data = sprite_pairs(20, changed)
+    assert torch.equal(data.train[:, :1], render(data.factors["train"]))
 
 
 def test_sprites_are_the_whole_grid_of_factors_each_image_once():
