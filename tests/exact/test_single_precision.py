@@ -84,7 +84,7 @@ def test_single_precision_agrees_with_double(name: str):
 # What has no numbers of its own: an interface, a point, or a density that another one computes.
 WITHOUT = {
     "Drawable", "Point", "Pushed", "Observed", "OnSphere", "RelaxedClasses", "Rounded", "Kept",
-    "Evolved", "Normals", "Wandered",
+    "Evolved", "Normals", "Wandered", "Annealed",
 }  # fmt: skip
 WITH = {
     "Bernoulli", "ContinuousBernoulli", "DiscretisedLogistic", "Levels", "Normal", "MaskedNormals",
