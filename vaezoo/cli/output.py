@@ -116,24 +116,30 @@ def framed(values: "Tensor", reader: "Reader") -> "pd.DataFrame":
     if reader.columns:
         return worded(values, reader.columns)
     if values.ndim == 3 and len(reader.names) == values.shape[-1]:
-        return _steps(values, reader.names)
+        return _steps(values, reader)
     flat = values.cpu().flatten(1).double()
     is_named = len(reader.names) == flat.shape[1]
     names = reader.names if is_named else tuple(f"x_{i}" for i in range(flat.shape[1]))
     return pd.DataFrame(flat.numpy(), columns=list(names))
 
 
-def _steps(values: "Tensor", names: tuple[str, ...]) -> "pd.DataFrame":
-    """A line for each step of sequences (N, T, C), without the padding at their ends."""
+def _steps(values: "Tensor", reader: "Reader") -> "pd.DataFrame":
+    """A line for each step of sequences (N, T, C), without the padding at their ends; beside it its
+    number, or its time where the file had steps at their times.
+    """
     import pandas as pd
 
     from ..steps import step_mask
 
+    said = reader.table.get("times")
+    counts = [float(time) for time in said.split("+")] if said else range(values.shape[1])
     pieces = []
     lengths = step_mask(values).sum(1).tolist()
     for row, (steps, length) in enumerate(zip(values.cpu().double(), lengths, strict=True)):
-        piece = pd.DataFrame(steps[:length].numpy(), columns=list(names), index=[row] * length)
-        piece.insert(0, "step", range(length))
+        piece = pd.DataFrame(
+            steps[:length].numpy(), columns=list(reader.names), index=[row] * length
+        )
+        piece.insert(0, "time" if said else "step", counts[:length])
         pieces.append(piece)
     return pd.concat(pieces)
 

@@ -31,6 +31,8 @@ class Asked:
     encoding: str = AUTO  # such as cp1252; UTF-8 and UTF-16 are recognised
     columns: str = ""  # those that are x, joined by +; all others are left out
     missing: str = ""  # of a mixed table: what marks a gap, joined by +; none: nothing
+    # of a long table: whether steps stand at their times, true; or these times, joined by +
+    times: str = ""
     types: str = ""  # of a mixed table, see `guess`
     is_mixed: bool = False  # whether columns may be of words and have gaps
     # Columns that a model was trained on: those are read, in this order, and what was said of

@@ -276,7 +276,7 @@ class Data:
 
 
 # Options that came later and what they are unless said: keys without them are what they were.
-LATER: dict[str, object] = {"draw": 0}
+LATER: dict[str, object] = {"draw": 0, "times": ""}
 
 
 def identity_of(options: Mapping[str, object]) -> dict[str, object]:

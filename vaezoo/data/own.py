@@ -14,6 +14,7 @@ from .checked import LARGE, Checked, checked, where
 from .data import SPLITS, Card, Data, by_split
 from .files import BadData
 from .labels import coded_labels, in_words, unlabelled, words_of
+from .long import in_usual_gaps
 from .raw import Raw
 from .reader import Reader, fitted
 from .splits import duplicates, shuffled
@@ -45,7 +46,9 @@ def own_data(
     Raises: BadData.
     """
     marks = missing or ()
-    parts = checked(raw, who, kind, gaps, channels, marks)
+    times = raw["train"].times
+    # what stands at the times of all rows has a gap where a row has none
+    parts = checked(raw, who, kind, gaps or bool(times), channels, marks)
     coded, classes = coded_labels(parts.labels, who)
     parts, coded, split_hash = split_rows(parts, coded, who)
     if parts.kind == "vector" and missing is not None:
@@ -56,6 +59,7 @@ def own_data(
     reader = _reader(raw["train"], parts, moments, marks, classes)
     x = _standardised(parts, moments)
     spec = _spec(x, likelihood, len(classes), levels, unlabelled(coded, who), who)
+    spec = replace(spec, times=in_usual_gaps(times))
     card = _processed(card, parts, reader, coded)
     return assembled(f"arrays[path={who}]", spec, x, card, coded, split_hash, reader)
 

@@ -28,6 +28,7 @@ class Raw:
     table: Mapping[str, str] = field(default_factory=dict)  # what was said of it, see `asked`
     columns: tuple[Column, ...] = ()  # of a mixed table, whose x holds codes of words
     words: tuple[str, ...] = ()  # what was recognised, for the card
+    times: tuple[float, ...] = ()  # of the steps, in the file's units, see `long.at_times`
 
 
 def numbers(array: Array, who: str) -> Array:

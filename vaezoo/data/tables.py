@@ -9,7 +9,7 @@ from .asked import AUTO, NONE, Asked
 from .dialect import Dialect, decoded, dialect_of, rows_of
 from .files import BadData
 from .formats import Array
-from .long import numbers_of, sequences
+from .long import in_text, numbers_of, sequences
 from .mixed import mixed, must_hold_marks, with_gaps
 from .parsed import parsed
 from .raw import Raw
@@ -94,8 +94,11 @@ def from_table(table: "pd.DataFrame", who: str, asked: Asked | None = None) -> R
 
     if roles.keys:
         named = table.rename(columns={roles.keys[0]: "id"})
-        raw = sequences(named, roles.values, roles.label, who)
+        raw = sequences(named, roles.values, roles.label, who, asked.times)
+        asked = replace(asked, times=in_text(raw.times))
     else:
+        if asked.times:
+            raise BadData(f"times={asked.times} is for a long table, and {who} has no id and time")
         if asked.id:
             rows = tuple(table[asked.id].astype(str))
             _must_name_rows(rows, asked.id, who)

@@ -39,6 +39,7 @@ def arrays(
     separator: Literal["auto", "comma", "semicolon", "tab", "bar", "space"] = "auto",
     decimal: Literal["auto", "point", "comma"] = "auto",
     encoding: str = "auto",
+    times: str = "",
 ) -> Data:
     """Your own data: .csv, .tsv, .parquet, .npy, .npz, .pt, a folder of pictures or recordings.
 
@@ -51,11 +52,12 @@ def arrays(
     `label` names the column (or array) of labels, none for none; `id` the one that names rows, and
     `drop` those to leave out, joined by +. How a text is laid out is recognised, or asked about:
     `header` and `index` say whether the first line and the first column hold names, `separator`,
-    `decimal` and `encoding` the rest.
+    `decimal` and `encoding` the rest. Of a long table `times=true` puts steps at their times, one
+    for each time that any id has, with a gap where an id has none; else they are in its order.
 
     Raises: MissingData, BadData.
     """
-    asked = Asked(label, id, drop, header, index, separator, decimal, encoding)
+    asked = Asked(label, id, drop, header, index, separator, decimal, encoding, times=times)
     return own_data(
         read_columns(Path(path).expanduser(), asked),
         path,
