@@ -57,18 +57,13 @@ def at_times(groups: "list[pd.DataFrame]", values: list[str], times: str, who: s
     Raises: BadData for a time that is none of those, and where ids share too few.
     """
     own = [_seconds(rows["time"]) for rows in groups]
-    grid = _said(times, who) if times.lower() != "true" else np.unique(np.concatenate(own))
-    longest = max(map(len, own))
-    if times.lower() == "true" and len(grid) > SPARSE * longest:
-        raise BadData(
-            f"{who}: its ids have {len(grid)} times between them and {longest} each at most; round "
-            "the column 'time' so that they share more, or leave times=true away"
-        )
+    grid = _of_any(own, who) if times.lower() == "true" else _said(times, who)
     x = np.full((len(groups), len(grid), len(values)), np.nan)
     near = 1e-6 * float(np.diff(grid).min()) if len(grid) > 1 else 1e-6
     for i, (rows, when) in enumerate(zip(groups, own, strict=True)):
-        at = np.abs(grid[:, None] - when).argmin(0)
-        strange = np.abs(grid[at] - when) > near
+        away = np.abs(np.subtract.outer(grid, when))  # (T, steps)
+        at = away.argmin(0)
+        strange = away.min(0) > near
         if strange.any():
             raise BadData(
                 f"{who}: id {rows['id'].iloc[0]} has the time {when[strange][0]:g}, and the times "
@@ -76,6 +71,18 @@ def at_times(groups: "list[pd.DataFrame]", values: list[str], times: str, who: s
             )
         x[i, at] = numbers_of(rows[values])
     return Raw(x, is_sequence=True, times=tuple(grid.tolist()))
+
+
+def _of_any(own: list[Array], who: str) -> Array:
+    """All times that any sequence has, (T,). Raises: BadData where each has a few of its own."""
+    grid = np.unique(np.concatenate(own)).astype(np.float64)
+    longest = max(map(len, own))
+    if len(grid) > SPARSE * longest:
+        raise BadData(
+            f"{who}: its ids have {len(grid)} times between them and {longest} each at most; round "
+            "the column 'time' so that they share more, or leave times=true away"
+        )
+    return grid
 
 
 def in_usual_gaps(times: tuple[float, ...]) -> tuple[float, ...]:
