@@ -207,10 +207,12 @@ class GPVAE(Model):
 
     def infer(self, x: Tensor, c: Tensor | None = None, k: int = 1) -> Trace:
         _, full, mask = as_steps(x, self.spec)
-        loc, diagonal, beside = self.smooth(full)
+        # behind the last step there is no time, and nothing but padding
+        steps = min(full.shape[1], self.whiten.shape[1])
+        mask = None if mask is None else mask[:, :steps]
+        loc, diagonal, beside = self.smooth(full[:, :steps])
         q = Banded(loc, diagonal, beside, mask)
         z = q.at(noise_of_steps(q.loc.expand(k, *q.loc.shape)))
-        steps = full.shape[1]
         p = Processes(self.whiten[:, :steps, :steps], mask)
         latent = Latent(z, q.log_prob(z), q, p, stepwise=True)
         return Trace(x, self.likelihood(self.write(z)), (latent,))

@@ -76,7 +76,7 @@ class ODERNN(Encoder):
         self.out = mlp(spec.hidden, spec.hidden, 2 * spec.latent)
 
     def forward(self, x: Tensor, c: Tensor | None = None) -> Distribution:
-        steps = to_steps(x, self.spec)
+        steps = to_steps(x, self.spec)[:, : len(self.clock)]  # behind the last there is no time
         seen = ~steps.isnan()
         inputs = torch.cat([torch.where(seen, steps, 0.0), seen.to(steps)], -1)  # (B, T, 2 C)
         is_seen = seen.any(-1)[..., None]  # (B, T, 1)

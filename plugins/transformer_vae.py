@@ -167,7 +167,9 @@ class TransformerVAE(Model):
 
     def infer(self, x: Tensor, c: Tensor | None = None, k: int = 1) -> Trace:
         steps, full, _ = as_steps(x, self.spec)
-        seen = ~steps.isnan().all(-1)
+        # behind the last step there is no time, and nothing but padding
+        full = full[:, : self.steps]
+        seen = ~steps[:, : self.steps].isnan().all(-1)
         when = self.when[: full.shape[1]].to(full)
         q = self.reader(full, when, seen)
         z, log_q = draw(q, (k,))

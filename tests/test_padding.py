@@ -139,6 +139,14 @@ def test_gradients_are_the_same_under_longer_padding(build):
 
 
 @pytest.mark.parametrize("build", BUILDERS)
+def test_padding_behind_the_longest_of_the_spec_changes_nothing(build):
+    model = made(build, SPEC)
+    with at_centre():
+        short, long = model.infer(padded()), model.infer(padded(9))
+    torch.testing.assert_close(short.log_w, long.log_w, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("build", BUILDERS)
 def test_a_sequence_may_be_shorter_than_the_longest(build):
     model, x = made(build, SPEC), padded()[1:, :5]
     with at_centre():
