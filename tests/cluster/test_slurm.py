@@ -14,6 +14,7 @@ from .slurm import fetch, running
 pytestmark = pytest.mark.cluster
 PACKAGES = Path(os.environ.get("VAEZOO_CLUSTER", ".cluster")).resolve()
 KILLS = int(os.environ.get("VAEZOO_KILLS", "20"))
+BEGUN = 900  # seconds until a job trains: it loads torch, on a machine that may be busy
 LONG = ("--variants", "vae", "--epochs", "100000", "--set", "patience=100000")
 
 
@@ -124,7 +125,7 @@ def test_lost_and_cancelled_trials_are_listed_within_a_minute(cluster, tmp_path)
     out = tmp_path / "out"
     words = (*LONG, "--seeds", "2", "--executor", "slurm", "--jobs", "2")
     with Drivers(out, cluster.environment, *words) as drivers:
-        wait_for(lambda: len(list(out.glob("slurm/*/build-*/progress.json"))) == 2, 300)
+        wait_for(lambda: len(list(out.glob("slurm/*/build-*/progress.json"))) == 2, BEGUN)
         first, second = sorted(jobs_of(cluster))
         for pid in jobs(cluster, first.split("_")[1]):
             kill(pid)
@@ -146,7 +147,7 @@ def test_a_job_whose_node_is_gone_is_lost_within_a_minute(cluster, tmp_path):
     out = tmp_path / "out"
     words = (*LONG, "--seeds", "1", "--executor", "slurm")
     with Drivers(out, cluster.environment, *words) as drivers:
-        wait_for(lambda: list(out.glob("slurm/*/build-*/progress.json")), 300)
+        wait_for(lambda: list(out.glob("slurm/*/build-*/progress.json")), BEGUN)
         cluster.kill("slurmd")
         for pid, (command, environment) in of_cluster(cluster).items():
             if "\0SLURM_JOB_ID=" in environment or command.startswith("slurmstepd"):
