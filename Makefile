@@ -42,6 +42,9 @@ format:          ## let ruff lay out the code
 speed:           ## a training beside a bare loop over the same layers, and what commands cost
 	$(BIN)/python benchmarks/speed/table.py --report 10000
 
+speed-stack:     ## ten seeds trained as one on a GPU, beside one alone
+	$(BIN)/python benchmarks/speed/stack.py
+
 speed-steps:     ## a training step of models with a latent at every step, beside the plain loop
 	$(BIN)/pytest benchmarks/speed --benchmark-enable -m ''
 
@@ -70,4 +73,4 @@ ci:              ## what CI does, from a fresh clone and a fresh virtual environ
 wheel:           ## the distribution files
 	$(BIN)/python -m build
 
-.PHONY: help install test test-slow fuzz test-time test-slurm test-ray lint format speed speed-steps bench results certificates docs gallery site ci wheel
+.PHONY: help install test test-slow fuzz test-time test-slurm test-ray lint format speed speed-stack speed-steps bench results certificates docs gallery site ci wheel

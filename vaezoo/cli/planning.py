@@ -14,9 +14,7 @@ if TYPE_CHECKING:
     from ..bench.price import Price
 
 WITHIN = 120.0  # seconds that rows of a plan are tried; the others are estimated from those
-NOT_FOR_CPU = (
-    "--stack is for a GPU: on a CPU three seeds as one take 0.8 to 1 times as long as one by one"
-)
+NOT_FOR_CPU = "--stack is for a GPU: on a CPU it saves little or nothing"
 WHAT = ("variants", "datasets", "seeds", "samplers", "importance_samples")
 DEFAULTS: dict[str, Any] = {
     "variants": "all",
