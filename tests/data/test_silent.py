@@ -9,6 +9,7 @@ import torch
 from scipy.io import wavfile
 
 import vaezoo
+from vaezoo.cli.rows import rows_of
 from vaezoo.data.again import values_from
 from vaezoo.data.coding import worded
 from vaezoo.data.columns import Column
@@ -185,3 +186,37 @@ def test_a_label_that_is_a_mark_is_no_class(tmp_path: Path):
     table = ills("mild").assign(k=np.array(["x", "y", "unknown"])[np.arange(60) % 3])
     with pytest.raises(BadData, match="row 2 has no k"):
         vaezoo.dataset(f"table[path={saved(table, tmp_path / 'x.csv')},label=k,missing=unknown]")
+
+
+def test_a_mark_of_arrays_stands_somewhere(tmp_path: Path):
+    table = wine().drop(columns="k")
+    table.loc[3, "a"] = -999
+    path = saved(table, tmp_path / "x.csv")
+    assert vaezoo.dataset(f"{path}[gaps=true,missing=-999]").spec.has_gaps
+    with pytest.raises(BadData, match=r"missing=-99: no value of .* is it"):
+        vaezoo.dataset(f"{path}[gaps=true,missing=-999+-99]")
+
+
+def of_classes(kinds: str, path: Path) -> vaezoo.data.Data:
+    table = wine().assign(k=np.array(list(kinds))[np.arange(40) % len(kinds)])
+    return vaezoo.dataset(f"{saved(table, path)}[label=k]")
+
+
+def test_labels_of_another_file_are_numbered_as_in_training(tmp_path: Path):
+    known = of_classes("xyz", tmp_path / "one.csv")
+    other = of_classes("xz", tmp_path / "two.csv")
+    model = load_registry().variants["cvae"](known.spec)
+    model.data_reader = known.reader
+    where = {"split": "train", "plugins_dir": None, "data_dirs": (), "offline": True}
+    rows = rows_of(model, f"{tmp_path}/two.csv[label=k]", **where)
+    assert rows.labels.tolist() == (2 * other.labels["train"]).tolist()
+    assert rows.c.argmax(1).tolist() == rows.labels.tolist()
+    assert rows.c.shape[1] == 3
+
+    strange = f"{tmp_path}/three.csv[label=k]"
+    of_classes("xw", tmp_path / "three.csv")
+    with pytest.raises(BadData, match=r"class 'w', and this model knows x, y, z"):
+        rows_of(model, strange, **where)
+    deaf = load_registry().variants["vae"](known.spec)
+    deaf.data_reader = known.reader
+    assert set(rows_of(deaf, strange, **where).labels.tolist()) == {0, 1}

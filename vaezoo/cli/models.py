@@ -1,14 +1,14 @@
 """One trained model: `sample`, `encode`, `reconstruct`, `impute`."""
 
 import math
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from .common import FILE, common, dataset_of, echo, reads_data, registry_of
+from .common import FILE, common, echo, reads_data, registry_of
 from .output import TABLES, framed, pairs, write, write_frame, write_table
+from .rows import rows_of, spec_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -140,7 +140,7 @@ def reconstruct(
     if out.suffix in TABLES:
         words = None if rows.words is None else rows.words[:n]
         reader = reader_of(model)
-        if _spec(model).is_sequence:  # a network goes on past the end of a short one
+        if spec_of(model).is_sequence:  # a network goes on past the end of a short one
             means = means.masked_fill(~step_mask(x).unsqueeze(-1), math.nan)
         return write_frame(out, framed(_own(model, means), reader), reader, rows.names[:n], words)
     pictures = pairs(x, means) if out.suffix == ".png" else None
@@ -180,10 +180,10 @@ def impute(
     from ..use import impute as fill, must_read_gaps, placed, reader_of
 
     model = model_for(checkpoint, plugins_dir, out, (".npz", ".npy", *TABLES))
-    must_read_gaps(_spec(model), checkpoint)
+    must_read_gaps(spec_of(model), checkpoint)
     raw = values_from(source, reader_of(model))
     reader = reader_of(model)
-    placed(raw, _spec(model), reader, str(source))  # refuses what the model does not read
+    placed(raw, spec_of(model), reader, str(source))  # refuses what the model does not read
     with seeded("impute", seed):
         filled = torch.from_numpy(fill(model, raw.x, draws=draws))
     if out.suffix in TABLES:
@@ -207,9 +207,10 @@ def model_for(
     from ..use import reader_of
 
     model = load(checkpoint, registry_of(plugins_dir))
-    if out.suffix == ".png" and not _spec(model).is_image:
+    if out.suffix == ".png" and not spec_of(model).is_image:
         raise click.UsageError(
-            f"a picture needs images, and this model's x has shape {_spec(model).shape}; write .npz"
+            f"a picture needs images, and this model's x has shape {spec_of(model).shape}; "
+            "write .npz"
         )
     if out.suffix not in TABLES and ".csv" in kinds and reader_of(model).columns:
         raise click.UsageError(
@@ -236,12 +237,6 @@ def _own(model: "Model", x: "Tensor") -> "Tensor":
     return model.data_reader.back(x) if model.data_reader else x
 
 
-def _spec(model: "Model") -> Any:
-    if model.recipe is None:
-        raise ValueError("a checkpoint without a recipe")
-    return model.recipe.spec
-
-
 def _conditions(model: "Model", n: int, label: int | None) -> "Tensor | None":
     """(n, classes): one label, or all in turn; None for data without labels."""
     import torch
@@ -249,7 +244,7 @@ def _conditions(model: "Model", n: int, label: int | None) -> "Tensor | None":
 
     from ..evaluation.conditioning import samples_by_label
 
-    classes = _spec(model).classes
+    classes = spec_of(model).classes
     if label is None:
         return F.one_hot(torch.arange(n) % classes, classes).float() if classes else None
     if label >= classes:
@@ -261,37 +256,3 @@ def _conditions(model: "Model", n: int, label: int | None) -> "Tensor | None":
             "--label: this model does not read labels; what it draws would be of any class"
         )
     return F.one_hot(torch.full((n,), label), classes).float()
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Rows for a model, from a data set or a file."""
-
-    x: "Tensor"  # (N, *shape)
-    c: "Tensor | None" = None  # (N, C)
-    labels: "Tensor | None" = None  # (N,), as the data set numbers them
-    names: tuple[str, ...] = ()  # of the rows, where the file has them
-    words: Any = None  # (N,), the labels as the file has them
-
-
-def rows_of(
-    model: "Model",
-    source: str,
-    split: str,
-    plugins_dir: Path | None,
-    data_dirs: tuple[Path, ...],
-    offline: bool,
-) -> Rows:
-    from ..data.again import values_from
-    from ..data.reading import READERS, kind_of
-    from ..use import fitting, placed, reader_of
-
-    reader = reader_of(model)
-    if kind_of(Path(source)) in READERS or Path(source).is_dir():
-        raw = values_from(source, reader)
-        x = placed(raw, _spec(model), reader, source)
-        return Rows(x, names=raw.rows, words=raw.labels)
-    data = dataset_of(registry_of(plugins_dir), source, data_dirs, offline)
-    x = fitting(data.read_by(reader, split), _spec(model), source)
-    labels = data.labels.get(split)
-    return Rows(x, data.condition(split), labels, words=labels)

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .common import FILE, common, echo, reads_data
-from .models import CHECKPOINT, SPLIT, Rows, model_for, rows_of
+from .models import CHECKPOINT, SPLIT, model_for
 from .output import TABLES, named_rows, save_table
+from .rows import Rows, rows_of
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -4,8 +4,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from .asked import Asked
+from .data import Data
 from .files import BadData
 from .formats import npz
+from .labels import as_numbered_by
 from .raw import Raw, numbers
 from .reader import Reader
 from .reading import kind_of, read_columns
@@ -36,3 +38,21 @@ def values_from(path: Path | str, reader: Reader | None = None) -> Raw:
         raise BadData(f"{path} holds {', '.join(parts)}; expected an array x")
     raw = parts["train"]
     return replace(raw, x=numbers(raw.x, f"{path} holds an array"))
+
+
+def numbered_again(data: Data, names: tuple[str, ...], classes: int) -> Data:
+    """The same rows, their labels counted as those of other data, which has so many classes of
+    these names (0, 1, … where there are none).
+
+    Raises: BadData where a row is of a class that those are not.
+    """
+    own = (data.reader.classes if data.reader else ()) or _numbers(data.spec.classes)
+    labels = {
+        split: as_numbered_by(names or _numbers(classes), y, own, data.name)
+        for split, y in data.labels.items()
+    }
+    return replace(data, labels=labels, spec=replace(data.spec, classes=classes))
+
+
+def _numbers(classes: int) -> tuple[str, ...]:
+    return tuple(map(str, range(classes)))

@@ -93,6 +93,27 @@ def unlabelled(coded: Mapping[str, Tensor], who: str) -> int:
     return int(lacking["train"].sum()) if lacking else 0
 
 
+def as_numbered_by(
+    classes: tuple[str, ...], labels: Tensor, own: tuple[str, ...], who: str
+) -> Tensor:
+    """Labels (N,) that count the names `own`, as they count the names `classes` of another data
+    set; -1 stays.
+
+    Raises: BadData where a label is none of its classes.
+    """
+    if own == classes:
+        return labels
+    places = [classes.index(name) if name in classes else None for name in own]
+    for i in labels[labels >= 0].unique().tolist():
+        if places[i] is None:
+            raise BadData(
+                f"{who} has rows of the class {own[i]!r}, and this model knows "
+                f"{', '.join(classes)}; say label=none to read the rows without their labels"
+            )
+    table = torch.tensor([UNLABELLED if at is None else at for at in places] + [UNLABELLED])
+    return table[labels]  # -1 is the last
+
+
 def words_of(classes: tuple[str, ...]) -> tuple[str, ...]:
     """What the classes are called; nothing where that is 0, 1, 2 …, as they are coded."""
     are_numbered = classes == tuple(map(str, range(len(classes))))

@@ -49,6 +49,7 @@ def own_data(
     times = raw["train"].times
     # what stands at the times of all rows has a gap where a row has none
     parts = checked(raw, who, kind, gaps or bool(times), channels, marks)
+    _must_hold(marks, raw, who)
     coded, classes = coded_labels(parts.labels, who)
     parts, coded, split_hash = split_rows(parts, coded, who)
     if parts.kind == "vector" and missing is not None:
@@ -202,6 +203,15 @@ def must_hold_no_marks(train: Tensor, raw: Raw, who: str) -> None:
                     f"{who}, column {name} has {mark:g} in {int(is_mark.sum())} rows, far from "
                     f"all other values; if it marks a gap say missing={mark:g}, else missing=none"
                 )
+
+
+def _must_hold(marks: tuple[float, ...], raw: Mapping[str, Raw], who: str) -> None:
+    """Raises: BadData for a mark of a gap that no value is: it was written otherwise."""
+    for mark in marks:
+        if not any(bool((part.x == mark).any()) for part in raw.values()):
+            raise BadData(
+                f"missing={mark:g}: no value of {who} is it; write it as it stands in the file"
+            )
 
 
 def _present(x: Iterable[Tensor]) -> Tensor:
