@@ -10,14 +10,25 @@ import math
 import re
 import sys
 import unicodedata
-from collections.abc import Callable
 from typing import Any
 
-LOST = "\ufffd"
-KEPT = "\u200c\u200d"  # joiners, which some scripts are spelled with
-# C0 and C1 controls, surrogates, formats (bidirectional ones among them), separators of lines
-OBEYED = ("Cc", "Cf", "Cs", "Zl", "Zp")
-NO_LETTERS = "\ufffe\uffff"  # which XML refuses, and Unicode never will give a meaning
+from ..data.words import LOST, each_letter, is_obeyed, on_one_line, plain
+
+__all__ = [
+    "LOST",
+    "as_encoded",
+    "as_value",
+    "bear_any_console",
+    "in_csv",
+    "in_json",
+    "in_markdown",
+    "in_svg",
+    "in_tex",
+    "on_one_line",
+    "plain",
+    "say",
+]
+
 FORMULA = ("=", "+", "-", "@")  # what a spreadsheet computes
 IN_MARKDOWN = str.maketrans({letter: f"\\{letter}" for letter in "\\<>`|"})
 # "[a](b)", "[a][b]", "[a]: b" and "![": a bracket that is no link stays, as in beta[beta=4.0]
@@ -43,28 +54,6 @@ ASCII = {
     "’": "'", "‘": "'", "“": '"', "”": '"', "é": "e", "ö": "o", "ü": "u", "ä": "a",
 }  # fmt: skip
 ERRORS = "vaezoo.ascii"  # the name of `_in_ascii` among Python's ways with what cannot be encoded
-
-
-def plain(text: str, instead: str = LOST) -> str:
-    """The text without letters that are obeyed and not read; lines and tabs stay."""
-    return _each(text, lambda letter: instead if _is_obeyed(letter) else letter)
-
-
-def _each(text: str, change: Callable[[str], str]) -> str:
-    """The text, its letters changed in lines that have one that is not printed."""
-    lines = text.split("\n")
-    return "\n".join(one if one.isprintable() else "".join(map(change, one)) for one in lines)
-
-
-def _is_obeyed(letter: str) -> bool:
-    if letter in NO_LETTERS:
-        return True
-    return unicodedata.category(letter) in OBEYED and letter not in "\n\t" and letter not in KEPT
-
-
-def on_one_line(text: str) -> str:
-    """The text, plain, without ends of lines."""
-    return text if text.isprintable() else plain(" ".join(text.split()))
 
 
 def in_csv(text: str) -> str:
@@ -103,7 +92,9 @@ def in_json(value: Any, **options: Any) -> str:
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     is_ascii = not encoding.lower().replace("-", "").startswith("utf")
     text = json.dumps(value, ensure_ascii=is_ascii, **options)
-    return _each(text, lambda letter: json.dumps(letter)[1:-1] if _is_obeyed(letter) else letter)
+    return each_letter(
+        text, lambda letter: json.dumps(letter)[1:-1] if is_obeyed(letter) else letter
+    )
 
 
 def in_tex(text: str) -> str:

@@ -15,7 +15,7 @@ from tests.attack.hunts.words import must_be_sentence, numbers, scalars, texts, 
 from vaezoo.bench.records import Damaged
 from vaezoo.bench.records.checks import descriptions
 from vaezoo.bench.report.naming import safe_name
-from vaezoo.bench.text import plain
+from vaezoo.bench.text import on_one_line, plain
 from vaezoo.data.fetching import fetch
 from vaezoo.data.files import BadData, File, Files, MissingData
 from vaezoo.hooks import Column, Figure, Metric, Table
@@ -201,5 +201,5 @@ def test_a_data_file_lies_in_its_folder_or_is_no_file(name):
 @given(texts)
 def test_a_sentence_about_data_has_one_line(text):
     sentence = str(BadData(f"the file {text} is odd"))
-    assert sentence.isprintable()
+    assert sentence == on_one_line(sentence)
     assert len(sentence) <= 1000
