@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import time
 import zipfile
 from pathlib import Path
 
@@ -118,6 +119,17 @@ def test_a_grid_without_end_is_refused_at_once():
     many = ",".join(map(str, range(1, 200)))
     with pytest.raises(SelectionError, match="rows of 'mix'"):
         load_registry().choose_variants(f"mix[a={many},b={many},c={many}]")
+
+
+@pytest.mark.parametrize("before", ["", "not:", "tag:"])
+def test_a_selector_of_a_million_letters_is_refused_at_once(before):
+    text = before + "a" * 10**6
+    registry = load_registry()
+    start = time.process_time()
+    with pytest.raises(SelectionError, match="has a name of 1,000,0") as refused:
+        registry.choose_variants(text)
+    assert time.process_time() - start < 5
+    must_be_sentence(refused.value)
 
 
 def test_a_label_that_no_table_shows_is_refused_before_it_is_trained():

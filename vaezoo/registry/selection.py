@@ -24,6 +24,7 @@ TAG = "tag:"
 HEAVY = "heavy"  # the tag of what takes so long that `all` leaves it out
 OPEN, CLOSE = BRACKETS
 MOST = 10_000  # rows of one sweep
+LONGEST = 1_000  # letters of a name or a pattern
 
 
 class SelectionError(ValueError):
@@ -108,6 +109,10 @@ def matching(item: Item, entries: Mapping[str, E], what: str) -> list[E]:
     also what is heavy, unless it takes away.
     """
     pattern = item.pattern
+    if len(pattern) > LONGEST:  # which a search for near names would take minutes over
+        raise SelectionError(
+            f"no {what} has a name of {len(pattern):,} letters; it begins with {pattern[:30]!r}"
+        )
     if pattern in entries:
         return [entries[pattern]]
     found = _meant(pattern, entries)
@@ -247,15 +252,15 @@ def _sweeps(part: str, inside: str) -> dict[str, tuple[str, ...]]:
 
 def pieces_of(text: str) -> list[str]:
     """The pieces between commas that stand outside of brackets and quotes, stripped."""
-    pieces = [""]
+    pieces = []
+    start = 0
     closing = ""
     quote = ""
-    for letter in text:
+    for i, letter in enumerate(text):
         if letter == "," and not closing and not quote:
-            pieces.append("")
-            continue
-        pieces[-1] += letter
-        if quote:
+            pieces.append(text[start:i])
+            start = i + 1
+        elif quote:
             quote = "" if letter == quote else quote
         elif letter in QUOTES:
             quote = letter
@@ -267,4 +272,4 @@ def pieces_of(text: str) -> list[str]:
             closing = closing[:-1]
     if quote or closing:
         raise SelectionError(f"{text!r} lacks a closing {quote or closing[-1]}")
-    return [piece.strip() for piece in pieces]
+    return [piece.strip() for piece in [*pieces, text[start:]]]
