@@ -203,15 +203,8 @@ def priced(
     """Key -> price, of the trials that are to be trained; none where a trial cannot be tried."""
     import torch
 
-    found: dict[str, Price] = {}
-    rows: dict[str, list[Trial]] = {}
-    for trial in (trial for trial in trials if not trial.skip):
-        price = known.price(trial, torch.__version__)
-        if price:
-            found[trial.key] = price
-        else:
-            words = likeness(trial.ingredients, trial.measures, torch.__version__)
-            rows.setdefault(words, []).append(trial)
+    found, rows = _sorted(trials, known, torch.__version__)
+    # of the rows that no like trial is known of, some are tried, and the rest is learned from them
     firsts = {name: alike[0] for name, alike in rows.items()}
     tried = to_try(firsts)
     if tried:
@@ -223,6 +216,22 @@ def priced(
     for name, facts in costs.facts.items():
         found |= _priced(rows[name], facts, costs.sources[name], known)
     return found
+
+
+def _sorted(
+    trials: Sequence[Trial], known: Known, torch: str
+) -> tuple[dict[str, Price], dict[str, list[Trial]]]:
+    """Key -> price where a like trial is known, and likeness -> the other trials."""
+    found: dict[str, Price] = {}
+    rows: dict[str, list[Trial]] = {}
+    for trial in (trial for trial in trials if not trial.skip):
+        price = known.price(trial, torch)
+        if price:
+            found[trial.key] = price
+        else:
+            words = likeness(trial.ingredients, trial.measures, torch)
+            rows.setdefault(words, []).append(trial)
+    return found, rows
 
 
 def _priced(alike: Sequence[Trial], facts: Json, source: str, known: Known) -> dict[str, Price]:

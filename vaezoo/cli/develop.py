@@ -41,25 +41,30 @@ def check(what: str, fast: bool, wants_json: bool, plugins_dir: Path | None) -> 
 
     torch.set_num_threads(1)
     found = {}
+
+    def note(label: str, findings: "list[Finding]") -> None:
+        found[label] = findings
+        if not wants_json:
+            _print_findings(label, findings)
+
     variants, datasets = _choices(what, plugins_dir)
     for choice in variants:
-        found[choice.label] = findings_of(choice.entry, fast, **choice.values)
-        if not wants_json:
-            _print_findings(choice.label, found[choice.label])
+        note(choice.label, findings_of(choice.entry, fast, **choice.values))
     for one in datasets:
-        found[one.label] = check_data(one.entry, one.values, Files(offline=True))
-        if not wants_json:
-            _print_findings(one.label, found[one.label])
-    others = [] if found else _others_of(registry_of(Path(what).resolve()))
+        note(one.label, check_data(one.entry, one.values, Files(offline=True)))
     broken = sum(not f.passed for findings in found.values() for f in findings)
     if wants_json:
         print_json({label: list(map(vars, findings)) for label, findings in found.items()})
-    elif others:
-        echo(f"{what} loads, and brings {', '.join(others)}; what it computes is for its own test")
     else:
-        echo(_verdict(len(variants), len(datasets), broken))
+        echo(_verdict(len(variants), len(datasets), broken) if found else _loads(what))
     if broken:
         raise click.exceptions.Exit(1)
+
+
+def _loads(what: str) -> str:
+    """Of a file with nothing that has a contract."""
+    others = ", ".join(_others_of(registry_of(Path(what).resolve())))
+    return f"{what} loads, and brings {others}; what it computes is for its own test"
 
 
 def _verdict(variants: int, datasets: int, broken: int) -> str:

@@ -184,8 +184,7 @@ def _lines(text: str, j: int, screen: Console) -> list[str]:
 def draw_rows(rows: Sequence[Mapping[str, str]], screen: Console) -> None:
     """Rows of one kind: a column each where they fit, else a name and what is said of it."""
     head = list(rows[0])
-    widths = [max(len(name), *(len(row[name]) for row in rows)) for name in head]
-    if sum(widths) + GAP * (len(widths) - 1) <= screen.width or "what" not in head:
+    if "what" not in head or _natural_width(rows) <= screen.width:
         return draw_grid(Grid("", head, [list(row.values()) for row in rows]), screen)
     is_wide = screen.width >= WIDE
     lines = Table.grid(padding=(0, GAP, 0, 0))
@@ -193,13 +192,22 @@ def draw_rows(rows: Sequence[Mapping[str, str]], screen: Console) -> None:
     for _ in range(1 + is_wide):
         lines.add_column(overflow="fold")
     for row in rows:
-        others = [key for key in head[1:] if key != "what" and row[key]]
-        details = _said("; ".join(f"{key}: {row[key]}" for key in others), screen, "dim")
-        about = [_said(row["what"], screen), details]
-        if not is_wide:
-            about = [Text("\n").join(filter(None, about))]
+        what = _said(row["what"], screen)
+        details = _said(_details(row, head[1:]), screen, "dim")
+        about = [what, details] if is_wide else [Text("\n").join(filter(None, [what, details]))]
         lines.add_row(_said(row[head[0]], screen), *about)
     screen.print(lines)
+
+
+def _natural_width(rows: Sequence[Mapping[str, str]]) -> int:
+    """Letters that the columns take side by side."""
+    widths = [max(len(name), *(len(row[name]) for row in rows)) for name in rows[0]]
+    return sum(widths) + GAP * (len(widths) - 1)
+
+
+def _details(row: Mapping[str, str], names: Sequence[str]) -> str:
+    """What a row says under these names, beside what it is."""
+    return "; ".join(f"{name}: {row[name]}" for name in names if name != "what" and row[name])
 
 
 def draw_facts(facts: Iterable[tuple[str, Any]], screen: Console) -> None:

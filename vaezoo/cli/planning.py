@@ -12,6 +12,7 @@ from .common import echo, files_of, print_json, registry_of, show_grid
 if TYPE_CHECKING:
     from ..bench.plan import Plan
     from ..bench.price import Price
+    from ..bench.workers.processes import Places
 
 WITHIN = 120.0  # seconds that rows of a plan are tried; the others are estimated from those
 NOT_FOR_CPU = "--stack is for a GPU: on a CPU it saves little or nothing"
@@ -29,17 +30,13 @@ def plan_of(asked: dict[str, Any]) -> "tuple[Plan, float | None]":
     """What to do, and the time limit of a trial in seconds."""
     from ..bench.plan import Request, make_plan
     from ..bench.workers.probe import Processes
-    from ..bench.workers.processes import Places
     from ..training.settings import chosen_device
 
     files_of(asked["data_dirs"], asked["offline"])  # which says what is no folder
     wanted, timeout = _wanted(asked)
     if timeout is not None and math.isnan(timeout):
         raise click.UsageError("--timeout is a number of seconds, not nan")
-    plugins_dir = asked["plugins_dir"]
-    folder = str(plugins_dir.resolve()) if plugins_dir else None
-    places = Places(folder, tuple(str(d.resolve()) for d in asked["data_dirs"]), asked["offline"])
-    registry = registry_of(plugins_dir)
+    registry = registry_of(asked["plugins_dir"])
     where = registry.choose_executor(asked["executor"]).entry.name
     # what is not here is said before any data set is read
     device = chosen_device(asked["device"], where == "local")
@@ -54,10 +51,21 @@ def plan_of(asked: dict[str, Any]) -> "tuple[Plan, float | None]":
     if asked["stack"] > 1 and device == "cpu":
         say(NOT_FOR_CPU)
     request = Request(**wanted, **machine)
-    plan = make_plan(registry, request, source=places, probe=Processes(say=say))
+    plan = make_plan(registry, request, source=_places(asked), probe=Processes(say=say))
     if without := registry.left_out(wanted["variants"]):
         say(without)  # after what may be wrong, which is one sentence
     return plan, timeout
+
+
+def _places(asked: dict[str, Any]) -> "Places":
+    from ..bench.workers.processes import Places
+
+    folder = asked["plugins_dir"]
+    return Places(
+        str(folder.resolve()) if folder else None,
+        tuple(str(one.resolve()) for one in asked["data_dirs"]),
+        asked["offline"],
+    )
 
 
 def _wanted(asked: dict[str, Any]) -> tuple[dict[str, Any], float | None]:

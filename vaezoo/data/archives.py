@@ -109,14 +109,7 @@ def tensors(content: bytes, asked: Asked, who: str) -> dict[str, Raw]:
     if isinstance(stored, Tensor):
         _must_be_bearable([stored], content, who)
         return {"train": Raw(_array(stored))}
-    items: list[Any] = []
-    if isinstance(stored, dict):
-        items = list(stored.values())
-    elif isinstance(stored, list | tuple):
-        items = list(stored)
-    if not items or not all(isinstance(item, Tensor) for item in items):
-        raise BadData(f"{who} holds a {type(stored).__name__}; expected a tensor, or several")
-
+    items = _items(stored, who)
     _must_be_bearable(items, content, who)
     arrays = [_array(item) for item in items]
     if isinstance(stored, dict):
@@ -127,6 +120,18 @@ def tensors(content: bytes, asked: Asked, who: str) -> dict[str, Raw]:
     if len(arrays) == 2 and arrays[1].ndim == 1 and len(arrays[0]) == len(arrays[1]):
         return {"train": Raw(arrays[0], None if asked.label == NONE else arrays[1])}
     return {"train": from_list(arrays, who)}
+
+
+def _items(stored: Any, who: str) -> list[Tensor]:
+    """The tensors of a list or a dictionary. Raises: BadData where there are none, or others."""
+    items: list[Any] = []
+    if isinstance(stored, dict):
+        items = list(stored.values())
+    elif isinstance(stored, list | tuple):
+        items = list(stored)
+    if not items or not all(isinstance(item, Tensor) for item in items):
+        raise BadData(f"{who} holds a {type(stored).__name__}; expected a tensor, or several")
+    return items
 
 
 def _must_be_bearable(items: Sequence[Tensor], content: bytes, who: str) -> None:

@@ -102,25 +102,40 @@ def pull(repo: str, out: Path, *, revision: str = "main", sha256: str = "") -> P
             return Path(_asked(repo, lambda: api.hf_hub_download(repo, name, **where)))
 
         said = _said(repo, fetched(ABOUT))
-        if sizes.get(said.file) != said.bytes:
-            raise HubError(
-                f"{repo} holds {said.file} of {sizes.get(said.file, 0):,} bytes, and its {ABOUT} "
-                f"says {said.bytes:,}: it is not what was pushed"
-            )
+        _must_be_as_long(repo, said, sizes.get(said.file, 0))
         weights = fetched(said.file)
         found = _sha256(weights)
-        for wanted, by in ((said.sha256, f"its {ABOUT}"), (sha256.lower(), "you")):
-            if wanted and found != wanted:
-                raise HubError(
-                    f"{said.file} of {repo} has the SHA-256 {found}, and {by} said {wanted}: "
-                    "it was not kept"
-                )
+        _must_be_as_said(repo, said, found, sha256.lower())
         described(weights)  # which refuses what is no whole checkpoint
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with written_aside(out) as aside:
-            aside.chmod(0o666 & ~umask())
-            aside.write_bytes(weights.read_bytes())
+        _keep(weights, out)
     return Pulled(out, found, said.variant, str(info.sha))
+
+
+def _keep(weights: Path, out: Path) -> None:
+    """A copy that is there whole, or not at all."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with written_aside(out) as aside:
+        aside.chmod(0o666 & ~umask())
+        aside.write_bytes(weights.read_bytes())
+
+
+def _must_be_as_long(repo: str, said: "Said", size: int) -> None:
+    """Raises: HubError for weights of another size, before they are fetched."""
+    if size != said.bytes:
+        raise HubError(
+            f"{repo} holds {said.file} of {size:,} bytes, and its {ABOUT} "
+            f"says {said.bytes:,}: it is not what was pushed"
+        )
+
+
+def _must_be_as_said(repo: str, said: "Said", found: str, asked: str) -> None:
+    """Raises: HubError for weights of another SHA-256 than is said there, or was asked for."""
+    for wanted, by in ((said.sha256, f"its {ABOUT}"), (asked, "you")):
+        if wanted and found != wanted:
+            raise HubError(
+                f"{said.file} of {repo} has the SHA-256 {found}, and {by} said {wanted}: "
+                "it was not kept"
+            )
 
 
 def _must_be_a_repo(repo: str) -> None:

@@ -2,8 +2,9 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from ...hooks import Column, Table
@@ -27,6 +28,17 @@ from .ingredients import Ingredients
 
 STATUSES = ("done", "skipped", "diverged", "failed", "timeout", "oom", "cancelled")
 DIVERGENCE = ("step", "epoch", "term")  # of a trial that diverged
+# fields of any trial: name, what it is where the file does not say it, and how it is read
+ALWAYS: tuple[tuple[str, Any, Callable[[Any, str], Any]], ...] = (
+    ("key", None, partial(of_type, str)),
+    ("variant", None, label),
+    ("dataset", None, label),
+    ("reason", "", partial(of_type, str)),
+    ("columns", [], partial(descriptions, Column)),
+    ("tables", [], partial(descriptions, Table)),
+    ("total_seconds", 0.0, number),
+    ("resources", {}, numbers),
+)
 # what trial.json holds of a trial that is done, and of no other
 DONE = (
     "metrics",
@@ -122,20 +134,14 @@ class Record:
         stored = mapping(facts, "the file")
         ingredients = Ingredients.from_json(stored.get("ingredients"))
         status = _status(stored)
+        always = {name: read(stored.get(name, other), name) for name, other, read in ALWAYS}
         found = cls(
-            key=of_type(str, stored.get("key"), "key"),
-            variant=label(stored.get("variant"), "variant"),
-            dataset=label(stored.get("dataset"), "dataset"),
             status=status,
             ingredients=ingredients,
-            reason=of_type(str, stored.get("reason", ""), "reason"),
             controls=controls_name(stored.get("controls", "")),
-            columns=descriptions(Column, stored.get("columns", []), "columns"),
-            tables=descriptions(Table, stored.get("tables", []), "tables"),
-            total_seconds=number(stored.get("total_seconds", 0.0), "total_seconds"),
             machine=shared(_machine(stored)),
-            resources=numbers(stored.get("resources", {}), "resources"),
             divergence={name: stored[name] for name in DIVERGENCE if name in stored},
+            **always,
             **(_measured(stored, ingredients) if status == "done" else {}),
         )
         if found.key != ingredients.key:

@@ -59,11 +59,8 @@ def traversals(model: Model, data: Data, device: str) -> Arrays:
     if not data.spec.is_image:
         return {}
     decoder = require_parts(model, "a traversal").decoder
-    flat = _codes(model, data, device).flat
     start = _centres(model, data, 1, device)  # (1, D)
-    units = flat.var(0).argsort(descending=True)[:UNITS]
-    ends = torch.quantile(flat[:, units], torch.tensor([0.01, 0.99]), 0)  # (2, units)
-    values = torch.lerp(ends[0], ends[1], torch.linspace(0, 1, STEPS)[:, None]).T  # (units, steps)
+    units, values = _walks(_codes(model, data, device).flat)
     z = start.repeat(len(units), STEPS, 1)
     for i, unit in enumerate(units):
         z[i, :, unit] = values[i].to(z)
@@ -74,6 +71,13 @@ def traversals(model: Model, data: Data, device: str) -> Arrays:
         "traversal_values": values,
         "traversal_units": units,
     }
+
+
+def _walks(flat: Tensor) -> tuple[Tensor, Tensor]:
+    """Of codes (N, D), the numbers that vary most, and values of each (units, steps)."""
+    units = flat.var(0).argsort(descending=True)[:UNITS]
+    ends = torch.quantile(flat[:, units], torch.tensor([0.01, 0.99]), 0)  # (2, units)
+    return units, torch.lerp(ends[0], ends[1], torch.linspace(0, 1, STEPS)[:, None]).T
 
 
 def interpolations(model: Model, data: Data, device: str) -> Arrays:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 COLUMN = 239.0 / 72  # inches: one column of two, as journals have it
@@ -60,6 +61,51 @@ def grid(
     return figure, panels
 
 
+def cells(
+    n: int, across: int, cell: tuple[float, float], gap: tuple[float, float]
+) -> "tuple[Figure, list[Axes]]":
+    """A figure of n panels, so many side by side at most, and its panels line by line."""
+    columns = min(across, n)
+    figure, panels = grid(math.ceil(n / columns), columns, cell, gap)
+    return figure, used(panels, n)
+
+
+def evenly(
+    n: int,
+    across: int,
+    width: float,
+    slope: float,
+    room: float,
+    tallest: float = math.inf,
+    is_shared: bool = False,
+) -> "tuple[Figure, list[Axes]]":
+    """A figure of this width of n panels, laid out by matplotlib, so many side by side at most, and
+    its panels line by line. A panel is `slope` times as high as it is wide; `room` inches are left
+    for words, and the figure is `tallest` inches at most. Where `is_shared` all have one scale.
+    """
+    columns = max(1, min(n, across))
+    lines = math.ceil(n / columns)
+    figure = canvas(width, min(tallest, slope * width / columns * lines + room))
+    figure.set_layout_engine("constrained")
+    panels = figure.subplots(lines, columns, squeeze=False, sharex=is_shared, sharey=is_shared)
+    return figure, used(panels, n)
+
+
+def used(panels: np.ndarray, n: int) -> list["Axes"]:
+    """The first n panels; the others are left empty."""
+    every: list[Axes] = list(panels.ravel())
+    for ax in every[n:]:
+        ax.set_axis_off()
+    return every[:n]
+
+
+def label(figure: "Figure", words: str, below: float, left: str = "", aside: float = 0.0) -> None:
+    """Words so many inches below all panels, and to the left of them: saving takes them in."""
+    figure.supxlabel(words, fontsize=8, y=-below / figure.get_figheight(), va="top")
+    if left:
+        figure.supylabel(left, fontsize=8, x=-aside / figure.get_figwidth(), ha="right")
+
+
 def canvas(width: float, height: float) -> "Figure":
     """An empty figure, in inches, without matplotlib's global state."""
     from matplotlib.figure import Figure
@@ -71,7 +117,7 @@ def caption(figure: "Figure", title: str, below: str = "", room: float = 0.0) ->
     """A title above the panels, and a line below them and below `room` inches of labels."""
     figure.suptitle(title, fontsize=9, y=1 + 0.08 / figure.get_figheight(), va="bottom")
     if below:
-        figure.supxlabel(below, fontsize=8, y=-(room + 0.05) / figure.get_figheight(), va="top")
+        label(figure, below, room + 0.05)
 
 
 def round_steps(low: float, high: float, about: int = 6) -> list[float]:

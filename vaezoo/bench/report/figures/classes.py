@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ....hooks import Figure, hookimpl
-from .canvas import PAGE, caption, columns_that_fit, grid, lines_that_fit, pages
+from .canvas import PAGE, caption, cells, columns_that_fit, grid, label, lines_that_fit, pages
 from .clouds import plane
 from .material import Arrays, Material
 from .palette import mark
@@ -107,20 +107,15 @@ def _scatters(blocks: Blocks, width: float = PAGE) -> list["Canvas"]:
     """Points (N, classes, D), of which the first two numbers are shown: a panel a variant, a colour
     and a mark a class, all on the scale of the data.
     """
-    columns = min(columns_that_fit(width, PLANE[0], GAP[0], 0.4), len(blocks))
-    figure, panels = grid(math.ceil(len(blocks) / columns), columns, PLANE, (0.12, 0.3))
+    across = columns_that_fit(width, PLANE[0], GAP[0], 0.4)
+    figure, panels = cells(len(blocks), across, PLANE, (0.12, 0.3))
     data = blocks[0][1]
-    for i, (ax, (name, x)) in enumerate(zip(panels.ravel(), blocks, strict=False)):
+    for i, (ax, (name, x)) in enumerate(zip(panels, blocks, strict=True)):
         for k in range(x.shape[1]):
             ax.plot(x[:, k, 0], x[:, k, 1], markersize=2, **mark(k).small)
         ax.set_title(name, fontsize=8, pad=3)
-        plane(ax, data.reshape(-1, data.shape[-1]), is_labelled=i % columns == 0)
-    for ax in panels.ravel()[len(blocks) :]:
-        ax.set_axis_off()
-
-    below = -0.25 / figure.get_figheight()
-    words = f"{TITLE}, a colour and a mark a class"
-    figure.supxlabel(words, fontsize=8, y=below, va="top")
+        plane(ax, data.reshape(-1, data.shape[-1]), is_labelled=i % across == 0)
+    label(figure, f"{TITLE}, a colour and a mark a class", 0.25)
     return [figure]
 
 

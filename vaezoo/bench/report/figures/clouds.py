@@ -2,14 +2,13 @@
 columns.
 """
 
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ....hooks import Figure, hookimpl
-from .canvas import columns_that_fit, grid, lines_that_fit, pages
+from .canvas import cells, columns_that_fit, grid, label, lines_that_fit, pages
 from .material import Arrays, Material
 from .palette import COLOURS, GREY, INK
 
@@ -39,19 +38,15 @@ def points(material: Material) -> list["Canvas"]:
 
 def scatters(found: Shown, across: int) -> "Canvas":
     """A panel a variant, so many side by side."""
-    columns = min(across, len(found))
-    figure, panels = grid(math.ceil(len(found) / columns), columns, PLANE, APART)
+    figure, panels = cells(len(found), across, PLANE, APART)
     data = found[0][1]["cloud_data"]
-    for i, (ax, (name, arrays)) in enumerate(zip(panels.ravel(), found, strict=False)):
+    for i, (ax, (name, arrays)) in enumerate(zip(panels, found, strict=True)):
         x = arrays["cloud"]
         ax.plot(data[:, 0], data[:, 1], ".", color=GREY, markersize=4, mew=0)
         ax.plot(x[:, 0], x[:, 1], ".", color=INK, markersize=2.5, mew=0, alpha=0.8)
         ax.set_title(f"{name}{_beyond(data, x)}", fontsize=7, pad=3)
-        plane(ax, data, is_labelled=i % columns == 0)
-    for ax in panels.ravel()[len(found) :]:
-        ax.set_axis_off()
-    words = "draws of the model (colour) over test rows (grey)"
-    figure.supxlabel(words, fontsize=8, y=-0.22 / figure.get_figheight(), va="top")
+        plane(ax, data, is_labelled=i % across == 0)
+    label(figure, "draws of the model (colour) over test rows (grey)", 0.22)
     return figure
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ....hooks import Figure, hookimpl
-from .canvas import columns_that_fit, grid, lines_that_fit, pages
+from .canvas import cells, columns_that_fit, label, lines_that_fit, pages
 from .material import Arrays, Material
 from .palette import INK
 
@@ -32,17 +32,11 @@ def codebook(material: Material) -> list["Canvas"]:
 
 def panels(found: Sequence[tuple[str, Arrays]], across: int) -> "Canvas":
     """A panel a variant, so many side by side."""
-    columns = min(across, len(found))
-    figure, axes = grid(math.ceil(len(found) / columns), columns, PANEL, GAP)
-    for ax, (name, arrays) in zip(axes.ravel(), found, strict=False):
+    figure, axes = cells(len(found), across, PANEL, GAP)
+    for ax, (name, arrays) in zip(axes, found, strict=True):
         size = arrays.get("codebook_size")
         _draw(ax, name, arrays["codebook"], None if size is None else int(size[0]))
-    for ax in axes.ravel()[len(found) :]:
-        ax.set_axis_off()
-    below = -0.25 / figure.get_figheight()
-    left = -0.4 / figure.get_figwidth()
-    figure.supxlabel("entry, by its use", fontsize=8, y=below, va="top")
-    figure.supylabel("share of codes", fontsize=8, x=left, ha="right")
+    label(figure, "entry, by its use", 0.25, "share of codes", 0.4)
     return figure
 
 

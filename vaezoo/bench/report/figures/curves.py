@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ....hooks import Figure, hookimpl
-from .canvas import PAGE, columns_that_fit, grid, lines_that_fit, pages
+from .canvas import PAGE, cells, columns_that_fit, label, lines_that_fit, pages
 from .material import Curve, Material
 from .palette import ACCENT, INK
 
@@ -31,25 +31,16 @@ def curves(material: Material) -> list["Canvas"]:
 
 def panels(found: Sequence[tuple[str, Sequence[Curve]]], width: float = PAGE) -> "Canvas":
     """A panel a variant, a line a seed."""
-    columns = min(columns_that_fit(width, PANEL[0], GAP[0], LABELS), len(found))
-    lines = math.ceil(len(found) / columns)
-    figure, axes = grid(lines, columns, PANEL, GAP)
-    axes = axes.ravel()
-    for ax, (name, seeds) in zip(axes, found, strict=False):
+    across = columns_that_fit(width, PANEL[0], GAP[0], LABELS)
+    figure, axes = cells(len(found), across, PANEL, GAP)
+    for ax, (name, seeds) in zip(axes, found, strict=True):
         for curve in seeds:
             _draw_curve(ax, curve)
         ax.set_title(name, fontsize=7, pad=3)
         ax.tick_params(labelsize=6, pad=2)
-        ax.xaxis.get_major_locator().set_params(integer=True)
+        ax.locator_params(axis="x", integer=True)
         ax.locator_params(axis="y", nbins=4)
-    for ax in axes[len(found) :]:
-        ax.set_axis_off()
-
-    # labels lie outside the panels: saving takes them in
-    below = -0.22 / figure.get_figheight()
-    left = -0.36 / figure.get_figwidth()
-    figure.supxlabel("epoch (dot: the epoch returned to)", fontsize=8, y=below, va="top")
-    figure.supylabel("validation loss", fontsize=8, x=left, ha="right")
+    label(figure, "epoch (dot: the epoch returned to)", 0.22, "validation loss", 0.36)
     return figure
 
 

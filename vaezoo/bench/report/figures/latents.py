@@ -1,13 +1,12 @@
 """Maps of the codes of test rows in two dimensions."""
 
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ....hooks import Figure, hookimpl
-from .canvas import columns_that_fit, grid, lines_that_fit, pages
+from .canvas import cells, columns_that_fit, label, lines_that_fit, pages
 from .material import Arrays, Material
 from .palette import GREY, INK, colour, mark
 
@@ -35,17 +34,13 @@ def latent_map(material: Material) -> list["Canvas"]:
 
 def maps(found: Sequence[tuple[str, Arrays]], across: int) -> "Canvas":
     """A panel a variant, so many side by side."""
-    columns = min(across, len(found))
-    figure, panels = grid(math.ceil(len(found) / columns), columns, PANEL, GAP)
-    for ax, (name, arrays) in zip(panels.ravel(), found, strict=False):
+    figure, panels = cells(len(found), across, PANEL, GAP)
+    for ax, (name, arrays) in zip(panels, found, strict=True):
         _map(ax, arrays["latent_map"], arrays.get("latent_labels"))
         share = float(arrays["latent_share"][0])
         told = f" ({100 * share:.0f} % of the variance)" if share < 0.995 else ""
         ax.set_title(name + told, fontsize=7, pad=3)
-    for ax in panels.ravel()[len(found) :]:
-        ax.set_axis_off()
-    words = "centres of q(z|x) of test rows"
-    figure.supxlabel(words, fontsize=8, y=-0.22 / figure.get_figheight(), va="top")
+    label(figure, "centres of q(z|x) of test rows", 0.22)
     return figure
 
 

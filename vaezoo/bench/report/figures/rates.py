@@ -1,6 +1,5 @@
 """Rate against distortion: all rows, and a panel a family."""
 
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -8,7 +7,7 @@ from ....hooks import Figure, hookimpl
 from ..families import EVERY
 from ..pairs import DISTORTION, RATE, Point, points_of, rate_and_distortion
 from ..tables import controls_of, tables_of
-from .canvas import canvas
+from .canvas import TALLEST, evenly
 from .material import Material
 from .scatter import NAMED, behind, isolines, marks, name, scatter, settle, telling
 
@@ -47,14 +46,9 @@ def _points(material: Material) -> list[Point]:
 def families(points: Sequence[Point], width: float) -> "Canvas":
     """A panel a family, its points named, those of the others grey; all on one scale."""
     known = [one for one in EVERY if any(point.family == one.name for point in points)]
-    across = max(1, min(len(known), int(width / (PANEL - 0.3))))
-    lines = math.ceil(len(known) / across)
-    figure = canvas(width, min(9.0, 0.85 * width / across * lines + 0.4))
-    figure.set_layout_engine("constrained")
-    panels = figure.subplots(lines, across, squeeze=False, sharex=True, sharey=True)
-    for ax in panels.ravel()[len(known) :]:
-        ax.set_axis_off()
-    drawn = list(zip(panels.ravel(), known, strict=False))
+    across = int(width / (PANEL - 0.3))
+    figure, panels = evenly(len(known), across, width, 0.85, 0.4, TALLEST, is_shared=True)
+    drawn = list(zip(panels, known, strict=True))
     for ax, family in drawn:
         _panel(ax, points, family.name)
         ax.set_title(family.title, fontsize=7)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ....hooks import EXTRACTOR, Column, Figure, hookimpl
 from ..rows import Row
 from ..sweeps import Sweep, sweeps
-from .canvas import canvas
+from .canvas import evenly
 from .material import Material
 from .palette import DASHES as LINES, MARKERS, colour
 
@@ -47,15 +47,9 @@ def _is_shown(sweep: Sweep, column: Column) -> bool:
 
 
 def _figure(sweep: Sweep, shown: Sequence[Column], width: float) -> "Canvas":
-    columns = min(len(shown), max(1, int(width / PANEL)))
-    height = math.ceil(len(shown) / columns)
-    figure = canvas(width, 0.78 * width / columns * height + 0.5)
-    figure.set_layout_engine("constrained")
-    axes = figure.subplots(height, columns, squeeze=False).ravel()
-    for ax, column in zip(axes, shown, strict=False):
+    figure, axes = evenly(len(shown), int(width / PANEL), width, 0.78, 0.5)
+    for ax, column in zip(axes, shown, strict=True):
         _panel(ax, sweep, column)
-    for ax in axes[len(shown) :]:
-        ax.set_axis_off()
 
     # one legend for all panels, each line once
     known = {}
@@ -77,12 +71,9 @@ def _figure(sweep: Sweep, shown: Sequence[Column], width: float) -> "Canvas":
 
 
 def _panel(ax: "Axes", sweep: Sweep, column: Column) -> None:
-    style: dict[str, Any] = {"markersize": 3, "linewidth": 1, "capsize": 2}
     for i, (label, line) in enumerate(sweep.lines.items()):
         x, mean, half = _points(line, column)
-        kind: dict[str, Any] = {"marker": MARKERS[i % len(MARKERS)]}
-        kind["linestyle"] = LINES[i // len(MARKERS) % len(LINES)]
-        ax.errorbar(x, mean, half, color=colour(i), label=label, **kind, **style)
+        ax.errorbar(x, mean, half, label=label, **_style(i))
 
     for i, (name, known) in enumerate(_controls(sweep, column).items()):
         at, number = zip(*known, strict=True)
@@ -93,6 +84,18 @@ def _panel(ax: "Axes", sweep: Sweep, column: Column) -> None:
     unit = f" ({column.unit})" if column.unit else ""
     ax.set_title(column.name.replace("_", " ") + unit, fontsize=7.5)
     ax.tick_params(labelsize=6.5)
+
+
+def _style(i: int) -> dict[str, Any]:
+    """Of the i-th line: a colour, a mark and, once all marks are used, dashes."""
+    return {
+        "color": colour(i),
+        "marker": MARKERS[i % len(MARKERS)],
+        "linestyle": LINES[i // len(MARKERS) % len(LINES)],
+        "markersize": 3,
+        "linewidth": 1,
+        "capsize": 2,
+    }
 
 
 def _points(

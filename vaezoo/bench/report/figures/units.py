@@ -1,13 +1,12 @@
 """How much each unit of the code tells of x: its KL."""
 
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ....hooks import Figure, hookimpl
-from .canvas import PAGE, columns_that_fit, grid, lines_that_fit, pages
+from .canvas import PAGE, cells, columns_that_fit, label, lines_that_fit, pages
 from .material import Material
 from .palette import INK
 
@@ -31,21 +30,12 @@ def units(material: Material) -> list["Canvas"]:
 
 def panels(found: Sequence[tuple[str, np.ndarray]], most: float, width: float = PAGE) -> "Canvas":
     """A panel for each (name, KL of its units (D,)), none of which is above `most`."""
-    columns = min(columns_that_fit(width, PANEL[0], GAP[0], LABELS), len(found))
-    lines = math.ceil(len(found) / columns)
-    figure, axes = grid(lines, columns, PANEL, GAP)
-    for i, ax in enumerate(axes.ravel()):
-        if i >= len(found):
-            ax.set_axis_off()
-            continue
-        _draw_bars(ax, *found[i], most)
-        ax.tick_params(labelsize=6, labelleft=i % columns == 0)
-
-    # labels lie outside the panels: saving takes them in
-    height = figure.get_figheight()
-    width = figure.get_figwidth()
-    figure.supxlabel("unit, by its KL", fontsize=8, y=-0.2 / height, va="top")
-    figure.supylabel("KL, nats", fontsize=8, x=-0.45 / width, ha="right")
+    across = columns_that_fit(width, PANEL[0], GAP[0], LABELS)
+    figure, axes = cells(len(found), across, PANEL, GAP)
+    for i, (ax, (name, kl)) in enumerate(zip(axes, found, strict=True)):
+        _draw_bars(ax, name, kl, most)
+        ax.tick_params(labelsize=6, labelleft=i % across == 0)
+    label(figure, "unit, by its KL", 0.2, "KL, nats", 0.45)
     return figure
 
 
