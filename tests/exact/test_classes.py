@@ -13,6 +13,8 @@ from vaezoo.distributions import normal, one_hot
 from vaezoo.losses import require_separate_parts
 from vaezoo.seeds import seeded
 
+from ._trained import once
+
 SPEC = Spec((5,), latent=4, hidden=12)
 BUILDS = {
     "sqvae": lambda: sqvae(SPEC, size=3, start=2.0),  # a wide q(e|x): even weights
@@ -26,6 +28,7 @@ def data() -> Tensor:
     return torch.rand(12, 5, generator=torch.Generator().manual_seed(0)).round().double()
 
 
+@once
 def built(name: str, steps: int) -> VAE:
     with seeded(name):
         model = BUILDS[name]().double()

@@ -23,6 +23,8 @@ from vaezoo.codebooks import Rounded, perplexity
 from vaezoo.core import VAE, Spec, Unsupported
 from vaezoo.seeds import seeded
 
+from ._trained import descended, once
+
 SPEC = Spec((5,), latent=4, hidden=8)
 BUILDS = {
     "rvq": lambda: rvq(SPEC, size=3, levels=2),
@@ -37,14 +39,11 @@ def data() -> Tensor:
     return torch.rand(12, 5, generator=torch.Generator().manual_seed(0)).round().double()
 
 
+@once
 def made(name: str, steps: int) -> VAE:
     with seeded(name):
         model = BUILDS[name]().double()
-        optimiser = torch.optim.Adam(model.parameters(), 0.01)
-        for _ in range(steps):
-            optimiser.zero_grad()
-            model(data())["loss"].backward()
-            optimiser.step()
+        descended(model, data(), steps)
         if steps:
             model.eval().fit_prior(data())
     return model.eval()

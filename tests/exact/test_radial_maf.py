@@ -2,9 +2,6 @@
 quadrature.
 """
 
-import math
-from copy import deepcopy
-
 import pytest
 import torch
 from torch import Tensor
@@ -12,10 +9,9 @@ from vaezoo_plugins.maf import maf
 from vaezoo_plugins.radial import Radial, before, radial
 
 from vaezoo.core import VAE, Spec
-from vaezoo.distributions import draw
 from vaezoo.seeds import seeded
 
-from . import _quadrature as quadrature
+from . import _bends as bends
 
 BUILDS = {"radial": radial, "maf": maf}
 KINDS = pytest.mark.parametrize("name", list(BUILDS))
@@ -23,18 +19,7 @@ BOTH = pytest.mark.parametrize("steps", [0, 40])
 
 
 def made(name: str, latent: int, steps: int, spread: float = 3.0) -> tuple[VAE, Tensor]:
-    """With weights `spread` times as large, for maps far from the identity; and four rows."""
-    with seeded(name, latent):
-        model = BUILDS[name](Spec((6,), latent=latent, hidden=16), depth=2).double()
-        for p in model.encoder.parameters():
-            p.data.mul_(spread)
-        x = torch.rand(4, 6).round().double()
-        optimiser = torch.optim.Adam(model.parameters(), 0.01)
-        for _ in range(steps):
-            optimiser.zero_grad()
-            model(x.repeat(8, 1))["loss"].backward()
-            optimiser.step()
-    return model.eval(), x
+    return bends.bent(BUILDS[name], name, latent, steps, spread)
 
 
 @pytest.mark.certifies(
@@ -44,68 +29,28 @@ def made(name: str, latent: int, steps: int, spread: float = 3.0) -> tuple[VAE, 
 @pytest.mark.parametrize("latent", [1, 2, 5])
 @BOTH
 def test_log_determinant_is_that_of_autograds_jacobian(name, latent, steps):
-    model, x = made(name, latent, steps)
-    q = model.encoder(x)
-    with seeded(0):
-        e = 2 * torch.randn(1, 4, latent).double()
-    z, log_det = q.f(e)
-    jacobian = torch.autograd.functional.jacobian(lambda e: q.f(e)[0], e)
-    for b in range(4):
-        expected = torch.linalg.slogdet(jacobian[0, b, :, 0, b]).logabsdet
-        torch.testing.assert_close(log_det[0, b], expected, rtol=1e-9, atol=1e-9)
-    back, again = q.inverse(z)
-    torch.testing.assert_close(back, e, rtol=1e-7, atol=1e-7)
-    torch.testing.assert_close(again, log_det, rtol=1e-6, atol=1e-6)
+    bends.log_determinant_is_that_of_autograd(*made(name, latent, steps), latent)
 
 
 @pytest.mark.certifies("radial", "maf", claim="the density integrates to 1, and draws have it")
 @KINDS
 @BOTH
 def test_the_density_integrates_to_one_and_draws_have_it(name, steps):
-    """n = 20,000 draws of one row in two dimensions: the share in each quadrant about the mean,
-    z-score below 4.5.
-    """
-    model, x = made(name, 2, steps, 2.0)
-    n = 20_000
-    q = model.encoder(x[:1])
-    with torch.no_grad(), seeded(1):
-        drawn, log_q = (t.squeeze(1) for t in draw(q, (n,)))
-        found = q.log_prob(drawn[:, None])[:50, 0]
-        torch.testing.assert_close(found, log_q[:50], atol=1e-7, rtol=0)
-        centre = drawn.mean(0)
-        reach = 1.3 * (drawn - centre).abs().max().item()
-        z, cell = quadrature.grid(2, reach, 601)
-        mass = q.log_prob((z + centre)[:, None]).squeeze(1).exp() * cell
-    assert mass.sum().item() == pytest.approx(1.0, abs=2e-3)
-    for signs in ((1, 1), (1, -1), (-1, 1), (-1, -1)):
-        sign = torch.tensor(signs)
-        share = mass[(z * sign > 0).all(-1)].sum().item()
-        there = ((drawn - centre) * sign > 0).all(-1).double().mean().item()
-        assert abs(there - share) < 4.5 * math.sqrt(share * (1 - share) / n) + 0.006
+    bends.density_integrates_and_draws_have_it(*made(name, 2, steps, 2.0), 1e-7, 1.3, 601)
 
 
 @pytest.mark.certifies("radial", "maf", claim="IWAE comes to log p(x) of quadrature")
 @KINDS
 def test_importance_sampling_finds_log_p(name):
-    """n = 20,000, z-score below 4.5; of a posterior that is wide, so that weights are even."""
     model, x = made(name, 2, 0, 1.0)
-    with torch.no_grad(), seeded(2):
+    with torch.no_grad():
         model.encoder.net.out[-1].bias[2:4] += 1.0
-        w = (model.infer(x, k=20_000).log_w - quadrature.log_p(model, x)).exp()
-    assert w.std(0).max() < 5
-    assert ((w.mean(0) - 1).abs() < 4.5 * w.std(0) / math.sqrt(20_000)).all()
+    bends.weights_have_the_mean_of_quadrature(model, x)
 
 
 @KINDS
 def test_single_precision_agrees_with_double(name):
-    model, x = made(name, 3, 40, 2.0)
-    single = deepcopy(model).float()
-    with seeded(3):
-        e = torch.randn(5, 4, 3)
-    z, log_det = model.encoder(x).f(e.double())
-    z_single, log_det_single = single.encoder(x.float()).f(e)
-    torch.testing.assert_close(z_single.double(), z, atol=1e-3, rtol=1e-3)
-    torch.testing.assert_close(log_det_single.double(), log_det, atol=1e-3, rtol=1e-3)
+    bends.single_precision_agrees(*made(name, 3, 40, 2.0), 1e-3)
 
 
 @pytest.mark.certifies(

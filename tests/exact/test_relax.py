@@ -13,9 +13,11 @@ from vaezoo.networks import Gaussian, StandardNormal, Write
 from vaezoo.seeds import seeded
 
 from ._quadrature import gradient
+from ._trained import descended, once
 from .test_score import ALL, CLASSES, GROUPS, SPEC, Told, data, exact_bound, of
 
 
+@once
 def made(steps: int = 0) -> VAE:
     """The variant with spread weights, or after some steps of its own rule."""
     with seeded("relax"):
@@ -23,11 +25,7 @@ def made(steps: int = 0) -> VAE:
         with torch.no_grad():
             for p in model.parameters():
                 p.mul_(3)
-        optimiser = torch.optim.Adam(model.parameters(), 0.02)
-        for _ in range(steps):
-            optimiser.zero_grad()
-            model(data().repeat(20, 1))["loss"].backward()
-            optimiser.step()
+        descended(model, data().repeat(20, 1), steps, 0.02)
     return model.eval()
 
 

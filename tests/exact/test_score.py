@@ -20,6 +20,7 @@ from vaezoo.networks import Gaussian, StandardNormal, Write
 from vaezoo.seeds import seeded
 
 from ._quadrature import gradient
+from ._trained import descended, once
 
 SPEC = Spec((3,), latent=2, hidden=6)
 GROUPS, CLASSES, K = 2, 2, 3
@@ -44,6 +45,7 @@ def log_joint(model: VAE, x: Tensor) -> tuple[Tensor, Tensor]:
     return log_p, model.encoder(x).log_prob(z)
 
 
+@once
 def made(name: str, steps: int = 0, **options) -> VAE:
     """The variant at its first weights, which are spread, or after some steps of its own rule."""
     with seeded(name):
@@ -51,11 +53,7 @@ def made(name: str, steps: int = 0, **options) -> VAE:
         with torch.no_grad():
             for p in model.parameters():
                 p.mul_(3)
-        optimiser = torch.optim.Adam(model.parameters(), 0.02)
-        for _ in range(steps):
-            optimiser.zero_grad()
-            model(data().repeat(20, 1))["loss"].backward()
-            optimiser.step()
+        descended(model, data().repeat(20, 1), steps, 0.02)
     return model
 
 

@@ -11,20 +11,18 @@ from vaezoo.core import Spec, Unsupported
 from vaezoo.seeds import seeded
 
 from . import _quadrature as quadrature
+from ._trained import descended, once
 
 PIXELS = Spec((1, 3, 2), latent=2, hidden=8)
 BOTH = pytest.mark.parametrize("steps", [0, 60])
 
 
+@once
 def built(spec: Spec, steps: int, layers: int) -> tuple[VeryDeep, Tensor]:
     with seeded("vdvae"):
         model = vdvae(spec, width=8, layers=layers).double()
         x = torch.rand(4, *spec.shape).round().double()
-        optimiser = torch.optim.Adam(model.parameters(), 0.01)
-        for _ in range(steps):
-            optimiser.zero_grad()
-            model(x.repeat(8, *[1] * len(spec.shape)))["loss"].backward()
-            optimiser.step()
+        descended(model, x.repeat(8, *[1] * len(spec.shape)), steps)
     return model.eval(), x
 
 

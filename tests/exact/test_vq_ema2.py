@@ -10,6 +10,8 @@ from vaezoo_plugins.vq_ema2 import Books, vq_ema2
 from vaezoo.core import VAE, Spec, Unsupported
 from vaezoo.seeds import seeded
 
+from ._trained import descended, once
+
 SPEC = Spec((5,), latent=6, hidden=8)
 BOTH = pytest.mark.parametrize("steps", [0, 100])
 
@@ -18,14 +20,11 @@ def data() -> Tensor:
     return torch.rand(12, 5, generator=torch.Generator().manual_seed(0)).round().double()
 
 
+@once
 def made(steps: int) -> VAE:
     with seeded("vq_ema2"):
         model = vq_ema2(SPEC, size=4).double()
-        optimiser = torch.optim.Adam(model.parameters(), 0.01)
-        for _ in range(steps):
-            optimiser.zero_grad()
-            model(data())["loss"].backward()
-            optimiser.step()
+        descended(model, data(), steps)
         if steps:
             model.eval().fit_prior(data())
     return model.eval()
