@@ -10,7 +10,7 @@ from torch import Tensor
 from torchmetrics.image.fid import _compute_fid
 from torchmetrics.image.kid import poly_mmd
 
-from vaezoo.evaluation import distances
+from vaezoo.evaluation import distances, neighbours
 from vaezoo.evaluation.distances import (
     copied,
     frechet,
@@ -29,7 +29,8 @@ def features(n: int, d: int, seed: int, shift: float = 0.0) -> Tensor:
 
 @pytest.fixture(autouse=True)
 def _small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(distances, "ROWS", 37)  # so that pieces meet in the middle of these sets
+    for module in (distances, neighbours):
+        monkeypatch.setattr(module, "ROWS", 37)  # so that pieces meet in the middle of these sets
     monkeypatch.setattr(distances, "SIDE", 23)
 
 
@@ -166,3 +167,31 @@ def test_copies_of_training_rows_are_caught_and_fresh_rows_are_not():
     assert abs(of_fresh - 0.5) < 4 * math.sqrt(1 / 12 * (2 / 400))
     assert copied(nearest(100 + fresh, train), of_test) == 0
     assert copied(of_test, of_test) == 0.5
+
+
+def _direct(x: Tensor, y: Tensor) -> Tensor:
+    return torch.cdist(x, y, compute_mode="donot_use_mm_for_euclid_dist")
+
+
+SETS = {
+    "apart": (features(150, 6, 0), features(130, 6, 1)),
+    "copies": (features(90, 6, 0)[:30].repeat(4, 1), features(90, 6, 0)),
+    "far from the origin": (features(100, 6, 0, 1e6), features(100, 6, 1, 1e6)),
+    "of few values": (features(120, 3, 0).round(), features(110, 3, 1).round()),
+    "all one": (torch.ones(60, 4).double(), torch.ones(50, 4).double()),
+    "few": (features(7, 4, 0), features(6, 4, 1)),
+}
+
+
+@pytest.mark.parametrize("case", SETS)
+def test_neighbours_by_a_product_are_those_by_differences_to_the_bit(case):
+    x, y = SETS[case]
+    for k in (0, 1, 5):
+        expected = _direct(x, y).topk(k + 1, largest=False).values[:, -1]
+        assert torch.equal(neighbours.kth_nearest(x, y, k), expected)
+
+    of_y = _direct(y, y).topk(6, largest=False).values[:, -1]
+    of_x = _direct(x, x).topk(6, largest=False).values[:, -1]
+    found = neighbours.are_within(x, y, of_y, of_x[:, None])
+    assert torch.equal(found[0], _direct(x, y) <= of_y)
+    assert torch.equal(found[1], _direct(x, y) <= of_x[:, None])

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-ROWS = 1000  # rows of a pairwise matrix that are held at once
+from .neighbours import ROWS, are_within, kth_nearest
+
 SIDE = 256  # of a block of pairs whose kernels stay in the processor's cache
 NEIGHBOURS = 5  # k of the neighbourhoods (Naeem et al. 2020)
 
@@ -51,11 +52,7 @@ def frechet_of_infinitely_many(
 
 def nearest(x: Tensor, among: Tensor) -> Tensor:
     """(N,): the distance of every row of x to the nearest of the others (M, D)."""
-    parts = [
-        torch.cdist(piece, among, compute_mode="donot_use_mm_for_euclid_dist").min(1).values
-        for piece in x.split(ROWS)
-    ]
-    return torch.cat(parts)
+    return kth_nearest(x, among, 0)
 
 
 def copied(of_fake: Tensor, of_test: Tensor) -> float:
@@ -168,14 +165,10 @@ def _memberships(
     and these in theirs.
     """
     for piece, radius in zip(fake.split(ROWS), radii(fake, k).split(ROWS), strict=True):
-        distance = torch.cdist(piece, real, compute_mode="donot_use_mm_for_euclid_dist")
-        yield distance <= of_real, distance <= radius[:, None]
+        in_real, in_fake = are_within(piece, real, of_real, radius[:, None])
+        yield in_real, in_fake
 
 
 def radii(x: Tensor, k: int = NEIGHBOURS) -> Tensor:
     """(N,): the distance of every row to its k-th nearest other row."""
-    parts = [
-        torch.cdist(piece, x, compute_mode="donot_use_mm_for_euclid_dist")
-        for piece in x.split(ROWS)
-    ]
-    return torch.cat([part.topk(k + 1, largest=False).values[:, -1] for part in parts])
+    return kth_nearest(x, x, k)  # the nearest is the row itself
