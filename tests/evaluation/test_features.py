@@ -44,6 +44,16 @@ def test_a_second_reading_comes_from_the_cache(
     assert torch.equal(again.real("test"), kept)
 
 
+def test_one_evaluation_reads_the_features_of_real_rows_once(
+    data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    extractor_for(data, tmp_path).real("test")
+    again = extractor_for(data, tmp_path)
+    first = again.real("test")
+    monkeypatch.setattr(features, "cached", lambda *_: pytest.fail("read again"))
+    assert again.real("test") is first
+
+
 @pytest.mark.parametrize("damage", ["cut", "flip", "empty"])
 def test_a_damaged_cache_is_made_anew(data, tmp_path: Path, damage: str):
     first = extractor_for(data, tmp_path)

@@ -1,10 +1,15 @@
 """What every trial on a data set needs of its training split and what costs a pass over all of it:
-kept in one folder a data set, which many processes may share; a damaged file is made anew.
+kept in one folder a data set, which many processes may share; a damaged file is made anew. A folder
+that nobody has used for `DAYS` is removed when the first file of another data set is kept.
 """
 
 import hashlib
+import os
+import re
+import shutil
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +21,9 @@ from ..data.data import Data
 from ..data.kept import user_cache
 
 VERSION = "2"  # of what is kept: another number, another folder
+DAYS = 90
+DAY = 86_400.0  # seconds
+NAME = re.compile(r"[0-9a-f]{24}")  # of a folder
 
 
 @dataclass(frozen=True)
@@ -41,7 +49,30 @@ def entries_of(data: Data, cache: Path | None = None) -> Entries:
                 "deviation": seen.std(),
             }
 
-    return Entries(**cached(folder_of(data, cache) / "entries.safetensors", made))
+    folder = folder_of(data, cache)
+    if folder.is_dir():
+        _note_use(folder)
+    else:
+        _sweep(folder.parent)
+    return Entries(**cached(folder / "entries.safetensors", made))
+
+
+def _note_use(folder: Path) -> None:
+    """Its time is that of the last use, to a day."""
+    with suppress(OSError):
+        if time.time() - folder.stat().st_mtime > DAY:
+            os.utime(folder)
+
+
+def _sweep(features: Path) -> None:
+    """Removes the folders of data sets that have not been used for `DAYS`. Who still reads a file
+    of one keeps what is mapped, and makes anew what is not.
+    """
+    with suppress(OSError):
+        for folder in list(features.iterdir()):
+            is_ours = NAME.fullmatch(folder.name) and folder.is_dir() and not folder.is_symlink()
+            if is_ours and time.time() - folder.stat().st_mtime > DAYS * DAY:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def folder_of(data: Data, cache: Path | None = None) -> Path:

@@ -118,11 +118,19 @@ class Extractor:
         ).double()
 
     def real(self, split: str) -> Tensor:
-        """The features of a split, as a model's samples are compared with them: computed once, read
-        from the cache after.
+        """The features of a split, as a model's samples are compared with them: computed once, and
+        by later processes mapped into memory from the cache. Nobody changes them.
         """
-        path = self.folder / f"{split}-{self.hash[:16]}.safetensors"
-        return cached(path, lambda: {"features": self(as_seen(self.data, split))})["features"]
+        if split not in self._real:
+            path = self.folder / f"{split}-{self.hash[:16]}.safetensors"
+            found = cached(path, lambda: {"features": self(as_seen(self.data, split))})
+            self._real[split] = found["features"]
+        return self._real[split]
+
+    @cached_property
+    def _real(self) -> dict[str, Tensor]:
+        """Those of `real` that were asked for: to read them is to hash them."""
+        return {}
 
 
 def extractor_for(data: Data, cache: Path | None = None, trained: bool = True) -> Extractor:
