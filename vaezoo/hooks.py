@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DEFAULT",
     "EXTRACTOR",
+    "PRIOR",
     "PROJECT",
     "TAGS",
     "Column",
@@ -97,6 +98,7 @@ class Table:
         return self.title or self.name.capitalize()
 
 
+PRIOR = "prior"  # the name of the sampler that every model has: its own p(z)
 DEFAULT = Table("elbo")  # described by the metric of the likelihood
 
 

@@ -17,10 +17,10 @@ import torch
 from torch import Tensor
 
 from .core import VAE, Model, Prior, Unsupported, require_parts
+from .hooks import PRIOR
 
 __all__ = ["PRIOR", "Sampler", "decode", "draw_codes", "prior_in_words"]
 
-PRIOR = "prior"  # the name of the model's own
 WHO = "a sampler that is fitted after training"
 
 

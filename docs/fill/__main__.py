@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tests.test_layout import ROWS
 from vaezoo.author.matrix import document
-from vaezoo.bench.report import reference
+from vaezoo.bench.report import catalogue, reference
 from vaezoo.registry.entries import Variant
 from vaezoo.registry.registry import Registry, load_registry
 
@@ -66,7 +66,11 @@ def main() -> None:
         REFERENCE.write_bytes(content)
         print(f"written: {REFERENCE.relative_to(ROOT)}")
     registry = load_registry()
-    due_pages = {**due(registry), MATRIX: document(registry)}
+    due_pages = {
+        **due(registry),
+        MATRIX: document(registry),
+        catalogue.OURS: catalogue.written_by_ours(),
+    }
     for page, text in {**due_pages, **notebooks()}.items():
         if not page.is_file() or page.read_text(encoding="utf-8") != text:
             page.write_text(text, encoding="utf-8")

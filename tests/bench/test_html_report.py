@@ -25,6 +25,7 @@ from vaezoo.bench.report.html.pictures import pictures
 from vaezoo.bench.report.html.scatter import Axis, Point, chart, unbeaten
 from vaezoo.bench.report.html.source import Source
 from vaezoo.bench.report.html.views import views
+from vaezoo.bench.report.known import Known
 from vaezoo.bench.report.printed import grids
 from vaezoo.bench.report.report import report
 from vaezoo.bench.report.rows import rows_of
@@ -98,7 +99,8 @@ def source_of(tmp_path, trials, registry=None):
     """What a page is made of, from trials as trial.json holds them."""
     rows = rows_of([recorded(one) for one in trials])
     tables = [(table, grids(table)) for table in tables_of(rows)]
-    return Source(tmp_path, RunRecord(), rows, tables, [], {}, registry or load_registry())
+    known = Known.of(registry or load_registry())
+    return Source(tmp_path, RunRecord(), rows, tables, [], {}, known)
 
 
 @pytest.fixture(scope="module")

@@ -33,6 +33,7 @@ FORMULA = ("=", "+", "-", "@")  # what a spreadsheet computes
 IN_MARKDOWN = str.maketrans({letter: f"\\{letter}" for letter in "\\<>`|"})
 # "[a](b)", "[a][b]", "[a]: b" and "![": a bracket that is no link stays, as in beta[beta=4.0]
 LINK = re.compile(r"\]\s*[(\[:]|!\[")
+MARKED_UP = re.compile(r"[\\<>`|\]!]")  # without one of these a text is as it stands
 TEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
     "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
@@ -42,6 +43,7 @@ TEX = {
     "²": r"$^2$", "³": r"$^3$", "×": r"$\times$", "−": "$-$", "†": r"$\dagger$", "√": r"$\surd$",
     "·": r"$\cdot$", "’": "'", "“": "``", "”": "''", "\u0302": "",
 }  # fmt: skip
+IN_TEX = str.maketrans(TEX)
 LATIN = {"OMICRON": "o", "FINAL SIGMA": r"$\varsigma$"}  # Greek that has no command of its own
 CAPITALS = {
     "GAMMA", "DELTA", "THETA", "LAMBDA", "XI", "PI", "SIGMA", "UPSILON", "PHI", "PSI", "OMEGA",
@@ -83,7 +85,10 @@ def _is_number(text: str) -> bool:
 
 def in_markdown(text: str) -> str:
     """Words that are nothing but words."""
-    words = on_one_line(text).translate(IN_MARKDOWN)
+    line = on_one_line(text)
+    if not MARKED_UP.search(line):  # nearly all: cells of numbers
+        return line
+    words = line.translate(IN_MARKDOWN)
     return words.replace("[", "\\[").replace("]", "\\]") if LINK.search(words) else words
 
 
@@ -99,7 +104,8 @@ def in_json(value: Any, **options: Any) -> str:
 
 def in_tex(text: str) -> str:
     """The text as LaTeX prints it, Greek letters as mathematics."""
-    return "".join(map(_letter_in_tex, _without(text)))
+    words = _without(text)
+    return words.translate(IN_TEX) if words.isascii() else "".join(map(_letter_in_tex, words))
 
 
 def _letter_in_tex(letter: str) -> str:

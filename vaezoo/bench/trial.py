@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any
 
-from ..samplers import PRIOR
+from ..hooks import PRIOR
 from ..training.budget import stated
 
 PROTOCOL = 3  # raised when numbers of old trials stop being comparable with new ones

@@ -26,9 +26,11 @@ from .common import (
 from .completion import names
 from .picking import is_picked, picks, write_pick
 from .planning import is_said, plan_of, prices_of, print_plan
+from .remembered import remembered
 
 if TYPE_CHECKING:
     from ..bench.report.tables import ResultTable
+    from ..registry.registry import Registry
 
 OUT = Path("runs/bench")
 TRIED = 60.0  # seconds that prices may take before a run: they serve its time left alone
@@ -270,6 +272,13 @@ def must_hold_trials(folder: Path) -> None:
         )
 
 
+def _known(registry: "Registry") -> dict[str, Any]:
+    """What a page says of the plugins."""
+    from ..bench.report.known import Known
+
+    return Known.of(registry).to_json()
+
+
 @click.command()
 @click.argument("folder", metavar="DIR", type=FOLDER)
 @click.option("--figures/--no-figures", default=True, help="Draw figures.  [default: figures]")
@@ -294,7 +303,10 @@ def report(
     must_hold_trials(folder)
     if is_picked(asked):
         return write_pick(folder, plugins_dir, asked, wants_json)
+    from ..bench.report.known import Known
     from ..bench.report.report import report as rebuild
 
-    tables = rebuild(folder, figures=figures, plugins_dir=plugins_dir)
+    facts = remembered("report", plugins_dir, _known)
+    known = Known.from_json(facts)
+    tables = rebuild(folder, figures=figures, plugins_dir=plugins_dir, known=known)
     ctx.exit(int(print_tables(folder, tables, wants_json)))

@@ -14,6 +14,25 @@ from ..likelihoods import head
 from ..networks import step_mask
 from ..seeds import generator_for, seeded
 from .features import as_seen
+from .yardsticks import APART, CODE, COPY, FACTORS, FLOOR, INDEPENDENT, NOISE, PAIRS, REAL, SHUFFLED
+
+__all__ = [
+    "APART",
+    "CODE",
+    "CONTROLS",
+    "COPY",
+    "FACTORS",
+    "FLOOR",
+    "INDEPENDENT",
+    "NOISE",
+    "PAIRS",
+    "REAL",
+    "SHUFFLED",
+    "apart",
+    "as_there",
+    "independent_log_p",
+    "mean_of",
+]
 
 
 def _floor(data: Data, n: int, seed: int) -> Tensor:
@@ -37,22 +56,6 @@ def _independent(data: Data, n: int, seed: int) -> Tensor:
         return head(data.spec).independent(data.train).sample(torch.Size((n,)))
 
 
-# what no model can be expected to beat
-FLOOR = "test vs train (floor)"
-REAL = "training rows"  # in the place of samples, where no test row is looked at
-FACTORS = "true factors as the code"
-PAIRS = "real pairs"
-BEST = (FLOOR, REAL, FACTORS, PAIRS)
-
-# what every model should beat
-NOISE = "Gaussian noise"
-INDEPENDENT = "independent pixels"
-APART = "independent steps"
-CODE = "noise as the code"
-SHUFFLED = "shuffled pairs"
-MADE_UP = (NOISE, INDEPENDENT, APART, CODE, SHUFFLED)
-
-COPY = "copy of the training set"
 CONTROLS: dict[str, Callable[[Data, int, int], Tensor]] = {
     FLOOR: _floor,  # training rows, each at most once
     COPY: _copy,  # drawn with replacement, as a model that memorised them would

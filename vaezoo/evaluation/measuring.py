@@ -17,7 +17,7 @@ from ..row_mean import RowMean
 from .context import Evaluation, Setting
 from .failures import one_line
 from .faults import examine
-from .guards import outside
+from .possible import outside
 
 Report = Callable[[str, int, int], None]  # a metric's name, its number and their count
 

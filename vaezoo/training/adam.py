@@ -2,12 +2,10 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from typing import Literal, cast
+from typing import cast
 
 import torch
 from torch import Tensor
-
-Optimizer = Literal["adam", "adamax"]
 
 
 class FlatAdam:

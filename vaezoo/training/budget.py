@@ -4,17 +4,17 @@ loss that is no number.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass as checked_dataclass
 
-from .adam import Optimizer
 from .schedules import Schedule
 
 FLOAT32 = "float32"
 BF16 = "bf16"  # training multiplies in bfloat16, see `networks.in_bf16`; evaluation never does
 PRECISIONS = (FLOAT32, BF16)
+Optimizer = Literal["adam", "adamax"]
 EpochLog = dict[str, float]  # one epoch: "epoch", "seconds", "train_<term>" and "validation_<term>"
 
 

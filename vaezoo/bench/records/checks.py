@@ -6,8 +6,9 @@ import math
 import re
 import secrets
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
+from itertools import pairwise
 from typing import Any, TypeVar, cast
 
 from ...hooks import Column, Table
@@ -25,6 +26,7 @@ NAME = re.compile(r"\w[\w .,:;+@%()|=*^~&'\[\]{}-]{0,99}")
 MOST_KNOWN = 50_000  # texts of what was read that are remembered
 TAKEN = f"taken {secrets.token_hex(16)}"  # what stands in the place of a part, and nowhere else
 PLACE = f'"{TAKEN}"'.encode()
+ENDS = {b"[\n": b"\n ]", b"{\n": b"\n }"}  # of what begins so, in a trial's own indentation
 _KNOWN: dict[str, Any] = {}  # its text -> what was read
 _PARTS: dict[bytes, Any] = {}  # the text of a part -> what it says
 _COLUMNS: dict[str, str] = {}  # the name of a column -> itself, one object
@@ -64,31 +66,46 @@ def parsed_trial(content: bytes) -> Any:
 
     Raises: Damaged as `parsed_text`.
     """
-    rest = content
     said = {}
+    places = []
     # of what a trial that is done says, all numbers are checked again where they are read
     number = float if b'\n "status": "done"' in content else None
     for name in ALIKE:
-        before, text, after = _cut(rest, name)
-        if text:
-            said[name] = text
-            rest = before + PLACE + after
-    found = parsed_text(rest, number)
+        start, stop = _place(content, name)
+        if stop:
+            said[name] = content[start:stop]
+            places.append((start, stop))
+    places.sort()
+    if any(stop > start for (_, stop), (start, _) in pairwise(places)):
+        return parsed_text(content)  # one is inside another
+    found = parsed_text(_without(content, places), number)
     if not isinstance(found, dict) or any(found.get(name) != TAKEN for name in said):
         return parsed_text(content)  # written by another hand, a name twice perhaps
     return found | {name: _part(text) for name, text in said.items()}
 
 
-def _cut(content: bytes, name: str) -> tuple[bytes, bytes, bytes]:
-    """What stands before the list or mapping of this name, itself, and what stands after, as
-    `to_json` writes them: nothing inside is indented so little. Nothing where there is none.
+def _place(content: bytes, name: str) -> tuple[int, int]:
+    """Where the list or mapping of this name begins and ends, as `to_json` writes it: nothing
+    inside is indented so little. (0, 0) where there is none.
     """
-    before, key, after = content.partition(f'\n "{name}": '.encode())
-    end = {b"[": b"\n ]", b"{": b"\n }"}.get(after[:1])
-    if end is None or after[1:2] != b"\n":
-        return content, b"", b""
-    text, end, after = after.partition(end)
-    return before + key, text + end, after
+    key = f'\n "{name}": '.encode()
+    at = content.find(key)
+    start = at + len(key)
+    end = ENDS.get(content[start : start + 2])
+    if at < 0 or end is None:
+        return 0, 0
+    stop = content.find(end, start)
+    return (start, stop + len(end)) if stop >= 0 else (0, 0)
+
+
+def _without(content: bytes, places: Sequence[tuple[int, int]]) -> bytes:
+    """The content, `PLACE` in the place of these parts, which follow one another."""
+    pieces = []
+    end = 0
+    for start, stop in places:
+        pieces += [content[end:start], PLACE]
+        end = stop
+    return b"".join([*pieces, content[end:]])
 
 
 def _part(text: bytes) -> Any:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...samplers import PRIOR
+from ...hooks import PRIOR
 from ..trial import Json, canonical
 from .checks import Damaged, count, file_name, label, mapping, of_type, shared, texts
 

@@ -7,8 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from ...hooks import Column, Table
-from ...samplers import PRIOR
+from ...hooks import PRIOR, Column, Table
 from ..trial import Json, Trial, canonical
 from .checks import (
     Damaged,

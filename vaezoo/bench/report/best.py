@@ -163,8 +163,8 @@ def critical_values(variances: Sequence[Array], seeds: int) -> list[float]:
 class _Draws:
     """Simulated columns of variance 1."""
 
-    normals: Array  # (columns, rows), of a mean times √seeds
-    squares: Array  # (columns, rows): χ²/df, of a variance
+    normals: Array  # (rows, columns), of a mean times √seeds
+    squares: Array  # (rows, columns): χ²/df, of a variance
     logs: Array  # (columns, rows): their logarithms, less each column's mean
     mean_log: Array  # (columns,)
     variance_of_logs: Array  # (columns,)
@@ -182,16 +182,18 @@ def _largest(drawn: _Draws, own: Array, seeds: int) -> Array:
     of_logs = drawn.variance_of_logs + centred.var(ddof=1) + 2 * covariance
     prior_df, prior = _common_scale(drawn.mean_log + logs.mean(), of_logs, df)
 
-    seen = drawn.squares * own
-    shrunk = seen * (df / (prior_df + df))[:, None]
-    shrunk += (prior * prior_df / (prior_df + df))[:, None]
+    # (rows, columns): what is found over rows is found in all columns at once
+    seen = drawn.squares * own[:, None]
+    shrunk = seen * (df / (prior_df + df))
+    shrunk += prior * prior_df / (prior_df + df)
     np.maximum(shrunk, seen, out=shrunk)
-    means = np.multiply(drawn.normals, np.sqrt(own), out=seen)
-    best = means.argmin(-1)[:, None]
-    means -= np.take_along_axis(means, best, -1)
-    shrunk += np.take_along_axis(shrunk, best, -1)
+    means = np.multiply(drawn.normals, np.sqrt(own)[:, None], out=seen)
+    lowest = means.min(0)
+    of_best = np.where(means == lowest, shrunk, 0.0).max(0)
+    means -= lowest
+    shrunk += of_best
     np.square(means, out=means)
-    return np.sqrt(np.divide(means, shrunk, out=means).max(-1))
+    return np.sqrt(np.divide(means, shrunk, out=means).max(0))
 
 
 def _draws(columns: int, rows: int, df: int) -> Iterable[_Draws]:
@@ -217,7 +219,10 @@ def _drawn(columns: int, rows: int, df: int) -> Iterator[_Draws]:
         squares = of_squares.chisquare(df, (size, rows)) / df
         logs = np.log(squares)
         means = logs.mean(-1)
-        yield _Draws(normals, squares, logs - means[:, None], means, logs.var(-1, ddof=1))
+        variances = logs.var(-1, ddof=1)
+        centred = logs - means[:, None]
+        by_row = [np.ascontiguousarray(each.T) for each in (normals, squares)]
+        yield _Draws(*by_row, centred, means, variances)
 
 
 def moderated(s2: Array, df: int) -> Array:

@@ -5,8 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ...hooks import Column
-from ...samplers import PRIOR
+from ...hooks import PRIOR, Column
 from .best import NONE, RULES, excess
 from .by_row import errors_of
 from .rows import Row

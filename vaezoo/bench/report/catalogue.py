@@ -2,16 +2,22 @@
 so that a report needs no metric.
 
 Where trials of an older version say less, the metrics that come with the package say the rest.
+What they say is kept in `metrics.json`, which `make docs` writes: to ask the metrics is to import
+torch.
 """
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from ...hooks import Column, Metric, Table
 from .rows import COST, Row
 
 Json = dict[str, Any]
+OURS = Path(__file__).with_name("metrics.json")  # what our metrics say of themselves
 
 
 RANGE = ("low", "high", "rows", "rests_on")  # what today's column knows better than an old trial's
@@ -63,13 +69,11 @@ def _facts(column: Column, metric: Metric) -> Json:
 
 def catalogue_of(rows: Sequence[Row]) -> Catalogue:
     """What the trials of these rows say of their numbers, and the columns that lead our tables."""
-    from ...evaluation.measurement import builtin_metrics
-
-    ours = builtin_metrics()
-    known = {column.name: column for metric in ours for column in metric.columns}
+    ours = _ours()
+    known = ours.columns
     columns: dict[str, Column] = {}
     tables: dict[str, Table] = {}
-    metrics = {column.name: metric.name for metric in ours for column in metric.columns}
+    metrics = dict(ours.metrics)
     trials = [trial for row in rows for trial in row.trials]
     # most say the same, and hold it once
     for said in {id(trial.columns): trial.columns for trial in trials}.values():
@@ -81,9 +85,30 @@ def catalogue_of(rows: Sequence[Row]) -> Catalogue:
     # what leads our tables stands there even where no trial has it
     for column in (column for column in known.values() if column.lead):
         columns.setdefault(column.name, column)
-    for table in (metric.table for metric in ours if metric.table):
+    for table in ours.tables.values():
         tables.setdefault(table.name, table)
     return Catalogue(columns, tables, metrics)
+
+
+def written_by_ours() -> str:
+    """The content of `metrics.json`, as the metrics of the package say it now."""
+    from ...evaluation.measurement import builtin_metrics
+
+    return json.dumps(described(builtin_metrics()), indent=1, ensure_ascii=False) + "\n"
+
+
+@cache
+def _ours() -> Catalogue:
+    """What the usual metrics that come with the package say."""
+    facts = json.loads(OURS.read_text(encoding="utf-8"))
+    tables: dict[str, Table] = {}
+    for one in facts["tables"]:
+        tables.setdefault(one["name"], Table(**one))
+    return Catalogue(
+        {one["name"]: Column(**_fields(Column, one)) for one in facts["columns"]},
+        tables,
+        {one["name"]: one["metric"] for one in facts["columns"]},
+    )
 
 
 def _learn_columns(

@@ -33,18 +33,17 @@ def as_csv(table: ResultTable) -> str:
     if table.has_samplers:
         head.append("sampler")
     numbers = [f"{column.name}_{part}" for column in table.columns for part in table.parts(column)]
-    lines = [[*head, *numbers, *COST, LIMIT, "reason"]]
+    writer.writerow([in_csv(name) for name in (*head, *numbers, *COST, LIMIT, "reason")])
     for dataset in table.datasets:
         for row in table.of(dataset):
-            lines.append(_csv_row(table, row))
+            writer.writerow(_csv_row(table, row))
         for name, values in table.controls_of(dataset).items():
-            lines.append(_csv_control(table, name, dataset, values))
-    for line in lines:
-        writer.writerow([in_csv(str(cell)) for cell in line])
+            writer.writerow(_csv_control(table, name, dataset, values))
     return text.getvalue()
 
 
-def _csv_row(table: ResultTable, row: Row) -> list[Any]:
+def _csv_row(table: ResultTable, row: Row) -> list[str]:
+    """Words as `in_csv` has them; a number is no formula."""
     likelihood = row.trials[0].ingredients.likelihood
     status = "reference" if row.is_reference else row.status
     head = [row.variant, row.dataset, len(row.done), status, likelihood, row.settings]
@@ -54,26 +53,28 @@ def _csv_row(table: ResultTable, row: Row) -> list[Any]:
     numbers = [text for column in table.columns for text in _csv_cells(table, row, column)]
     costs = [*(_number(row.interval(name).mean) for name in COST), _number(row.cut_short)]
     reasons = [row.reason, table.apart(row), table.few(row)]
+    remarks = row.remarks
+    others = table.by_other_code(row)
     for column in table.columns:
-        reasons += [row.why_missing(column.name), table.other_code(row, column)]
-    return [*head, *numbers, *costs, "; ".join(dict.fromkeys(filter(None, reasons)))]
+        reasons += [remarks.get(column.name, ""), others.get(column.name, "")]
+    reason = "; ".join(dict.fromkeys(filter(None, reasons)))
+    return [*(in_csv(str(word)) for word in head), *numbers, *costs, in_csv(reason)]
 
 
 def _csv_cells(table: ResultTable, row: Row, column: Column) -> list[str]:
     """The numbers of the column's parts."""
     found = row.interval(column.name)
-    numbers = {"mean": found.mean, "ci95": found.ci95, "std": found.std}
-    parts = table.parts(column)
-    if ROW_SE in parts:
-        numbers[ROW_SE] = row_error(row, column.name)
-    return [_number(numbers[part]) for part in parts]
+    numbers = [found.mean, found.ci95, found.std]  # as `PARTS` has them
+    if ROW_SE in table.parts(column):
+        numbers.append(row_error(row, column.name))
+    return list(map(_number, numbers))
 
 
 def _csv_control(
     table: ResultTable, name: str, dataset: str, values: Mapping[str, float]
-) -> list[Any]:
+) -> list[str]:
     """A control row: one number a column, the same for every seed."""
-    head = [name, dataset, 0, "control", "", ""]
+    head = [in_csv(name), in_csv(dataset), "0", "control", "", ""]
     if table.has_samplers:
         head.append("")
     numbers: list[str] = []
@@ -86,4 +87,4 @@ def _csv_control(
 def _number(value: float | None) -> str:
     if value is None or not math.isfinite(value):
         return ""
-    return str(int(value)) if value == int(value) and abs(value) < 2**53 else repr(value)
+    return str(int(value)) if value % 1 == 0 and abs(value) < 2**53 else repr(value)

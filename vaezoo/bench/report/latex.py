@@ -6,8 +6,9 @@ table is a `longtable`. The caption is one line; what a reader must know follows
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from ..text import in_tex
 from .typeset import Grid, split_marks
@@ -246,17 +247,16 @@ def _words(text: str) -> str:
 
 def _width(text: str) -> float:
     """About how wide a text is, in points, in Computer Modern at 10 pt."""
-    return sum(_letters(text))
+    return sum(map(_letter, text))
 
 
-def _letters(text: str) -> Iterator[float]:
-    for letter in text:
-        if letter in " .,:;()[]il|'":
-            yield 3.4
-        elif letter in "±−↑↓×mwMW%":
-            yield 8.4
-        else:
-            yield 7.2 if letter.isupper() else 5.1
+@lru_cache(maxsize=2**10)  # a table has millions of letters, of few kinds
+def _letter(letter: str) -> float:
+    if letter in " .,:;()[]il|'":
+        return 3.4
+    if letter in "±−↑↓×mwMW%":
+        return 8.4
+    return 7.2 if letter.isupper() else 5.1
 
 
 def _slug(title: str) -> str:

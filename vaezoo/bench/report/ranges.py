@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
+from ...evaluation.possible import impossible
 from ...hooks import Column
 from ..records import Record, SamplerRecord
 from .catalogue import catalogue_of
@@ -37,8 +38,6 @@ def _trial(trial: Record, columns: Mapping[str, Column]) -> Record:
 
 
 def _judged(numbers: R, columns: Mapping[str, Column], trial: Record) -> R:
-    from ...evaluation.guards import impossible
-
     found = impossible(columns, numbers.metrics, trial.settings)
     for name, reason in numbers.reasons.items():
         if reason.startswith(NO_NUMBER):

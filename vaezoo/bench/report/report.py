@@ -2,7 +2,9 @@
 control rows beside them) and nothing else.
 """
 
-from collections.abc import Mapping, Sequence
+import gc
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -11,6 +13,7 @@ from ..records import ROWS, Contradicted, ControlRecord, Damaged, Record, RowRec
 from ..store import TRIAL, Store
 from ..text import say
 from .in_full import as_csv
+from .known import Known
 from .printed import as_markdown, as_tex, grids
 from .ranges import judged
 from .reference import beside
@@ -34,17 +37,35 @@ class _Read:
     aside: Mapping[str, str]  # file -> why it does not fit
 
 
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Inside the block Python looks for no circles of references: a report of many trials makes
+    millions of objects that stay until it is written, and each look goes through all of them.
+    """
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+@_uncollected()
 def report(
-    out: Path | str, *, figures: bool = True, plugins_dir: Path | str | None = None
+    out: Path | str,
+    *,
+    figures: bool = True,
+    plugins_dir: Path | str | None = None,
+    known: Known | None = None,
 ) -> list[ResultTable]:
     """Writes every table, every figure and the page of the run in `out`, and returns the tables;
     figures and what is said of variants are those of the registry, the loose files of
-    `plugins_dir` too.
+    `plugins_dir` too. Without figures, who gives what is `known` of it loads no plugin and no
+    torch.
 
     Raises: StoreError where the folder cannot be written, ReportError where there are no trials.
     """
-    from ...registry.registry import load_registry
-
     store = Store(out)
     found = _read(out)
     tables = _tables(found)
@@ -54,19 +75,38 @@ def report(
             store.write(f"{table.name}.{suffix}", write(table))
         drawn.append((table, grids(table)))
 
-    registry = load_registry(plugins_dir)
-    names = None
-    if figures:
-        from .drawing import draw_all
-
-        names = draw_all(found.rows, store, registry.figures.values(), registry.variants)
+    names = _draw(found.rows, store, plugins_dir) if figures else None
     from .html.page import NAME, pieces
     from .html.source import Source
 
-    refused = refusals(tables)
-    source = Source(store.out, found.run, found.rows, drawn, refused, found.aside, registry, names)
+    source = Source(
+        out=store.out,
+        run=found.run,
+        rows=found.rows,
+        tables=drawn,
+        refused=refusals(tables),
+        aside=found.aside,
+        known=known or _known(plugins_dir),
+        figures=names,
+        plugins_dir=plugins_dir,
+    )
     store.write(NAME, b"".join(piece.encode() for piece in pieces(source)))
     return tables
+
+
+def _draw(rows: Sequence[Row], store: Store, plugins_dir: Path | str | None) -> set[str]:
+    """Draws every figure; the names of the files."""
+    from ...registry.registry import load_registry
+    from .drawing import draw_all
+
+    registry = load_registry(plugins_dir)
+    return draw_all(rows, store, registry.figures.values(), registry.variants)
+
+
+def _known(plugins_dir: Path | str | None) -> Known:
+    from ...registry.registry import load_registry
+
+    return Known.of(load_registry(plugins_dir))
 
 
 def read_tables(out: Path | str, *, quiet: bool = False) -> list[ResultTable]:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...samplers import PRIOR
+from ...hooks import PRIOR
 from ..records import Record, RowRecord
 from ..trial import canonical
 from .alike import ALIKE, Standing, Swept, standings
@@ -80,7 +80,12 @@ class Row:
 
     def why_missing(self, column: str) -> str:
         """Why a column has no number, by its metric; of a number, what kind it is."""
-        return self.refused.get(column) or self._reasons.get(column, "")
+        return self.remarks.get(column, "")
+
+    @cached_property
+    def remarks(self) -> Mapping[str, str]:
+        """Column -> what `why_missing` says of it, of those of which it says something."""
+        return {**self._reasons, **self.refused}
 
     @cached_property
     def _reasons(self) -> dict[str, str]:
@@ -182,8 +187,15 @@ class Row:
     def interval(self, column: str) -> Interval:
         found = self._intervals.get(column)
         if found is None:
-            found = self._intervals[column] = interval(list(self.sample(column).values()))
+            found = self._intervals[column] = interval(self._numbers(column))
         return found
+
+    def _numbers(self, column: str) -> list[float]:
+        """Those of `sample`, without their seeds."""
+        if column in self.refused:
+            return []
+        numbers = [metrics.get(column, math.nan) for _, metrics in self._metrics]
+        return list(filter(math.isfinite, numbers))
 
     def has(self, column: str) -> bool:
         """Whether some seed has a number."""

@@ -13,7 +13,7 @@ from functools import cached_property
 from itertools import chain, islice
 from typing import Any
 
-from ...evaluation.baselines import BEST, MADE_UP
+from ...evaluation.yardsticks import BEST, MADE_UP
 from ...hooks import Column, Table
 from .best import Best, Contest, contest, decided, no_better_than, together
 from .catalogue import catalogue_of
@@ -23,6 +23,7 @@ from .statistics import Sample
 LIMIT = "at_limit"  # seeds whose training ended by the limit of epochs
 PARTS = ("mean", "ci95", "std")  # of a number over seeds, each a column of the CSV
 ROW_SE = "row_se"  # over the test rows, for one model: a further one where some row has it
+OTHER_CODE = "measured by other code of the metric {} than most rows: not compared"
 REFERENCE = "a reference row, of the results that come with vaezoo: not trained in this run"
 Controls = Mapping[str, Mapping[str, float]]  # row -> column -> number
 
@@ -148,11 +149,24 @@ class ResultTable:
         """Why the row's number in this column is not compared with the others': other code gave it.
         "" where it is.
         """
-        metric = self.metrics.get(column.name, "")
-        common = self._codes[row.dataset, column.name]
-        if row.measured_by(metric) == common or not row.has(column.name):
-            return ""
-        return f"measured by other code of the metric {metric} than most rows: not compared"
+        return self.by_other_code(row).get(column.name, "")
+
+    def by_other_code(self, row: Row) -> Mapping[str, str]:
+        """Column -> what `other_code` says of it, of those of which it says something."""
+        if id(row) not in self._other_codes:
+            found = {}
+            for column in self.columns:
+                metric = self.metrics.get(column.name, "")
+                is_common = row.measured_by(metric) == self._codes[row.dataset, column.name]
+                if not is_common and row.has(column.name):
+                    found[column.name] = OTHER_CODE.format(metric)
+            self._other_codes[id(row)] = row, found
+        return self._other_codes[id(row)][1]
+
+    @cached_property
+    def _other_codes(self) -> dict[int, tuple[Row, Mapping[str, str]]]:
+        """id -> the row, and what `by_other_code` says of it; those that were asked for."""
+        return {}
 
     @cached_property
     def _codes(self) -> dict[tuple[str, str], frozenset[str]]:
@@ -233,8 +247,10 @@ def says_of(rows: Sequence[Row], column: str) -> bool:
 
 def _belongs(row: Row, columns: set[str]) -> bool:
     """Whether a further sampler's row has any of these numbers, or a reason why not."""
+    if row.is_own_prior or not row.done:
+        return True
     measured = {name for trial in row.done for name in (*trial.metrics, *trial.reasons)}
-    return row.is_own_prior or not row.done or bool(measured & columns)
+    return bool(measured & columns)
 
 
 def _settings(rows: Sequence[Row], apart: set[str]) -> dict[str, dict[str, Any]]:

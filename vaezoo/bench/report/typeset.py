@@ -27,7 +27,7 @@ class Grid:
 
 def split_marks(text: str) -> tuple[str, tuple[int, ...]]:
     """A cell such as "23.1 ± 0.2 [3]" as its text and the numbers of its footnotes."""
-    marks = MARKS.search(text)
+    marks = MARKS.search(text) if text.endswith("]") else None
     if marks is None:
         return text, ()
     return text[: marks.start()], tuple(map(int, re.findall(r"\d+", marks[0])))

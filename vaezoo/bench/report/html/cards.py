@@ -1,13 +1,16 @@
-"""What the registry says of each variant of the run: objective, paper, what tests prove of it."""
+"""What is known of each variant of the run: objective, paper, what tests prove of it."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from ....author.certificates import Claim, claims_of
-from ....registry.entries import Variant
 from ...records import Ingredients
 from ..families import Family, family_of
+from ..known import KnownVariant
 from .source import Source
+
+if TYPE_CHECKING:
+    from ....author.certificates import Claim
 
 GONE = "Its plugin is not installed here, so that there is nothing to say of it."
 
@@ -23,7 +26,7 @@ class Card:
     objective: str  # as the docstring has it; "" where it has none
     more: Sequence[str]  # further paragraphs
     paper: str
-    claims: Sequence[Claim]
+    claims: "Sequence[Claim]"
     hyperparameters: Mapping[str, str]  # of its first row
     brought_by: str
 
@@ -40,18 +43,18 @@ def cards(source: Source) -> Iterator[Card]:
             yield _card(variant, values, _owner(made_of))
 
 
-def _card(variant: Variant, values: Mapping[str, str], brought_by: str) -> Card:
+def _card(variant: KnownVariant, values: Mapping[str, str], brought_by: str) -> Card:
     said = [one for one in variant.doc.strip().split("\n\n") if not one.startswith("Paper:")]
     (what, objective, *more) = [*said, "", ""][: max(2, len(said))]
     return Card(
         name=variant.name,
         family=family_of(variant.tags),
-        tags=" ".join(sorted(variant.tags)),
+        tags=" ".join(variant.tags),
         what=" ".join(what.split()),
         objective=objective,
         more=[" ".join(one.split()) for one in more],
         paper=variant.paper,
-        claims=claims_of(variant),
+        claims=variant.claims,
         hyperparameters=values,
         brought_by=brought_by,
     )

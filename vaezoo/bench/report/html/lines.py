@@ -2,6 +2,7 @@
 template takes most of its time for them.
 """
 
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -9,6 +10,8 @@ from markupsafe import Markup, escape
 
 from ...text import plain
 from .sheets import Cell, Line, Sheet
+
+MARKUP = re.compile("[&<>\"']")  # what `escape` changes
 
 
 def written(sheet: Sheet, lines: Sequence[Line]) -> Markup:
@@ -51,7 +54,11 @@ def _marks(sheet: Sheet, cell: Cell) -> str:
     )
 
 
-@lru_cache(maxsize=2**14)
 def _safe(text: str) -> str:
     """The text as it stands on the page: nothing in it is obeyed, by a browser or a reader."""
+    return text if text.isprintable() and not MARKUP.search(text) else _escaped(text)
+
+
+@lru_cache(maxsize=2**12)
+def _escaped(text: str) -> str:
     return str(escape(plain(text)))

@@ -66,7 +66,7 @@ def pictures(source: Source) -> dict[str, list[Picture]]:
 
 
 def _files(source: Source) -> list[tuple[str, str, Path]]:
-    """(figure, data set, file) of every image of a figure that the registry knows, and of a data
+    """(figure, data set, file) of every image of a figure that is known, and of a data
     set that the run has: other files may be of another run. Old ones are left out.
     """
     found = []
@@ -105,7 +105,7 @@ def _cannot_be_drawn(source: Source, figure: str, dataset: str) -> bool:
 def _owner(source: Source, stem: str) -> tuple[str, str] | None:
     """The figure and the data set that a file is of: those of the longest names that fit."""
     slugs = {name: dataset for dataset, name in file_names(source.datasets).items()}
-    figures = source.registry.figures
+    figures = source.known.figures
     for name in sorted(set(figures) - set(DRAWN_HERE), key=len, reverse=True):
         if not _is_of(stem, name):
             continue
@@ -132,7 +132,7 @@ def _place(found: tuple[str, str, Path]) -> tuple[int, str, str, int, str]:
 
 def _about(source: Source, figure: str) -> str:
     """The first sentence of its docstring."""
-    text = " ".join(source.registry.figures[figure].doc.split())
+    text = " ".join(source.known.figures[figure].doc.split())
     return text.partition(". ")[0].rstrip(".")
 
 

@@ -4,6 +4,7 @@ groups.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from ..families import NONE
 from ..rows import Row
@@ -19,8 +20,7 @@ CONTROLS = "Control rows: no model"
 GROUPS = (COMPARED, REFERENCES, APART, WITHOUT, CONTROLS)
 
 
-@dataclass(frozen=True, slots=True)
-class Cell:
+class Cell(NamedTuple):
     """One cell: its text and the numbers of its footnotes."""
 
     text: str

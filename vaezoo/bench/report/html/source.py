@@ -4,18 +4,14 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ...records import Ingredients, RunRecord
 from ..catalogue import Catalogue, catalogue_of
 from ..families import Family, family_of
+from ..known import Known, KnownVariant
 from ..rows import Row
 from ..tables import ResultTable
 from ..typeset import Grid
-
-if TYPE_CHECKING:
-    from ....registry.entries import Variant
-    from ....registry.registry import Registry
 
 
 @dataclass(frozen=True)
@@ -28,8 +24,9 @@ class Source:
     tables: Sequence[tuple[ResultTable, Sequence[Grid]]]  # each with its grids, one a data set
     refused: Sequence[str]  # a sentence for each number that cannot be
     aside: Mapping[str, str]  # file -> why it does not fit
-    registry: "Registry"
+    known: Known  # what is installed here
     figures: Set[str] | None = None  # names of the files drawn with this page; None where none were
+    plugins_dir: Path | str | None = None  # the loose files that are installed too
 
     @property
     def own(self) -> list[Row]:
@@ -52,14 +49,14 @@ class Source:
             found.setdefault(variant_of(row), row.trials[0].ingredients)
         return found
 
-    def variant(self, name: str) -> "Variant | None":
-        """What the registry has of it; None where its plugin is not installed here."""
-        return self.registry.variants.get(name)
+    def variant(self, name: str) -> KnownVariant | None:
+        """What is known of it; None where its plugin is not installed here."""
+        return self.known.variants.get(name)
 
     def tags(self, row: Row) -> list[str]:
         """The tags of a row's variant, sorted."""
         variant = self.variant(variant_of(row))
-        return sorted(variant.tags) if variant else []
+        return list(variant.tags) if variant else []
 
     def family(self, row: Row) -> Family:
         """The family of a row's variant."""

@@ -142,7 +142,12 @@ def _hash_here(source: Source, row: Row) -> str:
     say which.
     """
     made_of = row.trials[0].ingredients
-    variant = source.registry.variants[made_of.name]
+    known = source.known.variants[made_of.name].source_hash
+    if known is not None:
+        return known
+    from ....registry.registry import load_registry  # which imports torch
+
+    variant = load_registry(source.plugins_dir).variants[made_of.name]
     try:
         return variant.plugin_for(made_of.hyperparameters).source_hash
     except (AttributeError, KeyError, TypeError):  # they were read from a file
@@ -150,7 +155,7 @@ def _hash_here(source: Source, row: Row) -> str:
 
 
 def _remeasurable(source: Source) -> Iterator[str]:
-    here = source.registry.metric_sources
+    here = source.known.metric_sources
     trials = [trial for row in source.own for trial in row.done]
     for metric in sorted(here):
         known = [(trial.measures or {}).get(metric) for trial in trials]
