@@ -6,9 +6,8 @@ import math
 import re
 import secrets
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import fields
-from itertools import pairwise
 from typing import Any, TypeVar, cast
 
 from ...hooks import Column, Table
@@ -32,8 +31,9 @@ _PARTS: dict[bytes, Any] = {}  # the text of a part -> what it says
 _COLUMNS: dict[str, str] = {}  # the name of a column -> itself, one object
 _NAMES: dict[int, str] = {}  # id of what a part says -> a text that stands for it, and is short
 _NUMBERS = itertools.count()  # no name is given twice
-# what thousands of trials say alike
-ALIKE = ("columns", "tables", "measures", "reasons", "machine")
+# what thousands of trials say alike, in the order in which a file has them
+ALIKE = ("columns", "machine", "measures", "reasons", "tables")
+_LATEST: dict[str, bytes] = {}  # its text in the trial that was read last
 TYPES: Mapping[str, Any] = {"int": int, "bool": bool, "float | None": int | float | None}
 
 
@@ -67,45 +67,40 @@ def parsed_trial(content: bytes) -> Any:
     Raises: Damaged as `parsed_text`.
     """
     said = {}
-    places = []
+    pieces = []
+    end = 0
     # of what a trial that is done says, all numbers are checked again where they are read
     number = float if b'\n "status": "done"' in content else None
     for name in ALIKE:
-        start, stop = _place(content, name)
-        if stop:
-            said[name] = content[start:stop]
-            places.append((start, stop))
-    places.sort()
-    if any(stop > start for (_, stop), (start, _) in pairwise(places)):
-        return parsed_text(content)  # one is inside another
-    found = parsed_text(_without(content, places), number)
+        start, text = _place(content, name, end)
+        if text:
+            said[name] = text
+            pieces += [content[end:start], PLACE]
+            end = start + len(text)
+    found = parsed_text(b"".join([*pieces, content[end:]]), number)
     if not isinstance(found, dict) or any(found.get(name) != TAKEN for name in said):
         return parsed_text(content)  # written by another hand, a name twice perhaps
     return found | {name: _part(text) for name, text in said.items()}
 
 
-def _place(content: bytes, name: str) -> tuple[int, int]:
-    """Where the list or mapping of this name begins and ends, as `to_json` writes it: nothing
-    inside is indented so little. (0, 0) where there is none.
+def _place(content: bytes, name: str, after: int) -> tuple[int, bytes]:
+    """Where the list or mapping of this name begins, and its text, as `to_json` writes it: nothing
+    inside is indented so little. No text where there is none further on.
     """
     key = f'\n "{name}": '.encode()
-    at = content.find(key)
+    at = content.find(key, after)
     start = at + len(key)
     end = ENDS.get(content[start : start + 2])
     if at < 0 or end is None:
-        return 0, 0
+        return 0, b""
+    latest = _LATEST.get(name, b"")
+    if latest and content.startswith(latest, start):  # mostly, and its end is where it was
+        return start, latest
     stop = content.find(end, start)
-    return (start, stop + len(end)) if stop >= 0 else (0, 0)
-
-
-def _without(content: bytes, places: Sequence[tuple[int, int]]) -> bytes:
-    """The content, `PLACE` in the place of these parts, which follow one another."""
-    pieces = []
-    end = 0
-    for start, stop in places:
-        pieces += [content[end:start], PLACE]
-        end = stop
-    return b"".join([*pieces, content[end:]])
+    if stop < 0:
+        return 0, b""
+    _LATEST[name] = content[start : stop + len(end)]
+    return start, _LATEST[name]
 
 
 def _part(text: bytes) -> Any:
