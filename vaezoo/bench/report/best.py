@@ -219,10 +219,13 @@ def _drawn(columns: int, rows: int, df: int) -> Iterator[_Draws]:
         squares = of_squares.chisquare(df, (size, rows)) / df
         logs = np.log(squares)
         means = logs.mean(-1)
-        variances = logs.var(-1, ddof=1)
-        centred = logs - means[:, None]
-        by_row = [np.ascontiguousarray(each.T) for each in (normals, squares)]
-        yield _Draws(*by_row, centred, means, variances)
+        yield _Draws(
+            np.ascontiguousarray(normals.T),
+            np.ascontiguousarray(squares.T),
+            logs - means[:, None],
+            means,
+            logs.var(-1, ddof=1),
+        )
 
 
 def moderated(s2: Array, df: int) -> Array:
