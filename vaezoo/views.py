@@ -41,8 +41,8 @@ def require_views(spec: Spec) -> tuple[View, ...]:
     """The views. Raises: Unsupported where x is not said to be two or more."""
     if len(spec.views) < 2:
         raise Unsupported(
-            "needs x as two named views or more, and this data has one: see the data sets "
-            "paired, halves and gaussian_pair"
+            "needs x as two named views or more, and this data has one: say which columns are "
+            "which view by viewed[of=…,views=…], or take paired, halves or gaussian_pair"
         )
     return spec.views
 

@@ -4,6 +4,7 @@ Gaussians whose densities are known.
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from scipy.stats import multivariate_normal
@@ -17,6 +18,7 @@ from vaezoo.data.sources.gaussian import gaussian
 from vaezoo.data.sources.gaussian_pair import gaussian_pair, log_conditional
 from vaezoo.data.sources.halves import halves
 from vaezoo.data.sources.paired import paired
+from vaezoo.data.sources.viewed import viewed
 from vaezoo.views import are_there, split_views
 
 from .test_sources import must_keep_its_promises
@@ -135,3 +137,36 @@ def test_the_densities_of_the_gaussian_pair_are_scipys():
     found = log_conditional(data.test, covariance, slice(0, 3))
     torch.testing.assert_close(found, torch.from_numpy(expected))
     assert data.controls(data.test)["exact density"]["view_nll"] > 0
+
+
+def test_a_file_of_ones_own_says_its_views(tmp_path):
+    x = np.random.default_rng(0).normal(size=(60, 9))
+    np.save(tmp_path / "x.npy", x)
+    own = f"arrays[path={tmp_path / 'x.npy'}]"
+    data = vaezoo.dataset(f"viewed[of={own},views=blood:3+scan:2x3]")
+    assert data.spec.views == (View("blood", (3,)), View("scan", (2, 3)))
+    assert torch.equal(data.train, vaezoo.dataset(own).train)
+    assert str(tmp_path) not in data.identity
+
+
+def test_views_of_a_mixed_table_count_its_columns(tmp_path):
+    rows = [f"{i % 7}.5,{['red', 'green', 'blue'][i % 3]},{i % 5}.25" for i in range(60)]
+    (tmp_path / "people.csv").write_text("\n".join(["size,colour,age", *rows]))
+    own = f"table[path={tmp_path / 'people.csv'}]"
+    data = vaezoo.dataset(f"viewed[of={own},views=looks:2+rest:1]")
+    assert [view.shape for view in data.spec.views] == [(4,), (1,)]
+    model = vaezoo.variants()["mvae"](data.spec)
+    assert model(data.train[:5])["loss"].isfinite()
+
+
+@pytest.mark.parametrize(
+    ("views", "words"),
+    [
+        ("a:3+b:3", "the views have 6 numbers in all, and x has 16"),
+        ("a+b", "is no view; write a name and how many columns"),
+        ("a:8+a:8", "names, each its own"),
+    ],
+)
+def test_views_that_are_none_of_x_are_refused(views, words):
+    with pytest.raises(BadData, match=words):
+        viewed(LOAD, of="gaussian", views=views)
