@@ -29,7 +29,7 @@ QUICK = "--seeds 1 --metrics likelihood --importance-samples 10 --jobs 1 --no-fi
 TRAINED = {
     "pictures": "--variants vae,beta,iwae,vq,cvae --datasets digits,pinwheel,cancer --epochs 40",
     "paths": "--variants vrnn,dkf --datasets slds --epochs 20",
-    "views": "--variants vae,mvae,mmvae --datasets paired --epochs 40",
+    "views": "--variants vae,jmvae,mmvae,mvtcae --datasets paired --epochs 30",
 }
 # figure -> the run, the data set ("" for all of the run), and the names of its files
 SHOWN: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
