@@ -75,7 +75,8 @@ class Pair(Model):
     """p(z_1) p(x_1|z_1) p(z_2) p(x_2|z_2), and q of both, one encoder and decoder for either.
 
     In training q(z_1|x_1, x_2) and q(z_2|x_1, x_2) share units; in evaluation each reads its own x.
-    The latent of the first x comes first in `Trace.latents`.
+    The latent of the first x comes first in `Trace.latents`, and it alone is the code: labels and
+    factors are those of the first x, and the second has most of them too.
     """
 
     def __init__(self, spec: Spec, loss: Loss) -> None:
@@ -100,7 +101,7 @@ class Pair(Model):
         latents = []
         for q in (one, two):
             z, log_q = draw(q, (k,))
-            latents.append(Latent(z, log_q, q, self.prior(c)))
+            latents.append(Latent(z, log_q, q, self.prior(c), is_code=q is one))
         return Trace(x, self.px(latents[0].z, latents[1].z, c), tuple(latents))
 
     def px(self, first: Tensor, second: Tensor, c: Tensor | None = None) -> Distribution:
@@ -132,7 +133,7 @@ def ivae(spec: Spec) -> VAE:
     return VAE(Gaussian(seen), Write(spec), Auxiliary(seen), ELBO())
 
 
-@tags("disentanglement", "labelled")
+@tags("disentanglement")
 def ada_gvae(spec: Spec, beta: Positive = 1.0) -> Pair:
     """Pairs that differ in few factors: units of like posteriors are shared, and averaged.
 

@@ -15,7 +15,7 @@ TAGS = {
     "bayesian": "The decoder's weights are random, or there are several sets of them.",
     "bound": "The objective is another bound on log p(x) than the ELBO.",
     "collapse": "Keeps the posterior from collapsing to the prior.",
-    "conditional": "Every part of the model reads the label.",
+    "conditional": "Inference reads the label: the likelihood is log p(x|c).",
     "deterministic": "The code of x is a point, without noise.",
     "discrete": "Codes are classes, levels or entries of a codebook.",
     "disentanglement": "Asks that each dimension of the code stands for one factor of the data.",

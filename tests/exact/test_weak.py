@@ -9,6 +9,7 @@ from vaezoo_plugins.weak import Adaptive, Pair, ada_gvae, ivae
 
 from vaezoo.core import VAE, Spec, Unsupported
 from vaezoo.distributions import kl, normal
+from vaezoo.evaluation.codes import codes_of
 from vaezoo.losses import ELBO
 from vaezoo.networks import Gaussian, StandardNormal, Write
 from vaezoo.seeds import seeded
@@ -145,6 +146,19 @@ def test_in_evaluation_a_code_is_of_its_own_x():
             one, two = (model.infer(some).latents[0].q for some in (x, other))
             assert torch.equal(one.mean, two.mean) == alike
             assert kl(one, two) is not None
+
+
+@pytest.mark.certifies("ada_gvae", claim="codes are of the first x alone")
+def test_codes_are_of_the_first_x_alone():
+    """Factors that both share would stand in a unit of either: no score of a gap sees them then."""
+    model, x = built(0)
+    model.eval()
+    with torch.no_grad():
+        codes = codes_of(model, iter([(x, None)]), torch.arange(4))
+        wanted = model.encoder(x[:, :1]).mean
+    torch.testing.assert_close(codes.flat.double(), wanted, atol=1e-6, rtol=0)
+    assert codes.units.shape == (4, 2)
+    assert codes.variance.shape == (2,)
 
 
 def test_what_is_no_pair_is_refused():

@@ -22,6 +22,7 @@ class Latent:
     # p was read from a draw that was itself read from z: KL(q ‖ p) then holds one draw fixed that
     # varies with z, so the closed form is another number than E_q [log q - log p]
     p_follows_z: bool = False
+    is_code: bool = True  # whether probes and scores of codes read it
 
     @cached_property
     def log_q(self) -> Tensor:

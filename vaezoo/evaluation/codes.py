@@ -16,8 +16,8 @@ from ..networks import step_mask
 class Codes:
     """E_q z of N rows."""
 
-    # (N, D), float32 on the CPU: all latents side by side; of a stepwise latent its mean over the
-    # steps
+    # (N, D), float32 on the CPU: all latents that are codes side by side; of a stepwise latent its
+    # mean over the steps
     flat: Tensor
     units: Tensor  # (M, D): the same with M = N, save that each step of a stepwise latent is a row
     # (D,), float64: Var over x of E_q z; of a stepwise latent at equal t, in the mean over t
@@ -34,7 +34,7 @@ def codes_of(model: Model, pieces: Iterator[tuple[Tensor, Tensor | None]], rows:
     for x, c in pieces:
         with at_centre():
             trace = model.infer(x, c)
-        latents = range(len(trace.latents))
+        latents = [i for i, latent in enumerate(trace.latents) if latent.is_code]
         flat.append(torch.cat([_pooled(trace, i) for i in latents], -1).cpu())
         by_latent.append([_by_step(trace, i) for i in latents])
         discrete = discrete or any(_is_discrete(latent.q) for latent in trace.latents)
