@@ -26,7 +26,8 @@ class Stratified(Loss):
 
     With the doubly reparameterised gradient (Tucker et al. 2019, arXiv:1810.04152): of w̄_k, the
     normalised weights, decoder and prior have Σ_k w̄_k ∂θ log w_k, experts Σ_k w̄_k² (∂ log w_k/∂z_k)
-    ∂φ z_k.
+    ∂φ z_k. The latter has the mean of the bound's gradient for K = 1, and for more where experts
+    agree; else another, for it takes draws of one expert for draws of q.
     """
 
     def __init__(self, k: Count = 5) -> None:
@@ -67,8 +68,9 @@ def mmvae(spec: Spec, k: Count = 5) -> VAE:
 
     -1/V Σ_v E_{z_1 … z_K ~ q(z|x_v)} log (1/K) Σ_k p(x, z_k)/q(z_k|x), q(z|x) = 1/V Σ_v q(z|x_v)
 
-    Draws of every view's expert are decoded to all views; the gradient is doubly reparameterised.
-    Every view has networks of its own.
+    Draws of every view's expert are decoded to all views; the gradient is doubly reparameterised,
+    which for K > 1 has not the mean of the bound's for experts that differ. Every view has networks
+    of its own.
 
     Paper: Shi, Siddharth, Paige & Torr 2019, "Variational Mixture-of-Experts Autoencoders for
     Multi-Modal Deep Generative Models", arXiv:1911.03393, §3, with stratified draws. The paper's

@@ -164,7 +164,7 @@ def test_mixtures_stay_below_log_p(name):
     assert ((w.mean(0) - 1).abs() < 4.5 * w.std(0) / math.sqrt(20_000)).all()
 
 
-@pytest.mark.certifies("mmvae", claim="the objective rises to log p(x) with K, and never above")
+@pytest.mark.certifies("mmvae", claim="the objective rises with K, and stays below log p(x)")
 def test_the_stratified_bound_rises_with_k_and_stays_below():
     model, pair = exact("mmvae", with_prior=True)
     x = pair.rows(400)
@@ -316,29 +316,38 @@ def test_the_components_are_the_subsets():
     torch.testing.assert_close(q.log_prob(z)[:, 0], wanted)
 
 
-@pytest.mark.certifies("mmvae", claim="the experts' gradient has the bound's mean, less variance")
-def test_the_gradient_of_experts_has_the_mean_of_the_bounds():
-    """n = 600 gradients of an expert's bias, z-scores below 4.5; K = 8."""
-    model, x = made("mmvae", k=8)
-    x = x[:2]
+@pytest.mark.certifies(
+    "mmvae", claim="the experts' gradient has the bound's mean for K = 1, and less variance"
+)
+@pytest.mark.parametrize("k", [1, 8])
+def test_the_gradient_of_experts_has_the_mean_of_the_bounds_for_one_draw(k):
+    """n = 300 gradients of an expert's bias over 64 copies of a row, z-scores below 4.5; for K = 8
+    of experts that are far apart, the gradient leans by more than that.
+    """
+    model, x = made("mmvae", k=k)
+    x = x[:1].expand(64, -1)
+    for reader, to in zip(model.encoder.experts.readers, (-1.0, 1.0), strict=True):
+        reader.out[-1].bias.data[:2] += to
     bias = model.encoder.experts.readers[0].out[-1].bias
 
     def plain() -> Tensor:
         q = model.encoder(x)
-        z = q.of_each(8).flatten(0, 1)
+        z = q.of_each(k).flatten(0, 1)
         log_w = model.decoder(z).log_prob(x) + model.prior().log_prob(z) - q.log_prob(z)
-        bounds = log_w.unflatten(0, (8, -1)).logsumexp(0) - math.log(8)
+        bounds = log_w.unflatten(0, (k, -1)).logsumexp(0) - math.log(k)
         return -(q.weights * bounds).sum(0).mean()
 
     gradients = {}
     for name, loss in {"plain": plain, "own": lambda: model(x)["loss"]}.items():
-        with seeded("gradients"):
-            found = [torch.autograd.grad(loss(), bias)[0] for _ in range(600)]
+        with seeded("gradients", name):
+            found = [torch.autograd.grad(loss(), bias)[0] for _ in range(300)]
         gradients[name] = torch.stack(found)
     own, other = gradients["own"], gradients["plain"]
-    error = ((own.var(0) + other.var(0)) / 600).sqrt()
-    assert ((own.mean(0) - other.mean(0)).abs() < 4.5 * error).all()
-    assert own.var(0).sum() < other.var(0).sum()
+    error = ((own.var(0) + other.var(0)) / 300).sqrt()
+    is_near = (own.mean(0) - other.mean(0)).abs() < 4.5 * error
+    assert bool(is_near.all()) == (k == 1)
+    if k == 1:
+        assert own.var(0).sum() < other.var(0).sum()
 
 
 @EVERY
