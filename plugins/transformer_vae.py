@@ -98,6 +98,9 @@ class Reader(nn.Module):
     def forward(self, x: Tensor, when: Tensor, seen: Tensor) -> Distribution:
         """From x (B, T, C) without gaps, waves of the times (T, H) and what was seen (B, T)."""
         h = self.into(torch.cat([x, when.expand(len(x), -1, -1)], -1))
+        # of a row of which nothing was seen, the first step is read as 0: someone must be attended
+        first = torch.arange(x.shape[1], device=x.device) == 0
+        seen = seen | (first & ~seen.any(1, keepdim=True))
         allowed = seen[:, None, :].expand(-1, x.shape[1], -1)
         for layer in self.layers:
             h = layer(h, allowed)

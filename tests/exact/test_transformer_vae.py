@@ -92,6 +92,17 @@ def test_a_time_at_which_nothing_was_seen_changes_nothing():
     torch.testing.assert_close(short.log_w, long.log_w, rtol=0, atol=1e-10)
 
 
+def test_a_row_of_which_nothing_was_seen_says_nothing():
+    model, x = built(), rows()
+    x[1] = math.nan
+    padded = torch.cat([x, torch.full((4, 2, C), math.nan)], 1)
+    with at_centre():
+        trace, longer = model.infer(x), model.infer(padded)
+    assert trace.log_w.isfinite().all()
+    assert trace.log_px[0, 1] == 0
+    torch.testing.assert_close(trace.log_w, longer.log_w, rtol=0, atol=1e-10)
+
+
 def test_times_move_code_and_density():
     near, far = built(), built(replace(SPEC, times=(*TIMES[:4], 9.0)))
     x = rows()[:1]
