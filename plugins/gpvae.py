@@ -10,7 +10,7 @@ from torch import Tensor, distributions as D, nn
 from torch.distributions import Distribution
 from torch.nn import functional as F
 
-from vaezoo.core import Latent, Model, Spec, Trace
+from vaezoo.core import Latent, Model, Spec, Trace, Unsupported
 from vaezoo.hooks import Variants, hookimpl, tags
 from vaezoo.hyperparameters import Count, Positive
 from vaezoo.losses import ELBO
@@ -225,11 +225,19 @@ class GPVAE(Model):
 def whitening(
     times: tuple[float, ...], kernel: Kernel, lengths: list[float], nugget: float
 ) -> Tensor:
-    """(D, T, T): the inverse of the lower root of K + nugget 1 for each length, float64."""
+    """(D, T, T): the inverse of the lower root of K + nugget 1 for each length, float64.
+
+    Raises: Unsupported where the covariance is singular to rounding.
+    """
     t = torch.tensor(times, dtype=torch.float64)
     gaps = (t[:, None] - t).abs() / torch.tensor(lengths, dtype=torch.float64)[:, None, None]
     identity = torch.eye(len(t), dtype=torch.float64)
-    root = torch.linalg.cholesky(covariance(kernel, gaps) + nugget * identity)
+    root, failed = torch.linalg.cholesky_ex(covariance(kernel, gaps) + nugget * identity)
+    if failed.any():
+        raise Unsupported(
+            f"the kernel {kernel} of lengths {lengths} with the nugget {nugget:g} is singular at "
+            f"{len(t)} such times; give it a larger nugget, such as 1e-3, or a shorter length"
+        )
     return torch.linalg.solve_triangular(root, identity.expand_as(root), upper=False)
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.distributions import MultivariateNormal, Normal, kl_divergence
 from vaezoo_plugins.gpvae import GPVAE, Banded, Processes, covariance, gpvae, whitening
 
-from vaezoo.core import Spec
+from vaezoo.core import Spec, Unsupported
 from vaezoo.data.kalman import LinearGaussian, log_likelihood
 from vaezoo.data.sources.sde import sde
 from vaezoo.distributions import kl
@@ -206,6 +206,11 @@ def test_draws_of_the_prior_have_the_kernel(kernel):
     times = torch.tensor(TIMES, dtype=torch.float64)
     wanted = covariance(kernel, (times[:, None] - times).abs() / LENGTH)
     assert (z.T @ z / 40_000 - wanted).abs().max() < 5 * (2 / 40_000) ** 0.5
+
+
+def test_a_singular_kernel_is_refused_in_a_sentence():
+    with pytest.raises(Unsupported, match="singular at 40 such times; give it a larger nugget"):
+        gpvae(Spec((40, 3), "normal", network="rnn"), kernel="rbf", length=10.0, nugget=0.0)
 
 
 def test_dimensions_take_turns_at_the_scales():

@@ -51,7 +51,9 @@ def linear_sde(times: Tensor, states: int, channels: int) -> LinearGaussian:
 
 
 def times_of(steps: int, irregular: bool) -> Tensor:
-    """(T,) float64: 0, 1, 2 …, or the arrivals of a Poisson process of rate 1, from 0 on."""
+    """(T,) float64: 0, 1, 2 …, or arrivals from 0 on, at gaps of 0.05 and an
+    exponential time, 1 in the mean.
+    """
     if not irregular:
         return torch.arange(steps, dtype=torch.float64)
     g = generator_for("times", steps)
