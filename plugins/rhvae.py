@@ -239,7 +239,7 @@ class ByVolume(Sampler):
         return z
 
 
-@tags("posterior", "flow")
+@tags("posterior", "flow", "heavy")
 def rhvae(
     spec: Spec,
     steps: Steps = 2,
