@@ -42,9 +42,12 @@ def test_stacked_trials_have_the_numbers_of_those_trained_one_by_one(plan, write
     assert run(made, together, jobs=1, progress="quiet", figures=False).trained == 0
 
 
-def test_a_stack_whose_process_dies_is_trained_seed_by_seed(plan, write_variant, tmp_path):
+@pytest.mark.parametrize("end", ["os._exit(1)", "1 / 0"])
+def test_a_stack_that_dies_or_fails_is_trained_seed_by_seed(
+    plan, write_variant, tmp_path, end: str
+):
     flag = tmp_path / "once"
-    dies = f"flag = {str(flag)!r}; os.path.exists(flag) and (os.unlink(flag) or os._exit(1))"
+    dies = f"flag = {str(flag)!r}; os.path.exists(flag) and (os.unlink(flag) or {end})"
     write_variant("dies", step=dies)
     out = tmp_path / "out"
     made = plan("dies", "2", stack=2)

@@ -23,7 +23,7 @@ from .records import Record
 from .remaining import TimeLeft
 from .sharing import Attempt, Shared
 from .stacking import Stacking
-from .store import Json, Store, to_json
+from .store import FINAL, Json, Store, to_json
 from .summary import Summary
 from .trial import Trial
 from .workers.memory import gpu_share
@@ -242,7 +242,8 @@ class Scheduler:
                 "run it again to go on"
             )
             return
-        if self.stacking.let_go(trial, left) and "error" in answer:
+        if self.stacking.let_go(trial, left) and answer["status"] not in FINAL:
+            self.shared.note([trial])  # what it wrote of the stack is no other run's
             left.append((trial, attempt))  # whichever of them it was, it is by itself now
             return
         if "error" in answer and not self.store.is_finished(trial.key):

@@ -4,8 +4,8 @@ places.
 The first of them leads: its process trains them all, and ends as its trial. The others wait; what
 was trained of them lies in the states that long trainings keep, from which each then goes on, in a
 process of its own, to its evaluation. So a trial of a stack is claimed, killed, resumed and stored
-as any other. Where a leader's process died, all of them are trained one by one, so that what killed
-it costs one trial.
+as any other. Where a leader died or failed, all of them are trained one by one, so that what one of
+them did costs that one.
 """
 
 from collections import deque

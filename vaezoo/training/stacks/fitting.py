@@ -6,7 +6,7 @@ has alone.
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -141,11 +141,20 @@ class _Training:
         at = [s for s, seat in enumerate(self.seats) if seat in active]
         rows = self._trained(at, epoch)
         going_on = [s for s in at if not self.seats[s].failed]
+        self._fill_up(set(at) - set(going_on))
         for s, judged in zip(going_on, self._judged(going_on), strict=True):
             rows[s] |= judged
         each = (time.perf_counter() - begin) / len(at)  # seconds
         for s in going_on:
             self._note(self.seats[s], rows[s], each)
+
+    def _fill_up(self, failed: Iterable[int]) -> None:
+        """Their places repeat a seat that has not failed. Of weights that are NaN a factorisation
+        or a draw would raise, at the cost of all seats.
+        """
+        sound = [s for s, seat in self._numbered() if not seat.failed]
+        for s in failed if sound else ():
+            self.stack.repeat(sound[0], s)
 
     def _note(self, seat: Seat, row: EpochLog, seconds: float) -> None:
         course = seat.course

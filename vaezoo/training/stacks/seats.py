@@ -38,7 +38,7 @@ class Seat:
 class Stack:
     """The weights of all seats, (S, P) for each learning rate, of which those of the models are
     views; likewise buffers, (S, *shape), and Adam's moments. Places without a seat repeat the
-    first, and stay as they are.
+    first, and stay as they are; that of a seat that has failed repeats one that has not.
     """
 
     def __init__(self, seats: Sequence[Seat], places: int, budget: Budget) -> None:
@@ -93,6 +93,12 @@ class Stack:
             for name, start, end, shape in slots:
                 found[name] = row[start:end].view(shape)
         return found
+
+    @torch.no_grad()
+    def repeat(self, s: int, into: int) -> None:
+        """The weights and buffers of place s in another place too."""
+        for stacked in (*self.flat, *self.held.values()):
+            stacked[into] = stacked[s]
 
     def release(self) -> None:
         """Give every model tensors of its own again."""
