@@ -53,7 +53,7 @@ def table(
         )
     said = Asked(
         label, id, drop, header, index, separator, decimal, encoding, columns,
-        missing, types, is_mixed=True,
+        missing, types=types, is_mixed=True,
     )  # fmt: skip
     return own_table(
         read_columns(file, said)["train"],
