@@ -88,3 +88,27 @@ def test_report_of_an_empty_folder_is_one_sentence(tmp_path: Path):
     done = CliRunner().invoke(vaezoo, ["report", str(tmp_path)])
     assert done.exit_code == 2
     assert done.stderr.count("\n") == 1
+
+
+ENDING = """
+import atexit, sys, threading, time
+from vaezoo.cli.ending import end
+atexit.register(print, "last")
+threading.Thread(target=time.sleep, args=[99]).start()
+print("numbers")
+print("waits", file=sys.stderr, flush=True)
+end(1)
+"""
+
+
+def test_ctrl_c_while_threads_are_waited_for_loses_nothing_that_was_said():
+    ending = subprocess.Popen(
+        [sys.executable, "-c", ENDING], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert ending.stderr is not None
+    assert ending.stderr.readline() == "waits\n"
+    time.sleep(0.2)
+    ending.send_signal(signal.SIGINT)
+    out, _ = ending.communicate(timeout=60)
+    assert out.split() == ["numbers", "last"]
+    assert ending.returncode == 1

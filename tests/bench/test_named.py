@@ -157,3 +157,14 @@ def test_the_verbs_take_names(out, tmp_path):
     done = CliRunner().invoke(vaezoo, ["sample", f"{out}#vamp/0", "-n", "2", "-o", str(drawn)])
     assert done.exit_code == 0, done.output
     assert drawn.is_file()
+
+
+@pytest.mark.parametrize("content", [None, "[]", "{}", '{"trials": 3}', '{"trials": [{}]}', "x"])
+def test_a_run_that_does_not_say_its_trials_is_one_sentence(tmp_path, content):
+    (tmp_path / "trials").mkdir()
+    if content is not None:
+        (tmp_path / "run.json").write_text(content)
+    named = CliRunner().invoke(vaezoo, ["weights", str(tmp_path)])
+    assert named.exit_code == 2, named.output
+    assert "internal" not in named.output
+    assert len(named.output.splitlines()) == 1

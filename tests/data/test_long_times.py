@@ -1,9 +1,14 @@
 """Long tables whose steps stand at their times."""
 
+import tracemalloc
+
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from vaezoo.data.files import BadData
+from vaezoo.data.long import sequences
 from vaezoo.data.sources.arrays import arrays
 from vaezoo.use import values_from
 
@@ -81,3 +86,14 @@ def test_another_file_is_read_at_the_times_of_the_model(save):
 def test_times_that_cannot_be_are_refused_with_what_to_do(save, text, times, words):
     with pytest.raises(BadData, match=words):
         arrays(save(text), times=times)
+
+
+def test_a_long_sequence_takes_no_memory_of_its_length_squared():
+    steps = 5000
+    table = pd.DataFrame({"id": "a", "time": np.arange(steps), "v": np.arange(steps) * 2.0})
+    tracemalloc.start()
+    raw = sequences(table, ["v"], "", "x.csv", times="true")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert raw.x[0, :, 0].tolist() == table["v"].tolist()
+    assert peak < 2**25  # 5000² numbers are 200 MB

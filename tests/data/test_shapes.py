@@ -66,6 +66,7 @@ READ = {
     "one column, one line without a comma": ("3\n1,5\n2,7\n", {}, (3, 1), "c0"),
     "one column of decimal commas, said": ("1,5\n2,7\n", {"decimal": "comma"}, (2, 1), "c0"),
     "two columns, said": ("1,5\n2,7\n", {"separator": "comma"}, (2, 2), "c0 c1"),
+    "two columns, the second said to be labels": ("1,5\n2,7\n", {"label": "c1"}, (2, 1), "c0"),
     "two columns with a sign": ("1,5\n2,-7\n", {}, (2, 2), "c0 c1"),
     "names that differ in case": ("a,A\n1,2\n3,4\n", {}, (2, 2), "a A"),
     "a constant": ("a,b\n1,7\n3,7\n", {}, (2, 2), "a b"),

@@ -14,6 +14,7 @@ from vaezoo.data.again import values_from
 from vaezoo.data.coding import worded
 from vaezoo.data.columns import Column
 from vaezoo.data.files import BadData
+from vaezoo.data.reader import Reader
 from vaezoo.registry.registry import load_registry
 from vaezoo.seeds import seeded
 from vaezoo.use import in_order
@@ -220,3 +221,11 @@ def test_labels_of_another_file_are_numbered_as_in_training(tmp_path: Path):
     deaf = load_registry().variants["vae"](known.spec)
     deaf.data_reader = known.reader
     assert set(rows_of(deaf, strange, **where).labels.tolist()) == {0, 1}
+
+
+def test_pairs_of_whole_numbers_are_pairs_for_a_model_of_two_columns(tmp_path: Path):
+    path = tmp_path / "x.csv"
+    path.write_text("1,5\n2,7\n9,8\n")
+    assert values_from(path, Reader(names=("c0", "c1"))).x.tolist() == [[1, 5], [2, 7], [9, 8]]
+    with pytest.raises(BadData, match="two numbers, or one with a decimal comma"):
+        values_from(path, Reader(names=("c0",)))

@@ -6,7 +6,7 @@ from pathlib import Path
 from ..data.kept import umask, written_aside
 from ..training.weights import INDEX, CheckpointError, Index, Weights
 from .manifest import digest_of, listed_in
-from .records import Record
+from .records import Damaged, Record, RunRecord
 from .report.rows import rows_of
 from .store import WEIGHTS, Store
 
@@ -16,7 +16,8 @@ def name_weights(folder: Path, out: Path | None = None) -> Index:
     run in `folder` that are done. Without `out` it lies in `folder` and names the files there; with
     it the files are copied beside it.
 
-    Raises: CheckpointError where no trial has weights, or one has no longer those it ended with.
+    Raises: CheckpointError where run.json is damaged, no trial has weights, or one has no longer
+    those it ended with.
     """
     store = Store(folder)
     models: dict[str, Weights] = {}
@@ -54,8 +55,13 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def _named(store: Store) -> Iterator[tuple[str, Record]]:
-    keys = set(store.read_json("run.json")["trials"])
-    records = [record for record in store.records()[0] if record.key in keys]
-    for row in rows_of(records):
+    try:
+        run = RunRecord.from_json(store.read_json("run.json"))
+    except Damaged as why:
+        raise CheckpointError(
+            f"{store.out}/run.json does not say which trials are of the last run: {why}"
+        ) from None
+    records = [record for record in store.records()[0] if record.key in run.trials]
+    for row in rows_of(records, run.trials, run.sweeps):
         for record in row.done:
             yield f"{row.dataset}/{row.name}/{record.seed}", record

@@ -11,13 +11,18 @@ from typing import Any, NoReturn
 def end(code: Any) -> NoReturn:
     """Ends the process as Python does, but for its last step: there modules are taken apart, and
     the `__del__` of a plugin's object could end it with another exit code, or never.
+
+    Each step is taken even where the one before was interrupted, as by Ctrl-C.
     """
     number = code if isinstance(code, int) else int(code is not None)
-    try:
-        threading._shutdown()  # type: ignore[attr-defined]  # waits for threads that are to end
-        atexit._run_exitfuncs()
-        for stream in (sys.stdout, sys.stderr):
-            with suppress(OSError, ValueError, AttributeError):
-                stream.flush()
-    finally:
-        os._exit(number)
+    waits_for_threads = threading._shutdown  # type: ignore[attr-defined]
+    for step in (waits_for_threads, atexit._run_exitfuncs, _flush):
+        with suppress(BaseException):
+            step()
+    os._exit(number)
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError, AttributeError):
+            stream.flush()

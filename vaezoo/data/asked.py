@@ -49,6 +49,11 @@ class Asked:
         return tuple(name for name in self.columns.split("+") if name)
 
     @property
+    def spoken_of(self) -> set[str]:
+        """The columns that there must be, for something is said of them."""
+        return {self.label, self.id, *self.dropped, *self.chosen, *self.names}
+
+    @property
     def marks(self) -> tuple[str, ...]:
         """What marks a gap, beside an empty cell."""
         if self.says_no_marks:

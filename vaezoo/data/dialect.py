@@ -15,6 +15,7 @@ from .asked import AUTO, DECIMALS, SEPARATORS, Asked
 from .files import BadData
 
 LOOKED_AT = 200  # lines
+SECOND = "c1"  # what the second column is called where no line has names
 MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "none", "?", "<NA>", "n/a")
 POINT = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(inf|Inf|infinity)")
 COMMA = re.compile(r"[+-]?(\d+,?\d*|,\d+)([eE][+-]?\d+)?|[+-]?(inf|Inf|infinity)")
@@ -99,10 +100,12 @@ def _must_be_one_of(value: str, known: dict[str, str], name: str) -> None:
 
 def _of_single_numbers(text: str, asked: Asked, who: str) -> str:
     """The separator where every line is one number with a decimal comma: one that no line has;
-    "" where there are other lines.
+    "" where there are other lines, or there must be a second column.
 
     Raises: BadData where each may be a pair of whole numbers too.
     """
+    if SECOND in asked.spoken_of:
+        return ""
     lines = [line.strip() for line in islice(text.splitlines(), LOOKED_AT) if line.strip()]
     named = bool(lines) and (asked.header.lower() == "true" or not COMMA.fullmatch(lines[0]))
     numbers = lines[named:]
