@@ -56,10 +56,10 @@ KILLERS = {
     "kill the parent": ("import os, signal; os.kill(os.getpid(), signal.SIGTERM)", "SIGTERM"),
     "interrupt": ("raise KeyboardInterrupt", "KeyboardInterrupt"),
     "generator exit": ("raise GeneratorExit", "GeneratorExit"),
-    "hang": ("import time\nwhile True: time.sleep(1)", "is not done after 1 s"),
+    "hang": ("import time\nwhile True: time.sleep(1)", "is not done after"),
     "hang that swallows": (
         "import time\nwhile True:\n    try: time.sleep(9)\n    except BaseException: pass",
-        "is not done after 1 s",
+        "is not done after",
     ),
     "hang without alarms": (
         "import signal, time\nsignal.setitimer(signal.ITIMER_REAL, 0)\ntime.sleep(60)",
@@ -290,8 +290,8 @@ SOME = (
 def test_a_killer_costs_one_line_and_the_others_are_there(
     names: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    if names == SOME:  # none of which hangs
-        monkeypatch.setenv("VAEZOO_PLUGIN_TIMEOUT", "30")
+    # of some none hangs; a good one takes seconds to come in where the machine is busy
+    monkeypatch.setenv("VAEZOO_PLUGIN_TIMEOUT", "30" if names == SOME else "10")
     plugins = {f"p{i}": KILLERS[name][0] for i, name in enumerate(names)}
     loaded = registry.load_registry(folder_of(tmp_path, plugins | {"zzz_last": GOOD}))
     said = causes(loaded)
@@ -430,7 +430,7 @@ def test_installed_killers_leave_the_tool_its_words_and_its_exit_code(tmp_path: 
     for name in ("exit", "segfault", "hang without alarms", "a thread"):
         installed(tmp_path, name.replace(" ", "_"), KILLERS[name][0])
     installed(tmp_path, "loud", LOUD + GOOD)
-    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    environment = os.environ | {"PYTHONPATH": str(tmp_path), "VAEZOO_PLUGIN_TIMEOUT": "10"}
 
     def listed(**more: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "vaezoo", "list", "variants", "-q", "mine", "--json"]

@@ -11,10 +11,11 @@ from ..files import BadData
 
 @tags("views", "derived")
 def halves(load: Callable[[str], Data], of: str = "digits") -> Data:
-    """Another data set, its x as two views: the upper and the lower half of an image of one
-    channel, the first and the last channels of a sequence, or entries of a vector.
+    """Another data set, its x cut into two views.
 
-    The values are as they were. `load` gives the data of a name.
+    They are the upper and the lower half of an image of one channel, the first and the last
+    channels of a sequence, or entries of a vector. The values are as they were. `load`
+    gives the data of a name.
 
     Raises: BadData for what has no halves.
     """
