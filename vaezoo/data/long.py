@@ -61,8 +61,9 @@ def at_times(groups: "list[pd.DataFrame]", values: list[str], times: str, who: s
     x = np.full((len(groups), len(grid), len(values)), np.nan)
     near = 1e-6 * float(np.diff(grid).min()) if len(grid) > 1 else 1e-6
     for i, (rows, when) in enumerate(zip(groups, own, strict=True)):
-        at = np.searchsorted(grid, when - near).clip(max=len(grid) - 1)  # the first not before it
-        strange = np.abs(grid[at] - when) > near
+        early = np.subtract(when, near)
+        at = np.searchsorted(grid, early).clip(max=len(grid) - 1)
+        strange = np.abs(np.subtract(grid[at], when)) > near
         if strange.any():
             raise BadData(
                 f"{who}: id {rows['id'].iloc[0]} has the time {when[strange][0]:g}, and the times "
