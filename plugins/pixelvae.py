@@ -100,7 +100,8 @@ class Features(nn.Module):
         sizes.initialise(self)
 
     def forward(self, z: Tensor, c: Tensor | None) -> Tensor:
-        flat = join(z.flatten(2), c, self.condition).flatten(0, 1)  # (K·B, D)
+        z = z.flatten(2).to(self.into.weight.dtype)  # codes may be finer than the network
+        flat = join(z, c, self.condition).flatten(0, 1)  # (K·B, D)
         found: Tensor = self.body(self.act(self.into(flat)).unflatten(0, z.shape[:2]))
         return found
 
