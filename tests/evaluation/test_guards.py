@@ -18,12 +18,11 @@ from vaezoo.evaluation import Evaluation, evaluate
 from vaezoo.evaluation.guards import (
     bound_too_high,
     divergence_below_zero,
-    impossible,
     information_outside,
-    outside,
     prior_mass_above_one,
 )
 from vaezoo.evaluation.metrics.likelihood import vaezoo_metrics
+from vaezoo.evaluation.possible import impossible, outside
 from vaezoo.hooks import Column, Metric
 from vaezoo.losses import ELBO
 from vaezoo.networks import Gaussian, StandardNormal, Write
