@@ -46,7 +46,9 @@ class Layer(nn.Module):
 
 
 class Bidirectional(Model):
-    """p(z_L) Π_{l<L} p(u_l|t_l) p(v_l|t_l) p(x|t_0), t_l read from all latents above layer l, and
+    """The generative chain, and a posterior of each latent on the way up or on the way down.
+
+    p(z_L) Π_{l<L} p(u_l|t_l) p(v_l|t_l) p(x|t_0), t_l read from all latents above layer l, and
     Π_{l<L} q(u_l|x, u_<l) q(z_L|x, u_<L) Π_{l<L} q(v_l|x, u_<l, latents above l).
 
     `Trace.latents` are z_L, v_{L-1}, u_{L-1}, …, v_1, u_1.

@@ -22,7 +22,9 @@ Factor = Annotated[int, Field(ge=2)]
 
 
 class Cell(nn.Module):
-    """The state of one level: d = GRU(d, [z, above]), p(z|d), q(z|d, e) (Hafner et al. 2019's RSSM,
+    """One level.
+
+    The state of one level: d = GRU(d, [z, above]), p(z|d), q(z|d, e) (Hafner et al. 2019's RSSM,
     as Saxena et al. 2021 take it for each level).
     """
 
@@ -84,7 +86,9 @@ class Clockwork(Model):
         return [cell for cell in self.cells if isinstance(cell, Cell)]
 
     def embedded(self, full: Tensor, mask: Tensor | None) -> list[Tensor]:
-        """What x (B, T, C) says to each tick of each level, (B, ticks, H): all of its steps until
+        """What the ticks of each level see.
+
+        What x (B, T, C) says to each tick of each level, (B, ticks, H): all of its steps until
         the next tick; padding says nothing.
         """
         frames = self.frame(full)

@@ -44,7 +44,9 @@ class SubsetsOfExperts(ViewEncoder):
 
 
 class OfEverySubset(Loss):
-    """-Σ_X w_X E_{z ~ q(z|X)} [log p(x|z) + log p(z) - log q(z|x)], one draw of every component X
+    """The bound of the mixture of all subsets of experts.
+
+    -Σ_X w_X E_{z ~ q(z|X)} [log p(x|z) + log p(z) - log q(z|x)], one draw of every component X
     of the mixture q(z|x).
     """
 

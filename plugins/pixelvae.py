@@ -65,7 +65,9 @@ class Layer(nn.Module):
 
 
 class Raster(nn.Module):
-    """The raw numbers of p(x_i|x_<i, z), (N, C·n, H, W), from x (N, C, H, W) and features of z
+    """The masked convolutions.
+
+    The raw numbers of p(x_i|x_<i, z), (N, C·n, H, W), from x (N, C, H, W) and features of z
     (N, width, H, W).
     """
 
@@ -185,6 +187,10 @@ class PixelCNN(Decoder):
         self.features = Features(spec, (width, *self.pixels[1:]))
         self.raster = Raster(self.pixels[0], self.numbers, width, layers)
         self.likelihood = head(spec)
+        if hasattr(self.likelihood.support, "runs"):
+            raise Unsupported(
+                "pixelvae writes entries of one kind; columns of this data have laws of their own"
+            )
 
     def forward(self, z: Tensor, c: Tensor | None = None) -> Distribution:
         return Pixels(self, self.features(z, c))

@@ -73,7 +73,9 @@ class Surrogate(nn.Module):
 
 
 def scores_given(log_p: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
-    """A draw of log p + Gumbel noise given that its largest entries are those of the one-hot z, and
+    """The noise again, given what it chose.
+
+    A draw of log p + Gumbel noise given that its largest entries are those of the one-hot z, and
     its derivative by log p at fixed noise, which is diagonal; (B, G, M) both.
 
     Grathwohl et al. 2018, appendix B: -log(E_b), and -log(E_b + E_i/p_i) for the others, of

@@ -70,7 +70,9 @@ class Layer(nn.Module):
 
 
 def seen_before(x: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
-    """Of each step the last one before it at which something was seen: its x (N, T, C), 0 where
+    """What each step may look back at.
+
+    Of each step the last one before it at which something was seen: its x (N, T, C), 0 where
     there is none, and its index (N, T), -1 where there is none.
     """
     index = torch.arange(x.shape[1], device=x.device)
@@ -124,7 +126,9 @@ class Writer(nn.Module):
         self.out = nn.Linear(width, self.likelihood.raw_channels)
 
     def forward(self, z: Tensor, x: Tensor, when: Tensor, seen: Tensor) -> Tensor:
-        """Raw numbers (N, T, ·), from z (N, D), x (N, T, C) without gaps, waves (T, H) and what was
+        """The raw numbers of every step, side by side.
+
+        Raw numbers (N, T, ·), from z (N, D), x (N, T, C) without gaps, waves (T, H) and what was
         seen (N, T).
 
         A step holds the last one seen before it, when that was and when it is itself. Others see it

@@ -59,6 +59,7 @@ def test_a_variant_is_static_or_recurrent():
 def test_one_tag_chooses_all_variants_that_disentangle():
     chosen = {one.entry.name for one in REGISTRY.choose_variants("disentanglement")}
     family = {
+        "ada_gvae",
         "annealed",
         "beta",
         "beta_tc",

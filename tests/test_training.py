@@ -64,7 +64,7 @@ def test_the_mode_is_set_as_the_model_itself_sets_it():
     unlike = torch.nn.Sequential(torch.nn.ReLU(), Own(1, 1))
     for model in (plain, unlike):
         for is_training in (False, True):
-            training._set_mode(model, is_training=is_training)
+            training.set_mode(model, is_training=is_training)
             assert all(part.training is is_training for part in model.modules())
     assert unlike[1].seen
 
@@ -74,9 +74,9 @@ def test_a_scripted_part_is_in_the_mode_that_it_is_set_to():
     parts = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.Dropout(0.9))
     model.scripted = torch.jit.script(parts)
     x = torch.ones(64, 4)
-    training._set_mode(model, is_training=False)
+    training.set_mode(model, is_training=False)
     assert torch.equal(model.scripted(x), model.scripted(x))
-    training._set_mode(model, is_training=True)
+    training.set_mode(model, is_training=True)
     assert not torch.equal(model.scripted(x), model.scripted(x))
 
 

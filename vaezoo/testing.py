@@ -54,8 +54,8 @@ def contract(
     cases = []
     for name in names:
         taken = [kind for kind in usual if not _refusal(case_of(name, kind))]
-        kinds = usual if taken else (*usual, LAST)
-        taken = taken or [kind for kind in (LAST,) if not _refusal(case_of(name, kind))]
+        kinds = usual if taken else (*usual, *LAST)
+        taken = taken or [kind for kind in LAST if not _refusal(case_of(name, kind))]
         for rule in RULES:
             for kind in _kinds(rule, kinds, taken, thorough):
                 case = pytest.param(name, kind, rule, id=f"{name}-{kind}-{rule.__name__}")

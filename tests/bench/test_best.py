@@ -103,8 +103,8 @@ def test_the_pieces_of_the_draws_are_those_of_one_stream(rows: int):
     normals = generator.normal(size=(best.DRAWS, rows))
     squares = generator.chisquare(2, (best.DRAWS, rows))
     pieces = list(best._draws(best.DRAWS, rows, 2))
-    assert np.array_equal(np.concatenate([piece.normals for piece in pieces]), normals)
-    assert np.array_equal(np.concatenate([piece.squares for piece in pieces]), squares / 2)
+    assert np.array_equal(np.concatenate([piece.normals.T for piece in pieces]), normals)
+    assert np.array_equal(np.concatenate([piece.squares.T for piece in pieces]), squares / 2)
 
 
 @pytest.mark.parametrize(("rows", "seeds"), [(2, 2), (9, 3), (40, 6)])

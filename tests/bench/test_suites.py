@@ -25,6 +25,7 @@ def test_the_suites_are_those_that_the_handbook_names():
         "fashion",
         "freyfaces",
         "sprites",
+        "views",
         "music",
         "jsb",
         "little_data",

@@ -38,4 +38,10 @@ def test_what_judges_samples_is_measured_for_every_sampler(metric, expected):
 
 def test_of_ours_those_that_draw_are_measured_for_every_sampler():
     found = measured_by_sampler(known_metrics(), known_metrics())
-    assert [metric.name for metric in found] == ["columns", "judges", "modes", "samples"]
+    assert [metric.name for metric in found] == [
+        "columns",
+        "joint_coherence",
+        "judges",
+        "modes",
+        "samples",
+    ]

@@ -191,9 +191,7 @@ def test_the_bound_of_one_code_is_its_term_of_the_sum_over_all_codes(name):
 
     prior = model.prior()
     values = list(prior.tables[0])
-    codes = torch.stack(
-        [torch.stack(one) for one in product(values, repeat=len(prior.log_frequency))]
-    )
+    codes = torch.stack([torch.stack(one) for one in product(values, repeat=len(prior.log_chance))])
     with torch.no_grad():
         joint = model.decoder(codes[:, None]).log_prob(data.test) + prior.log_prob(codes)[:, None]
         mine = prior.index(model.encoder(data.test).rounded)  # (50, slots)

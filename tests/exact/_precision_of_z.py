@@ -9,15 +9,15 @@ from vaezoo_plugins import (
     delta,
     flow_prior,
     flows,
+    gpvae,
     kvae,
     ladder,
     lars,
     poincare,
-    quantisers,
     semi_supervised,
-    vq,
 )
 
+from vaezoo.codebooks import Entries
 from vaezoo.core import Spec
 from vaezoo.distributions import (
     Classes,
@@ -31,6 +31,7 @@ from vaezoo.distributions import (
     normal,
 )
 from vaezoo.networks import split_normal
+from vaezoo.views import MixtureOfNormals
 
 from ._precision import RAW, SCALES, Case, grid
 
@@ -274,12 +275,12 @@ def held_scale(width: int) -> Case:
 def entries() -> Case:
     torch.manual_seed(0)
     logits = 50 * (2 * torch.rand(3, 2, 5) - 1)
-    tables = torch.randn(2, 5, 2)
-    z = quantisers.looked_up(tables, torch.randint(5, (40, 3, 2)))
+    tables = torch.randn(3, 2, 5, 2)
+    chosen = Entries(tables, logits).at(torch.randint(5, (40, 3, 2)))
 
     def compute(logits):
-        p = quantisers.Entries(tables.to(logits), logits.log_softmax(-1))
-        return [p.log_prob(z.to(logits))]
+        p = Entries(tables.to(logits), logits.log_softmax(-1))
+        return [p.log_prob(chosen.to(logits))]
 
     return Case({"logits": logits}, compute)
 
@@ -289,11 +290,49 @@ def codes() -> Case:
     logits = 50 * (2 * torch.rand(3, 5) - 1)
     values = torch.randn(5, 2)
     z = values[torch.randint(5, (40, 3))]
+
+    def compute(logits):
+        p = Entries(values.to(logits).expand(3, -1, -1), logits.log_softmax(-1))
+        return [p.log_prob(z.to(logits))]
+
+    return Case({"logits": logits}, compute)
+
+
+def mixture_of_experts(width: int) -> Case:
+    torch.manual_seed(width)
+    leaves = {
+        "logits": 5 * (2 * torch.rand(3, 10) - 1),
+        "loc": 50 * (2 * torch.rand(3, 10, width) - 1),
+        "scale": 10 ** (6 * torch.rand(3, 10, width) - 3),
+        "z": 50 * (2 * torch.rand(4, 10, width) - 1),
+    }
     return Case(
-        {"logits": logits},
-        lambda logits: [
-            vq.Codes(values.to(logits), logits.log_softmax(-1)).log_prob(z.to(logits)),
-        ],
+        leaves,
+        lambda logits, loc, scale, z: [MixtureOfNormals(loc, scale, logits.softmax(0)).log_prob(z)],
+    )
+
+
+def banded() -> Case:
+    """Roots of precisions between 0.1 and 10, and what binds two steps as large."""
+    torch.manual_seed(0)
+    leaves = {
+        "loc": 50 * (2 * torch.rand(6, 7, 2) - 1),
+        "diagonal": 10 ** (2 * torch.rand(6, 7, 2) - 1),
+        "beside": 2 * torch.rand(6, 7, 2) - 1,
+        "z": 50 * (2 * torch.rand(6, 7, 2) - 1),
+    }
+    return Case(
+        leaves,
+        lambda loc, diagonal, beside, z: [gpvae.Banded(loc, diagonal, beside, None).log_prob(z)],
+    )
+
+
+def processes() -> Case:
+    torch.manual_seed(0)
+    root = torch.eye(7) + 0.3 * torch.rand(2, 7, 7).tril(-1)
+    return Case(
+        {"z": 50 * (2 * torch.rand(6, 7, 2) - 1)},
+        lambda z: [gpvae.Processes(root.to(z)).log_prob(z)],
     )
 
 

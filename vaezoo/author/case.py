@@ -31,12 +31,14 @@ SPECS = {
         has_gaps=True,
         views=(View("left", (3,)), View("right", (3,))),
     ),
+    "pairs": Spec((2, 8, 8), n_train=256, latent=4, hidden=16),
 }
 
 
-# asked of the variants that take no other kind: to all others it is a vector with gaps
-LAST = "views"
-USUAL = tuple(kind for kind in SPECS if kind != LAST)
+# asked of the variants that take no other kind: to all others these are a vector with gaps and an
+# image of two colours
+LAST = ("views", "pairs")
+USUAL = tuple(kind for kind in SPECS if kind not in LAST)
 FAST = ("image", "vector", "sequence")
 SCALES = (1.0, 30.0, 1000.0)  # of real rows that a model is trained on
 HARDEST = SCALES[-1:]
@@ -101,7 +103,7 @@ def kinds_for(
 ) -> tuple[str, ...]:
     """These kinds, and `LAST` where the variant refuses all of them."""
     cases = [Case(variant, kind, hyperparameters) for kind in kinds]
-    return (*kinds, LAST) if all(case.refusal for case in cases) else tuple(kinds)
+    return (*kinds, *LAST) if all(case.refusal for case in cases) else tuple(kinds)
 
 
 @lru_cache(maxsize=64)  # a rule of training asks for its rows at every step

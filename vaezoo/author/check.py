@@ -35,7 +35,8 @@ def check(variant: Variant, fast: bool = False, **hyperparameters: Any) -> list[
     for kind in FAST if fast else USUAL:
         found += _findings(Case(variant, kind, hyperparameters, scales))
     if all(finding.rule == builds.__name__ and finding.seen for finding in found):
-        found += _findings(Case(variant, LAST, hyperparameters, scales))
+        for kind in LAST:
+            found += _findings(Case(variant, kind, hyperparameters, scales))
     return found
 
 
