@@ -91,8 +91,9 @@ def test_report_of_an_empty_folder_is_one_sentence(tmp_path: Path):
 
 
 ENDING = """
-import atexit, sys, threading, time
+import atexit, signal, sys, threading, time
 from vaezoo.cli.ending import end
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in what a shell runs behind
 atexit.register(print, "last")
 threading.Thread(target=time.sleep, args=[99]).start()
 print("numbers")
