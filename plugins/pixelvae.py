@@ -187,7 +187,7 @@ class PixelCNN(Decoder):
         self.features = Features(spec, (width, *self.pixels[1:]))
         self.raster = Raster(self.pixels[0], self.numbers, width, layers)
         self.likelihood = head(spec)
-        if hasattr(self.likelihood.support, "runs"):
+        if self.likelihood.mixes:
             raise Unsupported(
                 "pixelvae writes entries of one kind; columns of this data have laws of their own"
             )

@@ -12,6 +12,7 @@ from typing import TypedDict
 from ..core import Spec, Unsupported
 from ..parts import names
 from ..registry.entries import Variant
+from .case import LAST, SPECS
 
 TOY = Spec((1, 8, 8), n_train=16, classes=2, levels=4, latent=4, hidden=8)
 
@@ -38,12 +39,13 @@ def claims_of(variant: Variant) -> list[Claim]:
 
 def density_of(variant: Variant) -> str:
     """ "yes", or "no (the reason)", asked of a small model on the first kind of image that the
-    variant takes.
+    variant takes, else of data that nothing else takes.
     """
     reason = ""
-    for likelihood in names("likelihood"):
+    images = [replace(TOY, likelihood=likelihood) for likelihood in names("likelihood")]
+    for spec in (*images, *(SPECS[kind] for kind in LAST)):
         try:
-            model = variant(replace(TOY, likelihood=likelihood))
+            model = variant(spec)
         except Unsupported as why:
             reason = str(why)
         # a stranger's builder may do anything, and there is more to show of it

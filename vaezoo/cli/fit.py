@@ -138,6 +138,7 @@ def _plan(source: str, data: "Data", asked: dict[str, Any]) -> "tuple[Plan, floa
         "executor": "local",
         "precision": "float32",
         "threads": 1,
+        "stack": 1,
         "reference": False,
     }
     return plan_of({**asked, **wanted})

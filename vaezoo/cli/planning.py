@@ -44,11 +44,11 @@ def plan_of(asked: dict[str, Any]) -> "tuple[Plan, float | None]":
         "device": device,
         "precision": asked["precision"],
         "threads": asked["threads"],
-        "stack": asked.get("stack", 1),
+        "stack": asked["stack"],
         "is_here": where == "local",
     }
     say = is_said(asked["progress"])
-    if asked.get("stack", 1) > 1 and device == "cpu":
+    if asked["stack"] > 1 and device == "cpu":
         say(NOT_FOR_CPU)
     request = Request(**wanted, **machine)
     plan = make_plan(registry, request, source=_places(asked), probe=Processes(say=say))

@@ -108,6 +108,7 @@ def _trained(out: Path, tried: "list[Candidates]", asked: dict[str, Any]) -> "tu
         "executor": "local",
         "precision": "float32",
         "threads": 1,
+        "stack": 1,
         "reference": False,
     }
     plan, timeout = plan_of({**asked, **wanted})

@@ -154,7 +154,8 @@ def _read(files: Files, file: File) -> bytes:
     except MissingData as error:
         failed = [line for line in str(error).splitlines() if line.startswith(FAILED)]
         why = "".join(failed).removeprefix(FAILED) or "offline"
-        raise CheckpointError(f"{file.urls[0]} could not be fetched: {cut(why, 500)}") from None
+        where = file.urls[0] if file.urls else file.name
+        raise CheckpointError(f"{where} could not be fetched: {cut(why, 500)}") from None
     except BadData as error:
         raise CheckpointError(str(error)) from None
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, strategies as st
 
-from tests.attack.hunts.words import must_be_sentence, numbers, scalars, texts, values
+from tests.attack.hunts.words import OBEYED, must_be_sentence, numbers, scalars, texts, values
 from vaezoo.bench.records import Damaged
 from vaezoo.bench.records.checks import descriptions
 from vaezoo.bench.report.naming import safe_name
@@ -202,4 +202,5 @@ def test_a_data_file_lies_in_its_folder_or_is_no_file(name):
 def test_a_sentence_about_data_has_one_line(text):
     sentence = str(BadData(f"the file {text} is odd"))
     assert sentence == on_one_line(sentence)
+    assert not OBEYED.search(sentence)
     assert len(sentence) <= 1000

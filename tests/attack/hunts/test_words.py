@@ -50,6 +50,8 @@ def test_a_terminal_obeys_nothing_and_nothing_is_lost_twice(text):
 def test_a_line_of_a_stranger_obeys_nothing_and_is_no_longer_than_asked(text, width):
     line = cut(text, width)
     assert line == borders.on_one_line(line)
+    assert not OBEYED.search(line)
+    assert not set("\n\t\r") & set(line)
     assert len(line) <= width
     assert cut(line, width) == line
 
