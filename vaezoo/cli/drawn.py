@@ -88,7 +88,9 @@ class Width:
 def _width(grid: Grid, j: int, screen: Console) -> Width:
     heads = [len(line) for line in _heading(grid.head[j], 1, screen)]
     cells = [len(line) for row in grid.body for line in _lines(row[j], j, screen)]
-    marked = [len(_text(grid.body[i][j], screen)) + 1 for i, k in grid.bold if k == j]
+    marked = [
+        len(_text(row[j], screen)) + 1 for i, row in enumerate(grid.body) if (i, j) in grid.bold
+    ]
     most = max([0, *cells, *marked])
     least = min(most, LEAST) if _is_prose(grid, j) else most
     whole = len(_text(grid.head[j], screen))

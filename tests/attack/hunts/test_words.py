@@ -9,6 +9,7 @@ import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
 
 from hypothesis import given, strategies as st
+from rich.console import Console
 
 from tests.attack.hunts.words import OBEYED, texts
 from vaezoo.bench import text as borders
@@ -16,18 +17,21 @@ from vaezoo.bench.report.html.standalone import standalone
 from vaezoo.bench.report.latex import grid_tex
 from vaezoo.bench.report.naming import file_names, safe_name
 from vaezoo.bench.report.typeset import Grid, grid_markdown, grid_text, split_marks
+from vaezoo.cli.drawn import draw_grid
 from vaezoo.data.words import cut
 
+PLACES = st.tuples(st.integers(0, 4), st.integers(0, 4))  # of cells that may not be there
 GRIDS = st.builds(
-    lambda title, rows, caption, notes: Grid(
-        title, ["variant", *rows[0][1:]], rows, frozenset({(0, 1)}), caption, tuple(notes)
+    lambda title, rows, bold, caption, notes: Grid(
+        title, ["variant", *rows[0][1:]], rows[1:], bold, caption, tuple(notes)
     ),
     texts,
     st.integers(2, 4).flatmap(
         lambda width: st.lists(
-            st.lists(texts, min_size=width, max_size=width), min_size=1, max_size=4
+            st.lists(texts, min_size=width, max_size=width), min_size=1, max_size=5
         )
     ),
+    st.frozensets(PLACES, max_size=2),
     texts,
     st.lists(texts, max_size=3),
 )
@@ -112,6 +116,13 @@ def test_text_has_a_line_a_row(grid):
     lines = grid_text(grid).splitlines()
     assert all(set(lines[i]) <= {"-"} for i in (1, 3, 4 + len(grid.body)))
     assert not any(OBEYED.search(line) for line in lines)
+
+
+@given(GRIDS, st.integers(1, 120))
+def test_a_screen_of_any_width_shows_a_table_and_obeys_nothing(grid, width):
+    screen = Console(file=io.StringIO(), width=width)
+    draw_grid(grid, screen)
+    assert not OBEYED.search(screen.file.getvalue())
 
 
 class _Seen(HTMLParser):

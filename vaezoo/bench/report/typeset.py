@@ -13,7 +13,9 @@ PROSE = 120  # columns that a line of text may have
 
 @dataclass(frozen=True)
 class Grid:
-    """Cells of text; the first column is the row's name. `bold` holds (row, column)."""
+    """Cells of text; the first column is the row's name. `bold` holds (row, column); a place that
+    the body has not is no cell.
+    """
 
     title: str
     head: Sequence[str]
@@ -93,8 +95,10 @@ def numbered(grid: Grid) -> list[str]:
 def _marked(grid: Grid, pattern: str) -> list[list[str]]:
     """The body, its bold cells put into the pattern."""
     body = [list(row) for row in grid.body]
-    for i, j in grid.bold:
-        body[i][j] = pattern.format(body[i][j])
+    for i, row in enumerate(body):
+        for j in range(len(row)):
+            if (i, j) in grid.bold:
+                row[j] = pattern.format(row[j])
     return body
 
 
