@@ -3,6 +3,7 @@ and nobody loses what another one is at.
 """
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from vaezoo.bench import owners
 from vaezoo.bench.claims import SILENT, Claims, holder
 from vaezoo.bench.owners import BEAT, beating, is_alive, owner
 from vaezoo.bench.sharing import Shared
@@ -190,6 +192,30 @@ def test_where_starts_are_not_told_the_heart_tells(trials: Path, monkeypatch):
     path.unlink()
     claimed(trials, f"{os.getpid()}.@{HERE}", what="j")
     assert not Claims(trials).take("j")
+
+
+@pytest.mark.skipif(not shutil.which("ps"), reason="has no ps")
+def test_after_a_reboot_off_linux_a_number_is_no_longer_the_run_s(trials: Path, monkeypatch):
+    """The dead run may have had our own number, or that of a process which lives now."""
+    monkeypatch.setattr(owners, "ON_LINUX", False)
+    monkeypatch.setattr(owners, "_place", lambda: "mac..")
+    owners._named.cache_clear()
+    try:
+        assert re.fullmatch(r"\d+\.\w{17,18}@mac\.\.", owner())
+        for what, number in {"own": os.getpid(), "other": os.getppid()}.items():
+            dead = f"{number}.MonJan500000001970@mac.."
+            claimed(trials, dead, what)
+            (trials / f".building-{what}-{dead}").mkdir()
+            assert Claims(trials).take(what)
+            assert holder(trials / f".claim-{what}") == owner()
+        assert sorted(path.name for path in trials.iterdir()) == [".claim-other", ".claim-own"]
+
+        lives = str(os.getppid())
+        _, start = owners._stat(lives)
+        claimed(trials, f"{lives}.{start}@mac..", "k", seconds=10 * SILENT)
+        assert not Claims(trials).take("k")
+    finally:
+        owners._named.cache_clear()
 
 
 def test_what_another_run_has_measured_less_of_is_measured_again(plan, tmp_path: Path):

@@ -4,11 +4,17 @@ see.
 A run is named `process.start@machine.boot.namespace`. Whether it lives can be asked where all after
 the @ is ours: the same kernel, and the same numbers of processes. Elsewhere its heart tells: it
 beats in a file beside, and beats are compared by the clock of the file system alone.
+
+A number alone names another process after the next boot, or sooner. The start tells them apart: the
+kernel's ticks on Linux, and the second that ps(1) gives elsewhere, where nobody says which boot it
+was.
 """
 
 import os
 import platform
 import re
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -19,6 +25,8 @@ DAY = 86400.0  # seconds
 BEAT = 5.0  # seconds between two signs of life
 HEART = ".run-"  # before the name of a run: the file in which it beats
 ZOMBIE = "Z"  # the state of a process that has ended
+ON_LINUX = sys.platform == "linux"
+PS = 10.0  # seconds that ps may take
 
 
 def owner() -> str:
@@ -52,7 +60,7 @@ def is_left(path: Path, owner: str, silence: float = DAY) -> bool:
         number, _, start = process.partition(".")
         if not is_alive(number, start):
             return True
-        if start and _sees_itself():
+        if start and _can_ask():
             return False  # elsewhere a later process may have the number: its heart tells
     if age(path) <= silence:
         return False
@@ -91,17 +99,42 @@ def is_alive(pid: str, start: str = "") -> bool:
         return False
     except PermissionError:
         pass
-    state, began = _stat(pid) if _sees_itself() else ("", "")
+    # ps is a process of its own, too much for a look at whether a trial still runs
+    state, began = _stat(pid) if (_can_ask() if ON_LINUX else start) else ("", "")
     return state != ZOMBIE and not (start and began and start != began)
 
 
 def _stat(pid: str) -> tuple[str, str]:
     """State and start of a process, in ticks since its kernel began; empty where nobody says."""
+    if not ON_LINUX:
+        return _told_by_ps(str(os.getpid()) if pid == "self" else pid)
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         return fields[0], fields[19]
     except (OSError, IndexError):
         return "", ""
+
+
+def _told_by_ps(pid: str) -> tuple[str, str]:
+    """State and start of a process as ps(1) has it: "S" and "TueDec10241052026"; empty where
+    nobody says.
+    """
+    command = ["ps", "-o", "state=", "-o", "lstart=", "-p", pid]
+    alike = os.environ | {"LC_ALL": "C", "TZ": "UTC"}  # whoever asks
+    try:
+        told = subprocess.run(command, capture_output=True, text=True, env=alike, timeout=PS)
+        state, *start = told.stdout.split()
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return "", ""
+    return state[0], re.sub(r"\W", "", "".join(start))
+
+
+def _can_ask() -> bool:
+    """Whether a process can be told from a later one of its number."""
+    if ON_LINUX:
+        return _sees_itself()
+    itself, _, _ = owner().partition("@")
+    return not itself.endswith(".")  # ps has said when this one began
 
 
 def _sees_itself() -> bool:
