@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from vaezoo.bench.printed_log import END, GROWN, WHOLE, settle, shorten
+from vaezoo.bench.printed_log import END, GROWN, WHOLE, free, settle, shorten
 from vaezoo.bench.runner import run
+from vaezoo.bench.shown import log_end
 from vaezoo.bench.store import Store
 from vaezoo.bench.workers import memory
 from vaezoo.bench.workers.costs import costs
@@ -196,6 +197,76 @@ def test_a_long_log_keeps_head_and_tail_and_says_what_is_gone(tmp_path: Path):
     gone = len(whole) + WHOLE - 2 * END
     assert line == b"[vaezoo: %d bytes are left out here]" % gone
     assert GROWN > WHOLE > 2 * END
+
+
+LINES = 1_000_000
+WRITES = f"""
+import sys
+with open(sys.argv[1], "ab", 0) as log:
+    for i in range({LINES} // 100):
+        log.write(b"".join(b"%08d\\n" % (100 * i + j) for j in range(100)))
+"""
+
+
+@on_linux
+def test_a_log_that_is_shortened_while_it_is_written_in_loses_no_word_of_its_tail(tmp_path: Path):
+    log = tmp_path / "log.txt"
+    log.touch()
+    whole = b"".join(b"%08d\n" % i for i in range(LINES))
+    writer = subprocess.Popen([sys.executable, "-c", WRITES, str(log)])
+    looks = 0
+    while writer.poll() is None:
+        free(log, 2**20)
+        looks += 1
+    free(log, 2**20)
+    assert looks > 1
+    assert log.stat().st_blocks * 512 <= 2**20 + 2 * END
+    assert log.stat().st_size == len(whole), "the end is where it was written"
+    assert log_end(log, 2) == f"{LINES - 2:08d}\n{LINES - 1:08d}"
+    settle(log)
+    cut = b"\n[vaezoo: %d bytes are left out here]\n" % (len(whole) - 2 * END)
+    assert log.read_bytes() == whole[:END] + cut + whole[-END:]
+
+
+def test_where_there_are_no_holes_a_growing_log_is_shortened(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr("vaezoo.bench.printed_log._is_hole", lambda file, start, size: False)
+    log = tmp_path / "log.txt"
+    log.write_bytes(bytes(2**21))
+    free(log, 2**22)
+    assert log.stat().st_size == 2**21
+    free(log, 2**20)
+    assert log.stat().st_size < 2**20
+    free(tmp_path / "none")
+
+
+SAYS = """
+import ctypes, os, sys
+from pathlib import Path
+from vaezoo.bench.printed_log import silence, tell
+log = Path(sys.argv[1])
+silence(log)
+print("python", end="")
+ctypes.CDLL(None).printf(b" and a C library ")
+try:
+    sys.stdout = sys.stderr = None
+    os.close(2)
+    raise ValueError("the last words \\ud800")
+except ValueError:
+    tell(log)
+ctypes.CDLL(None).printf(b"stay")
+silence(Path(os.devnull))
+"""
+
+
+@on_linux
+def test_the_last_words_of_a_trial_are_in_its_log_whatever_it_did_to_its_streams(tmp_path: Path):
+    log = tmp_path / "log.txt"
+    done = subprocess.run([sys.executable, "-c", SAYS, str(log)], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    words = log.read_text()
+    assert words.startswith("python")
+    assert " and a C library Traceback" in words
+    assert words.endswith("ValueError: the last words \\ud800\nstay")
 
 
 def test_a_log_that_is_settled_is_nobodys_to_write_in(tmp_path: Path):

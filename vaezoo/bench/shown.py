@@ -2,13 +2,16 @@
 JSON can hold. Nothing is changed, and what is damaged is said, not refused.
 """
 
+import io
 import json
 import math
+import os
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from .printed_log import END
 from .progress import state_of
 from .records import Damaged, HistoryRecord, Record, RunRecord
 from .report.typeset import Grid
@@ -127,8 +130,11 @@ def _loss(point: tuple[float, float]) -> float:
 def log_end(path: Path, lines: int = LOG) -> str:
     """The last lines of a log; "" where there is none."""
     try:
-        with path.open(encoding="utf-8", errors="replace") as file:
-            return "\n".join(line.rstrip() for line in deque(file, lines))
+        with path.open("rb") as file:
+            # that of a running trial may have a hole of gigabytes
+            file.seek(max(0, os.fstat(file.fileno()).st_size - END))
+            text = io.TextIOWrapper(file, "utf-8", "replace")
+            return "\n".join(line.rstrip() for line in deque(text, lines))
     except OSError:
         return ""
 

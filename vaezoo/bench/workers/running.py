@@ -13,7 +13,7 @@ from typing import Any
 from pebble import ProcessExpired
 
 from ..owners import is_alive
-from ..printed_log import GROWN, LOG, shorten
+from ..printed_log import LOG, free
 from ..store import PID
 from .memory import is_below, resident, resident_with_children
 from .processes import result_of
@@ -76,7 +76,7 @@ class Running:
         """Notes the process while its folder is there, its memory, and the length of its log."""
         with suppress(OSError, UnicodeError):
             self.pid = (self.folder / PID).read_text()[:20] or self.pid
-        shorten(self.folder / LOG, GROWN)
+        free(self.folder / LOG)
         if self.pid.isdecimal() and is_below(int(self.pid), self.server):
             self.weigh(int(self.pid))
 

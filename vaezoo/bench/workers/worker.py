@@ -6,9 +6,7 @@ status.
 
 import os
 import shutil
-import sys
 import time
-import traceback
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -26,7 +24,7 @@ from ...training.budget import Diverged
 from ...training.resume import Bookmark
 from ..disk import is_full
 from ..manifest import MANIFEST
-from ..printed_log import LOG
+from ..printed_log import LOG, silence, tell
 from ..records import (
     ROWS,
     Damaged,
@@ -143,7 +141,7 @@ def _ended(task: Task, state: Path) -> Record:
     except BaseException as error:
         if is_full(error, task.folder):
             raise
-        traceback.print_exc()
+        tell(task.folder / LOG)
         status = "oom" if is_out_of_memory(error) else "failed"
         record = task.record(status, reason=one_line(error))
     seconds = bookmark.seconds + time.perf_counter() - start
@@ -279,12 +277,3 @@ def _measured_by_sampler(
 
 def _size(model: Model) -> float:
     return float(sum(p.numel() for p in model.parameters()))
-
-
-def silence(path: Path) -> None:
-    """What this process prints from now on, C libraries included, goes to the file."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    with path.open("ab") as log:
-        os.dup2(log.fileno(), 1)
-        os.dup2(log.fileno(), 2)
