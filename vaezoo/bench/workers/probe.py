@@ -20,12 +20,12 @@ from ...data.data import Data
 from ...evaluation.failures import one_line, words
 from ...networks import require_bf16
 from ...training.budget import BF16, Budget
+from ..printed_log import silence
 from ..trial import Json, Trial
 from .costs import costs
 from .memory import limit_this_process, share
 from .processes import Places, pool_of, result_of
 from .rebuild import build_model, data_of, load_data, registry_of, spec_of
-from .worker import silence
 
 LIMIT = 60.0  # seconds that a variant may take to be built
 LOADED = 3600.0  # and a data set to be loaded, or fetched
