@@ -277,6 +277,38 @@ def test_log_density_of_bits_and_its_gradient_are_exact_over_all_logits(kind, to
         torch.testing.assert_close(slope.double(), expected, atol=tolerance, rtol=0)
 
 
+@pytest.mark.parametrize("shape", [(784,), (1, 28, 28), (3, 5), (7,)])
+@pytest.mark.parametrize("scale", [0.1, 4.0, 30.0, 1e4])
+def test_the_sum_over_bits_is_that_of_float64_at_all_logits(shape, scale):
+    """Without a gradient the logarithms of many entries are one: no closer to the edge than a sum
+    in float32 is, and without underflow where all entries are unsure.
+    """
+    generator = torch.Generator().manual_seed(1)
+    x = torch.rand(3, *shape, generator=generator).round()
+    logits = torch.randn(5, 3, *shape, generator=generator) * scale
+    logits[0] *= 0  # every factor is ½
+    logits[1] = logits[1].abs() * (2 * x - 1)  # all entries as expected: next to nothing is left
+    logits[2] = -logits[1]
+    with torch.no_grad():
+        q = Observed(Bernoulli(logits=logits, validate_args=False), len(shape), has_gaps=False)
+        found = q.log_prob(x)
+    axes = tuple(range(2, logits.ndim))
+    exact = D.Bernoulli(logits=logits.double()).log_prob(x.double().expand(logits.shape)).sum(axes)
+    assert found.shape == (5, 3)
+    torch.testing.assert_close(found.double(), exact, rtol=1e-6, atol=1e-4 * x[0].numel() / 784)
+
+
+def test_the_sum_over_bits_without_a_gradient_is_the_one_with_it():
+    logits = doubles(4, 3, 6, 6).requires_grad_()
+    x = doubles(3, 6, 6).sigmoid()
+    q = Observed(Bernoulli(logits=logits, validate_args=False), 2, has_gaps=False)
+    with torch.no_grad():
+        found = q.log_prob(x)
+        start = q.log_prob(x[:, :4])  # a sequence's further steps do not count
+    torch.testing.assert_close(found, q.log_prob(x).detach(), rtol=0, atol=1e-12)
+    torch.testing.assert_close(start, q.log_prob(x[:, :4]).detach(), rtol=0, atol=1e-12)
+
+
 def test_a_gap_among_bits_counts_neither_in_the_density_nor_in_the_gradient():
     logits = doubles(2, 3, 5).requires_grad_()
     x = torch.tensor([[1.0, math.nan, 0.0, 1.0, math.nan]] * 3, dtype=torch.float64)

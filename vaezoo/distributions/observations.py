@@ -10,6 +10,8 @@ from torch import Tensor, distributions as D
 from torch.distributions import Distribution, constraints
 from torch.nn import functional as F
 
+MULTIPLIED = 32  # factors of ½ to 1 in one logarithm, 2⁻³² at least
+
 
 class Bernoulli(D.Bernoulli):
     """torch's Bernoulli, whose draw is NaN where its parameter is, as of a path that has left all
@@ -37,6 +39,26 @@ class Bernoulli(D.Bernoulli):
         # in place: of a hundred draws of a picture the memory of one more tensor, touched for the
         # first time, takes longer than its arithmetic; neither gradient reads the product
         return (value * self.logits).sub_(F.softplus(self.logits, threshold=40))
+
+    def log_prob_of_all(self, value: Tensor, event_dims: int) -> Tensor:
+        """Σ log p over the last `event_dims` axes, without a gradient, in half the time of
+        `log_prob`: within 10⁻⁷ nats of it an entry, or the rounding of the sum.
+
+        log p is -(|l| - (2x - 1) l)/2 + log σ(|l|), and the second terms are the logarithm of a
+        product. Each factor is ½ at least, so that as many as are multiplied do not underflow.
+        """
+        logits = self.logits.flatten(-event_dims)  # (…, D)
+        signs = (2 * value - 1).flatten(-event_dims).to(logits)
+        factors = logits.abs()
+        on_wrong_side = torch.addcmul(factors, signs, logits, value=-1).sum(-1)
+
+        factors.sigmoid_()
+        multiplied = 1
+        while factors.shape[-1] % 2 == 0 and multiplied < MULTIPLIED:
+            one, other = factors.chunk(2, -1)
+            factors = one * other
+            multiplied *= 2
+        return factors.log_().sum(-1) - on_wrong_side / 2
 
     def sample(self, sample_shape: Any = ()) -> Tensor:
         p = self.probs.detach().expand(self._extended_shape(torch.Size(sample_shape)))
@@ -251,6 +273,9 @@ class Observed(Distribution):
         return torch.where(there[:, None], log_p, 0.0)
 
     def log_prob(self, value: Tensor) -> Tensor:
+        is_whole = value.shape[-self.event_dims :] == self.event_shape and not self.has_gaps
+        if type(self.base) is Bernoulli and is_whole and not torch.is_grad_enabled():
+            return self.base.log_prob_of_all(value, self.event_dims)
         return self.log_prob_each(value).sum(tuple(range(-self.event_dims, 0)))
 
     def sample(self, sample_shape: Any = ()) -> Tensor:

@@ -7,6 +7,7 @@ driver looks at what is resident, of a trial and of what it has started, often e
 can come between two looks, and ends the trial.
 """
 
+import ctypes
 import os
 from collections.abc import Iterator
 from contextlib import suppress
@@ -22,6 +23,20 @@ CGROUPS = (
         "/sys/fs/cgroup/memory/memory.usage_in_bytes",
     ),
 )  # of versions 2 and 1, as a container sees its own
+# names of settings in glibc's malloc.h, and what glibc sets them to by itself, at most
+TRIM_THRESHOLD = -1, 64 * 2**20
+MMAP_THRESHOLD = -3, 32 * 2**20
+
+
+def keep_what_is_freed() -> None:
+    """From now on glibc keeps some freed memory for the next tensor. It gives a tensor of 128 kB
+    back to the kernel, until a larger one was freed, and every page of the next is a fault: a
+    quarter of the time of an evaluation. Other C libraries are left as they are.
+    """
+    with suppress(OSError, AttributeError, TypeError):
+        settle = ctypes.CDLL(None).mallopt
+        for name, number in (TRIM_THRESHOLD, MMAP_THRESHOLD):
+            settle(name, number)
 
 
 def share(jobs: int) -> int:

@@ -8,8 +8,10 @@ unless it is here.
 import contextlib
 
 from .keeper import divide
+from .memory import keep_what_is_freed
 
 divide()  # before anything large is loaded: what stays behind is small
+keep_what_is_freed()
 
 import sklearn.datasets  # noqa: E402
 import sklearn.linear_model  # noqa: E402
