@@ -8,18 +8,18 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from vaezoo.core import VAE, Decoder, Encoder, Model, Prior, Spec
-from vaezoo.distributions import Drawable, draw
+from vaezoo.core import VAE, Decoder, Model, Prior, Spec
+from vaezoo.dynamics import Moved, Travelled, gradient_of
 from vaezoo.hooks import Part, Parts, Variants, hookimpl, tags
 from vaezoo.hyperparameters import Fraction, Positive
 from vaezoo.losses import ELBO
-from vaezoo.networks import Gaussian, StandardNormal, Write, reading
+from vaezoo.networks import StandardNormal, Write
 
 Steps = Annotated[int, Field(ge=0)]
 Slope = Callable[[Tensor, Tensor], Tensor]  # (z, β) -> ∇ log π_β(z)
 
 
-class Annealed(Drawable):
+class Annealed(Travelled):
     """z_K of K momentum steps, each on a π_β nearer to p(x, z): log π_β = (1-β) log q_0 + β log p.
 
     Step k: ρ' = γ ρ + √(1-γ²) ξ, then one leapfrog step (z, ρ') -> (z, ρ) on π_{β_k}. Returned as
@@ -31,8 +31,7 @@ class Annealed(Drawable):
     def __init__(
         self, start: Distribution, slope: Slope, step: Tensor, keep: Tensor, betas: Tensor
     ) -> None:
-        super().__init__(start.batch_shape, start.event_shape)
-        self.start = start
+        super().__init__(start)
         self.slope = slope
         self.step = step  # ε (D,)
         self.keep = keep  # γ
@@ -44,11 +43,7 @@ class Annealed(Drawable):
         momentum = momentum + self.step * self.slope(z, beta)
         return z + self.step / 2 * momentum, momentum
 
-    def draw(self, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-        if not shape:  # the decoder wants K draws first
-            z, log_q = self.draw((1,))
-            return z[0], log_q[0]
-        z, log_q = draw(self.start, shape)
+    def follow(self, z: Tensor, log_q: Tensor) -> tuple[Tensor, Tensor]:
         momentum = torch.randn_like(z)
         for k, beta in enumerate(self.betas):
             if k:
@@ -68,15 +63,13 @@ class Annealed(Drawable):
         return z[0]
 
 
-class AnnealedSampling(Encoder):
+class AnnealedSampling(Moved):
     """A Gaussian draw, annealed towards p(x, z) in `steps` leapfrog steps.
 
     The step sizes ε_d in (0, largest) are learned. γ and the β_k are learned too where
     `learned`, from γ = `keep` and even β_k; else they stay so. The gradient for all parameters
     flows through the steps. Decoder and prior are used, not owned.
     """
-
-    scores_any_code = False
 
     def __init__(
         self,
@@ -88,13 +81,7 @@ class AnnealedSampling(Encoder):
         largest: Positive = 0.5,
         learned: bool = False,
     ) -> None:
-        super().__init__()
-        self.net = Gaussian(spec)
-        self.steps = steps
-        self.scores_any_code = not steps  # without a step it is the Gaussian
-        self.largest = largest
-        # in a tuple, so that their parameters are not also this module's
-        self._target = (decoder, prior)
+        super().__init__(spec, decoder, prior, steps, largest)
         if steps:
             self.raw_step = nn.Parameter(torch.full((spec.latent,), -1.0))  # ε = largest sigmoid(·)
             raw_keep = torch.tensor(min(max(keep, 1e-4), 1 - 1e-4)).logit()
@@ -102,31 +89,14 @@ class AnnealedSampling(Encoder):
             # β_k - β_{k-1} = softmax(·)_k
             self.raw_rise = nn.Parameter(torch.zeros(steps), requires_grad=learned)
 
-    def forward(self, x: Tensor, c: Tensor | None = None) -> Distribution:
-        start = self.net(x, c)
-        if not self.steps:
-            return start
-        step = self.largest * self.raw_step.sigmoid()
-        betas = self.raw_rise.softmax(0).cumsum(0)
-        return Annealed(start, self._slope(start, x, c), step, self.raw_keep.sigmoid(), betas)
-
-    def _slope(self, start: Distribution, x: Tensor, c: Tensor | None) -> Slope:
-        decoder, prior = self._target
-
+    def moved(self, start: Distribution, x: Tensor, c: Tensor | None) -> Distribution:
         def log_pi(z: Tensor, beta: Tensor) -> Tensor:
-            with reading(decoder, prior):  # that the path reads them moves no state of theirs
-                log_p = decoder(z, c).log_prob(x) + prior(c).log_prob(z)
+            log_p = self.log_joint(z, x, c)
             return ((1 - beta) * start.log_prob(z) + beta * log_p).sum()
 
-        def slope(z: Tensor, beta: Tensor) -> Tensor:
-            # cuDNN's recurrent layers have no second derivative
-            with torch.backends.cudnn.flags(enabled=False):
-                if not z.requires_grad:  # in evaluation, also under no_grad
-                    return torch.func.grad(log_pi)(z, beta)
-                (found,) = torch.autograd.grad(log_pi(z, beta), z, create_graph=True)
-                return found
-
-        return slope
+        betas = self.raw_rise.softmax(0).cumsum(0)
+        keep = self.raw_keep.sigmoid()
+        return Annealed(start, gradient_of(log_pi), self.step_size(), keep, betas)
 
 
 def _with(spec: Spec, steps: int, keep: float, largest: float, learned: bool) -> Model:

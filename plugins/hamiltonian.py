@@ -1,25 +1,26 @@
 """A posterior that follows the gradient of log p(x, z), by Hamiltonian dynamics."""
 
 import math
-from typing import Annotated, Any
+from collections.abc import Callable
+from typing import Annotated
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 from torch.distributions import Distribution
-from torch.nn import functional as F
 
-from vaezoo.core import VAE, Decoder, Encoder, Model, Prior, Spec
-from vaezoo.distributions import Drawable, draw, normal
+from vaezoo.core import VAE, Decoder, Model, Prior, Spec
+from vaezoo.distributions import draw, normal
+from vaezoo.dynamics import Moved, Travelled, gradient_of, initial_heat, tempering
 from vaezoo.hooks import Part, Parts, Variants, hookimpl, tags
 from vaezoo.hyperparameters import Positive
 from vaezoo.losses import ELBO
-from vaezoo.networks import Gaussian, StandardNormal, Write, reading
+from vaezoo.networks import StandardNormal, Write
 
 Steps = Annotated[int, Field(ge=0)]
 
 
-class Evolved(Drawable):
+class Evolved(Travelled):
     """z_K of (z_0, ρ_0) after K tempered leapfrog steps, z_0 ~ q_0, ρ_0 ~ N(0, T_0 I).
 
     Returned as log q is log q_0(z_0) + log N(ρ_0; 0, T_0 I) - log N(ρ_K; 0, I) + (D/2) log T_0: a
@@ -28,10 +29,13 @@ class Evolved(Drawable):
     """
 
     def __init__(
-        self, start: Distribution, energy_gradient: Any, step: Tensor, scales: Tensor
+        self,
+        start: Distribution,
+        energy_gradient: Callable[[Tensor], Tensor],
+        step: Tensor,
+        scales: Tensor,
     ) -> None:
-        super().__init__(start.batch_shape, start.event_shape)
-        self.start = start
+        super().__init__(start)
         self.energy_gradient = energy_gradient
         self.step = step  # ε (D,)
         self.scales = scales  # √T_0, …, √T_K = 1
@@ -49,11 +53,7 @@ class Evolved(Drawable):
             momentum = momentum * self.scales[k + 1] / self.scales[k]
         return z, momentum
 
-    def draw(self, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-        if not shape:  # the decoder wants K draws first
-            z, log_q = self.draw((1,))
-            return z[0], log_q[0]
-        z, log_q = draw(self.start, shape)
+    def follow(self, z: Tensor, log_q: Tensor) -> tuple[Tensor, Tensor]:
         hot = normal(torch.zeros_like(z), self.scales[0].expand_as(z))
         momentum, log_hot = draw(hot)
         end, cold_momentum = self.evolve(z, momentum)
@@ -68,15 +68,13 @@ class Evolved(Drawable):
         return self.evolve(z, torch.zeros_like(z))[0][0]
 
 
-class Hamiltonian(Encoder):
+class Hamiltonian(Moved):
     """A Gaussian draw, moved by `steps` tempered leapfrog steps in the potential -log p(x, z).
 
     Step sizes ε_d in (0, largest) and the first temperature T_0 > 1 are learned; T_k = T_0 + (1 -
     T_0) k²/K², as in the authors' code. The gradient for all parameters flows through the steps.
     Decoder and prior are used, not owned.
     """
-
-    scores_any_code = False
 
     def __init__(
         self,
@@ -87,47 +85,18 @@ class Hamiltonian(Encoder):
         largest: Positive = 0.5,
         hottest: Positive = 2.0,
     ) -> None:
-        super().__init__()
-        self.net = Gaussian(spec)
-        self.steps = steps
-        self.scores_any_code = not steps  # without a step it is the Gaussian
-        self.largest = largest
-        # in a tuple, so that their parameters are not also this module's
-        self._target = (decoder, prior)
+        super().__init__(spec, decoder, prior, steps, largest)
         if steps:
             slow = torch.full((spec.latent,), math.log(0.25))
             self.raw_step = nn.Parameter(slow)  # ε = largest sigmoid(·), a fifth at first
-            hot = torch.tensor(math.log(math.expm1(hottest)))
-            self.raw_hot = nn.Parameter(hot)  # T_0 = 1 + softplus(·)
+            self.raw_hot = nn.Parameter(initial_heat(hottest))  # T_0 = 1 + softplus(·)
 
-    def forward(self, x: Tensor, c: Tensor | None = None) -> Distribution:
-        start = self.net(x, c)
-        if not self.steps:
-            return start
-        decoder, prior = self._target
-
+    def moved(self, start: Distribution, x: Tensor, c: Tensor | None) -> Distribution:
         def energy(z: Tensor) -> Tensor:
-            with reading(decoder, prior):  # that the dynamics reads them moves no state of theirs
-                return -(decoder(z, c).log_prob(x) + prior(c).log_prob(z)).sum()
+            return -self.log_joint(z, x, c).sum()
 
-        def gradient(z: Tensor) -> Tensor:
-            # cuDNN's recurrent layers have no second derivative
-            with torch.backends.cudnn.flags(enabled=False):
-                if not z.requires_grad:  # in evaluation, also under no_grad
-                    return torch.func.grad(energy)(z)
-                # the same, with less overhead
-                (slope,) = torch.autograd.grad(energy(z), z, create_graph=True)
-                return slope
-
-        return Evolved(start, gradient, self.largest * self.raw_step.sigmoid(), self._scales())
-
-    def _scales(self) -> Tensor:
-        """√T_0, …, √T_K."""
-        like = self.raw_hot
-        k = torch.linspace(0, 1, self.steps + 1, dtype=like.dtype, device=like.device)
-        share = k.square()
-        hot = F.softplus(self.raw_hot)
-        return (1 + hot * (1 - share)).sqrt()
+        scales = tempering(self.raw_hot, self.steps)
+        return Evolved(start, gradient_of(energy), self.step_size(), scales)
 
 
 @tags("posterior", "flow")

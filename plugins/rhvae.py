@@ -15,19 +15,19 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 from torch.nn import functional as F
 
-from vaezoo.core import VAE, Decoder, Encoder, Model, Prior, Spec, Unsupported
-from vaezoo.distributions import Drawable, draw
+from vaezoo.core import VAE, Decoder, Model, Prior, Spec, Unsupported
+from vaezoo.dynamics import Moved, Travelled, gradient_of, initial_heat, tempering
 from vaezoo.hooks import Part, Parts, Variants, hookimpl, tags
 from vaezoo.hyperparameters import Count, Positive
-from vaezoo.leapfrog import KernelMetric, Leapfrog, Slope, times
+from vaezoo.leapfrog import KernelMetric, Leapfrog, times
 from vaezoo.losses import ELBO
-from vaezoo.networks import Gaussian, Read, StandardNormal, Write, reading
+from vaezoo.networks import Read, StandardNormal, Write
 from vaezoo.samplers import Sampler
 
 Steps = Annotated[int, Field(ge=0)]
 
 
-class Wandered(Drawable):
+class Wandered(Travelled):
     """z_K of (z_0, ρ_0) after K tempered steps, z_0 ~ q_0, ρ_0 ~ N(0, T_0 G(z_0)).
 
     Returned as log q is log q_0(z_0) + log N(ρ_0; 0, T_0 G(z_0)) - log N(ρ_K; 0, G(z_K)) - log
@@ -36,16 +36,11 @@ class Wandered(Drawable):
     """
 
     def __init__(self, start: Distribution, leapfrog: Leapfrog, scales: Tensor) -> None:
-        super().__init__(start.batch_shape, start.event_shape)
-        self.start = start
+        super().__init__(start)
         self.leapfrog = leapfrog
         self.scales = scales  # √T_0, …, √T_K = 1
 
-    def draw(self, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-        if not shape:  # the decoder wants K draws first
-            z, log_q = self.draw((1,))
-            return z[0], log_q[0]
-        z, log_q = draw(self.start, shape)
+    def follow(self, z: Tensor, log_q: Tensor) -> tuple[Tensor, Tensor]:
         inverse = self.leapfrog.metric.inverse(z)
         root = torch.linalg.cholesky(inverse)
         noise = torch.randn_like(z)
@@ -109,15 +104,13 @@ class LearnedMetric(nn.Module):
         return root / (1 + size).sqrt()
 
 
-class RiemannianHamiltonian(Encoder):
+class RiemannianHamiltonian(Moved):
     """A Gaussian draw, moved by `steps` tempered leapfrog steps in the learned metric.
 
     The step size ε in (0, largest) and the first temperature T_0 > 1 are learned; T_k = T_0 + (1 -
     T_0) k²/K², as in hvae. The gradient for all parameters flows through the steps. Decoder and
     prior are used, not owned.
     """
-
-    scores_any_code = False
 
     def __init__(
         self,
@@ -132,52 +125,21 @@ class RiemannianHamiltonian(Encoder):
         hottest: Positive = 2.0,
         solves: Count = 3,
     ) -> None:
-        super().__init__()
-        self.net = Gaussian(spec)
-        self.steps = steps
-        self.scores_any_code = not steps  # without a step it is the Gaussian
-        self.largest = largest
+        super().__init__(spec, decoder, prior, steps, largest)
         self.solves = solves
-        # in a tuple, so that their parameters are not also this module's
-        self._target = (decoder, prior)
         if steps:
             self.metric = LearnedMetric(spec, centroids, temperature, floor)
             self.raw_step = nn.Parameter(torch.tensor(0.0))  # ε = largest sigmoid(·)
-            hot = torch.tensor(math.log(math.expm1(hottest)))
-            self.raw_hot = nn.Parameter(hot)  # T_0 = 1 + softplus(·)
+            self.raw_hot = nn.Parameter(initial_heat(hottest))  # T_0 = 1 + softplus(·)
 
-    def forward(self, x: Tensor, c: Tensor | None = None) -> Distribution:
-        start = self.net(x, c)
-        if not self.steps:
-            return start
+    def moved(self, start: Distribution, x: Tensor, c: Tensor | None) -> Distribution:
         metric: KernelMetric = self.metric(x, start.mean, c)
-        step = self.largest * self.raw_step.sigmoid()
-        leapfrog = Leapfrog(metric, self._slope(x, c, metric), step, self.solves)
-        return Wandered(start, leapfrog, self._scales())
-
-    def _slope(self, x: Tensor, c: Tensor | None, metric: KernelMetric) -> Slope:
-        decoder, prior = self._target
 
         def energy(z: Tensor) -> Tensor:
-            with reading(decoder, prior):  # that the dynamics reads them moves no state of theirs
-                log_p = decoder(z, c).log_prob(x) + prior(c).log_prob(z)
-            return -(log_p + metric.log_det(z) / 2).sum()
+            return -(self.log_joint(z, x, c) + metric.log_det(z) / 2).sum()
 
-        def slope(z: Tensor) -> Tensor:
-            # cuDNN's recurrent layers have no second derivative
-            with torch.backends.cudnn.flags(enabled=False):
-                if not z.requires_grad:  # in evaluation, also under no_grad
-                    return torch.func.grad(energy)(z)
-                (found,) = torch.autograd.grad(energy(z), z, create_graph=True)
-                return found
-
-        return slope
-
-    def _scales(self) -> Tensor:
-        """√T_0, …, √T_K."""
-        like = self.raw_hot
-        k = torch.linspace(0, 1, self.steps + 1, dtype=like.dtype, device=like.device)
-        return (1 + F.softplus(like) * (1 - k.square())).sqrt()
+        leapfrog = Leapfrog(metric, gradient_of(energy), self.step_size(), self.solves)
+        return Wandered(start, leapfrog, tempering(self.raw_hot, self.steps))
 
 
 class ByVolume(Sampler):
@@ -223,20 +185,27 @@ class ByVolume(Sampler):
         z = self.starts[torch.randint(len(self.starts), (n,), device=self.starts.device)]
         # a code beyond the ball begins at its edge
         z = z * (0.999 * self.radius / z.norm(dim=-1, keepdim=True)).clamp_max(1)
-        slope = torch.func.grad(lambda z: self.metric.log_det(z).sum() / 2)
         for _ in range(self.rounds):
-            start = torch.randn_like(z)
-            end = z
-            momentum = start + self.step / 2 * slope(end)
-            for _ in range(self.leaps):
-                end = end + self.step * momentum
-                momentum = momentum + self.step * slope(end)
-            momentum = momentum - self.step / 2 * slope(end)
-            kinetic = (start.square() - momentum.square()).sum(-1) / 2
-            gain = self.log_density(end) - self.log_density(z) + kinetic
-            is_taken = torch.rand_like(gain).log() < gain
-            z = torch.where(is_taken[:, None], end, z)
+            z = self._next(z)
         return z
+
+    def _next(self, z: Tensor) -> Tensor:
+        """A proposal for each of the codes (n, D), taken or not (Metropolis)."""
+        start = torch.randn_like(z)
+        end, momentum = self._leap(z, start)
+        kinetic = (start.square() - momentum.square()).sum(-1) / 2
+        gain = self.log_density(end) - self.log_density(z) + kinetic
+        is_taken = torch.rand_like(gain).log() < gain
+        return torch.where(is_taken[:, None], end, z)
+
+    def _leap(self, z: Tensor, momentum: Tensor) -> tuple[Tensor, Tensor]:
+        """Code and momentum, (n, D) each, after `leaps` leapfrog steps."""
+        slope = torch.func.grad(lambda z: self.metric.log_det(z).sum() / 2)
+        momentum = momentum + self.step / 2 * slope(z)
+        for _ in range(self.leaps):
+            z = z + self.step * momentum
+            momentum = momentum + self.step * slope(z)
+        return z, momentum - self.step / 2 * slope(z)
 
 
 @tags("posterior", "flow", "heavy")

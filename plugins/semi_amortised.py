@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from vaezoo.core import VAE, Decoder, Encoder, Model, Prior, Spec
 from vaezoo.distributions import draw, kl, normal
+from vaezoo.dynamics import gradient_of
 from vaezoo.hooks import Part, Parts, Variants, hookimpl, tags
 from vaezoo.hyperparameters import Fraction, Positive
 from vaezoo.losses import ELBO
@@ -58,13 +59,11 @@ class SemiAmortised(Encoder):
 
     def _ascent(self, parameters: Tensor, x: Tensor, c: Tensor | None) -> Tensor:
         """∇ ELBO for each row, (B, 2 D), no longer than `clip`."""
-        # cuDNN's recurrent layers have no second derivative
-        with torch.backends.cudnn.flags(enabled=False):
-            if parameters.requires_grad:  # the same as below, with less overhead
-                bound = self._bound(parameters, x, c).sum()
-                (gradient,) = torch.autograd.grad(bound, parameters, create_graph=True)
-            else:  # in evaluation, also under no_grad
-                gradient = torch.func.grad(lambda p: self._bound(p, x, c).sum())(parameters)
+
+        def total(parameters: Tensor) -> Tensor:
+            return self._bound(parameters, x, c).sum()
+
+        gradient = gradient_of(total)(parameters)
         length = (gradient.square().sum(-1, keepdim=True) + 1e-12).sqrt()
         return gradient * (self.clip / length).clamp_max(1.0)
 

@@ -32,6 +32,7 @@ ROWS = (
         "paths",
         "markov",
         "fivo",
+        "dynamics",
         "leapfrog",
         "similarity",
         "kalman",
@@ -50,7 +51,7 @@ ROWS = (
 PUBLIC = {
     "core", "distributions", "networks", "likelihoods", "parts", "steps", "gru", "bodies",
     "convolutions", "recurrent", "losses", "codebooks", "stepwise", "paths", "markov", "fivo",
-    "leapfrog", "similarity", "kalman", "row_mean", "columns", "samplers", "fitted", "hooks",
+    "dynamics", "leapfrog", "similarity", "kalman", "row_mean", "columns", "samplers", "fitted", "hooks",
     "laws", "bent", "relaxed", "hyperparameters", "seeds", "tags", "testing", "data",
     "views",
 }  # fmt: skip
