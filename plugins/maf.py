@@ -1,51 +1,30 @@
 """A posterior whose every number knows the numbers drawn before it, with zuko's masked networks."""
 
-import torch
 import zuko
-from torch import Tensor
-from torch.distributions import Distribution
-from torch.nn import functional as F
 
-from vaezoo.core import VAE, Encoder, Model, Spec
-from vaezoo.distributions import Pushed, normal
+from vaezoo.bent import BentByFlow
+from vaezoo.core import VAE, Model, Spec
 from vaezoo.hooks import Part, Parts, Variants, hookimpl, tags
 from vaezoo.hyperparameters import Count
 from vaezoo.losses import ELBO
-from vaezoo.networks import Read, StandardNormal, Write
+from vaezoo.networks import StandardNormal, Write
 
 
-class Masked(Encoder):
+class Masked(BentByFlow):
     """z = μ(x) + σ(x) f⁻¹(e; h(x)), e ~ N(0, I), f `depth` masked autoregressive transforms.
 
     Of one transform, y_d = (e_d - m_d(y_1 … y_{d-1}))/a_d(y_1 … y_{d-1}): the density of any point
     takes one pass, and a draw a pass for each dimension, the other way round than in `iaf`.
     """
 
+    is_inverse = True
+
     def __init__(self, spec: Spec, depth: Count = 1) -> None:
-        super().__init__()
-        self.latent = spec.latent
-        self.net = Read(spec, 2 * spec.latent + spec.hidden)
+        super().__init__(spec)
         flow = zuko.flows.MAF(
             spec.latent, spec.hidden, transforms=depth, hidden_features=(spec.hidden,)
         )
         self.flow = flow.transform
-
-    def forward(self, x: Tensor, c: Tensor | None = None) -> Distribution:
-        sizes = [self.latent, self.latent, self.net.spec.hidden]
-        loc, raw_scale, h = self.net(x, c).split(sizes, -1)
-        scale = F.softplus(raw_scale) + 1e-3
-        f = self.flow(F.silu(h))
-        log_scale = scale.log().sum(-1)
-
-        def push(e: Tensor) -> tuple[Tensor, Tensor]:
-            y, log_det = f.inv.call_and_ladj(e)
-            return loc + scale * y, log_det + log_scale
-
-        def pull(z: Tensor) -> tuple[Tensor, Tensor]:
-            e, log_det = f.call_and_ladj((z - loc) / scale)
-            return e, log_scale - log_det
-
-        return Pushed(normal(torch.zeros_like(loc), torch.ones_like(scale)), push, pull)
 
 
 @tags("posterior", "flow")
