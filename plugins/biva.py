@@ -1,15 +1,17 @@
 """BIVA: each layer has a latent inferred on the way up and one inferred on the way down."""
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 from torch.nn import functional as F
 
-from vaezoo.core import Latent, Loss, Model, Spec, Terms, Trace
+from vaezoo.core import Latent, Loss, Model, Spec, Trace
 from vaezoo.distributions import draw
 from vaezoo.hooks import Variants, hookimpl, tags
 from vaezoo.hyperparameters import Count, Fraction
-from vaezoo.losses import WarmUp
+from vaezoo.losses import EveryRate, WarmUp
 from vaezoo.networks import Read, StandardNormal, Write, mlp, split_normal
 
 
@@ -45,6 +47,15 @@ class Layer(nn.Module):
         return t + F.silu(self.on_down(torch.cat([t, u, v], -1)))
 
 
+class Climbed(NamedTuple):
+    """One layer on the way up: features d (K, B, H), q(u|d), and its draw u (K, B, D)."""
+
+    d: Tensor
+    q: Distribution
+    u: Tensor
+    log_q: Tensor
+
+
 class Bidirectional(Model):
     """The generative chain, and a posterior of each latent on the way up or on the way down.
 
@@ -68,27 +79,31 @@ class Bidirectional(Model):
         return [layer for layer in self.layers if isinstance(layer, Layer)]
 
     def infer(self, x: Tensor, c: Tensor | None = None, k: int = 1) -> Trace:
-        d = F.silu(self.read(x, c)).expand(k, len(x), -1)  # (K, B, H)
-        upward = []
-        for layer in self._layers():
-            q_u = split_normal(layer.upward(d))
-            u, log_q_u = draw(q_u)
-            upward.append((d, q_u, u, log_q_u))
-            d = layer.above(d, u)
+        climbed, d = self.climb(F.silu(self.read(x, c)).expand(k, len(x), -1))  # (K, B, H)
 
         q = split_normal(self.deepest(d))
         z, log_q = draw(q)
         latents = [Latent(z, log_q, q, self.top(c))]
         t = F.silu(self.start(z))
-        for layer, (d, q_u, u, log_q_u) in zip(self._layers()[::-1], upward[::-1], strict=True):
+        for layer, step in zip(self._layers()[::-1], climbed[::-1], strict=True):
             p_u, p_v = layer.p(t)
-            q_v = layer.q_down(d, t)
+            q_v = layer.q_down(step.d, t)
             v, log_q_v = draw(q_v)
             latents.append(Latent(v, log_q_v, q_v, p_v))
             # t was read from what was read from u
-            latents.append(Latent(u, log_q_u, q_u, p_u, p_follows_z=True))
-            t = layer.below(t, u, v)
+            latents.append(Latent(step.u, step.log_q, step.q, p_u, p_follows_z=True))
+            t = layer.below(t, step.u, v)
         return Trace(x, self.write(t, c), tuple(latents))
+
+    def climb(self, d: Tensor) -> tuple[list[Climbed], Tensor]:
+        """What each layer draws on the way up, the shallowest first, and the deepest's features."""
+        climbed = []
+        for layer in self._layers():
+            q = split_normal(layer.upward(d))
+            u, log_q = draw(q)
+            climbed.append(Climbed(d, q, u, log_q))
+            d = layer.above(d, u)
+        return climbed, d
 
     def given(self, zs: list[Tensor], c: Tensor | None = None) -> tuple[Tensor, Distribution]:
         """log p(z), (K, B), and p(x|z), of latents (K, B, D) in the order of `Trace.latents`."""
@@ -109,15 +124,8 @@ class Bidirectional(Model):
         return self.write(t, c)
 
 
-class WarmedRates(WarmUp):
+class WarmedRates(EveryRate, WarmUp):
     """R + β(t) Σ_l KL_l, and the rate of each latent, the deepest first."""
-
-    def forward(self, model: Model, x: Tensor, c: Tensor | None, progress: float) -> Terms:
-        trace = model.infer(x, c)
-        terms = self.combine(-trace.log_px.mean(), trace.kl.mean(), progress)
-        for i, latent in enumerate(trace.latents, 1):
-            terms[f"rate_{i}"] = latent.kl.mean().detach()
-        return terms
 
 
 @tags("hierarchical")

@@ -16,25 +16,11 @@ from torch.nn import functional as F
 
 from vaezoo.codebooks import Size, slots_of
 from vaezoo.core import VAE, Decoder, Encoder, Prior, Spec, Unsupported
-from vaezoo.distributions import Classes, Drawable, EqualClasses, draw, normal, one_hot
+from vaezoo.distributions import Classes, Drawable, draw, normal, one_hot
 from vaezoo.hooks import Part, Parts, Variants, hookimpl, tags
 from vaezoo.hyperparameters import Count, Positive
 from vaezoo.networks import Read, Write
-from vaezoo.relaxed import SPACE, Cooling, Relaxed
-
-
-class Equal(Prior):
-    """p(z) = M^{-G}."""
-
-    space = SPACE
-    logits: Tensor
-
-    def __init__(self, groups: int, classes: int) -> None:
-        super().__init__()
-        self.register_buffer("logits", torch.zeros(groups, classes))
-
-    def forward(self, c: Tensor | None = None) -> Distribution:
-        return EqualClasses(self.logits)
+from vaezoo.relaxed import SPACE, Cooling, Equal, Relaxed
 
 
 class Quantised(Drawable):

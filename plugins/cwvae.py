@@ -9,11 +9,11 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 from torch.nn import functional as F
 
-from vaezoo.core import Latent, Model, Spec, Terms, Trace
+from vaezoo.core import Latent, Model, Spec, Trace
 from vaezoo.distributions import MaskedNormals, noise
 from vaezoo.hooks import Variants, hookimpl, tags
 from vaezoo.hyperparameters import Count
-from vaezoo.losses import ELBO
+from vaezoo.losses import EveryRate
 from vaezoo.networks import mlp
 from vaezoo.recurrent import gru_step
 from vaezoo.stepwise import Normals, StepsLikelihood, as_steps, normals
@@ -45,6 +45,13 @@ class Cell(nn.Module):
     def q(self, d: Tensor, e: Tensor) -> Normals:
         """q(z|d, e), from e (B, H) or (K, B, H)."""
         return normals(self.posterior(torch.cat([d, e.expand_as(d)], -1)))
+
+
+class State(NamedTuple):
+    """What a level keeps from one of its ticks to the next, (K, B, ·) each."""
+
+    d: Tensor
+    z: Tensor
 
 
 class Tick(NamedTuple):
@@ -103,20 +110,27 @@ class Clockwork(Model):
     def unroll(self, k: int, rows: int, steps: int, choose: Choose) -> list[list[Tick]]:
         """The ticks of each level, the fastest first."""
         like = next(self.parameters())
-        cells = self._cells()
-        d = [like.new_zeros(k, rows, self.hidden) for _ in cells]
-        z = [like.new_zeros(k, rows, self.latent) for _ in cells]
-        found: list[list[Tick]] = [[] for _ in cells]
+        levels = range(len(self.periods))
+        d = like.new_zeros(k, rows, self.hidden)
+        z = like.new_zeros(k, rows, self.latent)
+        states = [State(d, z) for _ in levels]
+        found: list[list[Tick]] = [[] for _ in levels]
         for t in range(steps):
             above = like.new_zeros(k, rows, 0)
-            for level in reversed(range(len(cells))):
+            for level in reversed(levels):
                 if t % self.periods[level] == 0:
-                    d[level] = cells[level].move(d[level], z[level], above)
-                    p = cells[level].p(d[level])
-                    z[level] = choose(level, t // self.periods[level], d[level], p)
-                    found[level].append(Tick(d[level], z[level], p))
-                above = torch.cat([z[level], d[level]], -1)
+                    tick = self.tick(level, t // self.periods[level], states[level], above, choose)
+                    states[level] = State(tick.d, tick.z)
+                    found[level].append(tick)
+                above = torch.cat([states[level].z, states[level].d], -1)
         return found
+
+    def tick(self, level: int, number: int, before: State, above: Tensor, choose: Choose) -> Tick:
+        """The tick of this number of one level, after its state before it."""
+        cell = self._cells()[level]
+        d = cell.move(before.d, before.z, above)
+        p = cell.p(d)
+        return Tick(d, choose(level, number, d, p), p)
 
     def px(self, fastest: Sequence[Tick]) -> Distribution:
         """p(x|z) from the ticks of the fastest level."""
@@ -125,6 +139,17 @@ class Clockwork(Model):
 
     def infer(self, x: Tensor, c: Tensor | None = None, k: int = 1) -> Trace:
         _, full, mask = as_steps(x, self.spec)
+        found, moments = self.told(full, mask, k)
+        latents = []
+        for ticks, qs, period in zip(found, moments, self.periods, strict=True):
+            there = None if mask is None else mask[:, ::period]
+            latents.append(_latent(ticks, qs, there))
+        return Trace(x, self.px(found[0]), tuple(reversed(latents)))
+
+    def told(
+        self, full: Tensor, mask: Tensor | None, k: int
+    ) -> tuple[list[list[Tick]], list[list[Normals]]]:
+        """The ticks of each level as x (B, T, C) tells them, and q of each; the fastest first."""
         seen = self.embedded(full, mask)
         cells = self._cells()
         moments: list[list[Normals]] = [[] for _ in cells]
@@ -134,15 +159,8 @@ class Clockwork(Model):
             moments[level].append(q)
             return q.loc + q.scale * noise(*q.loc.shape, like=q.loc)
 
-        found = self.unroll(k, len(x), full.shape[1], drawn)
-        latents = []
-        for ticks, qs, period in zip(found, moments, self.periods, strict=True):
-            there = None if mask is None else mask[:, ::period]
-            z = torch.stack([tick.z for tick in ticks], 2)
-            q = MaskedNormals(*_along(qs), there)
-            p = MaskedNormals(*_along([tick.p for tick in ticks]), there)
-            latents.append(Latent(z, q.log_prob(z), q, p, stepwise=True))
-        return Trace(x, self.px(found[0]), tuple(reversed(latents)))
+        rows, steps, _ = full.shape
+        return self.unroll(k, rows, steps, drawn), moments
 
     def given(self, zs: Sequence[Tensor]) -> tuple[Tensor, Distribution]:
         """log p(z), (K, B), and p(x|z), of latents z^l (K, B, ticks, D), the slowest first."""
@@ -161,21 +179,18 @@ class Clockwork(Model):
         return self.px(self.unroll(1, n, self.steps, drawn)[0])
 
 
+def _latent(ticks: Sequence[Tick], qs: Sequence[Normals], there: Tensor | None) -> Latent:
+    """One level over all its ticks, of which those that are `there` (B, ticks) count."""
+    z = torch.stack([tick.z for tick in ticks], 2)  # (K, B, ticks, D)
+    q = MaskedNormals(*_along(qs), there)
+    p = MaskedNormals(*_along([tick.p for tick in ticks]), there)
+    return Latent(z, q.log_prob(z), q, p, stepwise=True)
+
+
 def _along(ticks: Sequence[Normals]) -> Normals:
     """The moments of all ticks, (K, B, ticks, D) each."""
     locs = torch.stack([each.loc for each in ticks], 2)
     return Normals(locs, torch.stack([each.scale for each in ticks], 2))
-
-
-class EveryRate(ELBO):
-    """R + Σ_l KL_l, and the rate of each level, the slowest first."""
-
-    def forward(self, model: Model, x: Tensor, c: Tensor | None, progress: float) -> Terms:
-        trace = model.infer(x, c)
-        terms = self.combine(-trace.log_px.mean(), trace.kl.mean(), progress)
-        for i, latent in enumerate(trace.latents, 1):
-            terms[f"rate_{i}"] = latent.kl.mean().detach()
-        return terms
 
 
 @tags("recurrent", "hierarchical")

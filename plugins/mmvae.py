@@ -47,10 +47,7 @@ class Stratified(Loss):
                 f"{type(q).__name__}"
             )
         each = q.of_each(self.k)  # (K, M, B, D)
-        z = each.flatten(0, 1)
-        log_px = vae.decoder(z, c).log_prob(x)
-        log_w = log_px + vae.prior(c).log_prob(z) - detached(q).log_prob(z)
-        log_w = log_w.unflatten(0, (self.k, -1))  # (K, M, B)
+        log_px, log_w = self.weighed(vae, each.flatten(0, 1), q, x, c)
         weights = log_w.detach().softmax(0)
         if each.requires_grad:
             each.register_hook(lambda g: g * weights[..., None])
@@ -58,8 +55,17 @@ class Stratified(Loss):
         bounds = log_w.logsumexp(0) - math.log(self.k)  # (M, B)
         bound = (q.weights * bounds).sum(0).mean()
         elbo = (q.weights * log_w.mean(0)).sum(0).mean()
-        distortion = -(q.weights * log_px.unflatten(0, (self.k, -1)).mean(0)).sum(0).mean()
+        distortion = -(q.weights * log_px.mean(0)).sum(0).mean()
         return {"loss": -bound, "distortion": distortion, "elbo": elbo}
+
+    def weighed(
+        self, vae: VAE, z: Tensor, q: Distribution, x: Tensor, c: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """log p(x|z) and log p(x, z)/q(z|x), (K, M, B) each, of codes (K·M, B, D)."""
+        log_px = vae.decoder(z, c).log_prob(x)
+        log_w = log_px + vae.prior(c).log_prob(z) - detached(q).log_prob(z)
+        each = (self.k, -1)
+        return log_px.unflatten(0, each), log_w.unflatten(0, each)
 
 
 @tags("views", "bound")

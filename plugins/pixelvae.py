@@ -4,6 +4,7 @@ Pixels are in raster order, channels within a pixel in theirs. A vector is an im
 """
 
 from dataclasses import replace
+from itertools import product
 from typing import Annotated, Any
 
 import torch
@@ -150,18 +151,21 @@ class Pixels(Distribution):
         of_z = self.of_z.expand(*batch, *self.of_z.shape[2:]).flatten(0, len(batch) - 1)
         x = of_z.new_zeros(len(of_z), colours, height, width)
         mean = torch.zeros_like(x)
-        for row in range(height):
-            top = max(0, row - self.decoder.raster.reach)
-            rows = slice(top, row + 1)
-            for column in range(width):
-                for colour in range(colours):
-                    raw = self.decoder.raster(x[:, :, rows], of_z[:, :, rows])
-                    at = raw.unflatten(1, (colours, -1))[:, colour, :, -1, column]  # (N, n)
-                    px = self.decoder.each(at)
-                    x[:, colour, row, column] = px.sample()
-                    mean[:, colour, row, column] = px.mean
-        event = self.event_shape
-        return x.reshape(*batch, *event), mean.reshape(*batch, *event)
+        for row, column, colour in product(range(height), range(width), range(colours)):
+            px = self._next(x, of_z, row, column, colour)
+            x[:, colour, row, column] = px.sample()
+            mean[:, colour, row, column] = px.mean
+        whole = (*batch, *self.event_shape)
+        return x.reshape(whole), mean.reshape(whole)
+
+    def _next(self, x: Tensor, of_z: Tensor, row: int, column: int, colour: int) -> Distribution:
+        """p of one number of N images, from the numbers of x (N, C, H, W) before it."""
+        # the rows that it depends on, itself in the last
+        top = max(0, row - self.decoder.raster.reach)
+        rows = slice(top, row + 1)
+        raw = self.decoder.raster(x[:, :, rows], of_z[:, :, rows])
+        of_colour = raw.unflatten(1, (x.shape[1], -1))[:, colour]  # (N, n, rows, W)
+        return self.decoder.each(of_colour[:, :, -1, column])
 
 
 class PixelCNN(Decoder):

@@ -8,46 +8,14 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution
 
-from vaezoo.core import VAE, Encoder, Loss, Model, Prior, Spec, Terms, Trace, Unsupported
-from vaezoo.distributions import Classes, EqualClasses
+from vaezoo.core import VAE, Loss, Model, Spec, Terms, Trace, Unsupported
+from vaezoo.distributions import Classes
 from vaezoo.hooks import Variants, hookimpl, tags
 from vaezoo.hyperparameters import Count, Positive
-from vaezoo.losses import require_density, require_separate_parts
+from vaezoo.losses import require_separate_parts, valued
 from vaezoo.networks import Read, Write, frozen, mlp, reading
-
-SPACE = "simplex"
-
-
-class Unrelaxed(Encoder):
-    """q(z|x) = Π_g Categorical(softmax(l_g(x))), in training as in evaluation."""
-
-    space = SPACE
-
-    def __init__(self, spec: Spec, groups: int, classes: int) -> None:
-        super().__init__()
-        self.groups = groups
-        self.classes = classes
-        self.width = groups * classes
-        self.net = Read(spec, self.width)
-
-    def forward(self, x: Tensor, c: Tensor | None = None) -> Distribution:
-        return Classes(self.net(x, c).unflatten(-1, (self.groups, self.classes)))  # (B, G, M)
-
-
-class AllEqual(Prior):
-    """p(z) = M^{-G}."""
-
-    space = SPACE
-    logits: Tensor
-
-    def __init__(self, groups: int, classes: int) -> None:
-        super().__init__()
-        self.register_buffer("logits", torch.zeros(groups, classes))
-
-    def forward(self, c: Tensor | None = None) -> Distribution:
-        return EqualClasses(self.logits)
+from vaezoo.relaxed import Equal, Unrelaxed, require_scores
 
 
 class Surrogate(nn.Module):
@@ -104,12 +72,7 @@ class RELAX(Loss):
         self.surrogate = Surrogate(spec, width, temperature)
 
     def check(self, model: Model) -> None:
-        require_density(self, model)
-        if require_separate_parts(model, "RELAX").encoder.space != SPACE:
-            raise Unsupported(
-                "RELAX is for codes that are classes, and this posterior's carry a gradient; "
-                "take the loss elbo or iwae"
-            )
+        require_scores(self, model)
 
     def forward(self, model: Model, x: Tensor, c: Tensor | None, progress: float) -> Terms:
         vae = require_separate_parts(model, "RELAX")
@@ -126,7 +89,7 @@ class RELAX(Loss):
         for_surrogate = square / square.detach().clamp_min(1e-12)
         learned = for_surrogate - (for_decoder + for_encoder).mean()
         return {
-            "loss": -trace.log_w.mean().detach() + learned - learned.detach(),
+            "loss": valued(-trace.log_w.mean(), learned),
             "distortion": -trace.log_px.mean(),
             "rate": trace.kl.mean(),
             "square": square.detach(),
@@ -137,12 +100,21 @@ class RELAX(Loss):
         z = trace.z[0]
         with torch.no_grad():
             scores, along = scores_given(log_p, z)
-        seen = self.surrogate.read(trace.x, c)
+        value, by_scores = self.control(vae, trace.x, c, log_p, scores)
 
-        def control(scores: Tensor) -> Tensor:
-            """c(s), (B,)."""
+        missed = trace.log_w[0].detach() - value
+        by_log_p = missed[:, None, None] * z + by_scores * (1 - along)
+        return by_log_p - log_p.exp() * by_log_p.sum(-1, keepdim=True)
+
+    def control(
+        self, vae: VAE, x: Tensor, c: Tensor | None, log_p: Tensor, scores: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """c(s), (B,), and its gradient by the scores s, (B, G, M)."""
+        seen = self.surrogate.read(x, c)
+
+        def variate(scores: Tensor) -> Tensor:
             codes = self.surrogate.relaxed(scores)
-            log_px = vae.decoder(codes[None], c).log_prob(trace.x)[0]
+            log_px = vae.decoder(codes[None], c).log_prob(x)[0]
             log_ratio = vae.prior(c).log_prob(codes) - (codes * log_p).sum((-2, -1))
             return log_px + log_ratio + self.surrogate(codes, seen)
 
@@ -153,12 +125,9 @@ class RELAX(Loss):
             reading(vae.decoder, vae.prior),
             torch.backends.cudnn.flags(enabled=False),
         ):
-            value, pull = torch.func.vjp(control, scores)[:2]
+            value, pull = torch.func.vjp(variate, scores)[:2]
             (by_scores,) = pull(torch.ones_like(value))
-
-        missed = trace.log_w[0].detach() - value
-        by_log_p = missed[:, None, None] * z + by_scores * (1 - along)
-        return by_log_p - log_p.exp() * by_log_p.sum(-1, keepdim=True)
+        return value, by_scores
 
 
 @tags("discrete", "estimator")
@@ -180,7 +149,7 @@ def relax(spec: Spec, groups: Count = 8, classes: Count = 8, temperature: Positi
     """
     encoder = Unrelaxed(spec, groups, classes)
     loss = RELAX(spec, encoder.width, temperature)
-    return VAE(encoder, Write(spec, encoder.width), AllEqual(groups, classes), loss)
+    return VAE(encoder, Write(spec, encoder.width), Equal(groups, classes), loss)
 
 
 @hookimpl

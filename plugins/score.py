@@ -8,56 +8,13 @@ import math
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution
 
-from vaezoo.core import VAE, Encoder, Loss, Model, Prior, Spec, Terms, Trace, Unsupported
-from vaezoo.distributions import Classes, EqualClasses
+from vaezoo.core import VAE, Loss, Model, Spec, Terms, Trace, Unsupported
 from vaezoo.hooks import Part, Parts, Variants, hookimpl, tags
 from vaezoo.hyperparameters import Count, Fraction
-from vaezoo.losses import log_q_at, require_density, require_separate_parts
+from vaezoo.losses import log_q_at, require_separate_parts, valued
 from vaezoo.networks import Read, Write, frozen
-
-SPACE = "simplex"
-
-
-class Discrete(Encoder):
-    """q(z|x) = Π_g Categorical(softmax(l_g(x))), in training as in evaluation."""
-
-    space = SPACE
-
-    def __init__(self, spec: Spec, groups: Count = 8, classes: Count = 8) -> None:
-        super().__init__()
-        self.groups = groups
-        self.classes = classes
-        self.width = groups * classes
-        self.net = Read(spec, groups * classes)
-
-    def forward(self, x: Tensor, c: Tensor | None = None) -> Distribution:
-        return Classes(self.net(x, c).unflatten(-1, (self.groups, self.classes)))  # (B, G, M)
-
-
-class Equal(Prior):
-    """p(z) = M^{-G}."""
-
-    space = SPACE
-    logits: Tensor
-
-    def __init__(self, groups: int, classes: int) -> None:
-        super().__init__()
-        self.register_buffer("logits", torch.zeros(groups, classes))
-
-    def forward(self, c: Tensor | None = None) -> Distribution:
-        return EqualClasses(self.logits)
-
-
-def require_scores(loss: Loss, model: Model) -> None:
-    """Raises: Unsupported where draws carry a gradient, or no log q(z|x) to take a score of."""
-    require_density(loss, model)
-    if require_separate_parts(model, type(loss).__name__).encoder.space != SPACE:
-        raise Unsupported(
-            f"{type(loss).__name__} is for codes that are classes, and this posterior's carry a "
-            "gradient; take the loss elbo or iwae"
-        )
+from vaezoo.relaxed import Equal, Unrelaxed, require_scores
 
 
 def classes_of(loss: Loss, model: Model, x: Tensor, c: Tensor | None, k: int) -> Trace:
@@ -66,11 +23,6 @@ def classes_of(loss: Loss, model: Model, x: Tensor, c: Tensor | None, k: int) ->
     if trace.z.requires_grad:
         log_q_at(trace.latents[0].q, trace.z, type(loss).__name__)
     return trace
-
-
-def valued(value: Tensor, surrogate: Tensor) -> Tensor:
-    """A scalar with this value and the gradient of the surrogate."""
-    return value.detach() + surrogate - surrogate.detach()
 
 
 class NVIL(Loss):
@@ -190,7 +142,7 @@ class ReweightedWakeSleep(Loss):
 
 
 def _with(spec: Spec, groups: int, classes: int, loss: Loss) -> VAE:
-    encoder = Discrete(spec, groups, classes)
+    encoder = Unrelaxed(spec, groups, classes)
     return VAE(encoder, Write(spec, encoder.width), Equal(groups, classes), loss)
 
 

@@ -9,12 +9,12 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 from torch.nn import functional as F
 
-from vaezoo.core import Latent, Loss, Model, Spec, Terms, Trace, Unsupported
+from vaezoo.core import Latent, Loss, Model, Spec, Trace, Unsupported
 from vaezoo.distributions import draw, normal
 from vaezoo.hooks import Variants, hookimpl, tags
 from vaezoo.hyperparameters import Count
 from vaezoo.likelihoods import head, numbers_of
-from vaezoo.losses import ELBO, require_density
+from vaezoo.losses import EveryRate
 from vaezoo.steps import without_gaps
 
 Size = tuple[int, int]
@@ -185,20 +185,6 @@ class VeryDeep(Model):
             raw = raw.unflatten(2, (-1, self.numbers)).movedim(3, -1)  # (K, B, C, H, W, n)
             return self.likelihood(raw.reshape(*raw.shape[:2], *self.spec.shape, self.numbers))
         return self.likelihood(raw.reshape(*raw.shape[:2], *self.spec.shape))
-
-
-class EveryRate(ELBO):
-    """R + Σ_l KL_l, and the rate of each layer, the deepest first."""
-
-    def check(self, model: Model) -> None:
-        require_density(self, model)
-
-    def forward(self, model: Model, x: Tensor, c: Tensor | None, progress: float) -> Terms:
-        trace = model.infer(x, c)
-        terms = self.combine(-trace.log_px.mean(), trace.kl.mean(), progress)
-        for i, latent in enumerate(trace.latents, 1):
-            terms[f"rate_{i}"] = latent.kl.mean().detach()
-        return terms
 
 
 @tags("hierarchical", "heavy")

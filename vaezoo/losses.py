@@ -15,6 +15,7 @@ from .distributions import Drawable, to_length
 
 __all__ = [
     "ELBO",
+    "EveryRate",
     "WarmUp",
     "aggregate",
     "log_q_at",
@@ -25,6 +26,7 @@ __all__ = [
     "residuals",
     "squared_distances",
     "squared_error",
+    "valued",
 ]
 
 
@@ -125,6 +127,25 @@ class WarmUp(ELBO):
     def combine(self, distortion: Tensor, rate: Tensor, progress: float) -> Terms:
         beta = min(1.0, progress / self.until) if self.until else 1.0
         return {"loss": distortion + beta * rate, "distortion": distortion, "rate": rate}
+
+
+class EveryRate(ELBO):
+    """R + β Σ_l KL_l, and the rate of each latent, in the order of `Trace.latents`.
+
+    history.csv has them as rate_1, rate_2 and so on.
+    """
+
+    def forward(self, model: Model, x: Tensor, c: Tensor | None, progress: float) -> Terms:
+        trace = model.infer(x, c, self.k)
+        terms = self.combine(-trace.log_px.mean(), trace.kl.mean(), progress)
+        for i, latent in enumerate(trace.latents, 1):
+            terms[f"rate_{i}"] = latent.kl.mean().detach()
+        return terms
+
+
+def valued(value: Tensor, surrogate: Tensor) -> Tensor:
+    """A scalar with this value and the gradient of the surrogate."""
+    return value.detach() + surrogate - surrogate.detach()
 
 
 def residuals(trace: Trace) -> tuple[Tensor, Tensor]:
