@@ -51,8 +51,8 @@ ROWS = (
 PUBLIC = {
     "core", "distributions", "networks", "likelihoods", "parts", "steps", "gru", "bodies",
     "convolutions", "recurrent", "losses", "codebooks", "stepwise", "paths", "markov", "fivo",
-    "dynamics", "leapfrog", "similarity", "kalman", "row_mean", "columns", "samplers", "fitted", "hooks",
-    "laws", "bent", "relaxed", "hyperparameters", "seeds", "tags", "testing", "data",
+    "dynamics", "leapfrog", "similarity", "kalman", "row_mean", "columns", "samplers", "fitted",
+    "hooks", "laws", "bent", "relaxed", "hyperparameters", "seeds", "tags", "testing", "data",
     "views",
 }  # fmt: skip
 
