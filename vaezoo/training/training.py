@@ -48,9 +48,7 @@ def fit(
     Raises: Diverged at the first epoch with a term that is not finite, BadData for data that is not
     what its spec says, Unsupported for a model that cannot be trained with this `precision`.
     """
-    must_train_in(precision, model)
-    data.must_be_sound("train", "validation")
-    data.must_fit(model)
+    _must_suit(model, data, precision)
     budget = budget or Budget(**{**data.budget, **changes})
     _must_truncate(model, data, budget.truncate)
     model.to(device)
@@ -73,6 +71,15 @@ def finish(model: Model, data: Data, rows: Minibatches, seed: int) -> None:
     model.eval()
     with seeded("prior", data.identity, seed):
         model.fit_prior(rows.seen_train(), rows.conditions["train"])
+
+
+def _must_suit(model: Model, data: Data, precision: str) -> None:
+    """Raises: as `must_train_in`, and BadData for data that is not what its spec says, or that the
+    model's likelihood does not speak of.
+    """
+    must_train_in(precision, model)
+    data.must_be_sound("train", "validation")
+    data.must_fit(model)
 
 
 def must_train_in(precision: str, model: Model) -> None:
