@@ -5,7 +5,7 @@ weights can be relied on.
 import math
 import operator
 from dataclasses import dataclass
-from functools import reduce
+from functools import cached_property, reduce
 
 import torch
 from torch import Tensor
@@ -16,6 +16,8 @@ from .batches import balanced, trimmed
 from .guards import Witness
 from .tails import largest, pareto_k
 
+ROWS = 256  # whose tails are fitted at once
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -25,12 +27,17 @@ class Estimate:
     kl: Tensor  # in closed form where there is one, else the draws' mean
     log_likelihood: Tensor  # log 1/K Σ_k p(x,z_k)/q(z_k|x)
     effective: Tensor  # (Σ w)²/Σ w²: how many of the K draws count
-    pareto_k: Tensor  # of the largest of the K weights, see `tails`
+    top: Tensor  # (n, B): the largest of the K log weights
     witness: Witness  # by which `guards` tells what cannot be
 
     @property
     def elbo(self) -> Tensor:
         return self.log_px - self.kl
+
+    @cached_property
+    def pareto_k(self) -> Tensor:
+        """Of the largest of the K weights, see `tails`."""
+        return torch.cat([pareto_k(rows) for rows in self.top.split(ROWS, 1)])
 
 
 @dataclass(frozen=True)
@@ -80,7 +87,7 @@ def estimate(model: Model, x: Tensor, c: Tensor | None, k: int, chunk: int) -> E
         total.kl / k,
         total.log_w - math.log(k),
         (2 * total.log_w - total.log_squares).exp(),
-        pareto_k(top),
+        top,
         reduce(operator.add, seen),
     )
 
@@ -108,7 +115,7 @@ def estimate_all(model: Model, x: Tensor, c: Tensor | None, k: int, entries: int
         kl=whole("kl"),
         log_likelihood=whole("log_likelihood"),
         effective=whole("effective"),
-        pareto_k=whole("pareto_k"),
+        top=torch.cat([part.top for part in parts], 1)[:, back],
         witness=witness,
     )
 
