@@ -18,6 +18,7 @@ ROWS = (
     (
         "likelihoods",
         "laws",
+        "in_order",
         "steps",
         "gru",
         "bodies",
@@ -53,7 +54,7 @@ PUBLIC = {
     "convolutions", "recurrent", "losses", "codebooks", "stepwise", "paths", "markov", "fivo",
     "dynamics", "leapfrog", "similarity", "kalman", "row_mean", "columns", "samplers", "fitted",
     "hooks", "laws", "bent", "relaxed", "hyperparameters", "seeds", "tags", "testing", "data",
-    "views",
+    "views", "in_order",
 }  # fmt: skip
 
 
