@@ -81,7 +81,7 @@ class Written(InOrder):
         for d in range(entries):
             own = slice(d * numbers, (d + 1) * numbers)
             at = raw[:, own] + F.silu(hidden) @ out[:, own]
-            entry = self.likelihood.each(at.squeeze(-1) if numbers == 1 else at)
+            entry = self.of_entry(at)
             x[:, d] = entry.sample()
             mean[:, d] = entry.mean
             seen = x[:, d, None]

@@ -5,19 +5,19 @@ Pixels are in raster order, channels within a pixel in theirs. A vector is an im
 
 from dataclasses import replace
 from itertools import product
-from typing import Annotated, Any
+from typing import Annotated
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 from torch.distributions import Distribution
-from torch.distributions.constraints import Constraint
 from torch.nn import functional as F
 
 from vaezoo.bodies import network
 from vaezoo.core import VAE, Decoder, Spec, Unsupported
 from vaezoo.hooks import Part, Parts, Variants, hookimpl, tags
 from vaezoo.hyperparameters import Count
+from vaezoo.in_order import InOrder
 from vaezoo.likelihoods import head, numbers_of
 from vaezoo.losses import ELBO
 from vaezoo.networks import Gaussian, StandardNormal, join
@@ -109,44 +109,22 @@ class Features(nn.Module):
         return found
 
 
-class Pixels(Distribution):
+class Pixels(InOrder):
     """Π_i p(x_i|x_1 … x_{i-1}, z), a batch of (K, B), from features of z (K, B, width, H, W)."""
 
-    arg_constraints: dict[str, Constraint] = {}
-
     def __init__(self, decoder: "PixelCNN", of_z: Tensor) -> None:
-        super().__init__(of_z.shape[:2], torch.Size(decoder.shape), validate_args=False)
+        super().__init__(decoder.likelihood, of_z.shape[:2], decoder.shape)
         self.decoder = decoder
         self.of_z = of_z
 
-    @property
-    def support(self) -> Constraint:
-        """Of every entry."""
-        return self.decoder.likelihood.support
-
-    def log_prob(self, value: Tensor) -> Tensor:
-        own = len(self.event_shape)
-        batch = torch.broadcast_shapes(value.shape[:-own], self.batch_shape)
-        x = value.expand(*batch, *self.event_shape)
-        of_z = self.of_z.expand(*batch, *self.of_z.shape[2:])
-
+    def raw(self, x: Tensor, batch: torch.Size) -> Tensor:
         last = len(batch) - 1
+        of_z = self.of_z.expand(*batch, *self.of_z.shape[2:])
         flat = x.flatten(0, last).reshape(-1, *self.decoder.pixels)  # (K·B, C, H, W)
-        raw = self.decoder.raster(flat, of_z.flatten(0, last))
-        return self.decoder.likelihood(self.decoder.shaped(raw, batch)).log_prob(x)
+        return self.decoder.shaped(self.decoder.raster(flat, of_z.flatten(0, last)), batch)
 
-    def sample(self, sample_shape: Any = ()) -> Tensor:
-        return self._drawn(tuple(sample_shape))[0]
-
-    @property
-    def mean(self) -> Tensor:
-        """Unbiased: the means of p(x_i|x_<i, z) along one draw of x."""
-        return self._drawn(())[1]
-
-    @torch.no_grad()
-    def _drawn(self, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-        """A draw, pixel by pixel, and the mean of each pixel given those before it."""
-        batch = (*shape, *self.batch_shape)
+    def drawn(self, batch: torch.Size) -> tuple[Tensor, Tensor]:
+        """Pixel by pixel, and in it colour by colour."""
         colours, height, width = self.decoder.pixels
         of_z = self.of_z.expand(*batch, *self.of_z.shape[2:]).flatten(0, len(batch) - 1)
         x = of_z.new_zeros(len(of_z), colours, height, width)
@@ -165,7 +143,7 @@ class Pixels(Distribution):
         rows = slice(top, row + 1)
         raw = self.decoder.raster(x[:, :, rows], of_z[:, :, rows])
         of_colour = raw.unflatten(1, (x.shape[1], -1))[:, colour]  # (N, n, rows, W)
-        return self.decoder.each(of_colour[:, :, -1, column])
+        return self.of_entry(of_colour[:, :, -1, column])
 
 
 class PixelCNN(Decoder):
@@ -205,10 +183,6 @@ class PixelCNN(Decoder):
             return raw.reshape(*batch, *self.shape)
         raw = raw.unflatten(1, (-1, self.numbers)).movedim(2, -1)  # (K·B, C, H, W, n)
         return raw.reshape(*batch, *self.shape, self.numbers)
-
-    def each(self, raw: Tensor) -> Distribution:
-        """One entry of N images, from raw (N, n)."""
-        return self.likelihood.each(raw.squeeze(-1) if self.numbers == 1 else raw)
 
 
 @tags("likelihood", "heavy")

@@ -30,6 +30,10 @@ class InOrder(Distribution):
     def drawn(self, batch: torch.Size) -> tuple[Tensor, Tensor]:
         """A draw, and the mean of each entry given those before it, (*batch, *shape) each."""
 
+    def of_entry(self, raw: Tensor) -> Distribution:
+        """One entry of N rows, from its raw numbers (N, n)."""
+        return self.likelihood.each(raw.squeeze(-1))
+
     @property
     def support(self) -> Constraint:
         """Of every entry."""
