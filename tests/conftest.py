@@ -11,6 +11,9 @@ from dataclasses import replace
 # Before torch is imported, and for the processes that tests start: a second thread has nothing to
 # do on tensors this small, and waits for it at full speed.
 os.environ["OMP_NUM_THREADS"] = "1"
+# a copy of a process as large as this one may wait for processor and memory longer than the 20 s
+# that a plugin has, on a machine that does other work; tests of the limit set their own
+os.environ.setdefault("VAEZOO_PLUGIN_TIMEOUT", "300")
 
 import pytest
 import torch
