@@ -54,6 +54,43 @@ def test_only_what_is_provably_dead_is_removed(store):
         assert (store.trials / f".run-{name}").exists() == stays
 
 
+def test_tables_that_a_killed_run_was_writing_are_removed_and_nothing_of_others(store, tmp_path):
+    itself, _, here = owner().partition("@")
+    (store.out / "figures").mkdir()
+    elsewhere = tmp_path.parent / f"{tmp_path.name}-elsewhere"
+    elsewhere.mkdir()
+    (store.out / "link").symlink_to(elsewhere)
+    names = {
+        f".elbo.csv-{GONE}.1@{here}": False,
+        f"figures/.a-b.png-{GONE}.1@{here}": False,
+        f".elbo.md-{itself}@{here}": True,
+        f".elbo.tex-{GONE}.1@another.1.1": True,
+        f"link/.elbo.csv-{GONE}.1@{here}": True,
+        ".mail-me@home": True,
+        ".mail-1@home": True,
+    }
+    for name in names:
+        (store.out / name).write_text("half")
+    for name in (".mail-me@home", ".mail-1@home"):
+        os.utime(store.out / name, (time.time() - 2 * DAY,) * 2)
+    store.prepare()
+    assert {name: (store.out / name).exists() for name in names} == names
+
+
+def test_a_table_whose_writing_is_interrupted_leaves_nothing(store, monkeypatch):
+    """As by a second Ctrl-C."""
+    write = module.written
+
+    def interrupted(path: Path, content: str | bytes) -> None:
+        write(path, content)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "written", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        store.write("elbo.csv", "whole")
+    assert [path.name for path in store.out.iterdir()] == ["trials"]
+
+
 def test_what_nobody_has_changed_for_a_day_is_dead_wherever_it_was_built(store):
     theirs = built(store, ".building-k-1@elsewhere")
     for path in (*theirs.iterdir(), theirs):

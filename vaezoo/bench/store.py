@@ -249,8 +249,10 @@ class Store:
             written(aside, content)
             aside.replace(path)
         except OSError as error:
-            aside.unlink(missing_ok=True)
             raise StoreError(f"{explained(error, self.out)} ({name})") from error
+        finally:
+            with suppress(OSError):  # whatever ended it, such as a second Ctrl-C
+                aside.unlink(missing_ok=True)
 
     def must_be_here(self, folder: Path) -> None:
         """Nothing is read or written through a link inside the folder.

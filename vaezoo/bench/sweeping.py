@@ -1,5 +1,6 @@
 """What dead runs left half done in a folder of trials."""
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ STATE = ".state-"  # before the key of a trial whose training was long, and is n
 TASK = ".task-"  # before the key of a trial that was handed to the executor
 NOW = ".now-"  # a file whose time was looked at
 LETTERS = 64  # of a key
+ASIDE = re.compile(r"\..+-(\d+\.\w*@[\w.]+)")  # a file that is being written, and by which run
 
 
 def sweep(trials: Path, is_finished: Callable[[str], bool]) -> None:
@@ -31,6 +33,7 @@ def sweep(trials: Path, is_finished: Callable[[str], bool]) -> None:
         key = aside.name.removeprefix(f".{STATE}")[:LETTERS]
         if not (trials / f"{CLAIM}{key}").exists() and not _has_jobs(trials):
             aside.unlink(missing_ok=True)
+    _without_half_written(trials)
     # the last: they say whether the others are left
     _without(trials, f"{HEART}*", lambda path: path.name.removeprefix(HEART))
 
@@ -39,6 +42,17 @@ def _without(trials: Path, pattern: str, owner_of: Callable[[Path], str]) -> Non
     for path in trials.glob(pattern):
         if is_left(path, owner_of(path)):
             path.unlink(missing_ok=True)
+
+
+def _without_half_written(trials: Path) -> None:
+    """Tables and figures that a dead run was writing when it was killed."""
+    for folder in (trials.parent, *trials.parent.iterdir()):
+        if folder == trials or folder.is_symlink() or not folder.is_dir():
+            continue
+        for path in folder.glob(".*-*@*"):
+            named = ASIDE.fullmatch(path.name)
+            if named and path.is_file() and is_left(path, named[1]):
+                path.unlink(missing_ok=True)
 
 
 def _has_jobs(trials: Path) -> bool:

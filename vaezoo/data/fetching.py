@@ -92,7 +92,8 @@ def fetch(url: str, path: Path, limit: int) -> None:
         allowed = PATIENCE + transfer.done / SLOWEST
         if thread.is_alive() and time.monotonic() - start > allowed:
             transfer.is_given_up = True
-            raise Stopped(f"{url} gave {transfer.done:,} bytes in {allowed:.0f} s")
+            most = transfer.done + PIECE  # what came since the last whole piece is not seen
+            raise Stopped(f"{url} gave less than {most:,} bytes in {allowed:.0f} s")
     for error in transfer.failed:
         if isinstance(error, OSError | ValueError):
             raise error

@@ -19,6 +19,7 @@ from contextlib import (
 )
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
 from types import FrameType, ModuleType
 from typing import Any
 
@@ -42,6 +43,7 @@ RENAMED = {
     "vaezoo.stepwise.moments": "normals",
 }
 SLOW = 2.0  # seconds of import that are worth a note
+AGAIN = 0.25  # seconds between two looks at what has used up its time
 FAILED = object()  # what a guarded call gives where it raised
 
 
@@ -150,24 +152,35 @@ class Said(io.StringIO):
 
 @contextmanager
 def limit(seconds: float) -> Iterator[None]:
-    """Inside the block, `TimedOut` is raised after these seconds; only the main thread can be
-    interrupted so.
+    """Inside the block, `TimedOut` is raised after these seconds, those left out in which other
+    processes had the processor; only the main thread can be interrupted so.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
+    begin = time.monotonic() - waited()
+
     def stop(number: int, frame: FrameType | None) -> None:
-        raise TimedOut
+        if time.monotonic() - waited() - begin >= seconds:
+            raise TimedOut
 
     handler = signal.signal(signal.SIGALRM, stop)
-    # again every second, should a bare `except:` swallow it
-    old = signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)
+    # again and again, should a bare `except:` swallow it
+    old = signal.setitimer(signal.ITIMER_REAL, seconds, AGAIN)
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, *old)
         signal.signal(signal.SIGALRM, handler)
+
+
+def waited(process: int | str = "self") -> float:
+    """Seconds that the process has waited for a processor which others had; 0 where nobody says."""
+    try:
+        return int(Path(f"/proc/{process}/schedstat").read_text().split()[1]) / 1e9
+    except (OSError, ValueError, IndexError):
+        return 0.0
 
 
 def timeout_from_environment() -> float:

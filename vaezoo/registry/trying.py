@@ -21,10 +21,11 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from ..data.kept import user_cache
-from .guard import Source, own_version
+from .guard import Source, own_version, waited
 
 ASLEEP = "vaezoo-asleep"  # the name of threads that only wait, as tqdm's TMonitor does
 SLACK = 2.0  # seconds
+LOOK = 1.0  # seconds after which a copy that says nothing is looked at
 MEMORY = 2**32  # bytes that a plugin may take while it is imported
 WAY = "2"  # of trying; by another one nothing is known
 MOST_KEPT = 500  # plugins that are known to come in well
@@ -58,7 +59,7 @@ def tried(work: Callable[[], Any], seconds: float) -> Any:
         _work_and_end(work, writer)
     os.close(writer)
     try:
-        answer = _line(reader, seconds + SLACK)
+        answer = _line(reader, child, seconds + SLACK)
         # what has answered is stopped: threads or handlers of its own may keep it
         status = None if answer else _ended(child, 1.0)
     finally:
@@ -106,13 +107,19 @@ def _limit_memory() -> None:
             resource.setrlimit(resource.RLIMIT_AS, (most, hard))
 
 
-def _line(reader: int, seconds: float) -> bytes:
-    """What the copy wrote; nothing where it ended or took too long."""
+def _line(reader: int, child: int, seconds: float) -> bytes:
+    """What the copy wrote; nothing where it ended or took too long, the time left out in which
+    others had the processor.
+    """
     found = b""
-    end = time.monotonic() + seconds
+    begin = time.monotonic()
     while not found.endswith(b"\n"):
-        ready = select.select([reader], [], [], max(0.0, end - time.monotonic()))[0]
-        piece = os.read(reader, 2**16) if ready else b""
+        left = begin + seconds + waited(child) - time.monotonic()
+        if left <= 0:
+            return b""
+        if not select.select([reader], [], [], min(left, LOOK))[0]:
+            continue
+        piece = os.read(reader, 2**16)
         if not piece:
             return b""
         found += piece

@@ -100,8 +100,11 @@ def batches(out: Path) -> list[Batch]:
 def write(path: Path, content: Any) -> None:
     """JSON in a file that is replaced in one step."""
     aside = path.with_name(f".{path.name}-{platform.node()}-{os.getpid()}")
-    aside.write_text(json.dumps(content), encoding="utf-8")
-    aside.replace(path)
+    try:
+        aside.write_text(json.dumps(content), encoding="utf-8")
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
 
 
 def read(path: Path) -> Any:
