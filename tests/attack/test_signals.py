@@ -1,5 +1,6 @@
-"""Ctrl-C and SIGTERM end a run with one sentence and 130 or 143, wherever it is."""
+"""A signal ends a run with one sentence and its exit code, wherever it is, and tidily."""
 
+import itertools
 import os
 import signal
 import subprocess
@@ -8,6 +9,8 @@ import time
 from pathlib import Path
 
 import pytest
+
+from vaezoo.bench.signals import ENDS, answered
 
 RUN = (
     "bench", "--variants", "vae", "--datasets", "gaussian", "--seeds", "1", "--epochs", "100000000",
@@ -42,11 +45,19 @@ def _is_there(pid: int, out: Path, sees: str) -> bool:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks into /proc")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("sees", ["planning", "run.json", "log.txt"])
+@pytest.mark.parametrize(
+    ("number", "sees"),
+    [
+        *itertools.product([signal.SIGINT, signal.SIGTERM], ["planning", "run.json", "log.txt"]),
+        (signal.SIGHUP, "planning"),
+        (signal.SIGHUP, "log.txt"),
+        (signal.SIGQUIT, "log.txt"),
+    ],
+)
 def test_a_run_that_is_stopped_before_its_first_trial_ends(number: int, sees: str, tmp_path: Path):
     code, err = stopped(tmp_path / "out", number, sees)
     assert code == 128 + number, err
+    assert not list(tmp_path.rglob(".*"))
     assert "Traceback" not in err
     assert "internal error" not in err
     assert len(err.split("\n")) <= 3, err  # an empty line closes that of a terminal's ^C
@@ -72,6 +83,22 @@ def test_ctrl_c_of_a_terminal_while_the_fork_server_begins_prints_no_traceback(
     assert process.returncode == 130
     assert "Traceback" not in err
     assert "KeyboardInterrupt" not in err
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="has no SIGHUP")
+@pytest.mark.parametrize("is_ignored", [False, True])
+def test_a_closed_terminal_ends_a_verb_unless_it_was_begun_by_nohup(is_ignored: bool):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN if is_ignored else signal.SIG_DFL)
+    told: list[int] = []
+    try:
+        with answered(ENDS, lambda number, frame: told.append(number)):
+            signal.raise_signal(signal.SIGHUP)
+            signal.raise_signal(signal.SIGTERM)
+        left = signal.getsignal(signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert told == [signal.SIGHUP] * (not is_ignored) + [signal.SIGTERM]
+    assert left == (signal.SIG_IGN if is_ignored else signal.SIG_DFL)
 
 
 def test_report_of_an_empty_folder_is_one_sentence(tmp_path: Path):

@@ -1,15 +1,14 @@
 """The run: plans become trials on disk, tables and figures.
 
-SIGINT and SIGTERM stop the children; what is finished stays, and a later run goes on.
+SIGINT, SIGTERM, SIGHUP and SIGQUIT stop the children; what is finished stays, and a later run goes
+on.
 """
 
 import os
-import signal
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import FrameType
 
@@ -22,6 +21,7 @@ from .price import Price
 from .progress import AUTO, progress_of
 from .records import Damaged, RunRecord, joined_sweeps
 from .scheduling import Scheduler
+from .signals import ENDS, answered
 from .store import Json, Store, StoreError, to_json
 from .summary import Summary
 from .text import say
@@ -179,12 +179,8 @@ def _run_record(plan: Plan, store: Store, command: str) -> RunRecord:
     )
 
 
-@contextmanager
-def _signals(runner: Scheduler) -> Iterator[None]:
-    """SIGINT and SIGTERM ask the run to stop; a second one stops it at once."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
+def _signals(runner: Scheduler) -> AbstractContextManager[None]:
+    """SIGINT and what else ends a program ask the run to stop; a second one stops it at once."""
 
     def ask(number: int, _frame: FrameType | None) -> None:
         if runner.stop:
@@ -192,9 +188,4 @@ def _signals(runner: Scheduler) -> Iterator[None]:
         runner.stop = number
         end_server()  # its trials are of no use, and it may be loading for seconds
 
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    return answered(("SIGINT", *ENDS), ask)

@@ -21,8 +21,8 @@ class Summary:
 
     @property
     def exit_code(self) -> int:
-        """0 all well, 1 some trial did not end `done` or has a number that cannot be, 130 or 143
-        after a signal.
+        """0 all well, 1 some trial did not end `done` or has a number that cannot be, 128 + its
+        number after a signal.
         """
         if self.stopped_by:
             return 128 + self.stopped_by

@@ -1,7 +1,7 @@
 """The command line: parse, call, print. torch is imported only by a verb that needs it.
 
 Exit codes: 0 all well, 1 some trial did not end `done` or has a number that cannot be, 2 usage,
-3 internal, 130 and 143 after SIGINT and SIGTERM.
+3 internal, 128 + its number after a signal.
 """
 
 from typing import Any, NoReturn

@@ -2,18 +2,16 @@
 
 import os
 import select
-import signal
 import sys
-import threading
 import traceback
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from difflib import get_close_matches
 from types import FrameType
 from typing import Any, NoReturn
 
 import click
 
+from ..bench.signals import ENDS, answered
 from ..bench.text import bear_any_console
 from .common import echo
 
@@ -22,7 +20,13 @@ LONGEST_SENTENCE = 2_000
 
 
 class Terminated(BaseException):
-    """SIGTERM came where nobody else waits for it."""
+    """A signal came where nobody else waits for it. It ends the verb as Ctrl-C does, with a
+    sentence, wherever it is.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
 
 
 class Verbs(click.Group):
@@ -51,7 +55,7 @@ class Verbs(click.Group):
 
     def _code(self, args: list[str], name: str) -> int:
         try:
-            with _terminated():
+            with answered(ENDS, _end):
                 _must_be_short(args)
                 return super().main(args, name, standalone_mode=False) or 0
         except click.exceptions.NoArgsIsHelpError as error:
@@ -61,8 +65,8 @@ class Verbs(click.Group):
             return _said(error.format_message(), 2)
         except (KeyboardInterrupt, click.Abort):
             return _said("stopped", 130)
-        except Terminated:
-            return _said("stopped", 143)
+        except Terminated as signalled:
+            return _said("stopped", 128 + signalled.number)
         except BrokenPipeError as error:
             if not _has_lost_its_reader():  # some other pipe, of a process of ours
                 return _explained(error)
@@ -84,21 +88,8 @@ def _has_lost_its_reader() -> bool:
         return True
 
 
-@contextmanager
-def _terminated() -> Iterator[None]:
-    """SIGTERM ends the verb as Ctrl-C does, with a sentence, wherever it is."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def end(number: int, frame: FrameType | None) -> None:
-        raise Terminated
-
-    before = signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+def _end(number: int, frame: FrameType | None) -> NoReturn:
+    raise Terminated(number)
 
 
 def _must_be_short(args: Sequence[str]) -> None:
