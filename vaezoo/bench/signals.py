@@ -21,9 +21,9 @@ def answered(
         yield
         return
     before = {}
-    for name in names:
-        number = getattr(signal, name, None)
-        known = signal.getsignal(number) if number else None
+    for name in signal.Signals.__members__.keys() & set(names):
+        number = signal.Signals[name]
+        known = signal.getsignal(number)
         # None is a handler that is none of Python's, and could not be put back
         if known is not None and not (name in HANGS_UP and known == signal.SIG_IGN):
             before[number] = signal.signal(number, answer)
