@@ -2,14 +2,19 @@
 only where there is none, with the name of its run in it.
 """
 
+import re
 import time
 from pathlib import Path
 
 from .disk import deleted
 from .owners import is_left, owner
+from .records import Damaged
+from .records.opened import content_of
 
 CLAIM = ".claim-"  # before what is claimed: the key of a trial, or the name of a control file
 SILENT = 600.0  # seconds without a beat after which a run that cannot be asked loses its claims
+LONGEST = 2**12  # bytes of the name of a run
+NAME = re.compile(r"[\w.]{1,60}@[\w.]{1,120}")  # it stands in names of files
 LOOK = 1.0  # seconds until a claim that another run has is looked at again
 
 
@@ -73,7 +78,7 @@ class Claims:
         except FileNotFoundError:  # released, or taken over by a third run
             return True
         if holder(aside) == dead:
-            aside.unlink(missing_ok=True)
+            deleted(aside)
         else:  # a third run was faster, and what is aside is its claim
             aside.rename(path)
         building = self.trials / f".building-{what}-{dead}"
@@ -83,8 +88,11 @@ class Claims:
 
 
 def holder(claim: Path) -> str:
-    """The name of the run that has it; "" where there is none, or it is being written."""
+    """The name of the run that has it; "" where there is none, it is being written, or what is
+    there is no claim.
+    """
     try:
-        return claim.read_text(encoding="utf-8")
-    except (OSError, UnicodeError):
+        name = content_of(claim, LONGEST).decode()
+    except (OSError, UnicodeError, Damaged):
         return ""
+    return name if NAME.fullmatch(name) else ""

@@ -65,10 +65,10 @@ def written(path: Path, content: str | bytes) -> None:
 
 
 def deleted(path: Path | None) -> None:
-    """A folder or a file, if it is there."""
+    """A folder or a file, if it is there; of a link the link."""
     if path is None:
         return
-    if path.is_dir():
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)

@@ -39,8 +39,12 @@ def name_weights(folder: Path, out: Path | None = None) -> Index:
 
 def _digest(path: Path) -> str:
     """Raises: CheckpointError for weights that are not those which the trial ended with."""
-    digest = digest_of(path)
-    if listed_in(path.parent).get(WEIGHTS, digest) != digest:
+    try:
+        digest = digest_of(path)
+        listed = listed_in(path.parent)
+    except Damaged as why:
+        raise CheckpointError(f"{path} cannot be named: {why}") from None
+    if listed.get(WEIGHTS, digest) != digest:
         raise CheckpointError(
             f"{path} is not what the trial wrote, by the manifest beside it: `vaezoo verify` says "
             "what else is wrong"

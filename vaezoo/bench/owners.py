@@ -69,11 +69,12 @@ def is_left(path: Path, owner: str, silence: float = DAY) -> bool:
 
 def age(path: Path) -> float:
     """Seconds since the file, or anything in the folder, was written, by the clock of its file
-    system, which is no machine's own. Infinite where there is none, and 0 where nobody can say: a
-    full disk makes nobody old.
+    system, which is no machine's own; of a link since it was made. Infinite where there is none,
+    and 0 where nobody can say: a full disk makes nobody old.
     """
     try:
-        times = [path.stat().st_mtime, *(one.stat().st_mtime for one in path.glob("*"))]
+        inside = [] if path.is_symlink() else list(path.glob("*"))
+        times = [one.lstat().st_mtime for one in (path, *inside)]
     except FileNotFoundError:
         return 0.0 if path.exists() else float("inf")
     except OSError:

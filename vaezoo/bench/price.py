@@ -134,11 +134,14 @@ def _beside_the_package() -> Path:
 def _add(known: Known, record: Record, store: Store) -> None:
     stored = record.ingredients.stored
     limit = record.ingredients.budget.get("epochs", 0)
-    known.stopped.setdefault(_course(stored), []).append((record.epochs, limit))
+    if isinstance(limit, int):
+        known.stopped.setdefault(_course(stored), []).append((record.epochs, limit))
 
     training = record.metrics.get("train_seconds", 0.0)
     total = record.resources.get("seconds", record.total_seconds)
-    if not 0.0 < training <= record.total_seconds:
+    memory = record.resources.get("memory", 0.0)
+    is_known = total >= 0.0 and memory >= 0.0  # which says no of NaN, too
+    if not (is_known and 0.0 < training <= record.total_seconds):
         return
     share = training / record.total_seconds
     files = [path.lstat().st_size for path in (store.trials / record.key).iterdir()]
@@ -146,7 +149,7 @@ def _add(known: Known, record: Record, store: Store) -> None:
     taken = Taken(
         total * share / record.epochs,
         total * (1.0 - share),
-        int(record.resources.get("memory", 0)),
+        int(memory),
         sum(files) if is_whole else 0,
         store.out.name,
     )

@@ -2,23 +2,24 @@
 JSON can hold. Nothing is changed, and what is damaged is said, not refused.
 """
 
-import io
-import json
 import math
 import os
-from collections import Counter, deque
+import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .printed_log import END
 from .progress import state_of
-from .records import Damaged, HistoryRecord, Record, RunRecord
+from .records import Damaged, HistoryRecord, Record, RunRecord, parsed
+from .records.checks import mapping
+from .records.opened import opened
 from .report.typeset import Grid
 from .store import PROGRESS, TRIAL, WEIGHTS, Store
 from .trial import Json
 
 LOG = 12  # lines of the end of a log
+END_OF_LOG = 2**14  # bytes that they have together, at most
 SHORT = 8  # letters of a key that name a trial in its folder
 CURVES = ("train_loss", "validation_loss")
 FILES = ("report.html", "elbo.md", "figures")  # of a run, that one opens
@@ -81,11 +82,13 @@ def _files(folder: Path) -> dict[str, str]:
 
 
 def _record(folder: Path) -> Json:
-    try:
-        facts = json.loads((folder / TRIAL).read_text(encoding="utf-8"))
-        return dict(facts) if facts["key"] else {}
-    except (ValueError, KeyError, TypeError):
-        raise Damaged("it is damaged or no trial of vaezoo") from None
+    """Raises: Damaged."""
+    facts = parsed(folder / TRIAL)
+    if not isinstance(facts, dict) or not facts.get("key"):
+        raise Damaged("it is damaged or no trial of vaezoo")
+    made_of = mapping(facts.get("ingredients", {}), "ingredients")
+    mapping(made_of.get("budget", {}), "ingredients.budget")
+    return dict(facts)
 
 
 def _running(folder: Path) -> str:
@@ -128,15 +131,15 @@ def _loss(point: tuple[float, float]) -> float:
 
 
 def log_end(path: Path, lines: int = LOG) -> str:
-    """The last lines of a log; "" where there is none."""
+    """The last lines of a log; "" where there is none, or what is there is no file."""
     try:
-        with path.open("rb") as file:
-            # that of a running trial may have a hole of gigabytes
-            file.seek(max(0, os.fstat(file.fileno()).st_size - END))
-            text = io.TextIOWrapper(file, "utf-8", "replace")
-            return "\n".join(line.rstrip() for line in deque(text, lines))
-    except OSError:
+        # that of a running trial may have a hole of gigabytes
+        with opened(path, sys.maxsize) as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - END_OF_LOG))
+            end = file.read(END_OF_LOG).decode(errors="replace")
+    except (OSError, Damaged):
         return ""
+    return "\n".join(line.rstrip() for line in end.splitlines()[-lines:])
 
 
 def run_facts(out: Path) -> tuple[Json, Grid]:

@@ -1,10 +1,12 @@
 """A plan as rules of Snakemake, for labs that run everything by it."""
 
+import shlex
 import sys
 from pathlib import Path
 
 from .plan import Plan
 from .store import Store, to_json
+from .text import on_one_line
 from .workers.worker import Task
 
 HEAD = """# Written by vaezoo. `snakemake -s {file} --cores 4` trains what is missing.
@@ -43,27 +45,32 @@ def write_rules(plan: Plan, out: Path, file: Path) -> int:
         store.write(name, to_json(task.to_json()))
 
         # What an earlier run of the rule had begun is of no use.
-        module = "vaezoo.bench.workers.task"
-        shell = f"rm -rf '{folder}' && '{sys.executable}' -m {module} '{store.out / name}'"
+        train = _shell(sys.executable, "-m", "vaezoo.bench.workers.task", store.out / name)
+        shell = f"{_shell('rm', '-rf', folder)} && {train}"
         place = str(store.trials / trial.key / "trial.json")
         inputs.append(f"        {place!r},")
         rules.append(
             RULE.format(
                 number=number,
-                title=trial.title,
+                title=on_one_line(trial.title),
                 trial=place,
                 threads=trial.threads,
                 shell=_escaped(shell),
             )
         )
     head = HEAD.format(
-        file=file.name,
+        file=on_one_line(file.name),
         inputs="\n".join(inputs),
         report=str(store.out / "elbo.csv"),
-        shell=_escaped(f"'{sys.executable}' -m vaezoo report '{store.out}'"),
+        shell=_escaped(_shell(sys.executable, "-m", "vaezoo", "report", store.out)),
     )
     file.write_text(head + "".join(rules), encoding="utf-8")
     return len(trials)
+
+
+def _shell(*words: object) -> str:
+    """A command of these words, none of which a shell reads as more than one."""
+    return shlex.join(map(str, words))
 
 
 def _escaped(shell: str) -> str:

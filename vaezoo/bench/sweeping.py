@@ -1,11 +1,11 @@
 """What dead runs left half done in a folder of trials."""
 
 import re
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 from .claims import CLAIM, holder
+from .disk import deleted
 from .owners import HEART, is_left
 
 BUILDING = ".building-"  # before the key of a trial that is not whole, and the name of its run
@@ -22,17 +22,17 @@ def sweep(trials: Path, is_finished: Callable[[str], bool]) -> None:
     _put_back(trials)
     for folder in trials.glob(f"{BUILDING}*-*"):
         if is_left(folder, folder.name.rpartition("-")[2]):
-            shutil.rmtree(folder, ignore_errors=True)
+            deleted(folder)
     _without(trials, f"{TASK}*-*.json", lambda path: path.stem.rpartition("-")[2])
     _without(trials, f"{CLAIM}*", holder)
     _without(trials, f"{NOW}*", lambda path: path.name.removeprefix(NOW))
     for state in trials.glob(f"{STATE}*"):
         if is_finished(state.name.removeprefix(STATE)):
-            state.unlink(missing_ok=True)
+            deleted(state)
     for aside in trials.glob(f".{STATE}*"):  # that was being written
         key = aside.name.removeprefix(f".{STATE}")[:LETTERS]
         if not (trials / f"{CLAIM}{key}").exists() and not _has_jobs(trials):
-            aside.unlink(missing_ok=True)
+            deleted(aside)
     _without_half_written(trials)
     # the last: they say whether the others are left
     _without(trials, f"{HEART}*", lambda path: path.name.removeprefix(HEART))
@@ -41,7 +41,7 @@ def sweep(trials: Path, is_finished: Callable[[str], bool]) -> None:
 def _without(trials: Path, pattern: str, owner_of: Callable[[Path], str]) -> None:
     for path in trials.glob(pattern):
         if is_left(path, owner_of(path)):
-            path.unlink(missing_ok=True)
+            deleted(path)
 
 
 def _without_half_written(trials: Path) -> None:

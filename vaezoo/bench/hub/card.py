@@ -30,12 +30,14 @@ def _lines(repo: str, facts: Mapping[str, Any]) -> Iterator[str]:
     measured = {name: f"{metrics[name]:.4g}" for name in SHOWN if metrics.get(name) is not None}
     yield from _table("on the test split", measured)
     if measured:
-        yield f"One training, seed {trial.get('seed')}: another seed gives other numbers."
+        seed = in_markdown(str(trial.get("seed")))
+        yield f"One training, seed {seed}: another seed gives other numbers."
         yield ""
 
     plugin = facts["plugin"]
     made_by = f"{plugin['distribution']} {plugin['version']}".strip() or "a loose file"
-    yield f"Made by {in_markdown(made_by)}; text of the plugin: `{plugin['source_hash'][:16]}`."
+    text = in_markdown(plugin["source_hash"][:16])
+    yield f"Made by {in_markdown(made_by)}; text of the plugin: {text}."
     yield f"SHA-256 of the weights: `{facts['sha256']}`, {facts['bytes']:,} bytes."
 
 

@@ -20,6 +20,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from ...data.kept import umask, written_aside
 from ...training.checkpoint import CheckpointError, described
 from ...training.header import About
+from ..records import Damaged, parsed, storable
+from ..records.checks import mapping, numbers
 from ..store import TRIAL, WEIGHTS
 from .card import card
 
@@ -195,12 +197,14 @@ def _facts(path: Path, about: About, digest: str, trial: dict[str, Any]) -> dict
 def _trial(folder: Path) -> dict[str, Any]:
     """What the trial measured, and on what; nothing where there is none."""
     try:
-        record = json.loads((folder / TRIAL).read_text(encoding="utf-8"))
-        made_of = record.get("ingredients", {})
-        kept = {name: record.get(name) for name in ("key", "dataset", "metrics", "best_epoch")}
-        return kept | {name: made_of.get(name) for name in ("seed", "budget", "data")}
-    except (OSError, ValueError, AttributeError):
+        record = mapping(parsed(folder / TRIAL), TRIAL)
+        made_of = mapping(record.get("ingredients", {}), "ingredients")
+        measured = numbers(record.get("metrics") or {}, "metrics")
+    except (OSError, Damaged):
         return {}
+    kept = {name: record.get(name) for name in ("key", "dataset", "best_epoch")}
+    made = {name: made_of.get(name) for name in ("seed", "budget", "data")}
+    return kept | made | {"metrics": storable(measured)}
 
 
 def _sha256(path: Path) -> str:

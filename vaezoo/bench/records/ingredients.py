@@ -44,7 +44,7 @@ class Ingredients:
             hyperparameters=mapping(stored.get("hyperparameters", {}), "hyperparameters"),
             spec=spec,
             budget=mapping(stored.get("budget", {}), "ingredients.budget"),
-            hashes=_hashes(stored),
+            hashes=_hashes_of_data(stored),
             samplers=_sampler_labels(stored),
         )
 
@@ -61,8 +61,11 @@ def _seed(ingredients: Json) -> int:
     return count(ingredients.get("seed"), "ingredients.seed", 2**64)
 
 
-def _hashes(ingredients: Json) -> dict[str, str]:
+def _hashes_of_data(ingredients: Json) -> dict[str, str]:
+    """Split -> SHA-256, of data whose name and options are such."""
     data = mapping(ingredients.get("data", {}), "ingredients.data")
+    of_type(str, data.get("name", ""), "ingredients.data.name")
+    mapping(data.get("options", {}), "ingredients.data.options")
     return texts(data.get("hashes", {}), "ingredients.data.hashes")
 
 

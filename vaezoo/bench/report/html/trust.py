@@ -131,9 +131,10 @@ def _stale(source: Source) -> Iterator[str]:
     """Rows whose plugin has another text here, or is not here."""
     for row in source.own:
         name = f"{row.name} on {row.dataset}"
+        theirs = row.trials[0].ingredients.plugin.get("source_hash")
         if source.variant(variant_of(row)) is None:
             yield f"{name}: its plugin is not installed here"
-        elif _hash_here(source, row) not in (row.trials[0].ingredients.plugin["source_hash"], ""):
+        elif _hash_here(source, row) not in (theirs, ""):
             yield name
 
 
