@@ -31,7 +31,8 @@ def stopped(out: Path, number: int, sees: str) -> tuple[int, str]:
         if _is_there(process.pid, out, sees):
             break
         time.sleep(0.05)
-    os.kill(process.pid, number)
+    # a terminal tells the whole group
+    (os.kill if number in (signal.SIGINT, signal.SIGTERM) else os.killpg)(process.pid, number)
     _, err = process.communicate(timeout=60)
     return process.returncode, err
 

@@ -4,7 +4,7 @@ import os
 import signal
 import threading
 from contextlib import suppress
-from multiprocessing import forkserver
+from multiprocessing import forkserver, resource_tracker
 from typing import Any
 
 from .keeper import ASKED
@@ -43,6 +43,7 @@ def start_server(threads: int = 1, *, anew: bool = False) -> int:
             # A Ctrl-C that comes while the server begins is for this process alone.
             mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
             try:
+                _start_tracker()
                 forkserver.ensure_running()
             finally:
                 signal.pthread_sigmask(signal.SIG_SETMASK, mask)
@@ -50,6 +51,18 @@ def start_server(threads: int = 1, *, anew: bool = False) -> int:
             for name, value in before.items():
                 os.environ.pop(name) if value is None else os.environ.update({name: value})
         return int(_server._forkserver_pid)
+
+
+def _start_tracker() -> None:
+    """The process that multiprocessing keeps account of semaphores with. A terminal that is closed
+    tells its whole group: it must not be the first to go, for then a second one takes its place,
+    which knows of none, and says so with a traceback.
+    """
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP, signal.SIGQUIT])
+    try:
+        resource_tracker.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 def end_server() -> None:
