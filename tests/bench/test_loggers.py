@@ -18,6 +18,7 @@ from vaezoo.bench.logs.brought import (
     wandb as of_wandb,
 )
 from vaezoo.bench.logs.sender import Sender
+from vaezoo.bench.printed_log import GROWN, WHOLE
 from vaezoo.cli import vaezoo
 from vaezoo.hooks import Logger
 from vaezoo.registry.registry import load_registry
@@ -103,10 +104,16 @@ def test_a_logger_that_hangs_is_stopped_and_nothing_waits_for_it(plugins, tmp_pa
     log = box.folder / "log.txt"
     while "falls asleep" not in log.read_text() and time.monotonic() - began < 120:
         time.sleep(0.05)
+    with log.open("ab") as file:
+        file.write(bytes(2 * GROWN) + b"the last word")
+    box.look()
+    assert log.stat().st_blocks * 512 < GROWN
     monkeypatch.setattr(sending, "LINGER", 0.3)
     (said,) = sending.closed([box], is_stopped=False)
     assert "the logger hangs was not done 0.3 s after the last trial, and was stopped" in said
     assert box.process.returncode == -signal.SIGKILL
+    assert log.stat().st_size < WHOLE
+    assert log.read_bytes().endswith(b"the last word")
 
 
 def test_a_logger_that_is_not_there_is_said_before_training(plugins, tmp_path, monkeypatch):

@@ -144,6 +144,8 @@ class Scheduler:
                     if answer is not None:
                         self.finish(*running.pop(handle), dict(answer), left)
                 self.show(running.values())
+                for outbox in self.outboxes:
+                    outbox.look()
                 time.sleep(POLL)
 
             self.leave(running)

@@ -13,6 +13,7 @@ from typing import Any
 
 from ...registry.loading import Plugin
 from ..owners import owner
+from ..printed_log import LOG, free, settle
 from ..records import Record
 from ..text import on_one_line
 from ..trial import Json, Trial
@@ -37,7 +38,9 @@ class Outbox:
         module = plugin.module if plugin.distribution else ""
         where = {"out": str(out.resolve()), "module": module, "file": plugin.file}
         self._write("start", logger=name, options=options, **where)
-        with (self.folder / "log.txt").open("wb") as log:
+        self.log = self.folder / LOG
+        self.log.unlink(missing_ok=True)
+        with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "vaezoo.bench.logs.sender", str(self.folder.resolve())],
                 stdin=subprocess.DEVNULL,
@@ -65,6 +68,10 @@ class Outbox:
         with suppress(OSError), self.events.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"event": event, **facts}) + "\n")
 
+    def look(self) -> None:
+        """What it prints takes no more of the disk than a trial's log may."""
+        free(self.log)
+
     def finish(self) -> None:
         """All trials have ended."""
         self._write("end")
@@ -81,6 +88,8 @@ class Outbox:
         elif self.process.returncode:
             yield from self._said() or [f"died with exit code {self.process.returncode}"]
         self.events.unlink(missing_ok=True)
+        with suppress(OSError):  # a full disk
+            settle(self.log)
 
     def _said(self) -> list[str]:
         """What the process says went wrong, each sentence once."""
@@ -99,5 +108,4 @@ def closed(outboxes: Sequence[Outbox], is_stopped: bool) -> Iterator[str]:
         outbox.finish()
     for outbox in outboxes:
         for why in outbox.close(until, linger):
-            log = outbox.folder / "log.txt"
-            yield f"the logger {outbox.name} {why}; trials are as they were, see {log}"
+            yield f"the logger {outbox.name} {why}; trials are as they were, see {outbox.log}"
