@@ -88,7 +88,7 @@ def test_single_precision_agrees_with_double(name: str):
 # What has no numbers of its own: an interface, a point, or a density that another one computes.
 WITHOUT = {
     "Drawable", "Point", "Pushed", "Observed", "OnSphere", "RelaxedClasses", "Rounded", "Kept",
-    "Travelled", "Evolved", "Normals", "Wandered", "Annealed", "Pixels",
+    "Travelled", "Evolved", "Normals", "Wandered", "Annealed", "Pixels", "Hierarchical",
 }  # fmt: skip
 WITH = {
     "Bernoulli", "ContinuousBernoulli", "DiscretisedLogistic", "Levels", "Normal", "MaskedNormals",
