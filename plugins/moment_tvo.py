@@ -110,9 +110,10 @@ def moment_tvo(
     -Σ_k (β_{k+1} - β_k) E_{π_{β_k}} log w, with E_{π_{β_k}} log w = η_0 + k/P (η_1 - η_0), π_β ∝
     q(z|x)^{1-β} p(x, z)^β
 
-    P is `points`; with one it is the ELBO. The sum is below log p(x) by (η_1 - η_0)/P at the most,
-    η_0 the ELBO and η_1 E_{p(z|x)} log w. Unlike `tvo` it has no spacing to be chosen: every
-    minibatch says where its moments are even, in the mean over its rows. gradient is as in `tvo`.
+    P is `points`; with one it is the ELBO. η_0 is the ELBO and η_1 E_{p(z|x)} log w, in the mean
+    over rows; where they are known, the sum is below the mean log p(x) by (η_1 - η_0)/P at the
+    most. Here they are those of the k draws. Unlike `tvo` it has no spacing to be chosen: every
+    minibatch says where its moments are even. gradient is as in `tvo`.
 
     Paper: Brekelmans, Masrani, Wood, Ver Steeg & Galstyan 2020, "All in the Exponential Family:
     Bregman Duality in Thermodynamic Variational Inference", arXiv:2007.00642, the moment-spacing

@@ -27,7 +27,7 @@ BOTH = pytest.mark.parametrize("is_trained", [False, True])
 def on_a_grid(is_trained: bool) -> tuple[Tensor, Tensor, Tensor]:
     """log w and log of the mass of q, (N, B), at the points of a grid over z, and log p(x) (B,)."""
     model, x = (quadrature.trained if is_trained else quadrature.tiny)(ELBO())
-    z, cell = quadrature.grid(2, 8.0, 161)
+    z, cell = quadrature.grid(2, 8.0, 61)
     with torch.no_grad():
         log_q = model.encoder(x).log_prob(z[:, None])
         log_w = model.decoder(z[:, None]).log_prob(x) + model.prior().log_prob(z[:, None]) - log_q
@@ -41,7 +41,7 @@ def on_a_grid(is_trained: bool) -> tuple[Tensor, Tensor, Tensor]:
 def test_one_interval_is_the_elbo_and_many_come_to_log_p(is_trained):
     log_w, log_q, exact = on_a_grid(is_trained)
     values = []
-    for points in (1, 2, 4, 8, 64, 512):
+    for points in (1, 2, 4, 8, 32, 200):
         betas = even_moments(log_w, log_q, points)
         values.append(left_sum(log_w, log_q, betas).mean())
     elbo = (log_q.softmax(0) * log_w).sum(0)
@@ -74,7 +74,7 @@ def test_many_intervals_of_draws_are_iwae():
     with torch.no_grad(), seeded(1):
         log_w = model.infer(x, k=8).log_w
     zero = torch.zeros_like(log_w)
-    betas = even_moments(log_w, zero, 4000)
+    betas = even_moments(log_w, zero, 2000)
     iwae = log_w.exp().mean(0).log()
     torch.testing.assert_close(left_sum(log_w, zero, betas).mean(), iwae.mean(), atol=1e-3, rtol=0)
     assert left_sum(log_w, zero, betas).mean() < iwae.mean()
