@@ -37,27 +37,24 @@ def gated_path(
     if not by_hand(seen.features):
         return Stepwise.path(model, seen, k)
     state = model.begin(k, len(seen.x), seen.features)
-    width = posterior.out_features // 2
-    e = noise_of_steps(state[:, :, None, :1].expand(-1, -1, seen.x.shape[1], width))
     found = _Path.apply(
         _steps_first(seen.features, k),
         _steps_first(seen.inputs, k),
         state.flatten(0, 1),
-        e.flatten(0, 1).transpose(0, 1),
-        recall.weight,
-        posterior.weight,
-        posterior.bias,
-        embed.weight,
-        embed.bias,
-        gates.w_drawn,
-        gates.w_state,
-        gates.b_state,
+        _noise(state, seen.x.shape[1], posterior.out_features // 2),
+        *_weights(recall, posterior, embed, gates),
     )
     # (T, K·B, ·) -> (K, B, T, ·)
     states, z, raw = (each.transpose(0, 1).unflatten(0, (k, -1)) for each in found)
     model.end(states[:, :, -1])
     before = states[:, :, :-1]
     return before, z, normals(raw), model.emit(before, z)
+
+
+def _noise(state: Tensor, steps: int, width: int) -> Tensor:
+    """e (T, K·B, D), like a state (K, B, S)."""
+    e = noise_of_steps(state[:, :, None, :1].expand(-1, -1, steps, width))  # (K, B, T, D)
+    return e.flatten(0, 1).transpose(0, 1)
 
 
 def _steps_first(each: Tensor, k: int) -> Tensor:
@@ -76,6 +73,20 @@ class _Weights(NamedTuple):
     drawn: Tensor  # W
     state: Tensor  # of s, in the GRU
     state_bias: Tensor
+
+
+def _weights(recall: nn.Linear, posterior: nn.Linear, embed: nn.Linear, gates: Gates) -> _Weights:
+    """Of the layers that `gated_path` is given."""
+    return _Weights(
+        recall=recall.weight,
+        out=posterior.weight,
+        out_bias=posterior.bias,
+        embed=embed.weight,
+        embed_bias=embed.bias,
+        drawn=gates.w_drawn,
+        state=gates.w_state,
+        state_bias=gates.b_state,
+    )
 
 
 class _Drawn(NamedTuple):

@@ -15,7 +15,7 @@ from tests.attack.hunts.words import must_be_sentence
 from tests.bench.conftest import _fill, _plan, _write
 from vaezoo.bench.asked import PlanError, must_be_labels, parse_seeds, settings_grid
 from vaezoo.bench.manifest import MANIFEST, listed_in, manifest
-from vaezoo.bench.records.checks import Damaged, parsed_text, parsed_trial
+from vaezoo.bench.records.parsing import Damaged, parsed_text, parsed_trial
 from vaezoo.bench.runner import run
 from vaezoo.bench.store import to_json
 from vaezoo.bench.suites import SuiteError, load_suite

@@ -4,8 +4,9 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from .records.checks import Damaged, file_name
+from .records.checks import file_name
 from .records.opened import MOST_JSON, content_of, opened
+from .records.parsing import Damaged
 
 MANIFEST = "MANIFEST.sha256"
 LARGEST = 2**34  # bytes of a file that is hashed: weights may be many

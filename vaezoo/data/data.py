@@ -134,37 +134,7 @@ class Data:
         """
         door.must_agree(self)
         for name in splits:
-            x = self.split(name)
-            who = f"{self.name} ({name})"
-            if not len(x) or not self._fits_shape(x):
-                raise BadData(
-                    f"{who} has shape {tuple(x.shape)}; "
-                    f"its spec says (N, {', '.join(map(str, self.spec.shape))})"
-                )
-            if x.sum().isfinite():
-                continue  # in one pass: neither NaN nor infinity, which a sum would keep
-            if x.isinf().any():
-                raise BadData(f"{who} has an infinite value")
-            gaps = x.isnan()
-            if gaps.any() and not self.spec.has_gaps:
-                raise BadData(
-                    f"{who} has NaN, and its spec says that there are no gaps; fill them, "
-                    "or set has_gaps=True"
-                )
-            empty = gaps.flatten(1).all(1)
-            if empty.any():
-                raise BadData(
-                    f"{who}: row {int(empty.int().argmax())} is all NaN, an x of length 0; "
-                    "leave it out"
-                )
-
-    def _fits_shape(self, x: Tensor) -> bool:
-        """Whether x is (N, *shape); sequences may be padded to fewer steps."""
-        shape = tuple(x.shape[1:])
-        if self.spec.is_sequence and len(shape) == 2:
-            steps, channels = self.spec.shape
-            return 0 < shape[0] <= steps and shape[1] == channels
-        return shape == self.spec.shape
+            door.must_be_whole(self, name)
 
     def condition(self, name: str) -> Tensor | None:
         """The labels of a split as one-hot rows (N, classes), all zeros where a row has none; or

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from ..core import Spec
 from .files import BadData
 
 if TYPE_CHECKING:
@@ -33,6 +34,43 @@ def must_agree(data: "Data") -> None:
                     f"{len(of_rows)} of {name}; expected one a row"
                 )
     _must_have_classes(data)
+
+
+def must_be_whole(data: "Data", split: str) -> None:
+    """Raises: BadData where a split has another shape than its spec says, no rows, or a value that
+    is neither a number nor a gap that the spec speaks of.
+    """
+    x = data.split(split)
+    who = f"{data.name} ({split})"
+    if not len(x) or not _fits_shape(x, data.spec):
+        raise BadData(
+            f"{who} has shape {tuple(x.shape)}; "
+            f"its spec says (N, {', '.join(map(str, data.spec.shape))})"
+        )
+    if x.sum().isfinite():
+        return  # in one pass: neither NaN nor infinity, which a sum would keep
+    if x.isinf().any():
+        raise BadData(f"{who} has an infinite value")
+    gaps = x.isnan()
+    if gaps.any() and not data.spec.has_gaps:
+        raise BadData(
+            f"{who} has NaN, and its spec says that there are no gaps; fill them, "
+            "or set has_gaps=True"
+        )
+    empty = gaps.flatten(1).all(1)
+    if empty.any():
+        raise BadData(
+            f"{who}: row {int(empty.int().argmax())} is all NaN, an x of length 0; leave it out"
+        )
+
+
+def _fits_shape(x: Tensor, spec: Spec) -> bool:
+    """Whether x is (N, *shape); sequences may be padded to fewer steps."""
+    shape = tuple(x.shape[1:])
+    if spec.is_sequence and len(shape) == 2:
+        steps, channels = spec.shape
+        return 0 < shape[0] <= steps and shape[1] == channels
+    return shape == spec.shape
 
 
 def must_be_counted(data: "Data") -> None:

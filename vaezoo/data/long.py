@@ -27,11 +27,7 @@ def sequences(
 ) -> Raw:
     """One sequence an id, in the order of time; with `times`, at its times, see `at_times`."""
     table = table.assign(time=_ordered(table["time"], who))
-    twice = table.duplicated(["id", "time"])
-    if twice.any():
-        first: Mapping[Any, Any] = table[twice].iloc[0].to_dict()
-        raise BadData(f"{who}: id {first['id']} has the time {first['time']} twice")
-
+    _must_have_a_time_once(table, who)
     table = table.sort_values(["id", "time"], kind="stable")
     groups = [rows for _, rows in table.groupby("id", sort=True)]
     if times:
@@ -39,13 +35,24 @@ def sequences(
     else:
         raw = from_list([numbers_of(rows[values]) for rows in groups], who)
     ids = tuple(rows["id"].iloc[0] for rows in groups)
-    raw = replace(raw, ids=ids, rows=tuple(map(str, ids)))
-    if not label:
-        return raw
+    labels = _labels(groups, label, who) if label else raw.labels
+    return replace(raw, ids=ids, rows=tuple(map(str, ids)), labels=labels)
+
+
+def _must_have_a_time_once(table: "pd.DataFrame", who: str) -> None:
+    """Raises: BadData where a sequence has two steps at one time."""
+    twice = table.duplicated(["id", "time"])
+    if twice.any():
+        first: Mapping[Any, Any] = table[twice].iloc[0].to_dict()
+        raise BadData(f"{who}: id {first['id']} has the time {first['time']} twice")
+
+
+def _labels(groups: "list[pd.DataFrame]", label: str, who: str) -> Array:
+    """(N,), one a sequence. Raises: BadData where one has several."""
     for rows in groups:
         if rows[label].nunique() != 1:
             raise BadData(f"{who}: id {rows['id'].iloc[0]} has several labels; a sequence has one")
-    return replace(raw, labels=np.asarray([rows[label].iloc[0] for rows in groups]))
+    return np.asarray([rows[label].iloc[0] for rows in groups])
 
 
 def at_times(groups: "list[pd.DataFrame]", values: list[str], times: str, who: str) -> Raw:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,15 +15,13 @@ from .data import SPLITS, Card, Data, by_split
 from .files import BadData
 from .labels import coded_labels, in_words, unlabelled, words_of
 from .long import in_usual_gaps
+from .marks import must_be_held, must_hold_no_marks
 from .raw import Raw
 from .reader import Reader, fitted
 from .splits import duplicates, shuffled
 
 Auto = Literal["auto"]
 HELD_OUT = 0.15  # of the training rows, for each split that is not given
-# Numbers that tables write for "not measured".
-MARKS = (-9.0, -99.0, -999.0, -9999.0, -99999.0, 999.0, 9999.0, 99999.0)
-FAR = 5.0  # times the range of the other values, from where such a number is taken for a mark
 
 
 def own_data(
@@ -45,24 +43,47 @@ def own_data(
 
     Raises: BadData.
     """
-    marks = missing or ()
-    times = raw["train"].times
-    # what stands at the times of all rows has a gap where a row has none
-    parts = checked(raw, who, kind, gaps or bool(times), channels, marks)
-    _must_hold(marks, raw, who)
-    coded, classes = coded_labels(parts.labels, who)
-    parts, coded, split_hash = split_rows(parts, coded, who)
-    if parts.kind == "vector" and missing is not None:
-        must_hold_no_marks(parts.values["train"], raw["train"], who)
-
+    rows = _in_splits(raw, who, kind, gaps, channels, missing)
+    parts = rows.parts
     likelihood = _likelihood(likelihood, parts, standardise)
     moments = _moments(parts, likelihood, standardise, who)
-    reader = _reader(raw["train"], parts, moments, marks, classes)
+    reader = _reader(raw["train"], parts, moments, missing or (), rows.classes)
     x = _standardised(parts, moments)
-    spec = _spec(x, likelihood, len(classes), levels, unlabelled(coded, who), who)
-    spec = replace(spec, times=in_usual_gaps(times))
-    card = _processed(card, parts, reader, coded)
-    return assembled(f"arrays[path={who}]", spec, x, card, coded, split_hash, reader)
+    bare = unlabelled(rows.labels, who)
+    spec = _spec(x, likelihood, len(rows.classes), levels, bare, who)
+    spec = replace(spec, times=in_usual_gaps(raw["train"].times))
+    card = _processed(card, parts, reader, rows.labels)
+    return assembled(f"arrays[path={who}]", spec, x, card, rows.labels, rows.split_hash, reader)
+
+
+class _Rows(NamedTuple):
+    """All rows in their splits."""
+
+    parts: Checked
+    labels: dict[str, Tensor]  # (N,) by split
+    classes: tuple[str, ...]
+    split_hash: str
+
+
+def _in_splits(
+    raw: Mapping[str, Raw],
+    who: str,
+    kind: str,
+    gaps: bool,
+    channels: str,
+    missing: tuple[float, ...] | None,
+) -> _Rows:
+    """The rows as they were read, each value looked at. Raises: BadData."""
+    marks = missing or ()
+    # what stands at the times of all rows has a gap where a row has none
+    may_have_gaps = gaps or bool(raw["train"].times)
+    given = checked(raw, who, kind, may_have_gaps, channels, marks)
+    must_be_held(marks, raw, who)
+    coded, classes = coded_labels(given.labels, who)
+    parts, labels, split_hash = split_rows(given, coded, who)
+    if parts.kind == "vector" and missing is not None:
+        must_hold_no_marks(parts.values["train"], raw["train"], who)
+    return _Rows(parts, labels, classes, split_hash)
 
 
 def assembled(
@@ -185,33 +206,6 @@ def _is_real(train: Tensor, likelihood: str) -> bool:
     """Whether the likelihood is a density of any real numbers."""
     of_one = head(Spec(tuple(train.shape[1:]), likelihood))
     return not of_one.is_discrete and bool(of_one.holds(torch.tensor([-1.5, 2.5])).all())
-
-
-def must_hold_no_marks(train: Tensor, raw: Raw, who: str) -> None:
-    """Raises: BadData where a column holds -999 or the like, far from its other values."""
-    for i, column in enumerate(train.double().T):
-        for mark in MARKS:
-            is_mark = column == mark
-            others = column[~is_mark & ~column.isnan()]
-            if not is_mark.any() or not len(others):
-                continue
-            spread = float(others.max() - others.min())
-            gap = max(float(others.min()) - mark, mark - float(others.max()))
-            if gap > FAR * spread and gap > 1:
-                name = repr(raw.names[i]) if raw.names else str(i)
-                raise BadData(
-                    f"{who}, column {name} has {mark:g} in {int(is_mark.sum())} rows, far from "
-                    f"all other values; if it marks a gap say missing={mark:g}, else missing=none"
-                )
-
-
-def _must_hold(marks: tuple[float, ...], raw: Mapping[str, Raw], who: str) -> None:
-    """Raises: BadData for a mark of a gap that no value is: it was written otherwise."""
-    for mark in marks:
-        if not any(bool((part.x == mark).any()) for part in raw.values()):
-            raise BadData(
-                f"missing={mark:g}: no value of {who} is it; write it as it stands in the file"
-            )
 
 
 def _present(x: Iterable[Tensor]) -> Tensor:

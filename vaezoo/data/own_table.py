@@ -16,7 +16,8 @@ from .checked import Checked, checked_labels, must_be_finite
 from .columns import Column
 from .data import SPLITS, Card, Data
 from .labels import coded_labels, in_words, unlabelled, words_of
-from .own import assembled, must_hold_no_marks, split_rows
+from .marks import must_hold_no_marks
+from .own import assembled, split_rows
 from .raw import Raw
 from .reader import Reader
 
@@ -33,21 +34,21 @@ def own_table(raw: Raw, who: str, card: Card, gaps: bool = False, marked: bool =
 
     reader = _reader(raw, parts.values["train"], classes)
     x = {split: reader.read(part) for split, part in parts.values.items()}
-    spec = Spec(
-        tuple(x["train"].shape[1:]),
-        reader.likelihood,
-        len(x["train"]),
+    has_gaps = gaps or bool(given.values["train"].isnan().any())
+    spec = replace(
+        _spec(x["train"], reader, has_gaps),
         classes=len(classes),
         unlabelled=unlabelled(labels, who),
-        has_gaps=gaps or bool(given.values["train"].isnan().any()),
     )
     said = [*raw.words, parts.words.strip("; "), _scales(reader, x["train"]), in_words(labels)]
-    card = replace(
-        card,
-        processing="; ".join(filter(None, said)),
-        notes=_notes(reader.columns, parts),
-    )
+    words = "; ".join(filter(None, said))
+    card = replace(card, processing=words, notes=_notes(reader.columns, parts))
     return assembled(f"table[path={who}]", spec, x, card, labels, split_hash, reader)
+
+
+def _spec(train: Tensor, reader: Reader, has_gaps: bool) -> Spec:
+    """Without what its labels say."""
+    return Spec(tuple(train.shape[1:]), reader.likelihood, len(train), has_gaps=has_gaps)
 
 
 def _given(raw: Raw, who: str, marked: bool) -> Checked:

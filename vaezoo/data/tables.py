@@ -77,6 +77,16 @@ def _trimmed(table: "pd.DataFrame", who: str) -> "pd.DataFrame":
     return table
 
 
+@dataclass(frozen=True)
+class Roles:
+    """What the columns of a table are for."""
+
+    values: list[str]
+    label: str  # "" for none
+    keys: list[str]  # of a long table: which sequence, and which step
+    left_out: tuple[str, ...]
+
+
 def from_table(table: "pd.DataFrame", who: str, asked: Asked | None = None) -> Raw:
     """The rows of a table as vectors, or as sequences where it has the columns id and time.
 
@@ -97,14 +107,7 @@ def from_table(table: "pd.DataFrame", who: str, asked: Asked | None = None) -> R
         raw = sequences(named, roles.values, roles.label, who, asked.times)
         asked = replace(asked, times=in_text(raw.times))
     else:
-        if asked.times:
-            raise BadData(f"times={asked.times} is for a long table, and {who} has no id and time")
-        if asked.id:
-            rows = tuple(table[asked.id].astype(str))
-            _must_name_rows(rows, asked.id, who)
-        values = table[roles.values]
-        raw = mixed(values, asked, who) if asked.is_mixed else Raw(numbers_of(values))
-        raw = replace(raw, labels=_labels(table, roles.label), rows=rows)
+        raw = _vectors(table, roles, rows, asked, who)
     return replace(
         raw,
         names=tuple(roles.values),
@@ -113,6 +116,20 @@ def from_table(table: "pd.DataFrame", who: str, asked: Asked | None = None) -> R
         table=asked.said(),
         words=words,
     )
+
+
+def _vectors(
+    table: "pd.DataFrame", roles: Roles, rows: tuple[str, ...], asked: Asked, who: str
+) -> Raw:
+    """A vector a row, with the names of the rows."""
+    if asked.times:
+        raise BadData(f"times={asked.times} is for a long table, and {who} has no id and time")
+    if asked.id:
+        rows = tuple(table[asked.id].astype(str))
+        _must_name_rows(rows, asked.id, who)
+    values = table[roles.values]
+    raw = mixed(values, asked, who) if asked.is_mixed else Raw(numbers_of(values))
+    return replace(raw, labels=_labels(table, roles.label), rows=rows)
 
 
 def _marked_label(table: "pd.DataFrame", label: str, asked: Asked, who: str) -> "pd.DataFrame":
@@ -135,16 +152,6 @@ def _must_name_rows(names: tuple[str, ...], id: str, who: str) -> None:
             f"{who}, column {id!r} has {len(set(names))} names for {len(names)} rows: if it tells "
             "sequences apart call the column of their steps time, else say drop=" + id
         )
-
-
-@dataclass(frozen=True)
-class Roles:
-    """What the columns of a table are for."""
-
-    values: list[str]
-    label: str  # "" for none
-    keys: list[str]  # of a long table: which sequence, and which step
-    left_out: tuple[str, ...]
 
 
 def _roles(table: "pd.DataFrame", asked: Asked, who: str) -> Roles:

@@ -32,7 +32,7 @@ from vaezoo.bench.records import (
     array_file,
     parsed_trial,
 )
-from vaezoo.bench.records.checks import parsed_text
+from vaezoo.bench.records.parsing import parsed_text
 from vaezoo.bench.report.in_full import as_csv
 from vaezoo.bench.report.printed import as_markdown
 from vaezoo.bench.report.rows import rows_of

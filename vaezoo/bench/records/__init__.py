@@ -4,9 +4,10 @@ The one place that knows these files, those of older versions too. What is read 
 anyone: a file that does not fit raises `Damaged`, whose text is the reason in a few words.
 """
 
-from .checks import Contradicted, Damaged, parsed_trial, storable
+from .checks import storable
 from .ingredients import Ingredients
 from .opened import array_file, parsed
+from .parsing import Contradicted, Damaged, parsed_trial
 from .per_row import ROWS, RowRecord
 from .runs import ControlRecord, HistoryRecord, ProgressRecord, RunRecord, joined_sweeps
 from .trials import Record, SamplerRecord

@@ -1,145 +1,27 @@
 """What is read is checked, field by field: it was written by anyone."""
 
-import itertools
-import json
 import math
 import re
-import secrets
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any, TypeVar, cast
 
 from ...hooks import Column, Table
+from .parsing import MOST_KNOWN, Damaged, name_of
 
 Json = dict[str, Any]
 T = TypeVar("T")
 DIGITS = 20  # decimals that a column may ask for, at most
-DEPTH = 30  # brackets inside brackets, at most: a trial has 6
 LARGEST = 1e100  # a number, at most: its square is a number too
 LONGEST = 1000  # letters of a label
 COUNTED = 2**53  # what is counted
 DESCRIBED = 1000  # columns, at most
 # of columns and tables, which are names of files too: none begins as a path or a formula does
 NAME = re.compile(r"\w[\w .,:;+@%()|=*^~&'\[\]{}-]{0,99}")
-MOST_KNOWN = 50_000  # texts of what was read that are remembered
-TAKEN = f"taken {secrets.token_hex(16)}"  # what stands in the place of a part, and nowhere else
-PLACE = f'"{TAKEN}"'.encode()
-ENDS = {b"[\n": b"\n ]", b"{\n": b"\n }"}  # of what begins so, in a trial's own indentation
 _KNOWN: dict[str, Any] = {}  # its text -> what was read
-_PARTS: dict[bytes, Any] = {}  # the text of a part -> what it says
 _COLUMNS: dict[str, str] = {}  # the name of a column -> itself, one object
-_NAMES: dict[int, str] = {}  # id of what a part says -> a text that stands for it, and is short
-_NUMBERS = itertools.count()  # no name is given twice
-# what thousands of trials say alike, in the order in which a file has them
-ALIKE = ("columns", "machine", "measures", "reasons", "tables")
-_LATEST: dict[str, bytes] = {}  # its text in the trial that was read last
 TYPES: Mapping[str, Any] = {"int": int, "bool": bool, "float | None": int | float | None}
-
-
-class Damaged(ValueError):
-    """A file that is no record: cut off, forged, or not of vaezoo. Its text is the reason in a few
-    words.
-    """
-
-
-class Contradicted(Damaged):
-    """A file that is whole, and says other numbers than the trial that it belongs to."""
-
-
-def parsed_text(content: bytes, number: Callable[[str], float] | None = None) -> Any:
-    """The JSON in these bytes, its numbers with decimals read by `number`.
-
-    Raises: Damaged for what is no JSON, NaN and infinities among it.
-    """
-    try:
-        found = json.loads(content, parse_constant=_no_number, parse_float=number or _finite)
-    except (ValueError, RecursionError) as error:
-        raise Damaged(f"it is no JSON: {error}".partition("\n")[0]) from None
-    if content.count(b"[") + content.count(b"{") > DEPTH and _is_deeper(found, DEPTH):
-        raise Damaged(f"it has more than {DEPTH} brackets inside each other")
-    return found
-
-
-def parsed_trial(content: bytes) -> Any:
-    """The JSON of a trial, of which what other trials said in the same bytes is read once.
-
-    Raises: Damaged as `parsed_text`.
-    """
-    said = {}
-    pieces = []
-    end = 0
-    # of what a trial that is done says, all numbers are checked again where they are read
-    number = float if b'\n "status": "done"' in content else None
-    for name in ALIKE:
-        start, text = _place(content, name, end)
-        if text:
-            said[name] = text
-            pieces += [content[end:start], PLACE]
-            end = start + len(text)
-    found = parsed_text(b"".join([*pieces, content[end:]]), number)
-    if not isinstance(found, dict) or any(found.get(name) != TAKEN for name in said):
-        return parsed_text(content)  # written by another hand, a name twice perhaps
-    return found | {name: _part(text) for name, text in said.items()}
-
-
-def _place(content: bytes, name: str, after: int) -> tuple[int, bytes]:
-    """Where the list or mapping of this name begins, and its text, as `to_json` writes it: nothing
-    inside is indented so little. No text where there is none further on.
-    """
-    key = f'\n "{name}": '.encode()
-    at = content.find(key, after)
-    start = at + len(key)
-    end = ENDS.get(content[start : start + 2])
-    if at < 0 or end is None:
-        return 0, b""
-    latest = _LATEST.get(name, b"")
-    if latest and content.startswith(latest, start):  # mostly, and its end is where it was
-        return start, latest
-    stop = content.find(end, start)
-    if stop < 0:
-        return 0, b""
-    _LATEST[name] = content[start : stop + len(end)]
-    return start, _LATEST[name]
-
-
-def _part(text: bytes) -> Any:
-    """What the part says, one object for all who say it."""
-    if text not in _PARTS:
-        if len(_PARTS) >= MOST_KNOWN:
-            _PARTS.clear()
-            _NAMES.clear()
-        value = _PARTS[text] = parsed_text(text)
-        _NAMES[id(value)] = f"part {next(_NUMBERS)}"
-    return _PARTS[text]
-
-
-def _text_of(value: Any) -> str:
-    """A text that is the same where what was read is."""
-    return _NAMES.get(id(value)) or repr(value)
-
-
-def _is_deeper(value: Any, depth: int) -> bool:
-    """Whether lists and objects are inside each other more than so often."""
-    level = [value]
-    for _ in range(depth):
-        inner: list[Any] = []
-        for one in level:
-            if isinstance(one, dict):
-                inner += one.values()
-            elif isinstance(one, list):
-                inner += one
-        level = [one for one in inner if isinstance(one, dict | list)]
-    return bool(level)
-
-
-def _no_number(text: str) -> float:
-    raise Damaged(f"it has {text}")
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    return value if math.isfinite(value) else _no_number(text)
 
 
 def storable(value: Any) -> Any:
@@ -237,13 +119,18 @@ def _texts(value: Any, where: str) -> dict[str, str]:
     return {key: of_type(str, one, f"{where}.{key}") for key, one in facts.items()}
 
 
+def _text_of(value: Any) -> str:
+    """A text that is the same where what was read is."""
+    return name_of(value) or repr(value)
+
+
 def shared(value: T) -> T:
     """What was read before and reads the same, else the value: thousands of trials say much that is
     the same, and hold it once. Nobody changes what was read.
     """
     if isinstance(value, str):
         return cast(T, sys.intern(value))
-    if value is None or isinstance(value, int | float) or id(value) in _NAMES:
+    if value is None or isinstance(value, int | float) or name_of(value):
         return value
     return _once(repr(value), lambda: value)
 

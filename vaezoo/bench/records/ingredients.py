@@ -7,7 +7,8 @@ from typing import Any
 
 from ...hooks import PRIOR
 from ..trial import Json, canonical
-from .checks import Damaged, count, file_name, label, mapping, of_type, shared, texts
+from .checks import count, file_name, label, mapping, of_type, shared, texts
+from .parsing import Damaged
 
 
 @dataclass(frozen=True)

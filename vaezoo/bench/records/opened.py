@@ -11,7 +11,7 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
-from .checks import Damaged, parsed_text
+from .parsing import Damaged, parsed_text
 
 MOST = 2**28  # bytes of arrays, curves and lists; the arrays of a trial's figures take some 10⁶
 MOST_JSON = 2**25  # a trial takes some 4·10⁴, run.json of 10⁵ trials 7·10⁶

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from .checks import Contradicted, Damaged
 from .opened import array_file
+from .parsing import Contradicted, Damaged
 
 ROWS = "rows.safetensors"
 ROUNDING = 1e-6  # of float32, relative to the mean of the numbers' sizes

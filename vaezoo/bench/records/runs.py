@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from ..trial import PROTOCOL, Json
-from .checks import COUNTED, Damaged, label, mapping, number, numbers, of_type, texts
+from .checks import COUNTED, label, mapping, number, numbers, of_type, texts
 from .opened import content_of
+from .parsing import Damaged
 
 MOST_VALUES = 1000  # of one setting in a sweep
 

@@ -10,7 +10,6 @@ from typing import Any
 from ...hooks import PRIOR, Column, Table
 from ..trial import Json, Trial, canonical
 from .checks import (
-    Damaged,
     controls_name,
     count,
     descriptions,
@@ -24,6 +23,7 @@ from .checks import (
     texts,
 )
 from .ingredients import Ingredients
+from .parsing import Damaged
 
 STATUSES = ("done", "skipped", "diverged", "failed", "timeout", "oom", "cancelled")
 DIVERGENCE = ("step", "epoch", "term")  # of a trial that diverged

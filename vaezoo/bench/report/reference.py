@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..records import Damaged, Record
-from ..records.checks import parsed_text
+from ..records.parsing import parsed_text
 from ..store import Store
 from ..trial import canonical
 from .alike import conditions

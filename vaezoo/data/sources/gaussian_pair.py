@@ -37,30 +37,34 @@ def gaussian_pair(
     w = torch.randn(2 * dimensions, latent, generator=g, dtype=torch.float64)
     covariance = w @ w.T + noise**2 * torch.eye(2 * dimensions, dtype=torch.float64)
     x = {split: _draw(w, noise, n, name, split) for split, n in sizes(rows).items()}
-    views = View("first", (dimensions,)), View("second", (dimensions,))
+    card = Card(
+        "Gaussian pair",
+        GENERATED,
+        LICENCE,
+        f"two views of a code of {latent} dimensions, plus {noise}² I; not standardised; "
+        f"{sizes_in_words(rows)}",
+    )
     return Data(
         name=name,
-        spec=Spec(
-            (2 * dimensions,),
-            "normal",
-            rows,
-            has_gaps=True,
-            latent=latent,
-            hidden=64,
-            network="mlp",
-            views=views,
-        ),
-        card=Card(
-            "Gaussian pair",
-            GENERATED,
-            LICENCE,
-            f"two views of a code of {latent} dimensions, plus {noise}² I; not standardised; "
-            f"{sizes_in_words(rows)}",
-        ),
+        spec=_spec(dimensions, latent, rows),
+        card=card,
         budget={"epochs": 100, "learning_rate": 2e-3},
         exact=partial(log_density, covariance=covariance),
         controls=partial(_controls, covariance=covariance),
         **by_split(x),
+    )
+
+
+def _spec(dimensions: int, latent: int, rows: int) -> Spec:
+    return Spec(
+        (2 * dimensions,),
+        "normal",
+        rows,
+        has_gaps=True,
+        latent=latent,
+        hidden=64,
+        network="mlp",
+        views=(View("first", (dimensions,)), View("second", (dimensions,))),
     )
 
 

@@ -3,22 +3,17 @@ limit of any model.
 """
 
 from collections.abc import Callable
-from functools import partial
-from typing import Annotated
 
 import torch
-from pydantic import Field
 from torch import Tensor
 
-from ...core import Spec
 from ...hooks import hookimpl, tags
 from ...hyperparameters import Count
 from ...seeds import generator_for
-from ..data import Card, Data, by_split, named
+from ..data import Card, Data, named
 from ..generated import GENERATED, LICENCE, sizes, sizes_in_words
-from ..kalman import LinearGaussian, log_likelihood
-
-Missing = Annotated[float, Field(ge=0, lt=1)]
+from ..kalman import LinearGaussian
+from ..state_spaces import Missing, of_states
 
 
 def state_space(states: int, channels: int, *names: object) -> LinearGaussian:
@@ -56,29 +51,15 @@ def lgssm(
     name = named(lgssm, steps=steps, channels=channels, states=states, rows=rows, missing=missing)
     model = state_space(states, channels)
     x = {s: _draw(model, n, steps, missing, name, s) for s, n in sizes(rows).items()}
-    return Data(
-        name=name,
-        spec=Spec(
-            (steps, channels),
-            "normal",
-            rows,
-            has_gaps=missing > 0,
-            latent=max(states, 2),
-            hidden=64,
-            network="rnn",
-        ),
-        card=Card(
-            "Linear-Gaussian state space",
-            GENERATED,
-            LICENCE,
-            f"{states} states of variance 1, damped 0.95 a step, noise variance 0.05; "
-            f"not standardised; {sizes_in_words(rows)}; "
-            f"{missing:.0%} of the entries missing at random",
-        ),
-        budget={"epochs": 100, "learning_rate": 2e-3, "patience": 15},
-        exact=partial(log_likelihood, model=model),
-        **by_split(x),
+    card = Card(
+        "Linear-Gaussian state space",
+        GENERATED,
+        LICENCE,
+        f"{states} states of variance 1, damped 0.95 a step, noise variance 0.05; "
+        f"not standardised; {sizes_in_words(rows)}; "
+        f"{missing:.0%} of the entries missing at random",
     )
+    return of_states(name, model, x, card, missing)
 
 
 def _draw(model: LinearGaussian, rows: int, steps: int, missing: float, *names: object) -> Tensor:

@@ -32,31 +32,43 @@ def paired(
     _must_fit(first, second)
     name = named(paired, of=of, beside=beside, missing=missing)
     rows = {split: _partners(first, second, split, name) for split in SPLITS}
-    views = _views(first, second)
-    shape = _shape(first.spec, second.spec)
-    x = {}
-    for split in SPLITS:
-        others = second.split(split)[rows[split]]
-        sides = first.split(split).flatten(1), others.flatten(1)
-        x[split] = torch.cat(sides, 1).unflatten(1, shape)
-    x["train"] = _with_gaps(x["train"], views[0].size, missing, name)
+    spec = _spec(first, second)
+    x = {split: _side_by_side(first, second, split, rows[split], spec.shape) for split in SPLITS}
+    x["train"] = _with_gaps(x["train"], spec.views[0].size, missing, name)
     return Data(
         name=name,
-        spec=replace(
-            first.spec,
-            shape=shape,
-            latent=max(first.spec.latent, second.spec.latent),
-            hidden=max(first.spec.hidden, second.spec.hidden),
-            network=first.spec.network if len(shape) == 3 else "mlp",
-            has_gaps=True,
-            views=views,
-        ),
+        spec=spec,
         card=_card(first, second, missing),
         labels=first.labels,
         budget=first.budget,
         split_hash=_hash(first, second, rows),
         **by_split(x),
     )
+
+
+def _spec(first: Data, second: Data) -> Spec:
+    """That of the first, for both views, and as wide as either asks for."""
+    one = first.spec
+    other = second.spec
+    shape = _shape(one, other)
+    return replace(
+        one,
+        shape=shape,
+        latent=max(one.latent, other.latent),
+        hidden=max(one.hidden, other.hidden),
+        network=one.network if len(shape) == 3 else "mlp",
+        has_gaps=True,
+        views=_views(first, second),
+    )
+
+
+def _side_by_side(
+    first: Data, second: Data, split: str, rows: Tensor, shape: tuple[int, ...]
+) -> Tensor:
+    """x (N, *shape) of a split, each row with the row of `second` that `rows` (N,) names."""
+    others = second.split(split)[rows]
+    sides = first.split(split).flatten(1), others.flatten(1)
+    return torch.cat(sides, 1).unflatten(1, shape)
 
 
 def _must_fit(first: Data, second: Data) -> None:

@@ -3,22 +3,20 @@ log-likelihood the Kalman filter knows.
 """
 
 from collections.abc import Callable
-from functools import partial
 from typing import Annotated
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from ...core import Spec
 from ...hooks import hookimpl, tags
 from ...hyperparameters import Count
 from ...seeds import generator_for
-from ..data import Card, Data, by_split, named
+from ..data import Card, Data, named
 from ..generated import GENERATED, LICENCE, sizes, sizes_in_words
-from ..kalman import LinearGaussian, log_likelihood
+from ..kalman import LinearGaussian
+from ..state_spaces import Missing, of_states
 
-Missing = Annotated[float, Field(ge=0, lt=1)]
 Steps = Annotated[int, Field(ge=2)]
 
 DAMPING = 0.1  # γ: what a state forgets in a unit of time
@@ -87,32 +85,16 @@ def sde(
     times = times_of(steps, irregular)
     model = linear_sde(times, states, channels)
     x = {split: _draw(model, n, steps, missing, name, split) for split, n in sizes(rows).items()}
-    spec = Spec(
-        (steps, channels),
-        "normal",
-        rows,
-        has_gaps=missing > 0,
-        latent=max(states, 2),
-        hidden=64,
-        network="rnn",
-        times=tuple(times.tolist()) if irregular else (),
-    )
     when = "the arrivals of a Poisson process of rate 1" if irregular else "equally spaced"
-    return Data(
-        name=name,
-        spec=spec,
-        card=Card(
-            "Linear stochastic differential equation",
-            GENERATED,
-            LICENCE,
-            f"{states} states of variance 1 that turn and forget {DAMPING:g} in a unit of time, "
-            f"noise variance {NOISE:g}; times {when}, the same for all rows; not standardised; "
-            f"{sizes_in_words(rows)}; {missing:.0%} of the steps of each row missing at random",
-        ),
-        budget={"epochs": 100, "learning_rate": 2e-3, "patience": 15},
-        exact=partial(log_likelihood, model=model),
-        **by_split(x),
+    card = Card(
+        "Linear stochastic differential equation",
+        GENERATED,
+        LICENCE,
+        f"{states} states of variance 1 that turn and forget {DAMPING:g} in a unit of time, "
+        f"noise variance {NOISE:g}; times {when}, the same for all rows; not standardised; "
+        f"{sizes_in_words(rows)}; {missing:.0%} of the steps of each row missing at random",
     )
+    return of_states(name, model, x, card, missing, tuple(times.tolist()) if irregular else ())
 
 
 def _draw(model: LinearGaussian, rows: int, steps: int, missing: float, *names: object) -> Tensor:
