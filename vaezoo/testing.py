@@ -5,7 +5,7 @@ from vaezoo.testing import contract
 test_contract = contract("learned", plugins_dir="ideas")
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from itertools import combinations
 from pathlib import Path
@@ -53,13 +53,9 @@ def contract(
 
     cases = []
     for name in names:
-        taken = [kind for kind in usual if not _refusal(case_of(name, kind))]
-        kinds = usual if taken else (*usual, *LAST)
-        taken = taken or [kind for kind in LAST if not _refusal(case_of(name, kind))]
-        for rule in RULES:
-            for kind in _kinds(rule, kinds, taken, thorough):
-                case = pytest.param(name, kind, rule, id=f"{name}-{kind}-{rule.__name__}")
-                cases.append(case)
+        for kind, rule in _asked(name, case_of, usual, thorough):
+            case = pytest.param(name, kind, rule, id=f"{name}-{kind}-{rule.__name__}")
+            cases.append(case)
 
     @pytest.mark.parametrize(("name", "kind", "rule"), cases)
     def test(name: str, kind: str, rule: Rule) -> None:
@@ -69,6 +65,22 @@ def contract(
             pytest.skip(case.refusal)
 
     return test
+
+
+def _asked(
+    name: str, case_of: Callable[[str, str], Case], usual: Sequence[str], thorough: bool
+) -> Iterator[tuple[str, Rule]]:
+    """Each kind of data with each rule, of those that can fail on it for this variant."""
+
+    def is_taken(kind: str) -> bool:
+        return not _refusal(case_of(name, kind))
+
+    taken = [kind for kind in usual if is_taken(kind)]
+    kinds = usual if taken else (*usual, *LAST)
+    taken = taken or [kind for kind in LAST if is_taken(kind)]
+    for rule in RULES:
+        for kind in _kinds(rule, kinds, taken, thorough):
+            yield kind, rule
 
 
 def _refusal(case: Case) -> str:

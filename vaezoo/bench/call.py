@@ -9,7 +9,7 @@ import pandas as pd
 
 from ..registry.registry import load_registry
 from ..samplers import PRIOR
-from .plan import Request, make_plan
+from .plan import Plan, Request, make_plan
 from .progress import AUTO
 from .report.report import ReportError, read_tables
 from .runner import run
@@ -80,8 +80,7 @@ def bench(
         importance_samples=importance_samples,
         device=device,
     )
-    places = _places(plugins_dir, data_dirs, offline)
-    plan = make_plan(load_registry(plugins_dir), asked, source=places)
+    plan = _planned(asked, plugins_dir, data_dirs, offline)
     summary = run(
         plan,
         out,
@@ -111,11 +110,13 @@ def _benched(out: Path | str, summary: Summary) -> Benched:
     return Benched(folder, _tables(folder), summary.exit_code, tuple(summary.errors))
 
 
-def _places(
-    plugins_dir: Path | str | None, data_dirs: Sequence[Path | str], offline: bool
-) -> Places:
+def _planned(
+    asked: Request, plugins_dir: Path | str | None, data_dirs: Sequence[Path | str], offline: bool
+) -> Plan:
+    """The plan, of what these places hold."""
     folder = None if plugins_dir is None else str(Path(plugins_dir).resolve())
-    return Places(folder, tuple(str(Path(one).resolve()) for one in data_dirs), offline)
+    places = Places(folder, tuple(str(Path(one).resolve()) for one in data_dirs), offline)
+    return make_plan(load_registry(plugins_dir), asked, source=places)
 
 
 def _tables(out: Path) -> dict[str, pd.DataFrame]:

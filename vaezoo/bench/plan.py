@@ -88,18 +88,22 @@ def make_plan(
     must_be_labels([*choices, *sources])
     facts = _facts(sources, probe, source, settings)
     rows = _trials(choices, facts, settings, _shared(registry, asked, measures))
-
-    names = ("variants", "datasets", "samplers", "importance_samples")
-    request = {name: getattr(asked, name) for name in names}
-    if asked.reference:
-        request["reference"] = True
     return Plan(
         trials=_seeded(_with_skips(rows, probe, source), seeds),
         source=source,
         columns=_columns(registry, measures),
-        request=request | {"seeds": list(seeds), "set": _asked(settings)},
+        request=_request(asked, seeds, settings),
         judged=_judged(registry, measures),
     )
+
+
+def _request(asked: Request, seeds: Sequence[int], settings: Sequence[tuple[Json, Json]]) -> Json:
+    """What was asked for, as run.json has it."""
+    names = ("variants", "datasets", "samplers", "importance_samples")
+    request = {name: getattr(asked, name) for name in names}
+    if asked.reference:
+        request["reference"] = True
+    return request | {"seeds": list(seeds), "set": _asked(settings)}
 
 
 def _shared(registry: Registry, asked: Request, measures: Mapping[str, str]) -> Json:

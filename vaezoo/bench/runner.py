@@ -20,7 +20,7 @@ from .plan import Plan
 from .price import Price
 from .progress import AUTO, progress_of
 from .records import Damaged, RunRecord, joined_sweeps
-from .scheduling import Scheduler
+from .scheduling import Limits, Scheduler
 from .signals import ENDS, answered
 from .store import Json, Store, StoreError, to_json
 from .summary import Summary
@@ -58,31 +58,34 @@ def run(
     Raises: StoreError, before any training, where the folder cannot be written.
     """
     shown = progress_of(progress)
-    store = Store(out)
     chosen = _executor(plan, executor)
-    loggers_made = _loggers(plan, loggers)
-    store.prepare()
-    store.write("run.json", to_json(_run_record(plan, store, command).to_json()))
+    named = _loggers(plan, loggers)
+    store = _prepared(plan, out, command)
     side = _side_by_side(plan, chosen, jobs)
-    if memory is None:
-        memory = _memory(executor, side)
+    bytes_each = _memory(executor, side) if memory is None else memory
     runner = Scheduler(
         plan,
         store,
         side,
-        timeout,
-        retries,
+        Limits(timeout, retries, bytes_each),
         shown,
         chosen,
         prices,
         show_dataset,
-        memory,
     )
-    runner.outboxes = [Outbox(*named, store.out) for named in loggers_made]
+    runner.outboxes = [Outbox(*logger, store.out) for logger in named]
     _go(runner)
     # of a run that was stopped the next one draws the figures
     _report(runner, figures and not runner.stop)
     return runner.summary
+
+
+def _prepared(plan: Plan, out: Path | str, command: str) -> Store:
+    """The folder, with its run.json."""
+    store = Store(out)
+    store.prepare()
+    store.write("run.json", to_json(_run_record(plan, store, command).to_json()))
+    return store
 
 
 def _side_by_side(plan: Plan, executor: Executor, jobs: int | None) -> int:

@@ -10,7 +10,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..hooks import Executor, ExecutorError
 from .disk import explained
@@ -36,6 +36,14 @@ class Stopped(Exception):
     """The run was asked to stop while trials were running: leaving the session stops them."""
 
 
+class Limits(NamedTuple):
+    """What one trial may take."""
+
+    timeout: float | None = None  # seconds
+    retries: int = 0  # how often one is tried again whose process died
+    memory: int = 0  # bytes; 0 for no limit
+
+
 class Scheduler:
     """Takes the trials of a plan from planned to in place."""
 
@@ -44,21 +52,17 @@ class Scheduler:
         plan: Plan,
         store: Store,
         jobs: int,
-        timeout: float | None,
-        retries: int,
+        limits: Limits,
         progress: Progress,
         executor: Executor,
         prices: Mapping[str, Price] | None = None,
         show_dataset: Callable[[str], object] = lambda _: None,
-        memory: int = 0,
     ) -> None:
         self.executor = executor
         self.plan = plan
         self.store = store
         self.jobs = jobs
-        self.memory = memory  # bytes that a trial may hold; 0 for no limit
-        self.timeout = timeout
-        self.retries = retries
+        self.limits = limits
         self.progress = progress
         self.summary = Summary()
         self.stop = 0
@@ -220,7 +224,7 @@ class Scheduler:
             folder.resolve(),
             self.plan.columns,
             self.is_measured_again(trial.key),
-            self.memory,
+            self.limits.memory,
             beside,
             gpu_share(trial.device, self.jobs) if self.executor.name == "local" else 0.0,
         )
@@ -229,7 +233,8 @@ class Scheduler:
             outbox.began(trial, folder)
         path = self.store.task(trial.key)
         path.write_text(to_json(task.to_json()), encoding="utf-8")
-        limit = self.timeout and self.timeout * (1 + len(beside))
+        timeout = self.limits.timeout
+        limit = timeout and timeout * (1 + len(beside))
         return self.executor.submit(path.resolve(), limit)
 
     def is_measured_again(self, key: str) -> bool:
@@ -253,7 +258,7 @@ class Scheduler:
 
         record = self.store.read(trial.key)
         self.note_unmeasured(trial, answer)
-        if (record is None or record.status == "failed") and attempt < self.retries:
+        if (record is None or record.status == "failed") and attempt < self.limits.retries:
             left.append((trial, attempt + 1))
             return
         self.shared.claims.release(trial.key)

@@ -1,8 +1,7 @@
 """The benchmark: `bench`, `report`."""
 
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,22 +13,21 @@ from .common import (
     as_json,
     common,
     echo,
-    is_terminal,
     memory_of,
     precision,
-    print_json,
     progress,
     reads_data,
     sets,
-    show_grid,
 )
 from .completion import names
 from .picking import is_picked, picks, write_pick
 from .planning import is_said, plan_of, prices_of, print_plan
 from .remembered import remembered
+from .tables import print_tables, tables_of
 
 if TYPE_CHECKING:
-    from ..bench.report.tables import ResultTable
+    from ..bench.plan import Plan
+    from ..bench.summary import Summary
     from ..registry.registry import Registry
 
 OUT = Path("runs/bench")
@@ -158,23 +156,33 @@ def bench(ctx: click.Context, /, out: Path, dry_run: bool, wants_json: bool, **a
     """Train and measure VARIANTS on DATASETS, and write the tables."""
     made, timeout = plan_of(asked)
     if asked["snakemake"]:
-        if asked["stack"] > 1:
-            raise click.UsageError(
-                "--snakemake writes a rule for each trial, and --stack trains several as one; "
-                "leave one of them out"
-            )
-        from ..bench.snakemake import write_rules
-
-        count = write_rules(made, out, asked["snakemake"])
-        return echo(f"wrote {count} rules to {asked['snakemake']}")
+        return _write_rules(made, out, asked["snakemake"], asked["stack"])
     if dry_run:
         return print_plan(made, out, asked["jobs"], wants_json, is_said(asked["progress"]))
+    says = is_said(asked["progress"])
+    printed: list[str] = []  # the data sets whose tables are
+    show = _printing(out, printed, wants_json)
+    summary = _trained(made, out, timeout, asked, says, show)
+    print_tables(out, tables_of(out, besides=printed), wants_json)
+    for sentence in summary.errors:
+        echo(f"vaezoo: {sentence}", err=True)
+    says(f"{summary}; see {out}")
+    ctx.exit(summary.exit_code)
+
+
+def _trained(
+    made: "Plan",
+    out: Path,
+    timeout: float | None,
+    asked: dict[str, Any],
+    say: Callable[[str], object],
+    show: Callable[[str], object],
+) -> "Summary":
+    """The run; `show` is called for each data set that is finished before the last."""
     from ..bench.command import command_line
     from ..bench.runner import run
 
-    says = is_said(asked["progress"])
-    printed: list[str] = []  # the data sets whose tables are
-    summary = run(
+    return run(
         made,
         out,
         jobs=asked["jobs"],
@@ -186,14 +194,22 @@ def bench(ctx: click.Context, /, out: Path, dry_run: bool, wants_json: bool, **a
         progress=asked["progress"],
         executor=asked["executor"],
         loggers=asked["loggers"],
-        prices=prices_of(made, out, within=TRIED, say=says),
-        show_dataset=_printing(out, printed, wants_json),
+        prices=prices_of(made, out, within=TRIED, say=say),
+        show_dataset=show,
     )
-    print_tables(out, _tables_of(out, besides=printed), wants_json)
-    for sentence in summary.errors:
-        echo(f"vaezoo: {sentence}", err=True)
-    says(f"{summary}; see {out}")
-    ctx.exit(summary.exit_code)
+
+
+def _write_rules(made: "Plan", out: Path, file: Path, stack: int) -> None:
+    """The trials as rules of Snakemake."""
+    if stack > 1:
+        raise click.UsageError(
+            "--snakemake writes a rule for each trial, and --stack trains several as one; "
+            "leave one of them out"
+        )
+    from ..bench.snakemake import write_rules
+
+    count = write_rules(made, out, file)
+    echo(f"wrote {count} rules to {file}")
 
 
 def _printing(out: Path, printed: list[str], wants_json: bool) -> Callable[[str], None]:
@@ -202,7 +218,7 @@ def _printing(out: Path, printed: list[str], wants_json: bool) -> Callable[[str]
     def show(dataset: str) -> None:
         if not wants_json:
             printed.append(dataset)
-            print_tables(out, _tables_of(out, only=[dataset]), wants_json)
+            print_tables(out, tables_of(out, only=[dataset]), wants_json)
 
     return show
 
@@ -218,51 +234,6 @@ plan = click.Command(
     callback=_bench_dry,
     help="Print what `bench` would train with the same options, and what it costs.",
 )
-
-
-def _tables_of(
-    out: Path, only: Sequence[str] = (), besides: Sequence[str] = ()
-) -> "list[ResultTable]":
-    """The tables of a run, with the data sets `only`, where some are named, and not with those
-    `besides`; none where it was stopped before any trial ended.
-    """
-    from ..bench.report.report import ReportError, read_tables
-
-    found = []
-    try:
-        tables = read_tables(out, quiet=True)
-    except ReportError:
-        return []
-    for table in tables:
-        wanted = set(only or table.datasets) - set(besides)
-        rows = tuple(row for row in table.rows if row.dataset in wanted)
-        found += [replace(table, rows=rows)] if rows else []
-    return found
-
-
-def print_tables(out: Path, tables: "Sequence[ResultTable]", wants_json: bool) -> bool:
-    """Those of these tables of `out` that every run has, or that `--metrics` asked for: fitted to a
-    terminal, whole as Markdown where stdout is a file or a pipe. Then whether any row has a number
-    that cannot be, which stderr names.
-    """
-    from ..bench.report.in_full import as_csv, records
-    from ..bench.report.printed import as_markdown, grids
-    from ..bench.report.report import refusals
-    from ..bench.report.tables import to_print
-
-    shown = to_print(tables)
-    if wants_json:
-        print_json({table.name: records(as_csv(table)) for table in shown})
-    for table in shown if not wants_json else ():
-        if is_terminal():
-            for grid in grids(table):
-                show_grid(grid)
-        else:
-            echo(as_markdown(table).rstrip() + "\n")
-    refused = refusals(tables)
-    for sentence in refused:
-        echo(f"vaezoo: {sentence}", err=True)
-    return bool(refused)
 
 
 def must_hold_trials(folder: Path) -> None:

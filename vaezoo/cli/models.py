@@ -8,7 +8,7 @@ import click
 
 from .common import FILE, common, echo, reads_data, registry_of
 from .output import TABLES, framed, pairs, write, write_frame, write_table
-from .rows import rows_of, spec_of
+from .rows import Rows, rows_of, spec_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -18,6 +18,15 @@ if TYPE_CHECKING:
 SPLIT = click.Choice(["train", "validation", "test"])
 CHECKPOINT = click.STRING  # a file, or a place of training/weights.py
 KINDS = (".npz", *TABLES, ".png")
+
+source = click.option(
+    "-d",
+    "--data",
+    "source",
+    required=True,
+    help="A data set, or a file or folder of rows.",
+)
+split = click.option("--split", type=SPLIT, default="test", show_default=True)
 
 
 @click.command()
@@ -63,13 +72,7 @@ def sample(
 
 @click.command()
 @click.argument("checkpoint", type=CHECKPOINT)
-@click.option(
-    "-d",
-    "--data",
-    "source",
-    required=True,
-    help="A data set, or a file or folder of rows.",
-)
+@source
 @click.option(
     "-o",
     "--out",
@@ -78,7 +81,7 @@ def sample(
     help="NAME.npz: z0, z1, … one array a latent, and labels; or NAME.csv or NAME.parquet, a row "
     "a row.",
 )
-@click.option("--split", type=SPLIT, default="test", show_default=True)
+@split
 @reads_data
 @common
 def encode(
@@ -97,13 +100,7 @@ def encode(
 
 @click.command()
 @click.argument("checkpoint", type=CHECKPOINT)
-@click.option(
-    "-d",
-    "--data",
-    "source",
-    required=True,
-    help="A data set, or a file or folder of rows.",
-)
+@source
 @click.option(
     "-o",
     "--out",
@@ -113,7 +110,7 @@ def encode(
     "NAME.png for images.",
 )
 @click.option("-n", type=click.IntRange(min=1), help="Only the first n.")
-@click.option("--split", type=SPLIT, default="test", show_default=True)
+@split
 @reads_data
 @common
 def reconstruct(
@@ -128,8 +125,7 @@ def reconstruct(
     """Write the means of p(x|z) at the codes of x; in a picture every second row is what the row
     above it became.
     """
-    from ..steps import step_mask
-    from ..use import reader_of, reconstruct as means_of
+    from ..use import reconstruct as means_of
 
     model = model_for(checkpoint, plugins_dir, out, KINDS)
     rows = rows_of(model, source, split, plugins_dir, **where)
@@ -138,13 +134,27 @@ def reconstruct(
     c = rows.c
     means = means_of(model, x, None if c is None else c[:n])
     if out.suffix in TABLES:
-        words = None if rows.words is None else rows.words[:n]
-        reader = reader_of(model)
-        if spec_of(model).is_sequence:  # a network goes on past the end of a short one
-            means = means.masked_fill(~step_mask(x).unsqueeze(-1), math.nan)
-        return write_frame(out, framed(_own(model, means), reader), reader, rows.names[:n], words)
+        return _write_means(model, out, _to_length(model, means, x), rows, n)
     pictures = pairs(x, means) if out.suffix == ".png" else None
     write(out, {"x": _own(model, x), "reconstruction": _own(model, means)}, pictures)
+
+
+def _to_length(model: "Model", means: "Tensor", x: "Tensor") -> "Tensor":
+    """Of sequences NaN past the end of x: a network goes on past the end of a short one."""
+    from ..steps import step_mask
+
+    if not spec_of(model).is_sequence:
+        return means
+    return means.masked_fill(~step_mask(x).unsqueeze(-1), math.nan)
+
+
+def _write_means(model: "Model", out: Path, means: "Tensor", rows: Rows, n: int) -> None:
+    """The means of the first n rows as a table."""
+    from ..use import reader_of
+
+    words = None if rows.words is None else rows.words[:n]
+    reader = reader_of(model)
+    write_frame(out, framed(_own(model, means), reader), reader, rows.names[:n], words)
 
 
 @click.command()

@@ -67,18 +67,15 @@ def train(
     from dataclasses import asdict, replace
 
     from ..training.checkpoint import must_be_writable, save
-    from ..training.settings import chosen_device, split_settings
+    from ..training.settings import chosen_device
 
     must_be_writable(out)
     registry = registry_of(plugins_dir)
     choice = the_only(registry.choose_variants(variant), variant, "variant")
-    epochs = {"epochs": asked["epochs"]} if asked["epochs"] else {}
-    budget, size = split_settings(asked["settings"] | epochs)
+    budget, size = _settings(asked)
     device = chosen_device(asked["device"])
     data = dataset_of(registry, dataset, asked["data_dirs"], asked["offline"])
     data = replace(data, spec=replace(data.spec, **size))
-
-    budget |= {"precision": asked["precision"]}
     bookmark = _bookmark(out, choice, data, asked["seed"], budget)
     model, history = _trained(choice, data, asked["seed"], device, budget, bookmark)
     save(model, out)
@@ -87,6 +84,15 @@ def train(
         facts = {"checkpoint": str(out), "best": _best(history), "history": asdict(history)}
         return print_json(facts)
     echo(f"{choice.label} on {data.name}: {_in_words(history)}; {out}")
+
+
+def _settings(asked: Row) -> tuple[Row, Row]:
+    """What was asked of the training, and what of the spec."""
+    from ..training.settings import split_settings
+
+    epochs = {"epochs": asked["epochs"]} if asked["epochs"] else {}
+    budget, size = split_settings(asked["settings"] | epochs)
+    return budget | {"precision": asked["precision"]}, size
 
 
 def _in_words(history: "History") -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ..records import ROWS, Contradicted, ControlRecord, Damaged, Record, RowRecord, RunRecord
 from ..store import TRIAL, Store
@@ -161,10 +161,22 @@ def _read(out: Path | str, quiet: bool = False) -> _Read:
             f"there are no trials in {out}{set_aside}; "
             f"a run of `vaezoo bench --out {out}` makes some"
         )
+    return _Read(_all_rows(records, run, controls, of_rows), run, aside)
+
+
+def _all_rows(
+    records: Sequence[Record],
+    run: RunRecord,
+    controls: Mapping[str, Mapping[str, Any]],
+    of_rows: dict[str, RowRecord],
+) -> list[Row]:
+    """The rows, each with its controls and the numbers of test rows; those that come with vaezoo
+    beside them where the run asked for them.
+    """
     references = beside(records) if run.request.get("reference") else []
     theirs = {record.key for record in references}
     rows = judged(rows_of([*records, *references], run.trials, run.sweeps))
-    known = [
+    return [
         replace(
             row,
             controls=controls.get(row.trials[0].controls, {}),
@@ -173,7 +185,6 @@ def _read(out: Path | str, quiet: bool = False) -> _Read:
         )
         for row in rows
     ]
-    return _Read(known, run, aside)
 
 
 def _rows_of_trials(

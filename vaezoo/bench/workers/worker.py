@@ -91,14 +91,8 @@ def run_trial(task: Task) -> Json:
         task.folder.mkdir()
         (task.folder / PID).write_text(str(os.getpid()))
         silence(task.folder / LOG)
-        there = store.read(key)
         lacking = store.lacks(key, task.trial.measures)
-        if task.again and there is not None:
-            _copy(store.trials / key, task.folder)
-            record = _measured_again(task, there, lacking, _rows(store, there))
-        else:
-            record = _ended(task, store.state(key))
-        record = _as_kept(task, record)
+        record = _as_kept(task, _done(task, store, lacking))
         (task.folder / TRIAL).write_bytes(to_json(record.to_json()).encode())
         silence(Path(os.devnull))  # what comes late is not in a log whose hash is taken
         # Another run's finished trial stays, and nothing that failed replaces what is finished.
@@ -110,6 +104,16 @@ def run_trial(task: Task) -> Json:
         if is_full(error, task.folder):
             return {"full": str(error)}
         raise
+
+
+def _done(task: Task, store: Store, lacking: Sequence[str]) -> Record:
+    """The trial trained and measured; or of one that was, the metrics that it is `lacking`."""
+    key = task.trial.key
+    there = store.read(key)
+    if not task.again or there is None:
+        return _ended(task, store.state(key))
+    _copy(store.trials / key, task.folder)
+    return _measured_again(task, there, lacking, _rows(store, there))
 
 
 def _as_kept(task: Task, record: Record) -> Record:
@@ -124,26 +128,12 @@ def _as_kept(task: Task, record: Record) -> Record:
 
 
 def _ended(task: Task, state: Path) -> Record:
-    """How the trial ended, and all that was measured. The one place that turns an exception into a
-    row.
-    """
+    """How the trial ended, all that was measured, and what it cost."""
     start = time.perf_counter()
     clock = clock_of(task.trial)
     begin = clock()
     bookmark = Bookmark(state, {"key": task.trial.key}, beside=1 + len(task.beside))
-    try:
-        record = _trained(task, bookmark)
-    except Unsupported as why:
-        record = task.record("skipped", reason=str(why))
-    except Diverged as error:
-        where = {"step": error.step, "epoch": error.epoch, "term": error.term}
-        record = task.record("diverged", reason=str(error), divergence=where)
-    except BaseException as error:
-        if is_full(error, task.folder):
-            raise
-        tell(task.folder / LOG)
-        status = "oom" if is_out_of_memory(error) else "failed"
-        record = task.record(status, reason=one_line(error))
+    record = _trained_or_not(task, bookmark)
     seconds = bookmark.seconds + time.perf_counter() - start
     resources: dict[str, float] = {"memory": peak_bytes()}
     if not bookmark.seconds:  # of what was done before it was taken up, nothing is known
@@ -154,6 +144,23 @@ def _ended(task: Task, state: Path) -> Record:
         machine=machine(task.trial.device),
         resources=resources,
     )
+
+
+def _trained_or_not(task: Task, bookmark: Bookmark) -> Record:
+    """The one place that turns an exception into a row."""
+    try:
+        return _trained(task, bookmark)
+    except Unsupported as why:
+        return task.record("skipped", reason=str(why))
+    except Diverged as error:
+        where = {"step": error.step, "epoch": error.epoch, "term": error.term}
+        return task.record("diverged", reason=str(error), divergence=where)
+    except BaseException as error:
+        if is_full(error, task.folder):
+            raise
+        tell(task.folder / LOG)
+        status = "oom" if is_out_of_memory(error) else "failed"
+        return task.record(status, reason=one_line(error))
 
 
 def _trained(task: Task, bookmark: Bookmark) -> Record:

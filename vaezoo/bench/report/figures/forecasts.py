@@ -81,11 +81,10 @@ def _lines(found: Sequence[tuple[str, Forecast]], width: float = PAGE) -> "Canva
     one = found[0][1]
     length = one.truth.shape[1]
     channels = min(CHANNELS, one.truth.shape[2])
-    n = min(len(one.truth), columns_that_fit(width, NARROWEST, GAP[0]))
-    across = min(LANE[0], (width - NAMES + GAP[0]) / n - GAP[0])
     every = [forecast for _, forecast in found]
     ranges = [_range(every, channel) for channel in range(channels)]
-    figure, panels = grid(len(found), n, (across, LANE[1] * channels), GAP)
+    n = min(len(one.truth), columns_that_fit(width, NARROWEST, GAP[0]))
+    figure, panels = grid(len(found), n, _size(width, n, channels), GAP)
     for axes, (name, forecast) in zip(panels, found, strict=True):
         for row, ax in enumerate(axes):
             _row(ax, forecast, row, ranges, one.start)
@@ -93,6 +92,12 @@ def _lines(found: Sequence[tuple[str, Forecast]], width: float = PAGE) -> "Canva
         finish(axes, name)
     caption(figure, _title(one, channels), steps_shown(one.first, length))
     return figure
+
+
+def _size(width: float, n: int, channels: int) -> tuple[float, float]:
+    """Of one of n panels side by side, in inches."""
+    across = min(LANE[0], (width - NAMES + GAP[0]) / n - GAP[0])
+    return across, LANE[1] * channels
 
 
 def _title(one: Forecast, channels: int) -> str:

@@ -39,8 +39,7 @@ def scatter(
             isolines(ax)
         ax.set(xlabel=axes[0].label, ylabel=axes[1].label)
     if inner:
-        drawn[0].set_title("all rows", fontsize=8)
-        drawn[1].set_title(f"the middle: {len(inner)} of {len(points)} rows", fontsize=8)
+        _entitle(drawn, ["all rows", f"the middle: {len(inner)} of {len(points)} rows"])
     legend(figure, points, width)
     settle(figure)
     for ax, shown in zip(drawn, panels, strict=True):
@@ -62,6 +61,11 @@ def _panels(n: int, width: float) -> tuple["Canvas", Sequence["Axes"]]:
         ax.xaxis.label.set_size(8)
         ax.yaxis.label.set_size(8)
     return figure, list(grid.ravel())
+
+
+def _entitle(drawn: Sequence["Axes"], titles: Sequence[str]) -> None:
+    for ax, title in zip(drawn, titles, strict=True):
+        ax.set_title(title, fontsize=8)
 
 
 def _draw(ax: "Axes", points: Sequence[Point], axes: Axis2, best: Sequence[Point]) -> None:
