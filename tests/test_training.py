@@ -4,13 +4,14 @@ step and term.
 
 import copy
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 import torch
 
 from tests.conftest import IMAGE, rows_of
-from vaezoo.core import VAE, Loss, Unsupported
+from vaezoo.core import VAE, Loss, Model, Unsupported
 from vaezoo.data.data import Card, Data
 from vaezoo.data.files import BadData
 from vaezoo.losses import ELBO
@@ -107,42 +108,45 @@ def test_the_cosine_falls_from_1_to_0():
     assert [cosine(t) for t in (0.0, 0.5, 1.0)] == pytest.approx([1.0, 0.5, 0.0])
 
 
+def step_alike(
+    stepper: Stepper,
+    expected: Model,
+    optimizer: torch.optim.Optimizer,
+    points: Sequence[float],
+    atol: float,
+) -> None:
+    """The stepper moves its model as torch's optimizer, with the schedule's rates, moves another
+    of the same weights, by the same noise, at each of these points of a training.
+    """
+    budget = stepper.budget
+    x = bits().train[:32]
+    for progress in points:
+        torch.manual_seed(0)
+        stepper.learn(x, None, progress)
+        rate = budget.learning_rate * FACTORS[budget.schedule](progress)
+        optimizer.param_groups[0]["lr"] = rate
+        torch.manual_seed(0)
+        optimizer.zero_grad()
+        expected(x, None, progress)["loss"].backward()
+        optimizer.step()
+    for a, b in zip(stepper.model.parameters(), expected.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=atol)
+
+
 @pytest.mark.parametrize("schedule", ["constant", "cosine", "staircase"])
 def test_a_step_under_a_schedule_is_adams_at_that_rate(schedule):
     model, expected = vae(), vae()
     budget = Budget(epochs=3, schedule=schedule, clip=1e9)
-    stepper = Stepper(model, budget)
     adam = torch.optim.Adam(expected.parameters(), lr=budget.learning_rate)
-    x = bits().train[:32]
-    for progress in (0.0, 0.4, 0.9):
-        torch.manual_seed(0)
-        stepper.learn(x, None, progress)
-        adam.param_groups[0]["lr"] = budget.learning_rate * FACTORS[schedule](progress)
-        torch.manual_seed(0)
-        adam.zero_grad()
-        expected(x, None, progress)["loss"].backward()
-        adam.step()
-    for a, b in zip(model.parameters(), expected.parameters(), strict=True):
-        torch.testing.assert_close(a, b, rtol=0, atol=1e-6)
+    step_alike(Stepper(model, budget), expected, adam, (0.0, 0.4, 0.9), 1e-6)
 
 
 @pytest.mark.parametrize("schedule", ["constant", "cosine"])
 def test_adamax_is_torchs(schedule):
     model, expected = vae(), vae()
     budget = Budget(epochs=3, schedule=schedule, clip=1e9, optimizer="adamax", adam_epsilon=1e-4)
-    stepper = Stepper(model, budget)
     adamax = torch.optim.Adamax(expected.parameters(), lr=budget.learning_rate, eps=1e-4)
-    x = bits().train[:32]
-    for progress in (0.0, 0.2, 0.4, 0.9):
-        torch.manual_seed(0)
-        stepper.learn(x, None, progress)
-        adamax.param_groups[0]["lr"] = budget.learning_rate * FACTORS[schedule](progress)
-        torch.manual_seed(0)
-        adamax.zero_grad()
-        expected(x, None, progress)["loss"].backward()
-        adamax.step()
-    for a, b in zip(model.parameters(), expected.parameters(), strict=True):
-        torch.testing.assert_close(a, b, rtol=0, atol=1e-7)
+    step_alike(Stepper(model, budget), expected, adamax, (0.0, 0.2, 0.4, 0.9), 1e-7)
 
 
 class Drawn(Loss):

@@ -14,7 +14,17 @@ from vaezoo.seeds import seeded
 
 from ._quadrature import gradient
 from ._trained import descended, once
-from .test_score import ALL, CLASSES, GROUPS, SPEC, Told, data, exact_bound, of
+from .test_score import (
+    ALL,
+    CLASSES,
+    GROUPS,
+    SPEC,
+    Told,
+    come_to_the_posterior,
+    data,
+    exact_bound,
+    of,
+)
 
 
 @once
@@ -98,24 +108,7 @@ def test_the_encoder_comes_to_the_posterior_of_a_fixed_decoder():
     """One variable of four classes, so that q can be the posterior: KL(q ‖ p(z|x)) in nats."""
     with seeded("posterior"):
         model = relax(SPEC, 1, 4).double()
-        for p in model.decoder.parameters():
-            p.data.mul_(3)
-        z = torch.eye(4).double()[:, None, None].expand(-1, 6, 1, 4)
-        posterior = model.decoder(z).log_prob(data()).log_softmax(0).detach()
-
-        def divergence() -> float:
-            log_q = model.encoder(data()).log_prob(z)
-            return (log_q.exp() * (log_q - posterior)).sum(0).max().item()
-
-        start = divergence()
-        learning = [*model.encoder.parameters(), *model.loss.parameters()]
-        optimiser = torch.optim.Adam(learning, 0.01)
-        for _ in range(400):
-            optimiser.zero_grad()
-            model(data().repeat(40, 1))["loss"].backward()
-            optimiser.step()
-    assert start > 0.1
-    assert divergence() < 0.01
+        come_to_the_posterior(model, 400, 40)
 
 
 @pytest.mark.certifies("relax", claim="float32 gives the gradient of float64")
