@@ -25,13 +25,32 @@ UNITS = ("", "K", "M", "G", "T")
 
 
 class Folder(click.Path):
-    """A folder's name; an empty one would be the folder that one stands in."""
+    """A folder's name; an empty one would be the folder that one stands in. That none can be there
+    is said before hours of work go into it.
+    """
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The path. Raises: click.UsageError."""
         if value == "":
             self.fail("the name of a folder is empty; . is this one", param, ctx)
-        return super().convert(value, param, ctx)
+        found = super().convert(value, param, ctx)
+        why = _why_no_folder(Path(found))
+        if why:
+            self.fail(f"{found} can be no folder: {why}", param, ctx)
+        return found
+
+
+def _why_no_folder(path: Path) -> str:
+    """What stands in the way of a folder of this path; "" where nothing does."""
+    for part in (path, *path.parents):
+        try:
+            if part.is_dir():
+                return ""
+            if part.exists():
+                return f"{part} is a file"
+        except (OSError, ValueError) as error:  # a name that is too long
+            return getattr(error, "strerror", None) or str(error)
+    return ""
 
 
 FOLDER = Folder(file_okay=False, path_type=Path)
