@@ -1,5 +1,6 @@
 """What the verbs share: options, the registry with its problems said aloud, tables of text."""
 
+import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -33,11 +34,11 @@ class Folder(click.Path):
         """The path. Raises: click.UsageError."""
         if value == "":
             self.fail("the name of a folder is empty; . is this one", param, ctx)
-        found = super().convert(value, param, ctx)
+        found = os.fsdecode(super().convert(value, param, ctx))
         why = _why_no_folder(Path(found))
         if why:
             self.fail(f"{found} can be no folder: {why}", param, ctx)
-        return found
+        return Path(found)
 
 
 def _why_no_folder(path: Path) -> str:
