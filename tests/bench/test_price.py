@@ -61,7 +61,8 @@ def _elsewhere(tmp_path, monkeypatch):
 
 def test_like_trials_tell_the_price_and_where_training_stopped(tmp_path):
     for seed, epochs, train in ((1, 4, 8.0), (2, 5, 5.0), (3, 6, 18.0)):
-        kept(tmp_path / "out", replace(ONE, seed=seed), epochs, train, train + 2.0)
+        trial = replace(ONE, seed=seed)
+        kept(tmp_path / "out", trial, epochs, train, train + 2.0, seconds=train + 2.0)
     prices = priced([ONE], known_trials(tmp_path / "out"), Told(), Places())
     price = prices[ONE.key]
     assert (price.epoch, price.fixed) == pytest.approx((2.0, 2.0))
@@ -75,6 +76,18 @@ def test_the_processors_seconds_are_taken_where_they_are_known(tmp_path):
     price = priced([ONE], known_trials(tmp_path / "out"), Told(), Places())[ONE.key]
     assert (price.epoch, price.fixed) == pytest.approx((0.8, 1.0)), "half of what the clock says"
     assert price.memory == 7e6
+
+
+def test_of_seconds_by_the_clock_the_quickest_count_and_none_beside_the_processors(tmp_path):
+    for seed, train in ((1, 40.0), (2, 5.0), (3, 30.0)):  # on a busy machine, on a quiet one
+        kept(tmp_path / "out", replace(ONE, seed=seed), 5, train, train + 2.0)
+    price = priced([ONE], known_trials(tmp_path / "out"), Told(), Places())[ONE.key]
+    assert (price.epoch, price.fixed) == pytest.approx((1.0, 2.0))
+
+    kept(tmp_path / "out", replace(ONE, seed=4), 5, 40.0, 42.0, seconds=8.4)
+    price = priced([ONE], known_trials(tmp_path / "out"), Told(), Places())[ONE.key]
+    assert (price.epoch, price.fixed) == pytest.approx((1.6, 0.4)), "of seed 4 alone"
+    assert price.source == "4 like in out"
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ versions too. Early stopping makes the price at the limit an upper one.
 import statistics
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
+from operator import attrgetter
 from pathlib import Path
 
 from ..core import Spec
@@ -67,6 +68,7 @@ class Taken:
     memory: int
     disk: int
     where: str
+    by_clock: bool  # its seconds are the clock's, to which a busy machine has added
 
 
 @dataclass
@@ -89,7 +91,9 @@ class Known:
         return statistics.mean(found) if found else None
 
     def price(self, trial: Trial, torch: str) -> Price | None:
-        """From what like trials took; None where there are none."""
+        """From what like trials took; None where there are none. Where their seconds are the
+        clock's alone, the quickest says most: a busy machine only adds to them.
+        """
         found = self.taken.get(likeness(trial.ingredients, trial.measures, torch), [])
         if not found:
             return None
@@ -97,16 +101,24 @@ class Known:
         def median(name: str) -> float:
             return statistics.median(getattr(one, name) for one in found)
 
+        undisturbed = [one for one in found if not one.by_clock]
+        epoch, fixed = _seconds(undisturbed or [min(found, key=attrgetter("epoch"))])
         folders = " and ".join(sorted({one.where for one in found}))
         return Price(
-            median("epoch"),
-            median("fixed"),
+            epoch,
+            fixed,
             trial.budget["epochs"],
             self.likely_epochs(trial),
             int(median("memory")),
             int(median("disk")),
             f"{len(found)} like in {folders}",
         )
+
+
+def _seconds(of_like: Sequence[Taken]) -> tuple[float, float]:
+    """Those of an epoch and of all else, in the median."""
+    epoch = statistics.median(one.epoch for one in of_like)
+    return epoch, statistics.median(one.fixed for one in of_like)
 
 
 def known_trials(out: Path) -> Known:
@@ -152,6 +164,7 @@ def _add(known: Known, record: Record, store: Store) -> None:
         int(memory),
         sum(files) if is_whole else 0,
         store.out.name,
+        "seconds" not in record.resources,
     )
     words = likeness(stored, record.evaluation_seconds, record.torch)
     known.taken.setdefault(words, []).append(taken)
