@@ -35,6 +35,7 @@ ROWS = (
         "fivo",
         "dynamics",
         "leapfrog",
+        "hyperboloid",
         "similarity",
         "kalman",
         "views",
@@ -54,7 +55,7 @@ PUBLIC = {
     "convolutions", "recurrent", "losses", "codebooks", "stepwise", "paths", "markov", "fivo",
     "dynamics", "leapfrog", "similarity", "kalman", "row_mean", "columns", "samplers", "fitted",
     "hooks", "laws", "bent", "relaxed", "hyperparameters", "seeds", "tags", "testing", "data",
-    "views", "in_order",
+    "views", "in_order", "hyperboloid",
 }  # fmt: skip
 
 
