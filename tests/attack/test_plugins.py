@@ -102,6 +102,11 @@ KILLERS = {
     "an audit": (
         "import sys\nsys.addaudithook(lambda *a: None)\n" + GOOD, "hook that cannot be taken away"
     ),
+    "a kernel": (
+        "import torch\nlib = torch.library.Library('aten', 'IMPL')\n"
+        "lib.impl('relu', lambda x: x, 'CPU')\n" + GOOD,
+        "another kernel of torch's own operations",
+    ),
     "a hook at forks": (
         "import os\nos.register_at_fork(before=print)\n" + GOOD, "hook that cannot be taken away"
     ),
@@ -243,6 +248,28 @@ CHANGES = {
     "import vaezoo.bench.trial as t; t.PROTOCOL = 99": "vaezoo.bench.trial.PROTOCOL",
     "import vaezoo.seeds as s; s.seed_for.__code__ = (lambda *n: 1).__code__": "seeds.seed_for",
     "import vaezoo.seeds as s; s.seed_for.__defaults__ = (1,)": "vaezoo.seeds.seed_for",
+    "import math; math.pi = 3": "math.pi",
+    "import torch; torch.pi = 3": "torch.pi",
+    "import hashlib; hashlib.sha256 = hashlib.md5": "hashlib.sha256",
+    "import pathlib; pathlib.Path.rename = print": "Path.rename",
+    "import csv; csv.writer = print": "csv.writer",
+    "import torch; torch.autograd.grad = print": "torch.autograd.grad",
+    "from torch.distributions import *; register_kl(Normal, Normal)(max)": "divergences of torch",
+    "import torch; torch.backends.opt_einsum.enabled ^= True": "kernels of torch",
+    "import torch; torch.backends.cuda.enable_flash_sdp(False)": "kernels of torch",
+    "import torch; torch.autograd.graph.saved_tensors_hooks(abs, abs).__enter__()": "saved tensors",
+    "from torch.utils._python_dispatch import *; TorchDispatchMode().__enter__()": "modes of torch",
+    "import matplotlib; matplotlib.rcParams['font.size'] = 3": "how figures look",
+    "import resource as r; n = r.RLIMIT_NOFILE; r.setrlimit(n, (64, r.getrlimit(n)[1]))": "limits",
+    "import multiprocessing as m; m.set_start_method('spawn', force=True)": "how processes are",
+    "import multiprocessing as m; m.set_executable('/bin/false')": "how processes are started",
+    "import threading; threading.setprofile(print)": "how threads are started",
+    "import socket; socket.setdefaulttimeout(1e-9)": "how long a connection",
+    "import sys; sys.executable = '/bin/false'": "sys.executable",
+    "import sys; sys.set_int_max_str_digits(0)": "sys.executable",
+    "import os, threading; threading._register_atexit(os._exit, 7)": "what is done at the end",
+    "from multiprocessing.util import *; Finalize(None, print, exitpriority=1)": "done at the end",
+    "import logging\nclass H(logging.Handler): pass\nh = H()": "what is done at the end",
 }
 
 
@@ -281,6 +308,7 @@ SOME = (
     "a daemon",
     "a copy",
     "an audit",
+    "a kernel",
     "annotations that exit",
     "a name of a path",
 )

@@ -35,8 +35,9 @@ def named(arrays: Mapping[str, Array], asked: Asked, who: str) -> dict[str, Raw]
     """
     if set(arrays) == {"arr_0"}:
         return {"train": Raw(arrays["arr_0"])}
-    if arrays and all(name.startswith("arr_") for name in arrays):
-        return {"train": from_list([arrays[f"arr_{i}"] for i in range(len(arrays))], who)}
+    listed = [f"arr_{i}" for i in range(len(arrays))]
+    if arrays and set(arrays) == set(listed):
+        return {"train": from_list([arrays[name] for name in listed], who)}
 
     found: dict[tuple[str, str], str] = {}
     for name in arrays:

@@ -21,6 +21,7 @@ POINT = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(inf|Inf|infinit
 COMMA = re.compile(r"[+-]?(\d+,?\d*|,\d+)([eE][+-]?\d+)?|[+-]?(inf|Inf|infinity)")
 BOTH = re.compile(r"[+-]?\d{1,3}(\.\d{3})+,\d*|[+-]?\d{1,3}(,\d{3})+\.\d*")
 GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}\.\d{3}")  # where commas are decimal, thousands
+WHOLE = re.compile(r"\d{1,300}")  # no float has more digits
 THOUSANDS = re.compile(r"[+-]?\d{1,3},\d{3}")
 
 Fields = list[str]
@@ -270,7 +271,7 @@ def _are_numbers(fields: Sequence[str], dialect: Dialect) -> bool:
 
 def _counts(fields: Sequence[str]) -> bool:
     """Whether these are whole numbers, each one more than the one before: 0, 1, 2 or years."""
-    if not all(re.fullmatch(r"\d+", field.strip()) for field in fields):
+    if not all(WHOLE.fullmatch(field.strip()) for field in fields):
         return False
     values = [int(field) for field in fields]
     return all(b - a == 1 for a, b in pairwise(values))

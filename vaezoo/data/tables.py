@@ -271,9 +271,12 @@ def _labels(table: "pd.DataFrame", label: str) -> Array | None:
 
 def _must_be_kept_apart(column: "pd.Series[Any]", name: str, who: str) -> None:
     """Raises: BadData for whole numbers of which float64 does not tell all apart."""
-    if column.dtype.kind in "iu" and len(column) and int(column.abs().max()) > EXACT:
+    if column.dtype.kind not in "iu" or not len(column):
+        return
+    farthest = max(int(column.min()), int(column.max()), key=abs)  # abs of int64 may be below zero
+    if abs(farthest) > EXACT:
         raise BadData(
-            f"{who} has whole numbers such as {column.abs().max()}, which floating point does not "
+            f"{who} has whole numbers such as {farthest}, which floating point does not "
             f"keep apart; say id={name} if they name the rows, or drop={name}"
         )
 

@@ -4,7 +4,9 @@ exit code, or never.
 
 import atexit
 import faulthandler
+import logging
 import sys
+import threading
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,6 +14,8 @@ from functools import partial
 from typing import Any
 
 NAME = "what is done at the end"
+# whose own handlers stay: those of pools and of temporary folders
+KNOWN = ("concurrent.", "multiprocessing.", "tempfile", "logging")
 
 
 class _Endings:
@@ -73,11 +77,53 @@ def no_endings(module: str, file: str) -> Iterator[list[str]]:
     """
     said: list[str] = []
     endings = _Endings(module, file)
+    others = Others()
     endings.watch()
     try:
         yield said
     finally:
-        if endings.take_back():
+        found = [endings.take_back(), others.taken_back()]
+        if any(found):
             said.append(NAME)
         # a timer that ends the process, which cannot be asked for
         faulthandler.cancel_dump_traceback_later()
+
+
+class Others:
+    """What is called at the end beside `atexit`: as threads are waited for, by multiprocessing, and
+    handlers of logging that are closed.
+    """
+
+    def __init__(self) -> None:
+        self.known = {id(one) for one, _, _ in _others()}
+
+    def taken_back(self) -> bool:
+        """Takes back what has come since then and is not of Python's own ways to work; whether
+        there was any.
+        """
+        new = [one for one in _others() if id(one[0]) not in self.known and not _is_known(one[1])]
+        for _, _, take in new:
+            take()
+        return bool(new)
+
+
+def _others() -> Iterator[tuple[Any, Any, Callable[[], Any]]]:
+    """(an entry, what it calls, how it is taken away), of what Python keeps in lists of its own."""
+    of_threads: list[Any] = getattr(threading, "_threading_atexits", [])
+    for call in list(of_threads):
+        yield call, getattr(call, "func", call), partial(of_threads.remove, call)
+
+    processes = sys.modules.get("multiprocessing.util")
+    finalizers: dict[Any, Any] = getattr(processes, "_finalizer_registry", {})
+    for key, one in list(finalizers.items()):
+        yield one, one._callback, partial(finalizers.pop, key)
+
+    handlers: list[Any] = getattr(logging, "_handlerList", [])
+    for reference in list(handlers):
+        yield reference, type(reference()), partial(handlers.remove, reference)
+
+
+def _is_known(call: Any) -> bool:
+    """Whether Python's own code is called."""
+    home = getattr(call, "__module__", None)
+    return call is type(None) or (isinstance(home, str) and home.startswith(KNOWN))

@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from functools import cache
-from types import FunctionType
+from types import FunctionType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -17,17 +17,20 @@ from torch import distributions, nn, optim
 
 __all__ = ["SHARED", "Libraries"]
 
-# Modules and classes whose functions are others' too; all classes of `FAMILIES` and vaezoo's own
-# are added.
+# Modules and classes whose functions are others' too; all classes of `FAMILIES`, vaezoo's own and
+# what these name are added.
 SHARED: tuple[Any, ...] = (
     torch, torch.nn, torch.nn.functional, torch.nn.init, torch.optim, torch.linalg, torch.special,
+    torch.autograd, torch.distributions.kl, torch.distributions.utils, torch.fft, torch.random,
+    torch.nn.utils, np.linalg,
     torch.Tensor, torch.nn.Module, torch.nn.Linear, torch.nn.Parameter, torch.optim.Adam,
     np, np.random, random, os, sys, signal, __import__("builtins"), __import__("json"),
     __import__("math"), __import__("time"),
 )  # fmt: skip
 FAMILIES = (nn, optim, distributions)
-# what a constant of ours is: lists and dictionaries are filled as plugins come in
-PLAIN = (int, float, str, bytes, tuple, frozenset, type(None))
+# what a constant is: lists and dictionaries are filled as plugins come in
+PLAIN = (int, float, str, bytes, tuple, frozenset)
+OURS = "vaezoo"
 
 Parts = dict[str, Any]
 
@@ -78,16 +81,31 @@ def _classes() -> tuple[type, ...]:
 
 
 def _owners() -> Iterator[Any]:
-    yield from SHARED
-    yield from (one for one in _classes() if one not in SHARED)
+    found = {id(one): one for one in (*SHARED, *_classes())}
     for name, module in list(sys.modules.items()):
-        if name.startswith("vaezoo.") and module is not None:
-            yield module
-            yield from (
-                thing
-                for thing in list(vars(module).values())
-                if isinstance(thing, type) and thing.__module__ == name
-            )
+        if not name.startswith(f"{OURS}.") or module is None:
+            continue
+        found[id(module)] = module
+        for thing in list(vars(module).values()):
+            for owner in _named(thing, name):
+                found.setdefault(id(owner), owner)
+    yield from found.values()
+
+
+def _named(thing: Any, by: str) -> Iterator[Any]:
+    """The modules and classes that can be changed for the module `by`, which names this thing: what
+    is ours is of the module that defines it.
+    """
+    home = getattr(thing, "__module__", None)
+    if isinstance(thing, ModuleType):
+        if not thing.__name__.startswith(OURS):
+            yield thing
+    elif isinstance(thing, type) and (home == by or not str(home).startswith(OURS)):
+        yield thing
+    elif isinstance(thing, FunctionType) and not str(home).startswith(OURS):
+        where = sys.modules.get(str(home))
+        if where is not None:
+            yield where
 
 
 def _restored(owner: Any, before: Parts) -> Iterator[str]:
@@ -102,12 +120,16 @@ def _restored(owner: Any, before: Parts) -> Iterator[str]:
 
 
 def _is_shared(owner: Any, name: str, value: Any) -> bool:
-    """Whether it is what can be called, or a constant of ours."""
+    """Whether it is what can be called, a constant of ours, or a public one of another module, such
+    as math.pi.
+    """
     if callable(value) or isinstance(value, property | classmethod | staticmethod):
         return True
     home = owner.__module__ if isinstance(owner, type) else owner.__name__
-    is_ours = home.startswith("vaezoo.") and not name.startswith("__")
-    return is_ours and isinstance(value, PLAIN)
+    if home.startswith(f"{OURS}."):
+        return not name.startswith("__") and (value is None or isinstance(value, PLAIN))
+    is_constant = isinstance(owner, ModuleType) and not name.startswith("_")
+    return is_constant and isinstance(value, PLAIN)
 
 
 def _overriding(owner: Any, before: Parts) -> list[str]:

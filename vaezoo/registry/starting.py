@@ -9,6 +9,10 @@ import threading
 from types import FrameType, ModuleType
 from typing import Any
 
+from .further import hard_limits
+
+KERNELS = "another kernel of torch's own operations"
+LIMIT = "a limit that cannot be raised again"
 THREAD, PROCESS, HOOK = "a thread", "a process", "a hook that cannot be taken away"
 BARE = "a thread that nobody can list"
 EVENTS = {
@@ -29,7 +33,10 @@ SILENT = (
     ("posix", "register_at_fork", HOOK),
 )
 # of these the one that called them is asked, and libraries start their own
-BETWEEN = ("threading", "subprocess", "concurrent", "multiprocessing", "os", __name__)
+BETWEEN = (
+    "threading", "subprocess", "concurrent", "multiprocessing", "os", "torch.library", __name__,
+)  # fmt: skip
+TORCHS = ("aten", "prims")  # operations that everybody's numbers come from
 
 
 class Started:
@@ -45,6 +52,8 @@ class Started:
         sys.addaudithook(self._listen)
         for owner, name, what in SILENT:
             self._listen_to(sys.modules.get(owner), name, what)
+        self._listen_to_kernels()
+        self.limits = hard_limits()
 
     def goes_on(self) -> str:
         """What was started and does not end with the import; "" for nothing. A copy of this process
@@ -59,6 +68,8 @@ class Started:
             self.noted.discard(THREAD)
         if not _has_children():
             self.noted.discard(PROCESS)
+        if hard_limits() != self.limits:
+            self.noted.add(LIMIT)
         return min(self.noted, default="")
 
     def _listen(self, event: str, _: Any) -> None:
@@ -77,6 +88,20 @@ class Started:
             return known(*args, **more)
 
         vars(owner)[name] = heard
+
+    def _listen_to_kernels(self) -> None:
+        """What takes the place of torch's own kernels stays as long as its library does."""
+        library: Any = getattr(sys.modules.get("torch.library"), "Library", None)
+        if library is None:
+            return
+        known = library.impl
+
+        def heard(one: Any, operation: Any, *args: Any, **more: Any) -> Any:
+            if one.ns in TORCHS or str(operation).startswith(tuple(f"{ns}::" for ns in TORCHS)):
+                self._note(KERNELS, sys._getframe(1))
+            return known(one, operation, *args, **more)
+
+        library.impl = heard
 
     def _note(self, what: str, frame: FrameType) -> None:
         if self._is_asked_by(frame):

@@ -22,6 +22,7 @@ import torch
 from torch.nn.modules import module as nn_module
 
 from ..data.kept import umask
+from .further import FURTHER
 from .libraries import Libraries
 
 __all__ = ["SWITCHES", "Surroundings", "Switch"]
@@ -221,6 +222,9 @@ def _put_torch_state(value: bytes) -> None:
 
 
 SWITCHES = (
+    # the first: in a mode every other look at torch may be anything
+    *(Switch(*each) for each in FURTHER),
+    Switch("modes of torch", _modes, _put_modes),
     Switch("the default dtype", torch.get_default_dtype, torch.set_default_dtype),
     Switch("the default device", torch.get_default_device, _device),
     Switch("whether gradients are computed", torch.is_grad_enabled, torch._C._set_grad_enabled),
@@ -232,7 +236,6 @@ SWITCHES = (
     Switch("anomaly detection", torch.is_anomaly_enabled, torch.autograd.set_detect_anomaly),
     Switch("cuDNN", _cudnn, _put_cudnn),
     Switch("oneDNN", torch._C._get_mkldnn_enabled, torch._C._set_mkldnn_enabled),
-    Switch("modes of torch", _modes, _put_modes),
     Switch("autocast", _autocast, _put_autocast),
     Switch("inference mode", torch.is_inference_mode_enabled, _put_inference),
     Switch("hooks of all modules", _hooks_of_modules, _put_hooks_of_modules),

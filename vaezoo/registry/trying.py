@@ -27,7 +27,7 @@ ASLEEP = "vaezoo-asleep"  # the name of threads that only wait, as tqdm's TMonit
 SLACK = 2.0  # seconds
 LOOK = 1.0  # seconds after which a copy that says nothing is looked at
 MEMORY = 2**32  # bytes that a plugin may take while it is imported
-WAY = "2"  # of trying; by another one nothing is known
+WAY = "3"  # of trying; by another one nothing is known
 MOST_KEPT = 500  # plugins that are known to come in well
 MOST_FILES = 2000  # of a package, whose times are looked at
 
