@@ -122,11 +122,44 @@ def test_odd_arrays_are_one_sentence(kind: str, name: str, tmp_path: Path):
     refusal(data_of, path)
 
 
+X = np.random.default_rng(0).random((40, 3))
+ODD_NAMED: dict[str, dict[str, Any]] = {
+    "a list with a gap": {"arr_0": X, "arr_2": X},
+    "a list with a word": {"arr_0": X, "arr_x": X},
+    "a list with another digit": {"arr_0": X, "arr_١": X},
+    "labels of other bytes": {"x": X, "y": np.array([b"a", b"\xff"] * 20)},
+    "labels beyond int64": {"x": X, "y": np.array([2**64 - 1, 1] * 20, np.uint64)},
+    "labels of 1e300": {"x": X, "y": np.array([1e300, 1.0] * 20)},
+    "infinite labels": {"x": X, "y": np.array([np.inf, 1.0] * 20)},
+    "labels that are NaN": {"x": X, "y": np.array([np.nan, 1.0] * 20)},
+    "complex labels": {"x": X, "y": np.array([1j, 1.0] * 20)},
+    "dates as labels": {"x": X, "y": np.array([0, 1] * 20, "M8[s]")},
+}
+
+
+@pytest.mark.parametrize("name", ODD_NAMED)
+def test_odd_lists_and_labels_are_one_sentence(name: str, tmp_path: Path):
+    np.savez(tmp_path / "a.npz", **ODD_NAMED[name])
+    refusal(data_of, tmp_path / "a.npz")
+
+
+def test_labels_that_are_bytes_are_words(tmp_path: Path):
+    np.savez(tmp_path / "a.npz", x=X, y=np.array(["é".encode(), b"b"] * 20))
+    assert data_of(tmp_path / "a.npz").reader.classes == ("b", "é")
+
+
+def test_a_hundred_thousand_columns_take_seconds(tmp_path: Path):
+    np.save(tmp_path / "a.npy", np.random.default_rng(0).random((4, 10**5), np.float32))
+    start = time.process_time()
+    assert data_of(tmp_path / "a.npy").spec.shape == (10**5,)
+    assert time.process_time() - start < SECONDS
+
+
 def test_an_archive_is_unpacked_to_the_limit_and_no_further():
     content = zipped(x_npy=npy(np.zeros(10**6)))
     with pytest.raises(CorruptData, match="unpacks to"):
         npz(content, "a", limit=10**6)
-    assert npz(content, "a", limit=10**7)["x"].shape == (10**6,)
+    assert npz(content, "a", limit=10**7)["x"].shape == (10**5,)
 
 
 @pytest.mark.parametrize(
@@ -134,6 +167,8 @@ def test_an_archive_is_unpacked_to_the_limit_and_no_further():
     [
         b"", b"\xff\xfe\x00", b"\0" * 1000, b"a,b\n1,2,3,4\n", b"a\n" + b'"' * 10**5,
         "é,ü\n1,x\n".encode("latin-1"), b"a,a\n1,\x1b[31m\n", b",\n,\n", b"a\n" + b"9" * 5_000,
+        b"9" * 5_000 + b",2\n" + b"1.5,3\n" * 10, b"1,2," + b"9" * 5_000 + b"\n" + b"1,2,3\n" * 12,
+        b"a,b\n" + b"1.5,-9223372036854775808\n2.5,3\n" * 10,
         b"a\ninf\n1\n2\n3\n4\n", b"x" * 10**6, b"a\n" + b"1e999\n" * 9,
     ],
 )  # fmt: skip

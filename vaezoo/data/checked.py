@@ -16,6 +16,7 @@ AXES = {1: (), 2: ("column",), 3: ("step", "channel"), 4: ("channel", "line", "c
 CHANNELS = (1, 2, 3, 4)  # that a picture can have
 # Beyond it pictures are in units of their own, such as whole grey values in floating point.
 LARGE = 10.0
+LARGEST_LABEL = 2**53  # from where floating point keeps no two apart
 
 
 @dataclass(frozen=True)
@@ -200,10 +201,22 @@ def checked_labels(part: Raw, who: str) -> Array | None:
         raise BadData(
             f"{who} has {len(part.x)} rows and labels of shape {y.shape}; expected one label a row"
         )
+    if y.dtype.kind in "uf" and (np.abs(y) >= LARGEST_LABEL).any():
+        raise BadData(f"{who} has labels such as {y.max():g}; write them as words, or smaller")
     if y.dtype.kind == "f" and np.isfinite(y).all() and (y == y.round()).all():
         y = y.astype(np.int64)
-    if y.dtype.kind in "OSU":
+    if y.dtype.kind == "S":
+        return _in_letters(y, who)
+    if y.dtype.kind in "OU":
         return y.astype(str)
     if y.dtype.kind not in "biu":
         raise BadData(f"{who} has labels of type {y.dtype}; expected whole numbers, or words")
     return y.astype(np.int64)
+
+
+def _in_letters(y: Array, who: str) -> Array:
+    """Labels that are bytes as words. Raises: BadData where they are no UTF-8."""
+    try:
+        return np.char.decode(y, "utf-8")
+    except UnicodeDecodeError:
+        raise BadData(f"{who} has labels that are bytes and no UTF-8; write them so") from None
