@@ -120,6 +120,15 @@ def test_other_tensors_are_refused_with_a_digest_and_without(
     assert words in refusal(path)
 
 
+def test_a_buffer_that_is_no_number_is_refused(tmp_path: Path):
+    """Such as the variance that batch normalisation has seen."""
+    model = load_registry().variants["bn"](SPEC)
+    buffers = [one for _, one in model.named_buffers() if one.is_floating_point() and one.numel()]
+    for buffer in buffers:
+        buffer.fill_(torch.nan)
+    assert "not a number" in refusal(checkpoint.save(model, tmp_path / "m.safetensors"))
+
+
 def test_a_recipe_of_another_hand_is_refused_by_the_digest(whole: Path, tmp_path: Path):
     header, tensors = opened(whole)
     path = tmp_path / "m.safetensors"

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -216,7 +217,8 @@ def checked_labels(part: Raw, who: str) -> Array | None:
 
 def _in_letters(y: Array, who: str) -> Array:
     """Labels that are bytes as words. Raises: BadData where they are no UTF-8."""
+    letters: Any = y  # of the kind "S"
     try:
-        return np.char.decode(y, "utf-8")
+        return np.char.decode(letters, "utf-8")
     except UnicodeDecodeError:
         raise BadData(f"{who} has labels that are bytes and no UTF-8; write them so") from None

@@ -147,7 +147,7 @@ def _put_divergences(value: Mapping[Any, Any]) -> None:
 
 def _looks() -> dict[str, Any]:
     """What is not as matplotlib has it by itself; nothing where it is not there yet."""
-    matplotlib = sys.modules.get("matplotlib")
+    matplotlib: Any = sys.modules.get("matplotlib")
     if not hasattr(matplotlib, "rcParamsOrig"):
         return {}
     usual = dict.items(matplotlib.rcParamsOrig)
@@ -155,7 +155,7 @@ def _looks() -> dict[str, Any]:
 
 
 def _put_looks(value: Mapping[str, Any]) -> None:
-    matplotlib = sys.modules.get("matplotlib")
+    matplotlib: Any = sys.modules.get("matplotlib")
     if matplotlib is not None:
         dict.update(matplotlib.rcParams, {**matplotlib.rcParamsOrig, **value})
 

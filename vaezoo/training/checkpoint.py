@@ -121,10 +121,14 @@ def _filled(model: Model, stored: Stored) -> Model:
             raise CheckpointError(f"{stored.path} shares the tensor {cut(repr(one))} and lacks it")
     again = {name: stored.tensors[one] for name, one in shared.items()}
     tensors = stored.tensors | again
-    _must_fit(model.state_dict(), tensors, stored)
+    known = model.state_dict()
+    _must_fit(known, tensors, stored)
+    # buffers too, but for those that are infinite by themselves, such as masks
+    finite = {name for name, tensor in known.items() if tensor.isfinite().all()}
+    finite |= {name for name, _ in model.named_parameters()}
     model.load_state_dict(tensors, strict=True)
-    for name, parameter in model.named_parameters():
-        if not parameter.isfinite().all():
+    for name, tensor in model.state_dict().items():
+        if name in finite and not tensor.isfinite().all():
             raise CheckpointError(
                 f"{stored.path} has a weight that is not a number or infinite, in {name}"
             )
