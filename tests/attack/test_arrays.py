@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from vaezoo.core import Spec
+from vaezoo.data import reading
 from vaezoo.data.files import BadData, CorruptData
 from vaezoo.data.formats import npz
 from vaezoo.data.reading import read_columns
@@ -178,3 +180,15 @@ def test_an_odd_table_is_one_sentence(content: bytes, tmp_path: Path):
     refusal(data_of, path)
     (tmp_path / "a.parquet").write_bytes(content)
     refusal(lambda path: read_columns(path.with_suffix(".parquet")), path)
+
+
+def test_a_parquet_file_that_unpacks_to_too_much_is_not_unpacked(tmp_path, monkeypatch):
+    """A million rows of one value, in a file of some kilobytes."""
+    pytest.importorskip("pyarrow")
+    path = tmp_path / "a.parquet"
+    pd.DataFrame({"a": np.ones(10**6)}).to_parquet(path)
+    assert path.stat().st_size < 10**5
+    monkeypatch.setattr(reading, "LIMIT", 10**6)
+    monkeypatch.setattr(pd, "read_parquet", lambda path: pytest.fail("it was read"))
+    with pytest.raises(BadData, match="unpacks to 8,000,000 bytes; at most 1,000,000 are read"):
+        read_columns(path)

@@ -13,7 +13,7 @@ from typing import Any
 
 from .archives import named, tensors
 from .asked import AUTO, Asked
-from .files import BadData, MissingData, decompressed
+from .files import LIMIT, BadData, MissingData, decompressed
 from .folders import pictures
 from .formats import npy, npz
 from .raw import Raw as Raw
@@ -70,7 +70,8 @@ def _parquet(path: Path, asked: Asked) -> dict[str, Raw]:
     import pandas as pd
 
     try:
-        table = pd.read_parquet(path)
+        size = _unpacked(path)
+        table = pd.read_parquet(path) if size <= LIMIT else None
     except ImportError:
         raise BadData(
             f"reading {path} needs pyarrow; install it (pip install 'vaezoo[parquet]') or save the "
@@ -80,7 +81,19 @@ def _parquet(path: Path, asked: Asked) -> dict[str, Raw]:
         raise BadData(
             f"{path} is no Parquet file, or a damaged one ({str(error).splitlines()[0]})"
         ) from None
+    if table is None:
+        raise BadData(f"{path} unpacks to {size:,} bytes; at most {LIMIT:,} are read")
     return {"train": from_table(table, str(path), asked)}
+
+
+def _unpacked(path: Path) -> int:
+    """Bytes that the table takes by what the file says: a run of one value is short in a file."""
+    from pyarrow.parquet import read_metadata
+
+    about = read_metadata(path)
+    pages = sum(about.row_group(i).total_byte_size for i in range(about.num_row_groups))
+    cells = about.num_rows * about.num_columns
+    return max(pages, 8 * cells)
 
 
 TABLES = (".csv", ".tsv", ".txt", ".parquet")
