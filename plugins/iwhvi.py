@@ -1,6 +1,4 @@
-"""A posterior that is a mixture over a hidden code, whose density many draws of a reverse model
-bound.
-"""
+"""A posterior that is a mixture over a hidden code; draws of a reverse model bound its density."""
 
 import math
 from collections.abc import Callable

@@ -71,30 +71,30 @@ class Written(InOrder):
     def drawn(self, batch: torch.Size) -> tuple[Tensor, Tensor]:
         """Entry by entry: a new one is added to what hidden units and later entries read."""
         masked = self.decoder.masked
-        into, out, straight = (weight.T for weight in masked.weights())
-        start = masked.read_z(self.z) + masked.read_x.bias
-        hidden = start.expand(*batch, -1).flatten(0, -2).clone()  # (N, H)
-        raw = self.of_z.flatten(2).expand(*batch, -1).flatten(0, -2).clone()  # (N, D·n)
         entries, numbers = masked.shape
+        into, out, straight = (weight.T for weight in masked.weights())
+        hidden = self._rows(masked.read_z(self.z) + masked.read_x.bias, batch)  # (N, H)
+        raw = self._rows(self.of_z.flatten(2), batch)  # (N, D·n)
         x = raw.new_zeros(len(raw), entries)
         mean = torch.zeros_like(x)
         for d in range(entries):
             own = slice(d * numbers, (d + 1) * numbers)
-            at = raw[:, own] + F.silu(hidden) @ out[:, own]
-            entry = self.of_entry(at)
+            entry = self.of_entry(raw[:, own] + F.silu(hidden) @ out[:, own])
             x[:, d] = entry.sample()
             mean[:, d] = entry.mean
             seen = x[:, d, None]
             hidden = hidden + seen * into[d]
             raw = raw + seen * straight[d]
-        event = self.event_shape
-        return x.reshape(*batch, *event), mean.reshape(*batch, *event)
+        whole = (*batch, *self.event_shape)
+        return x.reshape(whole), mean.reshape(whole)
+
+    def _rows(self, of_z: Tensor, batch: torch.Size) -> Tensor:
+        """(K, B, F) -> (N, F), a row for each draw."""
+        return of_z.expand(*batch, -1).flatten(0, -2)
 
 
 class MADE(Raw, Decoder):
-    """p(x|z) = Π_d p(x_d|x_1 … x_{d-1}, z): a masked network's numbers are added to the shared
-    decoder's.
-    """
+    """p(x|z) = Π_d p(x_d|x_1 … x_{d-1}, z): the shared decoder's numbers and a masked network's."""
 
     def __init__(self, spec: Spec) -> None:
         super().__init__(spec)

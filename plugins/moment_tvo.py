@@ -89,8 +89,9 @@ class MomentThermodynamic(Loss):
         return Trace(x, vae.decoder(z, c), (Latent(z, log_q, q, vae.p_of(q, c)),))
 
     def _by_covariance(self, log_w: Tensor, log_base: Tensor, betas: Tensor) -> Tensor:
-        """`left_sum`, whose gradient has the covariance of K draws, by K/(K - 1) larger than that
-        of their weights alone.
+        """`left_sum`, whose gradient has the unbiased covariance of K draws.
+
+        It is K/(K - 1) times the one of their weights alone.
         """
         tempered = betas[:-1, None, None] * log_w + log_base
         weights = tempered.softmax(1)  # (P, K, B)
