@@ -161,7 +161,7 @@ def test_an_archive_is_unpacked_to_the_limit_and_no_further():
     content = zipped(x_npy=npy(np.zeros(10**6)))
     with pytest.raises(CorruptData, match="unpacks to"):
         npz(content, "a", limit=10**6)
-    assert npz(content, "a", limit=10**7)["x"].shape == (10**5,)
+    assert npz(content, "a", limit=10**7)["x"].shape == (10**6,)
 
 
 @pytest.mark.parametrize(

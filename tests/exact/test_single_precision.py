@@ -90,7 +90,7 @@ def test_single_precision_agrees_with_double(name: str):
 WITHOUT = {
     "Drawable", "Point", "Pushed", "Observed", "OnSphere", "RelaxedClasses", "Rounded", "Kept",
     "Travelled", "Evolved", "Normals", "Wandered", "Annealed", "Pixels", "Hierarchical",
-    "Moved",
+    "Moved", "InOrder", "Written",
 }  # fmt: skip
 WITH = {
     "Bernoulli", "ContinuousBernoulli", "DiscretisedLogistic", "Levels", "Normal", "MaskedNormals",

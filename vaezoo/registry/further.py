@@ -23,6 +23,10 @@ Put = Callable[[Any], Any]
 OPT_EINSUM = torch.backends.opt_einsum
 # of attention: what chooses among them gives other last digits
 ATTENTION = ("flash_sdp", "mem_efficient_sdp", "math_sdp", "cudnn_sdp")
+# backends and operations whose precision has a name of its own, in newer versions of torch
+PRODUCTS = [("generic", "all")]
+PRODUCTS += [(of, what) for of in ("cuda", "mkldnn") for what in ("all", "matmul", "conv", "rnn")]
+PRODUCTS = PRODUCTS if hasattr(torch._C, "_get_fp32_precision_getter") else []
 
 
 def _limits() -> dict[int, tuple[int, int]]:
@@ -111,21 +115,35 @@ def _kernels() -> tuple[Any, ...]:
     cuda = torch.backends.cuda
     attention = [getattr(cuda, f"{name}_enabled")() for name in ATTENTION]
     einsum = (OPT_EINSUM.enabled, OPT_EINSUM.strategy)
-    tf32 = (torch.backends.cudnn.allow_tf32, cuda.matmul.allow_tf32)
-    return *attention, *einsum, *tf32, torch._C._get_nnpack_enabled()
+    return *attention, *einsum, torch._C._get_nnpack_enabled()
 
 
 def _put_kernels(value: tuple[Any, ...]) -> None:
     cuda = torch.backends.cuda
     for name, is_on in zip(ATTENTION, value, strict=False):
         getattr(cuda, f"enable_{name}")(is_on)
-    enabled, strategy, cudnn, products, nnpack = value[len(ATTENTION) :]
+    enabled, strategy, nnpack = value[len(ATTENTION) :]
     OPT_EINSUM.enabled = enabled
     if strategy is not None:
         OPT_EINSUM.strategy = strategy
-    torch.backends.cudnn.allow_tf32 = cudnn
-    cuda.matmul.allow_tf32 = products
     torch._C._set_nnpack_enabled(nnpack)
+
+
+def _precision() -> tuple[str, list[str]]:
+    """As torch's old name has it, and by backend and operation as the new names have it."""
+    try:
+        overall = torch.get_float32_matmul_precision()
+    except RuntimeError:  # both were used, and torch no longer answers
+        overall = ""
+    return overall, [torch._C._get_fp32_precision_getter(*place) for place in PRODUCTS]
+
+
+def _put_precision(value: tuple[str, list[str]]) -> None:
+    overall, each = value
+    if overall:
+        torch.set_float32_matmul_precision(overall)
+    for place, precision in zip(PRODUCTS, each, strict=True):
+        torch._C._set_fp32_precision_setter(*place, precision)
 
 
 def _divergences() -> dict[Any, Any]:
@@ -172,6 +190,7 @@ def _put_executable(value: tuple[Any, ...]) -> None:
 # name, how it is read, how it is set
 FURTHER: tuple[tuple[str, Get, Put], ...] = (
     ("modes of torch", _dispatch_modes, _put_dispatch_modes),
+    ("the precision of products", _precision, _put_precision),
     ("limits of the process", _limits, _put_limits),
     ("group or priority of the process", _standing, _put_standing),
     ("how processes are started", _starting, _put_starting),

@@ -224,14 +224,13 @@ def _put_torch_state(value: bytes) -> None:
 SWITCHES = (
     # the first: in a mode every other look at torch may be anything
     *(Switch(*each) for each in FURTHER),
+    # it is a mode too, and gone with the modes
+    Switch("the default device", torch.get_default_device, _device),
     Switch("modes of torch", _modes, _put_modes),
     Switch("the default dtype", torch.get_default_dtype, torch.set_default_dtype),
-    Switch("the default device", torch.get_default_device, _device),
     Switch("whether gradients are computed", torch.is_grad_enabled, torch._C._set_grad_enabled),
     Switch("determinism", _deterministic, _put_deterministic),
     Switch("the number of threads", torch.get_num_threads, torch.set_num_threads),
-    Switch("the precision of products", torch.get_float32_matmul_precision,
-           torch.set_float32_matmul_precision),
     Switch("how small numbers are kept", _is_without_denormals, torch.set_flush_denormal),
     Switch("anomaly detection", torch.is_anomaly_enabled, torch.autograd.set_detect_anomaly),
     Switch("cuDNN", _cudnn, _put_cudnn),
