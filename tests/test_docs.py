@@ -137,7 +137,7 @@ def rows_with_numbers(page):
     test_pages.py holds these as a whole.
     """
     text = page.read_text()
-    for written in ("table", "board"):
+    for written in ("table", "across", "board"):
         text = pattern(written).sub("", text)
     return [line for line in text.splitlines() if line.startswith("|") and "±" in line]
 

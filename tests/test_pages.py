@@ -145,6 +145,23 @@ def test_filling_copies_rows_in_the_columns_that_are_shown_with_their_notes(tmp_
     assert with_results(expected, ["ae"], tmp_path) == expected
 
 
+def test_filling_across_sets_one_column_of_every_table_side_by_side(tmp_path: Path):
+    (tmp_path / "elbo.md").write_text(
+        "# Likelihood\n\n## Likelihood: coin\n\n"
+        "| variant | n | elbo | nll (nats) |\n|---|---:|---:|---:|\n"
+        "| vae | 3 | -2 | **1** |\n| (tree) |  | – | 3 |\n\n[1] a note\n\n"
+        "## Likelihood: ring\n\n"
+        "| variant | n | nll (nats) |\n|---|---:|---:|\n| iwae | 3 | 5 |\n| vae | 3 | 4 |\n"
+    )
+    page = "<!-- across: elbo.md: nll -->\n<!-- end -->\n"
+    assert with_results(page, results=tmp_path) == (
+        "<!-- across: elbo.md: nll -->\n\n"
+        "| data set | vae | (tree) | iwae |\n|---|---:|---:|---:|\n"
+        "| coin | **1** | 3 | – |\n| ring | 4 | – | 5 |\n\n"
+        "<!-- end -->\n"
+    )
+
+
 def test_filling_a_whole_table_keeps_the_columns_asked_for_and_the_control_rows(
     tmp_path: Path,
 ):

@@ -1,6 +1,7 @@
 """Tables of results/, row by row or whole. A file that is not there fills nothing."""
 
 import re
+from collections.abc import Iterator
 from itertools import compress
 from pathlib import Path
 
@@ -28,7 +29,12 @@ def with_results(text: str, family: list[str] | None = None, results: Path = RES
         file, _, columns = argument.partition(": ")
         return whole(results / file, columns.split(", "))
 
-    return refilled(refilled(text, "rows", rows), "table", table)
+    def across(argument: str) -> str:
+        file, _, column = argument.partition(": ")
+        return by_data_set(results / file, column)
+
+    text = refilled(refilled(text, "rows", rows), "table", table)
+    return refilled(text, "across", across)
 
 
 def excerpts(names: list[str], folder: Path) -> str:
@@ -64,6 +70,26 @@ def whole(file: Path, columns: list[str]) -> str:
     return "\n".join([*shown, *notes(lines, marks)])
 
 
+def by_data_set(file: Path, column: str) -> str:
+    """One column of all tables of a file: a row for each data set, a column for each variant."""
+    if not file.is_file():
+        return ""
+    found = {title: column_of(lines, column) for title, lines in sections(file)}
+    names = list(dict.fromkeys(name for cells in found.values() for name in cells))
+    rows = [
+        line_of([title, *(cells.get(name, "–") for name in names)])
+        for title, cells in found.items()
+    ]
+    return "\n".join([line_of(["data set", *names]), "|---|" + "---:|" * len(names), *rows])
+
+
+def column_of(lines: list[str], column: str) -> dict[str, str]:
+    """The cells of the column whose heading begins so, by the first cell of their rows."""
+    heading, _, *body = [cells_of(line) for line in lines if line.startswith("|")]
+    at = next(i for i, head in enumerate(heading) if head.startswith(column))
+    return {cells[0]: cells[at] for cells in body}
+
+
 def with_columns(rows: list[list[str]], columns: list[str]) -> list[list[str]]:
     """The cells of the first column, of n, and of those whose headings begin so."""
     kept = [head == "n" or begins(head, columns) for head in rows[0]]
@@ -85,7 +111,14 @@ def lines_of(file: Path) -> list[str]:
 
 
 def first_section(file: Path) -> list[str]:
-    return file.read_text(encoding="utf-8").split("\n## ")[1].splitlines()
+    return next(sections(file))[1]
+
+
+def sections(file: Path) -> Iterator[tuple[str, list[str]]]:
+    """The data set of each table of a file, and its lines."""
+    for section in file.read_text(encoding="utf-8").split("\n## ")[1:]:
+        lines = section.splitlines()
+        yield lines[0].partition(": ")[2], lines
 
 
 def cells_of(line: str) -> list[str]:
