@@ -63,6 +63,33 @@ def mean_of(kind, d: int, kappa: float, f) -> float:
     return over(f) / over(lambda w: 1.0)
 
 
+@pytest.mark.certifies("vmf", claim="draws solve G(t) = u to 1e-9, by adaptive quadrature")
+@DIMENSIONS
+@pytest.mark.parametrize("kappa", [1.0, 30.0, 1000.0])
+def test_the_angle_of_a_draw_is_where_the_distribution_function_has_its_number(
+    d: int, kappa: float, monkeypatch: pytest.MonkeyPatch
+):
+    """Half of the draws once lay up to a sixth of a cell beside it."""
+    q = made(VonMisesFisher, d, kappa)
+    u = torch.linspace(0.01, 0.99, 25).double()
+    monkeypatch.setattr(torch, "rand_like", lambda like: u.reshape(like.shape))
+    z, _ = q.draw((25,))
+    angles = 2 * ((z - q.mu).norm(dim=-1) / 2).asin().flatten()
+
+    def below(t: float) -> float:
+        return quad(
+            lambda a: math.exp(kappa * (math.cos(a) - 1)) * math.sin(a) ** (d - 2),
+            0,
+            t,
+            epsabs=1e-15,
+            epsrel=1e-12,
+            limit=500,
+        )[0]
+
+    found = [below(float(t)) / below(math.pi) for t in angles]
+    np.testing.assert_allclose(found, u, atol=1e-9)
+
+
 @pytest.mark.certifies("vmf", "power", claim="q(z|x) integrates to 1 over the sphere")
 @BOTH
 @DIMENSIONS

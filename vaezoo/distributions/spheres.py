@@ -147,7 +147,9 @@ class VonMisesFisher(OnSphere):
             low = torch.where(error < 0, t, low)
             high = torch.where(error < 0, high, t)
             newton = t - error / self._density(t).clamp_min(1e-300)
-            t = torch.where((newton > low) & (newton < high), newton, (low + high) / 2)
+            # a step that has arrived lies on the bracket, and stays
+            is_inside = (newton >= low) & (newton <= high)
+            t = torch.where(is_inside, newton, (low + high) / 2)
         return t
 
     def draw(self, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
