@@ -149,16 +149,23 @@ def _add(known: Known, record: Record, store: Store) -> None:
     if isinstance(limit, int):
         known.stopped.setdefault(_course(stored), []).append((record.epochs, limit))
 
+    if (taken := _taken(record, store)) is not None:
+        words = likeness(stored, record.evaluation_seconds, record.torch)
+        known.taken.setdefault(words, []).append(taken)
+
+
+def _taken(record: Record, store: Store) -> Taken | None:
+    """What a trial took; None where its record says what cannot be."""
     training = record.metrics.get("train_seconds", 0.0)
     total = record.resources.get("seconds", record.total_seconds)
     memory = record.resources.get("memory", 0.0)
     is_known = total >= 0.0 and memory >= 0.0  # which says no of NaN, too
     if not (is_known and 0.0 < training <= record.total_seconds):
-        return
+        return None
     share = training / record.total_seconds
     files = [path.lstat().st_size for path in (store.trials / record.key).iterdir()]
     is_whole = store.has_weights(record.key)
-    taken = Taken(
+    return Taken(
         total * share / record.epochs,
         total * (1.0 - share),
         int(memory),
@@ -166,8 +173,6 @@ def _add(known: Known, record: Record, store: Store) -> None:
         store.out.name,
         "seconds" not in record.resources,
     )
-    words = likeness(stored, record.evaluation_seconds, record.torch)
-    known.taken.setdefault(words, []).append(taken)
 
 
 def _course(stored: Json) -> str:
