@@ -12,12 +12,14 @@ draw: v (…, D), whose length is the distance, carried in parallel from the cen
 """
 
 import math
+from functools import partial
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from .distributions import Drawable, Normal
+from .distributions.cells import REACH, Cells
 
 __all__ = [
     "Carried",
@@ -29,11 +31,6 @@ __all__ = [
     "log_map",
     "velocity",
 ]
-
-CELLS = 96  # of the axis of the radius
-REACH = 13.0  # widths on either side of the mode: beyond lies less than 1e-36
-# nodes and weights of Gauss-Legendre on [-1, 1], four of them (the negative nodes too)
-GAUSS = ((0.3399810435848563, 0.6521451548625461), (0.8611363115940526, 0.3478548451374538))
 
 
 def length(v: Tensor) -> Tensor:
@@ -143,6 +140,12 @@ class Carried(Moved):
         return (flat - (d - 1) * (log_sinh(r) - r.log())).to(self.scale)
 
 
+def _log_shape(s: Tensor, n: int, r: Tensor) -> Tensor:
+    """-r²/(2σ²) + n log sinh r."""
+    shape = -0.5 * (r / s).square()
+    return shape + n * log_sinh(r.clamp_min(1e-300)) if n else shape
+
+
 class RiemannianNormal(Moved):
     """p(z) = exp(-d(m, z)²/(2σ²))/Z(σ), with one σ, (B, 1), for all directions.
 
@@ -156,22 +159,17 @@ class RiemannianNormal(Moved):
     def __init__(self, loc: Tensor, scale: Tensor, k: float) -> None:
         super().__init__(loc, scale, k)
         self.s = scale.double() * math.sqrt(k)
-        self.peak, width = self._peak_of(self.s.detach())
-        low = (self.peak - REACH * width).clamp_min(0)
-        high = self.peak + REACH * width
-        grid = torch.linspace(0, 1, CELLS + 1, dtype=torch.float64, device=scale.device)
-        self.edges = low + (high - low) * grid  # (B, CELLS + 1)
-        mass = self._between(self.edges[..., :-1], self.edges[..., 1:])
-        self.total = mass.sum(-1, keepdim=True)
-        none = torch.zeros_like(self.total)
-        self.below = torch.cat([none, (mass / self.total).cumsum(-1)], -1)  # G at the edges
+        peak, width = self._peak_of(self.s.detach())
+        low = (peak - REACH * width).clamp_min(0)
+        shape = partial(_log_shape, self.s, loc.shape[-1] - 1)
+        self.cells = Cells(shape, peak, low, peak + REACH * width)
 
     @property
     def log_normaliser(self) -> Tensor:
         """log Z, (B, 1), of the volume in units of the curvature."""
         d = self.loc.shape[-1]
         log_area = math.log(2) + d / 2 * math.log(math.pi) - math.lgamma(d / 2)
-        return log_area + self.total.log() + self._log_shape(self.peak)
+        return log_area + self.cells.log_total
 
     def _peak_of(self, s: Tensor) -> tuple[Tensor, Tensor]:
         """The mode of g, where r = σ² (D - 1) coth r, by halving; and its width."""
@@ -187,55 +185,9 @@ class RiemannianNormal(Moved):
             high = torch.where(rises, high, r)
         return high, (s.square().reciprocal() + n / high.sinh().square()).rsqrt()
 
-    def _log_shape(self, r: Tensor) -> Tensor:
-        shape = -0.5 * (r / self.s).square()
-        n = self.loc.shape[-1] - 1
-        return shape + n * log_sinh(r.clamp_min(1e-300)) if n else shape
-
-    def _density(self, r: Tensor) -> Tensor:
-        """g(r) over its height at the mode."""
-        return (self._log_shape(r) - self._log_shape(self.peak)).exp()
-
-    def _between(self, low: Tensor, high: Tensor) -> Tensor:
-        """∫ of that from low to high."""
-        half = (high - low) / 2
-        middle = (high + low) / 2
-        total = torch.zeros_like(half)
-        for node, weight in GAUSS:
-            pair = self._density(middle + node * half) + self._density(middle - node * half)
-            total = total + weight * pair
-        return half * total
-
-    def _radius(self, shape: tuple[int, ...]) -> Tensor:
-        """r (*shape, B, 1), with its gradient for σ."""
-        below = self.below.expand(*shape, *self.below.shape)
-        edges = self.edges.expand(*shape, *self.edges.shape)
-        with torch.no_grad():
-            u = torch.rand_like(below[..., :1]).clamp(1e-12, 1 - 1e-12)
-            cell = (below < u).sum(-1, keepdim=True).clamp(1, CELLS) - 1
-            low = edges.gather(-1, cell)
-            rest = (u - below.gather(-1, cell)) * self.total
-            r = self._solve(low, edges.gather(-1, cell + 1), rest)
-        # one more Newton step, with gradient: it changes no value and has the implicit derivative
-        g = (self._density(r) / self.total).detach().clamp_min(1e-300)
-        cumulated = below.gather(-1, cell) + self._between(low, r) / self.total
-        return r - (cumulated - cumulated.detach()) / g
-
-    def _solve(self, low: Tensor, high: Tensor, rest: Tensor) -> Tensor:
-        """r in [low, high] with ∫ from low to r = rest; halving where Newton leaves the bracket."""
-        start = low
-        r = (low + high) / 2
-        for _ in range(10):
-            error = self._between(start, r) - rest
-            low = torch.where(error < 0, r, low)
-            high = torch.where(error < 0, high, r)
-            newton = r - error / self._density(r).clamp_min(1e-300)
-            r = torch.where((newton >= low) & (newton <= high), newton, (low + high) / 2)
-        return r
-
     def moves(self, shape: tuple[int, ...]) -> Tensor:
         direction = torch.randn(*shape, *self.loc.shape, dtype=torch.float64, device=self.s.device)
-        return self._radius(shape) * F.normalize(direction, dim=-1)
+        return self.cells.drawn(shape) * F.normalize(direction, dim=-1)
 
     def log_of_move(self, v: Tensor) -> Tensor:
         away = -0.5 * (length(v) / self.s).square() - self.log_normaliser

@@ -155,7 +155,7 @@ def test_radii_are_drawn_from_their_law(d, size):
 def test_the_gradient_of_a_radius_is_a_difference_of_quantiles(d):
     def drawn(size: Tensor) -> Tensor:
         with seeded("quantiles"):
-            return RiemannianNormal(torch.zeros(d), size[None], 1.0)._radius((50,)).sum()
+            return RiemannianNormal(torch.zeros(d), size[None], 1.0).cells.drawn((50,)).sum()
 
     size = torch.tensor(0.7).double().requires_grad_()
     found = torch.autograd.grad(drawn(size), size)[0]

@@ -7,6 +7,7 @@ mirror, as in both papers.
 """
 
 import math
+from functools import partial
 from typing import Any
 
 import torch
@@ -14,13 +15,8 @@ from torch import Tensor, distributions as D
 from torch.distributions import Distribution
 from torch.nn import functional as F
 
+from .cells import GAUSS, REACH, Cells
 from .draws import Drawable
-
-CELLS = 96  # of the axis of the angle
-REACH = 13.0  # widths of the density on either side of its mode: beyond lies less than 1e-36
-# Nodes and weights of Gauss-Legendre on [-1, 1], four of them (the negative nodes too): exact to
-# degree 7
-GAUSS = ((0.3399810435848563, 0.6521451548625461), (0.8611363115940526, 0.3478548451374538))
 
 
 def log_area(d: int) -> float:
@@ -65,6 +61,11 @@ class OnSphere(Drawable):
         return (mu - z).square().sum(-1, keepdim=True) / 2
 
 
+def _log_shape(k: Tensor, n: int, t: Tensor) -> Tensor:
+    """κ (cos t - 1) + n log sin t."""
+    return -2 * k * (t / 2).sin().square() + n * t.sin().clamp_min(1e-300).log()
+
+
 class VonMisesFisher(OnSphere):
     """f(w) ∝ exp(κ w): the angle t = arccos w has the density g(t) ∝ exp(κ cos t) sin^{D-2} t.
 
@@ -80,18 +81,11 @@ class VonMisesFisher(OnSphere):
     def __init__(self, mu: Tensor, kappa: Tensor) -> None:
         super().__init__(mu, kappa)
         self.k = kappa.double()
-        self.peak, width = self._peak_of(self.k.detach())
-
-        # the edges of the cells, and the mass of each: the same grid for every row, scaled to it
-        low = (self.peak - REACH * width).clamp_min(0)
-        high = (self.peak + REACH * width).clamp_max(math.pi)
-        grid = torch.linspace(0, 1, CELLS + 1, dtype=self.k.dtype, device=mu.device)
-        self.edges = low + (high - low) * grid  # (B, CELLS + 1)
-        mass = self._between(self.edges[..., :-1], self.edges[..., 1:])  # (B, CELLS)
-        self.total = mass.sum(-1, keepdim=True)
-        self.log_total = self.total.log() + self._log_shape(self.peak)
-        none = torch.zeros_like(self.total)
-        self.below = torch.cat([none, (mass / self.total).cumsum(-1)], -1)  # G at the edges
+        peak, width = self._peak_of(self.k.detach())
+        low = (peak - REACH * width).clamp_min(0)
+        high = (peak + REACH * width).clamp_max(math.pi)
+        self.cells = Cells(partial(_log_shape, self.k, self.d - 2), peak, low, high)
+        self.log_total = self.cells.log_total
 
     def _peak_of(self, k: Tensor) -> tuple[Tensor, Tensor]:
         """The mode of g, where κ sin² t = (D - 2) cos t, and its width (-∂² log g/∂t²)^{-1/2}."""
@@ -102,58 +96,8 @@ class VonMisesFisher(OnSphere):
         sine2 = n * cosine / k
         return torch.atan2(sine2.sqrt(), cosine), (k * cosine + n / sine2).rsqrt()
 
-    def _log_shape(self, t: Tensor) -> Tensor:
-        """κ (cos t - 1) + (D - 2) log sin t."""
-        log_sine = t.sin().clamp_min(1e-300).log()
-        return -2 * self.k * (t / 2).sin().square() + (self.d - 2) * log_sine
-
-    def _density(self, t: Tensor) -> Tensor:
-        """g(t) over its height at the mode."""
-        return (self._log_shape(t) - self._log_shape(self.peak)).exp()
-
-    def _between(self, low: Tensor, high: Tensor) -> Tensor:
-        """∫ of that from low to high."""
-        half = (high - low) / 2
-        middle = (high + low) / 2
-        total = torch.zeros_like(half)
-        for node, weight in GAUSS:
-            pair = self._density(middle + node * half) + self._density(middle - node * half)
-            total = total + weight * pair
-        return half * total
-
-    def _angle(self, shape: tuple[int, ...]) -> Tensor:
-        """t (*shape, B, 1), with its gradient for κ."""
-        below = self.below.expand(*shape, *self.below.shape)
-        edges = self.edges.expand(*shape, *self.edges.shape)
-        with torch.no_grad():
-            u = torch.rand_like(below[..., :1]).clamp(1e-12, 1 - 1e-12)
-            cell = (below < u).sum(-1, keepdim=True).clamp(1, CELLS) - 1
-            low = edges.gather(-1, cell)
-            high = edges.gather(-1, cell + 1)
-            rest = (u - below.gather(-1, cell)) * self.total  # wanted between low and t
-            t = self._solve(low, high, rest)
-
-        # One more Newton step, with gradient: it changes no value and has the implicit derivative.
-        g = (self._density(t) / self.total).detach().clamp_min(1e-300)
-        cumulated = below.gather(-1, cell) + self._between(low, t) / self.total
-        return t - (cumulated - cumulated.detach()) / g
-
-    def _solve(self, low: Tensor, high: Tensor, rest: Tensor) -> Tensor:
-        """t in [low, high] with ∫ from low to t = rest; halving where Newton leaves the bracket."""
-        start = low
-        t = (low + high) / 2
-        for _ in range(8):
-            error = self._between(start, t) - rest
-            low = torch.where(error < 0, t, low)
-            high = torch.where(error < 0, high, t)
-            newton = t - error / self._density(t).clamp_min(1e-300)
-            # a step that has arrived lies on the bracket, and stays
-            is_inside = (newton >= low) & (newton <= high)
-            t = torch.where(is_inside, newton, (low + high) / 2)
-        return t
-
     def draw(self, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-        t = self._angle(shape)
+        t = self.cells.drawn(shape)
         z = turned(self.mu, t.cos().to(self.mu), t.sin().to(self.mu))
         return z, self._log_density(2 * (t / 2).sin().square())
 
@@ -166,13 +110,14 @@ class VonMisesFisher(OnSphere):
 
     def kl_to_uniform(self) -> Tensor:
         """log f at w = E w, for log f is linear in w, plus log of the sphere's area."""
-        half = self.edges.diff(dim=-1) / 2
-        middle = (self.edges[..., 1:] + self.edges[..., :-1]) / 2
+        edges = self.cells.edges
+        half = edges.diff(dim=-1) / 2
+        middle = (edges[..., 1:] + edges[..., :-1]) / 2
         lost = torch.zeros_like(middle)  # ∫ (1 - cos t) g(t) of each cell
         for node, weight in GAUSS:
             for t in (middle - node * half, middle + node * half):
-                lost = lost + weight * half * self._density(t) * 2 * (t / 2).sin().square()
-        mean = lost.sum(-1, keepdim=True) / self.total
+                lost = lost + weight * half * self.cells.density(t) * 2 * (t / 2).sin().square()
+        mean = lost.sum(-1, keepdim=True) / self.cells.total
         return self._log_density(mean) + log_area(self.d)
 
 
