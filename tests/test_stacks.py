@@ -102,6 +102,18 @@ def test_schedule_warm_up_and_clipping_are_each_seeds_own():
         assert_is_alone(seat, "beta", data, budget)
 
 
+def test_each_seed_leaves_out_its_own_steps():
+    """A step of a place is left out where its own gradient is large, not where another's is."""
+    data = data_of(IMAGE)
+    budget = replace(BUDGET, skip=1.8)
+    seats = stacked("beta", data, SEEDS, budget)
+    for seat in seats:
+        assert_is_alone(seat, "beta", data, budget)
+    counts = [seat.course.history.skipped for seat in seats]
+    steps = sum(len(seat.course.history.rows) * seat.rows.batches for seat in seats)
+    assert 0 < sum(counts) < steps
+
+
 def test_a_stack_in_bf16_is_the_seed_alone_in_bf16():
     """But for what bfloat16 rounds otherwise in another order: three digits."""
     data = data_of(IMAGE)

@@ -200,6 +200,53 @@ def test_warmup_is_refused_where_a_loss_reads_its_kl_elsewhere():
     fit(vae(Own()), bits(), epochs=1)
 
 
+def norm_of(model: Model, x: torch.Tensor) -> float:
+    torch.manual_seed(0)
+    loss = model(x, None, 0.5)["loss"]
+    gradients = torch.autograd.grad(loss, list(model.parameters()))
+    return float(torch.cat([one.flatten() for one in gradients]).norm())
+
+
+@pytest.mark.parametrize(("factor", "skipped"), [(0.999, 1.0), (1.001, 0.0)])
+def test_a_step_is_left_out_where_its_gradient_is_as_large_as_skip(factor, skipped):
+    """Child 2021, §3.1. The norm is that before clipping, and clipping is as it was."""
+    model = vae()
+    x = bits().train[:32]
+    norm = norm_of(model, x)
+    before = copy.deepcopy(model)
+    plain = copy.deepcopy(model)
+    stepper = Stepper(model, Budget(skip=factor * norm, clip=norm / 2))
+    torch.manual_seed(0)
+    assert stepper.learn(x, None, 0.5)["skipped_updates"] == skipped
+    other = Stepper(plain, Budget(clip=norm / 2))
+    torch.manual_seed(0)
+    assert "skipped_updates" not in other.learn(x, None, 0.5)
+    assert equal(model, before if skipped else plain)
+    assert bool(stepper.optimizer.moments[0]["step"]) == (not skipped)
+
+
+def test_the_steps_that_were_left_out_are_counted_in_each_epoch():
+    model, start = vae(), vae()
+    history = fit(model, bits(), epochs=2, batch=100, skip=1e-9)
+    assert [row["train_skipped_updates"] for row in history.rows] == [4, 4]
+    assert history.skipped == 8
+    assert equal(model, start)
+    history = fit(model, bits(), epochs=2, batch=100, skip=1e9)
+    assert history.skipped == 0
+    assert fit(vae(), bits(), epochs=1).skipped is None
+
+
+def test_a_gradient_that_is_no_number_is_left_out():
+    class Root(Loss):
+        def forward(self, model, x, c, progress):
+            zero = sum(p.square().sum() for p in model.parameters()) * 0.0
+            return {"loss": zero.sqrt()}  # of which the slope is 0/0
+
+    model, start = vae(Root()), vae(Root())
+    fit(model, bits(), epochs=1, skip=1.0)
+    assert equal(model, start)
+
+
 def test_steps_of_one_pass_are_the_pass_to_the_bit():
     plain, counted = vae(), vae()
     fit(plain, bits(), epochs=3, batch=128)

@@ -65,7 +65,7 @@ def test_key_changes_with_the_protocol(monkeypatch):
 def test_a_field_of_the_budget_that_came_later_is_in_no_key_until_it_is_used():
     before = replace(TRIAL, budget={"epochs": 2, "batch": 128})
     assert replace(TRIAL, budget={"epochs": 2, "batch": 128} | LATER).key == before.key
-    used = {"steps": 1, "schedule": "cosine", "optimizer": "adamax", "warmup": 100}
+    used = {"steps": 1, "schedule": "cosine", "optimizer": "adamax", "warmup": 100, "skip": 9.0}
     assert used.keys() == LATER.keys()
     for name, value in used.items():
         assert replace(before, budget=before.budget | LATER | {name: value}).key != before.key

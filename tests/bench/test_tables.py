@@ -218,3 +218,21 @@ def test_a_sampler_has_a_row_in_each_table_with_a_number_of_its_samples():
     assert [row.name for row in made["odd"].rows] == ["vae", "vae + flow"]
     assert [row.name for row in made["elbo"].rows] == ["vae"]
     assert [row.name for row in made["fid"].rows] == ["vae"]
+
+
+def test_steps_that_were_left_out_are_a_column_where_a_row_says_so():
+    made = table(*[trial("vae", s, 23 + s / 10) for s in range(2)])
+    assert "skipped" not in as_csv(made) + as_markdown(made)
+    others = [trial("deep", s, 22 + s / 10) for s in range(2)]
+    for one, count in zip(others, (3, 6), strict=True):
+        one["metrics"] |= {"skipped_updates": count, "parameters": 9, "train_seconds": 1.0}
+    made = table(*[trial("vae", s, 23 + s / 10) for s in range(2)], *others)
+    head, deep, plain = [line.split(",") for line in as_csv(made).splitlines()]
+    at = head.index("skipped_updates")
+    assert head[at:] == [
+        "skipped_updates", "parameters", "train_seconds", "at_limit", "reason",
+    ]  # fmt: skip
+    assert (plain[at], deep[at]) == ("", "4.5")
+    text = as_markdown(made)
+    assert "| skipped updates | parameters | train s |" in text
+    assert "| 4.5 | 9 | 1.0 |" in text

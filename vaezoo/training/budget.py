@@ -44,6 +44,8 @@ class Budget:
     optimizer: Optimizer = "adam"
     # epochs over which the weight of KL rises from 0 to 1; 0: it is 1 throughout
     warmup: Annotated[int, Field(ge=0)] = 0
+    # norm of the gradient, before it is clipped, from which on a step is not taken; 0: all are
+    skip: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
 
 
 # Fields that came after trials had been published. At these values they are in no key, so that the
@@ -53,7 +55,9 @@ LATER: dict[str, Any] = {
     "schedule": "constant",
     "optimizer": "adam",
     "warmup": 0,
+    "skip": 0.0,
 }
+SKIPPED = "skipped_updates"  # the term that counts them, where there may be any
 
 
 def stated(budget: Mapping[str, Any]) -> dict[str, Any]:
@@ -78,3 +82,9 @@ class History:
     rows: list[EpochLog] = field(default_factory=list)
     best_epoch: int = 0
     seconds: float = 0.0  # spent in training, validation included
+
+    @property
+    def skipped(self) -> float | None:
+        """Steps that were not taken, over all epochs; None where every step was to be."""
+        found = [row[f"train_{SKIPPED}"] for row in self.rows if f"train_{SKIPPED}" in row]
+        return sum(found) if found else None

@@ -14,7 +14,7 @@ from ..likelihoods import Likelihood
 from ..networks import in_bf16
 from ..stepwise import CarriedState, carried
 from .adam import OPTIMIZERS
-from .budget import BF16, FLOAT32, Budget
+from .budget import BF16, FLOAT32, SKIPPED, Budget
 from .schedules import FACTORS
 
 # Numbers from which on a parameter stays by itself: to add its gradient to a flat one would take
@@ -36,6 +36,7 @@ class Stepper:
         self.budget = budget
         self.truncate = budget.truncate
         self.clip = budget.clip
+        self.skip = budget.skip
         self.factor_at = FACTORS[budget.schedule]
         self.factor = 1.0  # of the learning rates, now
         self.flat: list[Tensor] = []
@@ -73,13 +74,16 @@ class Stepper:
     ) -> Terms:
         with carried(carry) if carry else nullcontext():
             terms, beta = self._terms(x, c, progress)
-        self.step(terms["loss"])
+        is_taken = self.step(terms["loss"])
         if beta is not None and beta.grad is None:
             raise Unsupported(
                 f"warmup={self.budget.warmup} weighs the KL of a trace, and the loss "
                 f"{type(self.model.loss).__name__} reads none; train it with warmup=0"
             )
-        return {name: value.detach() for name, value in terms.items()}
+        found = {name: value.detach() for name, value in terms.items()}
+        if self.skip:
+            found[SKIPPED] = found["loss"].new_full((), float(not is_taken))
+        return found
 
     def _terms(self, x: Tensor, c: Tensor | None, progress: float) -> tuple[Terms, Tensor | None]:
         """With the weight of KL that they were computed with, None where it is 1."""
@@ -91,8 +95,11 @@ class Stepper:
             with rates_weighed(beta):
                 return self.model(x, c, progress), beta
 
-    def step(self, loss: Tensor) -> None:
-        """One step down the gradient of the loss, the gradient's global norm clipped."""
+    def step(self, loss: Tensor) -> bool:
+        """One step down the gradient of the loss, the gradient's global norm clipped; whether it
+        was taken. It is not where `skip` is set and the norm is not below it (Child 2021,
+        arXiv:2011.10650, §3.1): then weights and moments stay.
+        """
         for p in self.flat:
             cast(Tensor, p.grad).zero_()
         for p in self.large:
@@ -101,20 +108,29 @@ class Stepper:
         for p in self.large:
             if p.grad is None:  # the loss of this minibatch did not read it
                 p.grad = torch.zeros_like(p)
-        self._clip()
+        norm = self._norm()
+        if self.skip and not norm < self.skip:  # nor where it is no number
+            return False
+        self._clip(norm)
         self.optimizer.step(self.factor)
+        return True
 
-    def _clip(self) -> None:
+    def _gradients(self) -> list[Tensor]:
+        return [cast(Tensor, p.grad) for p in self.optimizer.tensors]
+
+    def _norm(self) -> Tensor:
+        """The global norm of the gradient."""
+        norms = [torch.linalg.vector_norm(gradient) for gradient in self._gradients()]
+        return norms[0] if len(norms) == 1 else torch.linalg.vector_norm(torch.stack(norms))
+
+    def _clip(self, norm: Tensor) -> None:
         """As `torch.nn.utils.clip_grad_norm_` does, whose care for many tensors of many kinds costs
         more than the norm of one.
         """
-        gradients = [cast(Tensor, p.grad) for p in self.optimizer.tensors]
-        norms = [torch.linalg.vector_norm(gradient) for gradient in gradients]
-        norm = norms[0] if len(norms) == 1 else torch.linalg.vector_norm(torch.stack(norms))
         if norm.is_cpu and norm < 0.999 * self.clip:  # elsewhere the answer would be waited for
             return
         factor = (self.clip / (norm + 1e-6)).clamp(max=1.0)
-        for gradient in gradients:
+        for gradient in self._gradients():
             gradient.mul_(factor)
 
     def release(self) -> None:

@@ -21,7 +21,7 @@ from ..data.data import Data
 from ..networks import require_bf16
 from ..seeds import seeded
 from ..stepwise import Stepwise
-from .budget import BF16, FLOAT32, PRECISIONS, Budget, Diverged, EpochLog, History
+from .budget import BF16, FLOAT32, PRECISIONS, SKIPPED, Budget, Diverged, EpochLog, History
 from .descent import Stepper
 from .minibatches import Minibatches
 from .resume import Bookmark, Course
@@ -197,7 +197,17 @@ def _train_epoch(
     table = _read_back(steps)
     for i, row in enumerate(table):
         must_be_finite(row, (epoch - 1) * len(batches) + i + 1, epoch)
-    means = {f"train_{name}": mean_of(name, table, [1] * len(table)) for name in table[0]}
+    return epoch_row(epoch, table)
+
+
+def epoch_row(epoch: int, table: Sequence[Mapping[str, float]]) -> EpochLog:
+    """The means of the terms over an epoch's minibatches; of steps that were not taken, how
+    many.
+    """
+    ones = [1] * len(table)
+    means = {f"train_{name}": mean_of(name, table, ones) for name in table[0] if name != SKIPPED}
+    if SKIPPED in table[0]:
+        means[f"train_{SKIPPED}"] = sum(row[SKIPPED] for row in table)
     return {"epoch": epoch, **means}
 
 

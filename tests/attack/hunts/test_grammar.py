@@ -105,8 +105,8 @@ def test_seeds_are_distinct_and_say_themselves(text):
 
 KEYS = st.sampled_from([
     "epochs", "batch", "learning_rate", "patience", "clip", "adam_epsilon", "pool", "truncate",
-    "steps", "schedule", "optimizer", "warmup", "latent", "hidden", "network", "likelihood",
-    "levels", "Epochs", "",
+    "steps", "schedule", "optimizer", "warmup", "skip", "latent", "hidden", "network",
+    "likelihood", "levels", "Epochs", "",
 ])  # fmt: skip
 WORDS = st.one_of(
     values,

@@ -277,7 +277,7 @@ def test_the_same_content_has_the_same_key_and_other_content_another(
         other = replace(one, **{name: options if name == "options" else getattr(one, name)})
         assert other.key == key
     usual = {name: value for name, value in asdict(Budget()).items() if name not in one.budget}
-    later = {name: usual[name] for name in ("steps", "schedule", "optimizer", "warmup")}
+    later = {name: usual[name] for name in ("steps", "schedule", "optimizer", "warmup", "skip")}
     assert replace(one, budget=one.budget | later).key == key
     if canonical(options) != canonical(hyperparameters):
         assert replace(one, hyperparameters=options).key != key

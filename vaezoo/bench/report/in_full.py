@@ -9,8 +9,8 @@ from typing import Any
 from ...hooks import Column
 from ..text import as_value, in_csv
 from .by_row import row_error
-from .rows import COST, Row
-from .tables import LIMIT, ROW_SE, ResultTable
+from .rows import COST, PAID, Row
+from .tables import LIMIT, ROW_SE, ResultTable, says_of
 
 # the columns that hold words, even where a word looks like a number
 TEXTS = ("variant", "dataset", "status", "likelihood", "settings", "sampler", "reason")
@@ -33,13 +33,18 @@ def as_csv(table: ResultTable) -> str:
     if table.has_samplers:
         head.append("sampler")
     numbers = [f"{column.name}_{part}" for column in table.columns for part in table.parts(column)]
-    writer.writerow([in_csv(name) for name in (*head, *numbers, *COST, LIMIT, "reason")])
+    writer.writerow([in_csv(name) for name in (*head, *numbers, *_costs(table), LIMIT, "reason")])
     for dataset in table.datasets:
         for row in table.of(dataset):
             writer.writerow(_csv_row(table, row))
         for name, values in table.controls_of(dataset).items():
             writer.writerow(_csv_control(table, name, dataset, values))
     return text.getvalue()
+
+
+def _costs(table: ResultTable) -> list[str]:
+    """The columns of what training cost: those of all tables, and what a row says besides."""
+    return [name for name in PAID if name in COST or says_of(table.rows, name)]
 
 
 def _csv_row(table: ResultTable, row: Row) -> list[str]:
@@ -51,7 +56,7 @@ def _csv_row(table: ResultTable, row: Row) -> list[str]:
         head.append(row.sampler_in_words)
 
     numbers = [text for column in table.columns for text in _csv_cells(table, row, column)]
-    costs = [*(_number(row.interval(name).mean) for name in COST), _number(row.cut_short)]
+    costs = [*(_number(row.interval(name).mean) for name in _costs(table)), _number(row.cut_short)]
     reasons = [row.reason, table.apart(row), table.few(row)]
     remarks = row.remarks
     others = table.by_other_code(row)
@@ -81,7 +86,7 @@ def _csv_control(
     for column in table.columns:
         blanks = [""] * (len(table.parts(column)) - 1)
         numbers += [_number(values.get(column.name)), *blanks]
-    return [*head, *numbers, *("" for _ in (*COST, LIMIT, "reason"))]
+    return [*head, *numbers, *("" for _ in (*_costs(table), LIMIT, "reason"))]
 
 
 def _number(value: float | None) -> str:

@@ -9,15 +9,21 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from ...hooks import Column
+from ...training.budget import SKIPPED
 from ..text import in_markdown
 from .caption import REFUSED, caption, in_words
 from .latex import grid_tex
-from .rows import COST, Row
+from .rows import PAID, Row
 from .statistics import Interval
 from .tables import LIMIT, REFERENCE, ResultTable, says_of
 from .typeset import Grid, grid_markdown
 
-COST_HEADS = {"parameters": "parameters", "train_seconds": "train s", LIMIT: "at limit"}
+COST_HEADS = {
+    SKIPPED: "skipped updates",
+    "parameters": "parameters",
+    "train_seconds": "train s",
+    LIMIT: "at limit",
+}
 ARROWS = {"lower": "↓", "higher": "↑", "": ""}
 DASH = "–"
 
@@ -63,7 +69,7 @@ def _grid(table: ResultTable, dataset: str) -> Grid:
 
 def _costs(rows: Sequence[Row]) -> list[str]:
     """The columns of what training cost, of which a row says something."""
-    costs = [name for name in COST if says_of(rows, name)]
+    costs = [name for name in PAID if says_of(rows, name)]
     if any(row.cut_short is not None for row in rows):
         costs.append(LIMIT)
     return costs

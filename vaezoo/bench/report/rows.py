@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...hooks import PRIOR
+from ...training.budget import SKIPPED
 from ..records import Record, RowRecord
 from ..trial import canonical
 from .alike import ALIKE, Standing, Swept, standings
@@ -25,6 +26,7 @@ from .statistics import Interval, Sample, interval
 
 Json = dict[str, Any]
 COST = ("parameters", "train_seconds")
+PAID = (SKIPPED, *COST)  # the first of those alone that may leave steps out
 
 
 @dataclass(frozen=True)
@@ -210,7 +212,7 @@ class Row:
 def _sampled(trial: Record, label: str) -> Record:
     """The trial with what it measured of one sampler, and what its training cost."""
     found = trial.samplers[label]
-    costs = {name: trial.metrics[name] for name in COST if name in trial.metrics}
+    costs = {name: trial.metrics[name] for name in PAID if name in trial.metrics}
     metrics = {**found.metrics, **costs}
     return replace(trial, metrics=metrics, reasons=found.reasons, refused=found.refused)
 

@@ -20,7 +20,7 @@ from ...data.data import Data
 from ...data.words import cut
 from ...evaluation.failures import is_out_of_memory, one_line
 from ...samplers import PRIOR, prior_in_words
-from ...training.budget import Diverged
+from ...training.budget import SKIPPED, Diverged
 from ...training.resume import Bookmark
 from ..disk import is_full
 from ..manifest import MANIFEST
@@ -183,6 +183,8 @@ def _trained(task: Task, bookmark: Bookmark) -> Record:
     save(model, folder / WEIGHTS)
     save_material(model, data, folder, trial.device)
     costs = {"train_seconds": history.seconds, "parameters": _size(model)}
+    if history.skipped is not None:
+        costs[SKIPPED] = history.skipped
     return replace(
         measured,
         metrics={**costs, **measured.metrics},

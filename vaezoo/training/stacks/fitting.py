@@ -22,6 +22,7 @@ from ..schedules import FACTORS
 from ..start import start
 from ..training import (
     back_to_best,
+    epoch_row,
     finish,
     mean_of,
     must_be_finite,
@@ -186,9 +187,7 @@ class _Training:
                 must_be_finite(row, (epoch - 1) * len(table) + i + 1, epoch)
         except Diverged as error:
             self.seats[s].failed = error
-        ones = [1] * len(table)
-        means = {f"train_{name}": mean_of(name, table, ones) for name in table[0]}
-        return {"epoch": epoch, **means}
+        return epoch_row(epoch, table)
 
     def _learn(self, x: Tensor, c: Tensor | None, progress: float, at: Sequence[int]) -> Terms:
         scale = FACTORS[self.budget.schedule](progress)

@@ -16,7 +16,7 @@ from torch.func import functional_call, grad, vmap
 from ...core import Terms, Unsupported
 from ...core.weighing import rates_weighed
 from ...networks import in_bf16
-from ..budget import BF16, Budget
+from ..budget import BF16, SKIPPED, Budget
 from .draws import OwnDraws
 from .seats import Stack
 
@@ -48,12 +48,16 @@ class Steps:
         x is (S, B, *shape), `factor` that of the learning rates, `weight` that of KL.
         """
         found, terms, held = self.gradients(x, c, progress, generators, weight)
-        self.take(found)
+        is_skipped = self.take(found)
+        stays = frozen
+        if self.budget.skip:
+            terms[SKIPPED] = is_skipped
+            stays = torch.maximum(frozen, is_skipped)
         for s, optimizer in enumerate(self.stack.optimizers):
-            optimizer.step_unless(frozen[s], factor)
+            optimizer.step_unless(stays[s], factor)
         for name, before in self.stack.held.items():
-            stays = frozen.bool().view(-1, *[1] * (before.dim() - 1))  # (S, 1 …)
-            before.copy_(torch.where(stays, before, held[name]))
+            is_frozen = frozen.bool().view(-1, *[1] * (before.dim() - 1))  # (S, 1 …)
+            before.copy_(torch.where(is_frozen, before, held[name]))
         return terms
 
     def gradients(
@@ -124,13 +128,18 @@ class Steps:
             )
 
     @torch.no_grad()
-    def take(self, found: Rows) -> None:
-        """These gradients, each place's clipped by its global norm, for the optimisers."""
+    def take(self, found: Rows) -> Tensor:
+        """These gradients, each place's clipped by its global norm, for the optimisers; which
+        places' steps are not to be taken, (S,), 0 or 1.
+        """
         norms = torch.stack([torch.linalg.vector_norm(one, dim=1) for one in found])  # (rates, S)
         norm = torch.linalg.vector_norm(norms, dim=0)
         factor = (self.budget.clip / (norm + 1e-6)).clamp(max=1.0)
         for into, one in zip(self.stack.gradients, found, strict=True):
             torch.mul(one, factor[:, None], out=into)
+        if not self.budget.skip:
+            return torch.zeros_like(norm)
+        return 1 - (norm < self.budget.skip).to(norm)
 
 
 def _given(c: Tensor | None) -> tuple[Tensor, ...]:
