@@ -10,6 +10,7 @@ from torch import Tensor
 from ...data.data import Data
 from ...data.files import Files, MissingData
 from ...data.published import PublishedTable
+from ...evaluation.baselines import independent_log_p
 from ...registry.registry import Registry
 from ..records import Damaged
 from ..records.checks import mapping, numbers
@@ -50,9 +51,17 @@ def _control(data: Data, argument: str, column: str) -> float:
     return data.controls(data.test)[argument][column]
 
 
+def _independent(data: Data, argument: str, column: str) -> float:
+    """-log p(x) of a test row with every entry on its own, in nats."""
+    log_p = independent_log_p(data)
+    assert log_p is not None
+    return -float(log_p.mean())
+
+
 COMPUTED: Mapping[str, Callable[[Data, str, str], float]] = {
     "ppca": _ppca,
     "control": _control,
+    "independent": _independent,
 }
 
 
