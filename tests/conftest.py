@@ -6,7 +6,9 @@ import http.server
 import math
 import os
 import threading
+from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 # Before torch is imported, and for the processes that tests start: a second thread has nothing to
 # do on tensors this small, and waits for it at full speed.
@@ -20,6 +22,8 @@ import torch
 
 from vaezoo.author import case
 from vaezoo.core import Spec
+from vaezoo.registry import gathering, trying
+from vaezoo.registry.guard import Source
 
 torch.set_num_threads(1)
 if not torch.accelerator.is_available():
@@ -69,6 +73,32 @@ def pytest_collection_finish():
     """What is imported and collected stays: the collector need not look through it again."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _tried_once() -> Iterator[None]:
+    """Many tests write the same plugin, each into a folder of its own. A text that came in well is
+    known in the next folder too: to try it again costs a copy of this large process.
+    """
+    came_in: set[bytes] = set()
+
+    def is_known(source: Source) -> bool:
+        if trying.is_known(source):
+            return True
+        if source.distribution or Path(source.file).read_bytes() not in came_in:
+            return False
+        trying.keep(source)  # for the processes of trials
+        return True
+
+    def keep(source: Source) -> None:
+        trying.keep(source)
+        if not source.distribution:
+            came_in.add(Path(source.file).read_bytes())
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gathering, "is_known", is_known)
+        patch.setattr(gathering, "keep", keep)
+        yield
 
 
 @pytest.fixture

@@ -111,6 +111,17 @@ def causes(loaded: registry.Registry, name: str) -> list[str]:
     return [p.cause for p in loaded.problems if Path(p.file).stem == name]
 
 
+def test_a_folder_of_loose_files_is_no_reason_to_ask_ours_again(tmp_path: Path):
+    (tmp_path / "mine.py").write_text(GOOD.format(name="mine"))
+    alone, beside = registry.load_registry(), registry.load_registry(tmp_path)
+    assert beside.variants.keys() - alone.variants.keys() == {"mine"}
+    assert beside.metrics["likelihood"] is alone.metrics["likelihood"]
+    assert set(beside.plugins) > set(alone.plugins)
+    # two that train at a time hold different processes
+    executors = [known.executors["local"].build() for known in (alone, beside)]
+    assert executors[0].submit != executors[1].submit
+
+
 def test_whatever_a_plugin_does_it_is_one_line_and_the_others_are_there(tmp_path: Path):
     write(tmp_path, aaa_first=GOOD.format(name="mine_a"), zzz_last=GOOD.format(name="mine_z"))
     write(tmp_path, **{name: text for name, (text, _) in BROKEN.items()})

@@ -27,6 +27,14 @@ MOST = 10_000  # things that one hook may bring
 
 Key = Callable[[Any], tuple[str, str]]  # a thing -> its kind and name, or TypeError
 Found = dict[str, tuple[Any, Plugin]]  # name -> a thing of one kind, and the plugin that brings it
+# what a hook brings: each thing with its kind and name, or with why it cannot be had
+Brought = list[tuple[Any, tuple[str, str] | str]]
+OfOurs = tuple[Source, Plugin, dict[str, Brought]]  # by hook
+
+# Modules of ours by name, as they were found first: a folder of loose files is no reason to ask
+# all of them again, which takes as long as the folder. But for executors, which hold what runs.
+_ours: dict[str, OfOurs] = {}
+HAS_A_STATE = "vaezoo_executors"
 
 
 class Gathering:
@@ -46,25 +54,28 @@ class Gathering:
         """Import one source and note what it brings; walk it where it is a package without hooks of
         its own.
         """
+        if source.is_ours and source.file in _ours:
+            return self._keep_all(_ours[source.file])
         if not (source.is_ours or self.guard.is_trial or self._may_come_in(source)):
             return
-        module = self.guard.run(source, source.find, "import")
-        if module is FAILED:
+        imported = self.guard.run(source, partial(self._imported, source), "import")
+        if imported is FAILED:
             return
-        hooks = self.guard.run(source, partial(self._hooks_of, module), "import")
-        if hooks is FAILED:
-            return
+        module, hooks = imported
         if not hooks and isinstance(module, ModuleType) and hasattr(module, "__path__"):
             self._walk(source, module)
         elif self._is_well_formed(source, module, hooks):
             self._gather(source, module, hooks)
 
-    def _hooks_of(self, module: Any) -> list[str]:
-        return [
+    def _imported(self, source: Source) -> tuple[Any, list[str]]:
+        """The module, and its hooks by name."""
+        module = source.find()
+        hooks = [
             name
             for name in dir(module)
             if self.manager.parse_hookimpl_opts(module, name) is not None
         ]
+        return module, hooks
 
     def _walk(self, package: Source, module: ModuleType) -> None:
         self.packages += 1
@@ -131,27 +142,29 @@ class Gathering:
             self.guard.report(source, str(error).replace(f"Plugin {module.__name__!r}", "its hook"))
             return
         plugin = plugin_of(module, source)
-        self.plugins.append(plugin)
+        lists = {}
         for hook in hooks:
-            self._keep_list(
-                source, plugin, hook, self.guard.run(source, getattr(module, hook), f"{hook}()")
-            )
+            call = partial(_brought, hook, getattr(module, hook))
+            lists[hook] = self.guard.run(source, call, f"{hook}()")
+            self._keep_list(source, plugin, hook, lists[hook])
+        self.plugins.append(plugin)
+        if source.is_ours and HAS_A_STATE not in hooks and all(map(_is_whole, lists.values())):
+            _ours[source.file] = (source, plugin, lists)
+
+    def _keep_all(self, one: OfOurs) -> None:
+        """What a module of ours brought when it was asked first."""
+        source, plugin, lists = one
+        for hook, brought in lists.items():
+            self._keep_list(source, plugin, hook, brought)
+        self.plugins.append(plugin)
 
     def _keep_list(self, source: Source, plugin: Plugin, hook: str, brought: Any) -> None:
         if brought is FAILED:
             return
-        if type(brought) not in (list, tuple):
-            self.guard.report(source, f"{hook}() must return a list, not {type(brought).__name__}")
+        if isinstance(brought, str):
+            self.guard.report(source, brought)
             return
-        if len(brought) > MOST:
-            self.guard.report(source, f"{hook}() brings {len(brought):,} things; at most {MOST:,}")
-            return
-        found = self.guard.run(
-            source, lambda: [_key_or_why(hook, thing) for thing in brought], f"{hook}()"
-        )
-        if found is FAILED:
-            return
-        for thing, answer in zip(brought, found, strict=True):
+        for thing, answer in brought:
             if isinstance(answer, str):
                 self.guard.report(source, f"{hook}(): {answer}")
             else:
@@ -185,6 +198,21 @@ class Gathering:
                     f"the metric {other.name!r} of {plugin.file}"
                 )
         return ""
+
+
+def _brought(hook: str, call: Callable[[], Any]) -> Brought | str:
+    """What a hook brings, or why none of it can be had."""
+    things = call()
+    if type(things) not in (list, tuple):
+        return f"{hook}() must return a list, not {type(things).__name__}"
+    if len(things) > MOST:
+        return f"{hook}() brings {len(things):,} things; at most {MOST:,}"
+    return [(thing, _key_or_why(hook, thing)) for thing in things]
+
+
+def _is_whole(brought: Any) -> bool:
+    """Whether nothing is wrong with what a hook brought."""
+    return type(brought) is list and not any(isinstance(answer, str) for _, answer in brought)
 
 
 def _key_or_why(hook: str, thing: Any) -> tuple[str, str] | str:

@@ -6,8 +6,10 @@ import os
 import random
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
+from itertools import chain
+from operator import attrgetter, is_, methodcaller
 from types import FunctionType, ModuleType
 from typing import Any
 
@@ -31,6 +33,12 @@ FAMILIES = (nn, optim, distributions)
 # what a constant is: lists and dictionaries are filled as plugins come in
 PLAIN = (int, float, str, bytes, tuple, frozenset)
 OURS = "vaezoo"
+VALUES = methodcaller("values")
+BY_KEYWORD = "__kwdefaults__"
+# what of a function can be changed
+INSIDES: dict[str, Callable[[Any], Any]] = {
+    name: attrgetter(name) for name in ("__code__", "__defaults__", BY_KEYWORD)
+}
 
 Parts = dict[str, Any]
 
@@ -40,28 +48,75 @@ class Libraries:
 
     def __init__(self) -> None:
         self.modules = dict(sys.modules)
-        self.parts = [(owner, dict(vars(owner))) for owner in _owners()]
-        self.insides = [
-            (value, value.__code__, value.__defaults__, value.__kwdefaults__)
-            for _, parts in self.parts
-            for value in parts.values()
-            if type(value) is FunctionType
-        ]
-        self.by_keyword = {
-            id(values): dict(values) for *_, values in self.insides if values is not None
-        }
+        self.shared = _shared()
 
     def put_back(self) -> list[str]:
         """What is another one now, by name; it is put back."""
+        changed: list[str] = []
+        now = map(sys.modules.get, self.modules)
+        if not _are_the_same(now, self.modules.values()):
+            changed = self._put_back_modules()
+        return changed if self.shared.is_as_it_was() else changed + self.shared.put_back()
+
+    def _put_back_modules(self) -> list[str]:
         changed = []
         for name, module in self.modules.items():
             if sys.modules.get(name) is not module:
                 sys.modules[name] = module
                 changed.append(f"the module {name}")
+        return changed
+
+
+class _Shared:
+    """All modules and classes that are looked at, and what each consisted of."""
+
+    def __init__(self, ours: Parts) -> None:
+        self.ours = _identities(ours)
+        self.missing: set[str] = set()  # names of modules whose functions we have
+        self.parts = [(owner, dict(vars(owner))) for owner in _owners(ours, self.missing)]
+        self.sizes = [len(parts) for _, parts in self.parts]
+        self.names = [name for _, parts in self.parts for name in parts]
+        self.values = [value for _, parts in self.parts for value in parts.values()]
+        self.functions = [value for value in self.values if type(value) is FunctionType]
+        self.insides = {name: list(map(get, self.functions)) for name, get in INSIDES.items()}
+        # what is taken by keyword can be changed inside
+        self.by_keyword = [
+            (values, dict(values)) for values in self.insides[BY_KEYWORD] if values is not None
+        ]
+
+    def is_of(self, ours: Parts) -> bool:
+        """Whether, where these are the modules of ours, it says what is now."""
+        return (
+            self.ours == _identities(ours)
+            and self.missing.isdisjoint(sys.modules)
+            and self.is_as_it_was()
+        )
+
+    def is_as_it_was(self) -> bool:
+        """Whether all have the same things by the same names and in the same order. It is asked
+        twice for every call of a plugin, so no loop of Python's is in it.
+        """
+        now = [vars(owner) for owner, _ in self.parts]
+        return (
+            list(map(len, now)) == self.sizes
+            and _are_the_same(chain.from_iterable(now), self.names)
+            and _are_the_same(chain.from_iterable(map(VALUES, now)), self.values)
+            and all(
+                _are_the_same(map(get, self.functions), self.insides[name])
+                for name, get in INSIDES.items()
+            )
+            and all(values == before for values, before in self.by_keyword)
+        )
+
+    def put_back(self) -> list[str]:
+        """What is another one now, by name; it is put back."""
+        changed: list[str] = []
         for owner, before in self.parts:
             changed += _restored(owner, before)
-        for function, code, defaults, by_keyword in self.insides:
-            values = self.by_keyword.get(id(by_keyword))
+        copies = {id(values): copy for values, copy in self.by_keyword}
+        for function, *inside in zip(self.functions, *self.insides.values(), strict=True):
+            code, defaults, by_keyword = inside
+            values = copies.get(id(by_keyword))
             if (
                 function.__code__ is not code
                 or function.__defaults__ is not defaults
@@ -74,38 +129,70 @@ class Libraries:
         return changed
 
 
+_last: list[_Shared] = []
+
+
+def _shared() -> _Shared:
+    """What is now. Mostly what was seen last still holds, which is seen ten times as fast as it is
+    written down.
+    """
+    ours = _modules_of_ours()
+    if not _last or not _last[0].is_of(ours):
+        _last[:] = [_Shared(ours)]
+    return _last[0]
+
+
+def _modules_of_ours() -> Parts:
+    return {
+        name: module
+        for name, module in list(sys.modules.items())
+        if name.startswith(f"{OURS}.") and module is not None
+    }
+
+
+def _identities(modules: Parts) -> dict[str, int]:
+    return {name: id(module) for name, module in modules.items()}
+
+
+def _are_the_same(now: Iterable[Any], before: Iterable[Any]) -> bool:
+    """Whether two series of one length are of the same objects; what is equal to all is not."""
+    return all(map(is_, now, before))
+
+
 @cache
 def _classes() -> tuple[type, ...]:
     things = (thing for family in FAMILIES for thing in vars(family).values())
     return tuple(dict.fromkeys(thing for thing in things if isinstance(thing, type)))
 
 
-def _owners() -> Iterator[Any]:
+def _owners(ours: Parts, missing: set[str]) -> list[Any]:
+    """What is shared, and what modules of `ours` name. Modules that are not there, and whose
+    functions they name, are put into `missing`.
+    """
     found = {id(one): one for one in (*SHARED, *_classes())}
-    for name, module in list(sys.modules.items()):
-        if not name.startswith(f"{OURS}.") or module is None:
-            continue
+    for name, module in ours.items():
         found[id(module)] = module
         for thing in list(vars(module).values()):
-            for owner in _named(thing, name):
+            owner = _named(thing, name, missing)
+            if owner is not None:
                 found.setdefault(id(owner), owner)
-    yield from found.values()
+    return list(found.values())
 
 
-def _named(thing: Any, by: str) -> Iterator[Any]:
-    """The modules and classes that can be changed for the module `by`, which names this thing: what
-    is ours is of the module that defines it.
+def _named(thing: Any, by: str, missing: set[str]) -> Any:
+    """The module or class that can be changed for the module `by`, which names this thing; None for
+    none. What is ours is of the module that defines it.
     """
-    home = getattr(thing, "__module__", None)
     if isinstance(thing, ModuleType):
-        if not thing.__name__.startswith(OURS):
-            yield thing
-    elif isinstance(thing, type) and (home == by or not str(home).startswith(OURS)):
-        yield thing
-    elif isinstance(thing, FunctionType) and not str(home).startswith(OURS):
-        where = sys.modules.get(str(home))
-        if where is not None:
-            yield where
+        return None if thing.__name__.startswith(OURS) else thing
+    home = getattr(thing, "__module__", None)
+    if isinstance(thing, type):
+        return thing if home == by or not str(home).startswith(OURS) else None
+    if not isinstance(thing, FunctionType) or str(home).startswith(OURS):
+        return None
+    if str(home) not in sys.modules:
+        missing.add(str(home))
+    return sys.modules.get(str(home))
 
 
 def _restored(owner: Any, before: Parts) -> Iterator[str]:
