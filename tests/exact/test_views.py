@@ -139,6 +139,24 @@ def test_the_sub_sampled_objective_is_the_sum_of_log_densities():
     assert (found.mean() + wanted).abs() < 4.5 * error
 
 
+@pytest.mark.certifies("mvae", claim="in its warm-up each term's KL has the weight of the schedule")
+@pytest.mark.parametrize("progress", [0.0, 0.1, 0.4, 1.0])
+def test_the_kl_of_every_term_is_warmed_up(progress):
+    model, pair = exact("mvae", with_prior=False)
+    x = pair.rows(7)
+    terms = []
+    with torch.no_grad(), seeded("warm-up"):
+        for gone in ("none", "right", "left"):  # the terms in their order
+            trace = model.infer(without_views(x, SPEC, MISSING[gone]))
+            terms.append((-trace.log_px.mean(), trace.kl.mean()))
+    with torch.no_grad(), seeded("warm-up"):
+        found = model.loss(model, x, None, progress)
+    weight = min(1.0, progress / 0.4)
+    wanted = sum(distortion + weight * rate for distortion, rate in terms)
+    torch.testing.assert_close(found["loss"], wanted, atol=1e-9, rtol=0)
+    torch.testing.assert_close(found["joint"], sum(terms[0]), atol=1e-9, rtol=0)
+
+
 @pytest.mark.certifies("jmvae", claim="with exact experts the bound is log p of each view alone")
 @pytest.mark.parametrize("gone", ["left", "right"])
 def test_a_row_of_one_view_has_that_views_posterior(gone):
