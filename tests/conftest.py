@@ -5,6 +5,7 @@ import gc
 import http.server
 import math
 import os
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,6 +14,9 @@ from pathlib import Path
 # Before torch is imported, and for the processes that tests start: a second thread has nothing to
 # do on tensors this small, and waits for it at full speed.
 os.environ["OMP_NUM_THREADS"] = "1"
+# where Python is told to keep no bytecode, each of the hundred processes that tests start compiles
+# all of vaezoo anew: half a second of three
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 # a copy of a process as large as this one may wait for processor and memory longer than the 20 s
 # that a plugin has, on a machine that does other work; tests of the limit set their own
 os.environ.setdefault("VAEZOO_PLUGIN_TIMEOUT", "300")
@@ -25,6 +29,7 @@ from vaezoo.core import Spec
 from vaezoo.registry import gathering, trying
 from vaezoo.registry.guard import Source
 
+sys.dont_write_bytecode = False
 torch.set_num_threads(1)
 if not torch.accelerator.is_available():
     # `manual_seed` formats the stack once for each kind of accelerator that may come later: under
