@@ -9,34 +9,18 @@ standardised codes. `log_prob` follows a code back and adds up the divergence of
 
 import math
 from abc import abstractmethod
-from functools import partial
-from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
+from vaezoo.diffusion import OfTime, kept, moved, noise_velocity
 from vaezoo.fitted import Scale
 from vaezoo.hooks import Part, Parts, hookimpl
 from vaezoo.hyperparameters import Count, Positive
-from vaezoo.networks import mlp
 from vaezoo.samplers import Sampler
 
 BATCH = 256
 LAST = 1e-3  # of the diffusion's time: where its score would grow without limit
-SLOWEST, FASTEST = 0.1, 20.0  # of the diffusion's noise, Song et al. 2021, appendix C
-
-
-class OfTime(nn.Module):
-    """(N, D) from t (N, 1) and z (N, D): a network that reads t, and sine and cosine of 2π t."""
-
-    def __init__(self, width: int, hidden: int) -> None:
-        super().__init__()
-        self.net = mlp(width + 3, hidden, hidden, hidden, width)
-
-    def forward(self, t: Tensor, z: Tensor) -> Tensor:
-        angle = 2 * math.pi * t
-        out: Tensor = self.net(torch.cat([z, t, angle.sin(), angle.cos()], -1))
-        return out
 
 
 class ProbabilityFlow(Sampler):
@@ -83,44 +67,17 @@ class ProbabilityFlow(Sampler):
     def sample(self, n: int) -> Tensor:
         like = self.scale.mean
         z = torch.randn(n, len(like), dtype=like.dtype, device=like.device)
-        for start, end in pairwise(self.times()):
-            z, _ = self._step(z, start, end, counts=False)
+        z, _ = moved(self.velocity, z, self.times(), counts=False)
         return self.scale.restored(z)
 
     @torch.no_grad()
     def log_prob(self, z: Tensor) -> Tensor:
         """Of codes (N, D), (N,) in nats: log N(z(0); 0, I) - ∫ div v dt, in the codes' scale."""
         z = self.scale.standard(z)
-        total = z.new_zeros(len(z))
-        for start, end in pairwise(self.times()[::-1]):
-            z, grown = self._step(z, start, end, counts=True)
-            total = total + grown  # going back, ∫ div v dt is negative
+        z, total = moved(self.velocity, z, self.times()[::-1], counts=True)
         log_noise = -0.5 * (z.square() + math.log(2 * math.pi)).sum(-1)
+        # going back, ∫ div v dt is negative
         return log_noise + total - self.scale.deviation.log().sum()
-
-    def _step(self, z: Tensor, start: float, end: float, counts: bool) -> tuple[Tensor, Tensor]:
-        """A step of the classical Runge-Kutta method: z at `end`, and ∫ div v dt over the step."""
-        h = end - start
-        middle = (start + end) / 2
-        one, grow_one = self._rate(start, z, counts)
-        two, grow_two = self._rate(middle, z + h / 2 * one, counts)
-        three, grow_three = self._rate(middle, z + h / 2 * two, counts)
-        four, grow_four = self._rate(end, z + h * three, counts)
-        moved = z + h / 6 * (one + 2 * two + 2 * three + four)
-        return moved, h / 6 * (grow_one + 2 * grow_two + 2 * grow_three + grow_four)
-
-    def _rate(self, t: float, z: Tensor, counts: bool) -> tuple[Tensor, Tensor]:
-        """v (N, D) and div v (N,), 0 unless it counts."""
-        time = z.new_full((len(z), 1), t)
-        if not counts:
-            return self.velocity(time, z), z.new_zeros(len(z))
-        divergence = z.new_zeros(len(z))
-        for d in range(z.shape[1]):
-            axis = torch.zeros_like(z)
-            axis[:, d] = 1.0
-            slope = torch.func.jvp(partial(self.velocity, time), (z,), (axis,))[1]
-            divergence = divergence + slope[:, d]
-        return self.velocity(time, z), divergence
 
 
 class FlowMatching(ProbabilityFlow):
@@ -169,22 +126,15 @@ class Diffusion(ProbabilityFlow):
     ) -> None:
         super().__init__(hidden, steps, learning_rate, evaluations)
 
-    def kept(self, s: Tensor) -> tuple[Tensor, Tensor]:
-        """α and σ at s."""
-        passed = SLOWEST * s + (FASTEST - SLOWEST) * s.square() / 2  # ∫β
-        return (-passed / 2).exp(), (-torch.expm1(-passed)).sqrt()
-
     def cost(self, z: Tensor, noise: Tensor, t: Tensor) -> Tensor:
         s = LAST + (1 - LAST) * t
-        alpha, sigma = self.kept(s)
+        alpha, sigma = kept(s)
         error = self.net(s, alpha * z + sigma * noise) - noise
         return error.square().sum(-1).mean()
 
     def velocity(self, t: Tensor, z: Tensor) -> Tensor:
         s = 1 - t
-        beta = SLOWEST + (FASTEST - SLOWEST) * s
-        _, sigma = self.kept(s)
-        return beta / 2 * (z - self.net(s, z) / sigma)
+        return noise_velocity(s, z, self.net(s, z))
 
     def times(self) -> list[float]:
         """Shorter steps towards the end, where σ changes faster than z."""

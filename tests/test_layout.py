@@ -39,6 +39,7 @@ ROWS = (
         "similarity",
         "kalman",
         "views",
+        "diffusion",
     ),
     ("data",),
     ("registry",),
@@ -55,7 +56,7 @@ PUBLIC = {
     "convolutions", "recurrent", "losses", "codebooks", "stepwise", "paths", "markov", "fivo",
     "dynamics", "leapfrog", "similarity", "kalman", "row_mean", "columns", "samplers", "fitted",
     "hooks", "laws", "bent", "relaxed", "hyperparameters", "seeds", "tags", "testing", "data",
-    "views", "in_order", "hyperboloid",
+    "views", "in_order", "hyperboloid", "diffusion",
 }  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from vaezoo_plugins.autoregressive_flows import IAF, MAF
 from vaezoo_plugins.probability_flows import Diffusion, FlowMatching, ProbabilityFlow
 
 from vaezoo.core import Unsupported
+from vaezoo.diffusion import kept
 from vaezoo.distributions import mixture
 from vaezoo.fitted import Scale
 from vaezoo.samplers import Sampler
@@ -83,7 +84,7 @@ class ExactNoise(nn.Module):
     """E[e | α z + σ e] of the mixture."""
 
     def forward(self, s: Tensor, z: Tensor) -> Tensor:
-        alpha, sigma = (one.unsqueeze(-1) for one in Diffusion().kept(s))
+        alpha, sigma = (one.unsqueeze(-1) for one in kept(s))
         variance = alpha**2 * SCALES[:, None] ** 2 + sigma**2
         off = z.unsqueeze(1) - alpha * MEANS
         log_density = -off.square().sum(-1) / (2 * variance[..., 0]) - variance[..., 0].log()
