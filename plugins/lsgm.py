@@ -106,7 +106,7 @@ class Diffused(Distribution):
 class ScorePrior(Prior):
     """A diffusion's probability flow; its density is by `steps` Runge-Kutta steps."""
 
-    def __init__(self, spec: Spec, steps: Count = 20, times: Times = "importance") -> None:
+    def __init__(self, spec: Spec, steps: Count = 10, times: Times = "importance") -> None:
         super().__init__()
         self.width = spec.latent
         self.steps = steps
@@ -147,7 +147,7 @@ class Denoising(Loss):
 
 
 @tags("prior", "heavy")
-def lsgm(spec: Spec, steps: Count = 20, times: Times = "importance") -> VAE:
+def lsgm(spec: Spec, steps: Count = 10, times: Times = "importance") -> VAE:
     """The prior is a diffusion whose score is learned with everything else.
 
     R + E_q log q(z|x) + E_{s,e} w(s) ‖e - ê(s, α_s z + σ_s e)‖² + D/2 log (2π e σ₀²), w(s) =

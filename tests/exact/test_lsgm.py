@@ -193,3 +193,15 @@ def test_another_prior_is_refused():
     with pytest.raises(Unsupported, match="the prior StandardNormal has none"):
         VAE(Gaussian(spec), Write(spec), StandardNormal(spec), Denoising())
     assert ScorePrior(spec)().event_shape == (2,)
+
+
+def test_ten_steps_are_as_good_as_eighty_after_training():
+    model, _ = built(Spec((5,), latent=2, hidden=32), 100)
+    p = model.prior()
+    with torch.no_grad(), seeded("points"):
+        z = p.sample(torch.Size((200,)))
+        p.steps = 80
+        many = p.log_prob(z)
+        p.steps = 10
+        few = p.log_prob(z)
+    torch.testing.assert_close(few, many, rtol=0, atol=1e-2)
