@@ -1,5 +1,7 @@
 """What every test needs: one thread, and small data of each kind made here."""
 
+import contextlib
+import ctypes
 import functools
 import gc
 import http.server
@@ -35,6 +37,15 @@ if not torch.accelerator.is_available():
     # `manual_seed` formats the stack once for each kind of accelerator that may come later: under
     # pytest, whose stack is deep, a millisecond each time
     torch.manual_seed = torch.default_generator.manual_seed
+
+# glibc's malloc.h: how many blocks may be mapped apart, and from what on freed memory is given back
+MMAP_MAX = -4, 0
+TRIM_THRESHOLD = -1, 2**31 - 1
+# Every page of a tensor is a fault if its memory went back to the kernel: those of a quadrature are
+# so large that this took a third of the processor time. Other C libraries are left as they are.
+with contextlib.suppress(OSError, AttributeError, TypeError):
+    for setting in (MMAP_MAX, TRIM_THRESHOLD):
+        ctypes.CDLL(None).mallopt(*setting)
 
 # The kinds of `vaezoo check`, with more classes and longer sequences.
 IMAGE = replace(case.SPECS["image"], classes=10)

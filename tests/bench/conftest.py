@@ -153,7 +153,7 @@ def _plan(
     return make_plan(registry.load_registry(plugins), asked, source=source, probe=probe)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, Path]:
     """A run that several tests read and none changes: one trial, of a model whose prior and
     encoder share weights; the likelihood and `quick`.
