@@ -49,7 +49,8 @@ def fitted(name: str) -> tuple[Sampler, Tensor]:
 def test_the_density_integrates_to_one_and_draws_have_it(name):
     """n = 4,000 draws: the share in each quadrant about the mean, z-score below 4.5."""
     sampler, z = fitted(name)
-    points, cell = quadrature.grid(2, 6.0, 81)
+    # an even number of points: none lies on an axis, between two quadrants
+    points, cell = quadrature.grid(2, 6.0, 60)
     mass = sampler.log_prob(points).exp() * cell
     assert mass.sum().item() == pytest.approx(1.0, abs=1e-2)
     with seeded("draws"):
@@ -58,7 +59,7 @@ def test_the_density_integrates_to_one_and_draws_have_it(name):
         sign = torch.tensor(signs)
         share = mass[(points * sign > 0).all(-1)].sum().item()
         found = (drawn * sign > 0).all(-1).double().mean().item()
-        assert abs(found - share) < 4.5 * math.sqrt(share * (1 - share) / 4000) + 0.015
+        assert abs(found - share) < 4.5 * math.sqrt(share * (1 - share) / 4000) + 0.002
 
     # and it is that of the codes, in nats: nearer to the truth than one Gaussian is
     true = clumps().log_prob(z).mean()
