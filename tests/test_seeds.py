@@ -26,3 +26,9 @@ def test_a_seeded_block_is_repeatable_and_leaves_the_outside_alone():
         torch.rand(2, generator=generator_for("x", 1)),
         torch.rand(2, generator=generator_for("x", 2)),
     )
+
+
+def test_words_that_hold_the_mark_between_words_are_not_two_words():
+    seeds = {seed_for("a\0b"), seed_for("a", "b"), seed_for("a\0", "b"), seed_for("a", "\0b")}
+    assert len(seeds) == 4
+    assert seed_for("a\udc80") != seed_for("a")  # a name of a file that is no UTF-8

@@ -13,8 +13,16 @@ __all__ = ["generator_for", "seed_for", "seeded"]
 
 def seed_for(*names: object) -> int:
     """A seed of 63 bits for these words, in this order."""
-    digest = hashlib.sha256("\0".join(map(str, names)).encode()).digest()
+    words = [_without_nul(str(name)) for name in names]
+    digest = hashlib.sha256("\0".join(words).encode(errors="surrogatepass")).digest()
     return int.from_bytes(digest[:8], "big") >> 1
+
+
+def _without_nul(word: str) -> str:
+    """The word, or its digest where it holds the mark that stands between words."""
+    if "\0" not in word:
+        return word
+    return hashlib.sha256(word.encode(errors="surrogatepass")).hexdigest()
 
 
 def generator_for(*names: object) -> torch.Generator:
