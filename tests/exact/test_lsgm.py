@@ -91,6 +91,15 @@ def test_times_by_importance_have_less_variance():
     assert spread["importance"] < spread["uniform"] / 2
 
 
+def test_the_cross_entropy_to_the_standard_normal_has_no_noise():
+    model, _ = built(Spec((5,), latent=2, hidden=32), 0)
+    model.prior.noise.logit.data.fill_(-math.inf)
+    z, _ = quadrature.grid(2, 3.0, 7)
+    expected = -StandardNormal(Spec((5,), latent=2)).double()().log_prob(z)
+    found = model.prior().cross_entropy(z)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-10)
+
+
 def test_the_time_of_a_variance_is_where_it_is_kept():
     s = torch.logspace(-5, 0, 50, dtype=torch.float64)
     torch.testing.assert_close(time_of(kept(s)[1].square()), s, rtol=1e-10, atol=0)
