@@ -53,8 +53,10 @@ class Conv(nn.Conv2d):
 
     u: Tensor
 
-    def __init__(self, inputs: int, outputs: int, side: int, groups: int = 1) -> None:
-        super().__init__(inputs, outputs, side, padding=side // 2, groups=groups)
+    def __init__(
+        self, inputs: int, outputs: int, side: int, groups: int = 1, bias: bool = True
+    ) -> None:
+        super().__init__(inputs, outputs, side, padding=side // 2, groups=groups, bias=bias)
         self.register_buffer("u", F.normalize(torch.randn(outputs), dim=0))
 
     def largest(self, iterations: int = POWER) -> Tensor:
@@ -94,21 +96,25 @@ class Gate(nn.Module):
 
 
 def inference(width: int, size: Size) -> nn.Sequential:
-    """The body of an encoder's cell, fig. 3b: two convolutions, 1×1 where x is a vector."""
+    """The body of an encoder's cell, fig. 3b: two convolutions, 1×1 where x is a vector.
+
+    A convolution before a batch norm has no bias, here and in `generation`.
+    """
     side = 1 if size == (1, 1) else 3
-    first = [Norm(width), nn.SiLU(), Conv(width, width, side)]
+    first = [Norm(width), nn.SiLU(), Conv(width, width, side, bias=False)]
     second = [Norm(width), nn.SiLU(), Conv(width, width, side)]
     return nn.Sequential(*first, *second, Gate(width))
 
 
 def generation(width: int, expand: int, size: Size) -> nn.Sequential:
-    """The body of a decoder's cell, fig. 3a: a depthwise 5×5 convolution of `expand` times the
-    width; without it, a perceptron, where x is a vector.
+    """The body of a decoder's cell, fig. 3a, with a depthwise 5×5 convolution.
+
+    It has `expand` times the width. Where x is a vector it is a perceptron, without convolution.
     """
     middle = expand * width
-    into = [Norm(width), Conv(width, middle, 1), Norm(middle), nn.SiLU()]
-    across = [Conv(middle, middle, 5, middle), Norm(middle), nn.SiLU()]
-    out = [Conv(middle, width, 1), Norm(width), Gate(width)]
+    into = [Norm(width), Conv(width, middle, 1, bias=False), Norm(middle), nn.SiLU()]
+    across = [Conv(middle, middle, 5, middle, bias=False), Norm(middle), nn.SiLU()]
+    out = [Conv(middle, width, 1, bias=False), Norm(width), Gate(width)]
     return nn.Sequential(*into, *([] if size == (1, 1) else across), *out)
 
 
