@@ -73,7 +73,15 @@ class Conv(nn.Conv2d):
 
 
 class Norm(nn.BatchNorm2d):
-    """A batch norm; of one number a channel, which has no deviation, by the running moments."""
+    """A batch norm; of one number a channel, which has no deviation, by the running moments.
+
+    With no `shift` it adds nothing: the next batch norm would take it off.
+    """
+
+    def __init__(self, width: int, shift: bool = True) -> None:
+        super().__init__(width)
+        if not shift:
+            self.register_parameter("bias", None)
 
     def forward(self, h: Tensor) -> Tensor:
         is_batch = self.training and h.numel() > h.shape[1]
@@ -112,7 +120,7 @@ def generation(width: int, expand: int, size: Size) -> nn.Sequential:
     It has `expand` times the width. Where x is a vector it is a perceptron, without convolution.
     """
     middle = expand * width
-    into = [Norm(width), Conv(width, middle, 1, bias=False), Norm(middle), nn.SiLU()]
+    into = [Norm(width, shift=False), Conv(width, middle, 1, bias=False), Norm(middle), nn.SiLU()]
     across = [Conv(middle, middle, 5, middle, bias=False), Norm(middle), nn.SiLU()]
     out = [Conv(middle, width, 1, bias=False), Norm(width), Gate(width)]
     return nn.Sequential(*into, *([] if size == (1, 1) else across), *out)
