@@ -3,7 +3,7 @@
 import csv
 import io
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...hooks import Column
@@ -33,12 +33,13 @@ def as_csv(table: ResultTable) -> str:
     if table.has_samplers:
         head.append("sampler")
     numbers = [f"{column.name}_{part}" for column in table.columns for part in table.parts(column)]
-    writer.writerow([in_csv(name) for name in (*head, *numbers, *_costs(table), LIMIT, "reason")])
+    costs = _costs(table)
+    writer.writerow([in_csv(name) for name in (*head, *numbers, *costs, LIMIT, "reason")])
     for dataset in table.datasets:
         for row in table.of(dataset):
-            writer.writerow(_csv_row(table, row))
+            writer.writerow(_csv_row(table, row, costs))
         for name, values in table.controls_of(dataset).items():
-            writer.writerow(_csv_control(table, name, dataset, values))
+            writer.writerow(_csv_control(table, name, dataset, values, costs))
     return text.getvalue()
 
 
@@ -47,7 +48,7 @@ def _costs(table: ResultTable) -> list[str]:
     return [name for name in PAID if name in COST or says_of(table.rows, name)]
 
 
-def _csv_row(table: ResultTable, row: Row) -> list[str]:
+def _csv_row(table: ResultTable, row: Row, paid: Sequence[str]) -> list[str]:
     """Words as `in_csv` has them; a number is no formula."""
     likelihood = row.trials[0].ingredients.likelihood
     status = "reference" if row.is_reference else row.status
@@ -56,7 +57,7 @@ def _csv_row(table: ResultTable, row: Row) -> list[str]:
         head.append(row.sampler_in_words)
 
     numbers = [text for column in table.columns for text in _csv_cells(table, row, column)]
-    costs = [*(_number(row.interval(name).mean) for name in _costs(table)), _number(row.cut_short)]
+    costs = [*(_number(row.interval(name).mean) for name in paid), _number(row.cut_short)]
     reasons = [row.reason, table.apart(row), table.few(row)]
     remarks = row.remarks
     others = table.by_other_code(row)
@@ -76,7 +77,11 @@ def _csv_cells(table: ResultTable, row: Row, column: Column) -> list[str]:
 
 
 def _csv_control(
-    table: ResultTable, name: str, dataset: str, values: Mapping[str, float]
+    table: ResultTable,
+    name: str,
+    dataset: str,
+    values: Mapping[str, float],
+    paid: Sequence[str],
 ) -> list[str]:
     """A control row: one number a column, the same for every seed."""
     head = [in_csv(name), in_csv(dataset), "0", "control", "", ""]
@@ -86,7 +91,7 @@ def _csv_control(
     for column in table.columns:
         blanks = [""] * (len(table.parts(column)) - 1)
         numbers += [_number(values.get(column.name)), *blanks]
-    return [*head, *numbers, *("" for _ in (*_costs(table), LIMIT, "reason"))]
+    return [*head, *numbers, *("" for _ in (*paid, LIMIT, "reason"))]
 
 
 def _number(value: float | None) -> str:
