@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.attack.damage import damages, facts_of, rekey, stored, trial_of
+from tests.attack.damage import change, damages, facts_of, rekey, stored, trial_of
 from vaezoo.bench.price import known_trials
 from vaezoo.bench.runner import run
 from vaezoo.bench.store import StoreError
@@ -255,3 +255,17 @@ def test_prices_bear_a_damaged_run_beside(out, name, monkeypatch):
     out.rename(results / "damaged")
     monkeypatch.chdir(out.parent)
     known_trials(out.parent / "new")
+
+
+def test_a_reason_of_millions_of_letters_is_set_aside(whole, out, capsys):
+    change(out, "reasons", {"nll": "x" * 3_000_000})
+    must_bear(whole, out, capsys, "report", out, "--no-figures")
+    assert must_bear(whole, out, capsys, "report", out, "--no-figures", "--json")[0] == 0
+
+
+def test_of_thousands_of_odd_files_a_hundred_are_named_and_all_are_counted(whole, out, capsys):
+    for i in range(1000):
+        (out / "trials" / f"odd-{i}").touch()
+    _, said = must_bear(whole, out, capsys, "report", out, "--no-figures")
+    assert said.count("is set aside: ") == 100
+    assert "and 900 more like these" in said

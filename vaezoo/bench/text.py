@@ -10,6 +10,8 @@ import math
 import re
 import sys
 import unicodedata
+from collections.abc import Collection
+from itertools import islice
 from typing import Any
 
 from ..data.words import LOST, each_letter, is_obeyed, on_one_line, plain
@@ -27,8 +29,10 @@ __all__ = [
     "on_one_line",
     "plain",
     "say",
+    "say_all",
 ]
 
+MOST_SAID = 100  # lines of one kind
 FORMULA = ("=", "+", "-", "@")  # what a spreadsheet computes
 IN_MARKDOWN = str.maketrans({letter: f"\\{letter}" for letter in "\\<>`|"})
 # "[a](b)", "[a][b]", "[a]: b" and "![": a bracket that is no link stays, as in beta[beta=4.0]
@@ -131,6 +135,14 @@ def _without(text: str) -> str:
 def say(sentence: str) -> None:
     """One line on stderr, as the program says it."""
     print(f"vaezoo: {on_one_line(sentence)}", file=sys.stderr)
+
+
+def say_all(sentences: Collection[str]) -> None:
+    """A line each, of a hundred at most; then how many more there are."""
+    for sentence in islice(sentences, MOST_SAID):
+        say(sentence)
+    if len(sentences) > MOST_SAID:
+        say(f"and {len(sentences) - MOST_SAID:,} more like these; vaezoo verify names all")
 
 
 def bear_any_console() -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from ..bench.text import on_one_line
+from ..bench.text import on_one_line, say_all
 from .bench import must_hold_trials
 from .common import FOLDER, as_json, common, echo, print_json, reads_data
 
@@ -76,10 +76,8 @@ def merge(
     from ..bench.merge import merge as merged
 
     found = merged(folders, out)
-    for name, why in found.refused.items():
-        echo(on_one_line(f"vaezoo: {name} is left out: {why}"), err=True)
-    for name, why in found.conflicts.items():
-        echo(on_one_line(f"vaezoo: conflict, left out: {name}: {why}"), err=True)
+    say_all([f"{name} is left out: {why}" for name, why in found.refused.items()])
+    say_all([f"conflict, left out: {name}: {why}" for name, why in found.conflicts.items()])
     counts = f"{len(found.conflicts)} conflicts, {len(found.refused)} faults"
     echo(f"{found.trials} trials of {len(folders)} folders in {out}; {counts}")
     ctx.exit(int(not found.is_whole))

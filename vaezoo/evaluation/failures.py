@@ -31,6 +31,11 @@ def words(error: BaseException) -> str:
         return ""
 
 
+def sentence(error: BaseException) -> str:
+    """What the error says, on one line, of a thousand letters at most."""
+    return cut(words(error), 1000)
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether memory did not suffice, on this machine or its accelerator."""
     text = words(error).lower()

@@ -15,6 +15,7 @@ T = TypeVar("T")
 DIGITS = 20  # decimals that a column may ask for, at most
 LARGEST = 1e100  # a number, at most: its square is a number too
 LONGEST = 1000  # letters of a label
+LETTERS = 10_000  # of a reason
 COUNTED = 2**53  # what is counted
 DESCRIBED = 1000  # columns, at most
 # of columns and tables, which are names of files too: none begins as a path or a formula does
@@ -116,7 +117,15 @@ def texts(value: Any, where: str) -> dict[str, str]:
 
 def _texts(value: Any, where: str) -> dict[str, str]:
     facts = mapping(value, where)
-    return {key: of_type(str, one, f"{where}.{key}") for key, one in facts.items()}
+    return {key: reason(one, f"{where}.{key}") for key, one in facts.items()}
+
+
+def reason(value: Any, where: str) -> str:
+    """A text of a few sentences: CSV, for one, has no room for millions of letters in a cell."""
+    text = of_type(str, value, where)
+    if len(text) > LETTERS:
+        raise Damaged(f"{where} is a text of {len(text):,} letters, and {LETTERS:,} can be")
+    return text
 
 
 def _text_of(value: Any) -> str:

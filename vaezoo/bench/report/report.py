@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from ..records import ROWS, Contradicted, ControlRecord, Damaged, Record, RowRecord, RunRecord
 from ..store import TRIAL, Store
-from ..text import say
+from ..text import say_all
 from .in_full import as_csv
 from .known import Known
 from .printed import as_markdown, as_tex, grids
@@ -153,8 +153,7 @@ def _read(out: Path | str, quiet: bool = False) -> _Read:
     names = sorted({record.controls for record in records})
     controls = {name: _fitting(ControlRecord, store, name, aside).rows for name in names}
     if not quiet:
-        for name, why in aside.items():
-            say(f"{Path(out) / name} is set aside: {why}")
+        say_all([f"{Path(out) / name} is set aside: {why}" for name, why in aside.items()])
     if not records:
         set_aside = f" ({len(aside)} files are set aside)" if aside else ""
         raise ReportError(

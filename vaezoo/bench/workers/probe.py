@@ -17,7 +17,7 @@ import torch
 
 from ...core import Model, Unsupported
 from ...data.data import Data
-from ...evaluation.failures import one_line, words
+from ...evaluation.failures import one_line, sentence, words
 from ...networks import require_bf16
 from ...training.budget import BF16, Budget
 from ..printed_log import silence
@@ -149,7 +149,7 @@ def why_not(places: Places, trial: Trial, is_apart: bool = False) -> Json:
         if trial.stacking > 1:
             return _alone(model, trial)
     except Unsupported as why:
-        return {"skip": str(why)}
+        return {"skip": sentence(why)}
     except BaseException as error:  # its trial will fail with the cause
         return {"error": words(error)}
     return {}

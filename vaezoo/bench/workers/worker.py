@@ -18,7 +18,7 @@ import torch
 from ...core import Model, Unsupported
 from ...data.data import Data
 from ...data.words import cut
-from ...evaluation.failures import is_out_of_memory, one_line
+from ...evaluation.failures import is_out_of_memory, one_line, sentence
 from ...samplers import PRIOR, prior_in_words
 from ...training.budget import SKIPPED, Diverged
 from ...training.resume import Bookmark
@@ -151,7 +151,7 @@ def _trained_or_not(task: Task, bookmark: Bookmark) -> Record:
     try:
         return _trained(task, bookmark)
     except Unsupported as why:
-        return task.record("skipped", reason=str(why))
+        return task.record("skipped", reason=sentence(why))
     except Diverged as error:
         where = {"step": error.step, "epoch": error.epoch, "term": error.term}
         return task.record("diverged", reason=str(error), divergence=where)
