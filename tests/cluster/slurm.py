@@ -89,6 +89,11 @@ class Cluster:
     daemons: dict[str, subprocess.Popen] = field(default_factory=dict)
 
     @property
+    def node(self) -> str:
+        """The name of its one node."""
+        return socket.gethostname().partition(".")[0]
+
+    @property
     def environment(self) -> dict[str, str]:
         """What a command of Slurm needs."""
         return os.environ | {
@@ -101,7 +106,7 @@ class Cluster:
         for name in ("state", "spool"):
             (self.folder / name).mkdir(parents=True)
         text = CONF.format(
-            host=socket.gethostname().partition(".")[0],
+            host=self.node,
             ports=_free_ports(2),
             user=subprocess.check_output(["id", "-un"], text=True).strip(),
             folder=self.folder,
@@ -134,6 +139,20 @@ class Cluster:
         """What a command of Slurm prints; "" where it fails."""
         done = subprocess.run(command, env=self.environment, capture_output=True, text=True)
         return done.stdout if done.returncode == 0 else ""
+
+    def resume(self) -> None:
+        """What an administrator does after a crash: a node that Slurm drained serves again.
+
+        A slurmd whose controller was killed as it started a job is told to start it twice; Slurm
+        drains the node for "Duplicate jobid", and starts nothing on it until it is told to.
+        """
+        if "drain" in self.run("sinfo", "-h", "-o", "%T"):
+            self.run("scontrol", "update", f"nodename={self.node}", "state=resume")
+        held = self.run("squeue", "-h", "-r", "-t", "PENDING", "-o", "%i %r").splitlines()
+        for line in held:
+            job, _, reason = line.partition(" ")
+            if "held" in reason.lower():
+                self.run("scontrol", "release", job)
 
     def wait_until_idle(self) -> None:
         until = time.monotonic() + UP

@@ -71,6 +71,7 @@ def test_twenty_kills_change_no_number_and_train_nothing_twice(cluster, local, t
     ):
         while len(codes) < 60:
             time.sleep(chance.uniform(1, 6))  # so that all kills come before the last trial ends
+            cluster.resume()
             if drivers.now.poll() is not None:
                 codes.append(drivers.now.returncode)
                 if drivers.now.returncode == 0:

@@ -13,6 +13,8 @@ from vaezoo_plugins import (
     kvae,
     ladder,
     lars,
+    lsgm,
+    nvae,
     poincare,
     semi_supervised,
 )
@@ -24,6 +26,7 @@ from vaezoo.distributions import (
     EqualClasses,
     MaskedNormals,
     Normal,
+    Normals,
     StandardNormals,
     UniformOnSphere,
     kl,
@@ -102,6 +105,39 @@ def classes() -> Case:
             kl(q, EqualClasses(torch.zeros(3, 10).to(logits))),
         ],
     )
+
+
+def residual() -> Case:
+    """NVAE's posterior relative to its prior, at a point, its divergence from that prior too."""
+    torch.manual_seed(0)
+    shape = 16, 4, 2, 2
+    leaves = {
+        "loc": 50 * (2 * torch.rand(shape) - 1),
+        "scale": 10 ** (6 * torch.rand(shape) - 3),
+        "shift": 5 * (2 * torch.rand(shape) - 1),
+        "log_ratio": 3 * (2 * torch.rand(shape) - 1),
+    }
+    z = 50 * (2 * torch.rand(shape) - 1)
+
+    def compute(loc, scale, shift, log_ratio):
+        p = Normals(loc, scale, 3)
+        q = nvae.Residual(p, shift, log_ratio)
+        return [q.log_prob(z.to(loc)), kl(q, p)]
+
+    return Case(leaves, compute)
+
+
+def diffused(width: int) -> Case:
+    """LSGM's prior, its network as it begins, at codes near and far."""
+    torch.manual_seed(width)
+    noise = lsgm.MixedNoise(width, 8)
+    z = torch.randn(32, width) * torch.tensor([0.1, 1.0, 3.0, 10.0]).repeat(8)[:, None]
+
+    def compute(z):
+        p = lsgm.Diffused(noise.to(z), width, 10, "importance")
+        return [p.log_prob(z)]
+
+    return Case({"z": z}, compute, 1e-5)  # of ten steps
 
 
 def one_class() -> Case:

@@ -35,6 +35,8 @@ CASES = {
     "normal": z.gaussian,
     "kl of normals": z.gaussian_kl,
     "masked normals": z.masked_normals,
+    "residual": z.residual,
+    **{f"diffused {w}": lambda w=w: z.diffused(w) for w in (1, 2, 8)},
     "classes": z.classes,
     "one class": z.one_class,
     "product of normals": z.product_of_normals,
@@ -99,7 +101,8 @@ WITH = {
     "WrappedNormal", "Counts", "SpreadCounts", "Tailed", "Flowed", "Chain", "Entries",
     "Resampled", "Numbers", "YesNo", "OneHot",
     "Thermometer", "Mixed", "Autoregression", "Quantised",
-    "MixtureOfNormals", "Banded", "Processes", "Carried", "RiemannianNormal",
+    "MixtureOfNormals", "Banded", "Processes", "Carried", "RiemannianNormal", "Residual",
+    "Diffused",
 }  # fmt: skip
 
 
