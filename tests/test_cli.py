@@ -1,5 +1,6 @@
 """Every verb answers, and every bad input is one sentence with its exit code."""
 
+import importlib
 import json
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from vaezoo.cli import vaezoo
+from vaezoo.cli import group, vaezoo
 from vaezoo.core import Spec
 from vaezoo.registry import registry
 from vaezoo.training import Diverged, checkpoint
@@ -390,3 +391,22 @@ def test_quiet_says_nothing_on_stderr_and_json_lines_are_all_that_a_program_read
         said = result.stderr.splitlines()
         assert [json.loads(line)["event"] for line in said][-1:] == ["end"] * (kind == "json")
         assert bool(said) == (kind == "json")
+
+
+@pytest.mark.parametrize("name", [*group.MISTAKES, *group.FAILURES])
+def test_every_error_with_an_exit_code_of_its_own_is_where_it_is_looked_for(name: str):
+    """They are named, not imported: of what is not imported no error can come."""
+    module, _, kind = name.rpartition(".")
+    assert getattr(importlib.import_module(module), kind).__module__ == module
+
+
+def test_a_folder_that_takes_nothing_is_said_before_a_plan_is_made():
+    program = "import sys; from vaezoo.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-c", program, "bench", "--out", "/proc/x"],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    assert "vaezoo: cannot write in /proc/x: No such file or directory" in done.stderr
+    assert " torch\n" not in done.stderr, "what takes seconds was imported first"

@@ -4,14 +4,18 @@ import json
 import math
 from copy import deepcopy
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from tests.bench.conftest import recorded
+from vaezoo.bench.manifest import MANIFEST, manifest
 from vaezoo.bench.records import ControlRecord, Damaged, HistoryRecord, Record, parsed_trial
 from vaezoo.bench.report.catalogue import catalogue_of
 from vaezoo.bench.report.figures.material import Material
 from vaezoo.bench.report.printed import as_markdown
 from vaezoo.bench.report.report import ReportError, read_rows, read_tables, report
+from vaezoo.bench.shown import trial_facts
 from vaezoo.bench.store import Store
 
 WHOLE = {
@@ -176,7 +180,7 @@ def test_learning_curves_are_read_back_as_written(tmp_path):
     names = list(epochs[0])
     lines = [HistoryRecord.line(names, row) for row in epochs]
     (tmp_path / "history.csv").write_text(",".join(names) + "\n" + "".join(lines))
-    found = HistoryRecord.read(tmp_path / "history.csv")
+    found = HistoryRecord.parsed((tmp_path / "history.csv").read_bytes())
     assert found.column("train_loss") == [(1.0, 1e-17), (2.0, 3.25)]
     assert [epoch for epoch, _ in found.column("validation_loss")] == [1.0]
 
@@ -186,16 +190,38 @@ def test_a_damaged_history_costs_its_curve_and_is_said(out, capsys, text):
     rows, material = _material(out)
     folder = out / "trials" / rows[0].done[0].key
     (folder / "history.csv").write_text(text)
+    (folder / MANIFEST).write_text(manifest(folder))
     assert material.curves(rows[0]) == []
-    assert "history.csv is set aside: " in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "history.csv is set aside: " in said
+    assert MANIFEST not in said
 
 
 def test_damaged_arrays_cost_their_figures_and_are_said(out, capsys):
     rows, material = _material(out)
     folder = out / "trials" / rows[0].done[0].key
     (folder / "figures.safetensors").write_bytes(b"short")
+    (folder / MANIFEST).write_text(manifest(folder))
     assert material.arrays("samples") == []
-    assert "figures.safetensors is set aside: " in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "figures.safetensors is set aside: it is no whole" in said
+
+
+def test_nothing_is_drawn_that_the_manifest_does_not_name_so(out, capsys):
+    """Better pictures, and a curve that ends before it rises, are whole files too."""
+    rows, material = _material(out)
+    mine = out / "trials" / rows[0].done[0].key
+    (mine / "history.csv").write_text("epoch,validation_loss\n1,3.0\n2,4.0\n")
+    (mine / MANIFEST).write_text(manifest(mine))
+    assert len(material.curves(rows[0])) == 1
+    save_file({"samples": np.zeros((4, 1, 8, 8), np.float32)}, mine / "figures.safetensors")
+    assert material.arrays("samples") == []
+    (mine / "history.csv").write_text("epoch,validation_loss\n1,3.0\n")
+    assert material.curves(rows[0]) == []
+    assert "cannot be read: it is not what MANIFEST.sha256 says" in str(trial_facts(mine)["curve"])
+    said = capsys.readouterr().err
+    assert f"figures.safetensors is set aside: {MANIFEST} does not name it" in said
+    assert f"history.csv is set aside: it is not what {MANIFEST} says" in said
 
 
 def test_control_rows_are_made_for_what_lacks_them_or_has_them_by_other_code():

@@ -2,6 +2,7 @@
 tests/cluster/ has the rest.
 """
 
+import json
 import time
 
 import pytest
@@ -186,3 +187,35 @@ def test_files_of_batches_are_removed_once_their_trials_are_in_place(task, batch
     (place / "trial.json").write_text(to_json(task.record("diverged").to_json()))
     clearing.clear(task.out)
     assert not (task.out / "slurm").exists()
+
+
+@pytest.fixture
+def bare(tmp_path):
+    """A batch of which only the folder is there."""
+    batch = Batch(tmp_path, "a1")
+    batch.folder.mkdir(parents=True)
+    return batch
+
+
+@pytest.mark.parametrize("said", [
+    None, 3, "x", {}, [3], [[3]], [[{}]], [[{"key": "../../x", "timeout": None}]],
+    [[{"key": "a" * 64, "timeout": "soon"}]], {"key": "a" * 64},
+])  # fmt: skip
+def test_a_batch_that_is_none_of_ours_has_no_trials(bare, said):
+    """Whoever can write in the folder can write this; a key is part of the names of files."""
+    (bare.folder / files.BATCH).write_text(json.dumps(said))
+    assert bare.jobs() == []
+    assert bare.keys() == []
+    assert bare.index_of("a" * 64) is None
+
+
+@pytest.mark.parametrize("said", [None, 3, [], {"status": ["done"]}, {"status": None}, "x"])
+def test_an_answer_that_is_none_of_ours_is_none(bare, said):
+    bare.answer("a" * 64).write_text(json.dumps(said))
+    assert files.answer_of(bare, "a" * 64) is None
+
+
+@pytest.mark.parametrize("said", [None, 3, [], "../../x", "", "a" * 300, "/etc"])
+def test_a_ticket_that_is_none_of_ours_is_nobodys(bare, said):
+    (bare.out / "slurm" / ("a" * 64)).write_text(json.dumps(said))
+    assert files.ticket(bare.out, "a" * 64) == ""

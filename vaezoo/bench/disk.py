@@ -5,6 +5,7 @@ import os
 import shutil
 from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from ..data.words import in_words
 
@@ -51,6 +52,15 @@ def _takes_more(folder: Path) -> bool:
         with suppress(OSError):
             probe.unlink()
     return True
+
+
+def must_take(folder: Path) -> None:
+    """Whether something can be written in the folder, or where it would be made, of which nothing
+    stays. Raises: OSError where it cannot.
+    """
+    there = next(one for one in (folder, *folder.absolute().parents) if one.exists())
+    with TemporaryDirectory(prefix=".probe-", dir=there):
+        pass
 
 
 def written(path: Path, content: str | bytes) -> None:

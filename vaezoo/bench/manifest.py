@@ -1,7 +1,7 @@
 """MANIFEST.sha256: the hash of every file of a folder."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from .records.checks import file_name
@@ -46,6 +46,20 @@ def listed_in(folder: Path) -> dict[str, str]:
     if not listed:
         raise Damaged(f"{MANIFEST} is empty")
     return listed
+
+
+def as_listed(path: Path, listed: Mapping[str, str] | None = None) -> bytes:
+    """What a file of a trial holds; `listed` are the manifest's hashes where they were read before.
+
+    Raises: Damaged where it is not what the manifest beside it says; FileNotFoundError.
+    """
+    listed = listed_in(path.parent) if listed is None else listed
+    content = content_of(path)
+    if listed and path.name not in listed:
+        raise Damaged(f"{MANIFEST} does not name it")
+    if listed and listed[path.name] != hashlib.sha256(content).hexdigest():
+        raise Damaged(f"it is not what {MANIFEST} says")
+    return content
 
 
 def digest_of(path: Path) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from .manifest import as_listed
 from .progress import state_of
 from .records import Damaged, HistoryRecord, Record, RunRecord, parsed
 from .records.checks import mapping
@@ -110,7 +111,7 @@ def _stopped(facts: Json, made_of: Mapping[str, Any]) -> str:
 def _curve(path: Path) -> dict[str, str]:
     """Of each loss its first, its least and its last value, with their epochs."""
     try:
-        history = HistoryRecord.read(path)
+        history = HistoryRecord.parsed(as_listed(path))
     except FileNotFoundError:
         return {}
     except (OSError, Damaged) as why:

@@ -17,8 +17,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from .disk import deleted, explained, written
-from .manifest import MANIFEST, digest_of, listed_in, manifest
+from .disk import deleted, explained, must_take, written
+from .manifest import MANIFEST, as_listed, digest_of, listed_in, manifest
 from .owners import HEART, owner
 from .printed_log import LOG, settle
 from .records import ROWS, Damaged, Record, RowRecord, parsed, parsed_trial, storable
@@ -63,6 +63,13 @@ class Store:
             ) else None
             raise StoreError(explained(error, self.out)) from None
         self.sweep()
+
+    def must_be_writable(self) -> None:
+        """Nothing is made. Raises: StoreError with one sentence where it cannot be written."""
+        try:
+            must_take(self.trials)
+        except OSError as error:
+            raise StoreError(explained(error, self.out)) from None
 
     def sweep(self) -> None:
         """Removes what dead runs left half done."""
@@ -180,15 +187,13 @@ class Store:
         Raises: Damaged where the file is not what it was, or does not fit the trial.
         """
         path = self.trials / record.key / ROWS
+        listed = listed_in(path.parent)
         try:
-            digest = listed_in(path.parent).get(ROWS, "")
-            if digest and digest_of(path) != digest:
-                raise Damaged(f"it is not what {MANIFEST} says")
+            return RowRecord.parsed(as_listed(path, listed), record.metrics)
         except FileNotFoundError:
-            raise Damaged("it is missing") from None
-        except OSError as error:
-            raise Damaged(f"it cannot be read: {error}") from None
-        return RowRecord.read(path, record.metrics)
+            if ROWS in listed:
+                raise Damaged("it is missing") from None
+            return RowRecord()
 
     def lacks(self, key: str, measures: Mapping[str, str]) -> list[str]:
         """Those of these metrics (name -> SHA-256) that the trial has not, or by other code; all of

@@ -15,7 +15,7 @@ from .records import (
     HistoryRecord,
     Record,
     RunRecord,
-    array_file,
+    arrays_of,
 )
 from .records.opened import content_of
 from .report.in_full import as_csv
@@ -94,8 +94,8 @@ def faults_of(store: Store, record: Record) -> Iterator[Fault]:
         yield f"{where}/{name}", why
     readers = {
         ROWS: lambda: store.rows(record),
-        HISTORY: lambda: HistoryRecord.read(folder / HISTORY),
-        ARRAYS: lambda: array_file(folder / ARRAYS),
+        HISTORY: lambda: HistoryRecord.parsed(content_of(folder / HISTORY)),
+        ARRAYS: lambda: arrays_of(content_of(folder / ARRAYS)),
     }
     for name, read in readers.items():
         try:

@@ -154,6 +154,10 @@ TRIED = 60.0  # seconds that prices may take before a run: they serve its time l
 @click.pass_context
 def bench(ctx: click.Context, /, out: Path, dry_run: bool, wants_json: bool, **asked: Any) -> None:
     """Train and measure VARIANTS on DATASETS, and write the tables."""
+    from ..bench.store import Store
+
+    if not dry_run:  # said before the plan, which may take a minute
+        Store(out).must_be_writable()
     made, timeout = plan_of(asked)
     if asked["snakemake"]:
         return _write_rules(made, out, asked["snakemake"], asked["stack"])

@@ -29,6 +29,26 @@ class Terminated(BaseException):
         self.number = number
 
 
+# What a user can cause (exit code 2), and what a training can come to (1). Names, for to import the
+# modules takes seconds.
+MISTAKES = (
+    "vaezoo.bench.asked.PlanError",
+    "vaezoo.bench.report.report.ReportError",
+    "vaezoo.bench.store.StoreError",
+    "vaezoo.bench.suites.SuiteError",
+    "vaezoo.core.spec.Unsupported",
+    "vaezoo.data.files.BadData",
+    "vaezoo.data.files.CorruptData",
+    "vaezoo.data.files.MissingData",
+    "vaezoo.hyperparameters.HyperparameterError",
+    "vaezoo.registry.guard.PluginError",
+    "vaezoo.registry.selection.SelectionError",
+    "vaezoo.training.weights.CheckpointError",
+    "vaezoo.training.settings.SettingError",
+)
+FAILURES = ("vaezoo.training.budget.Diverged",)
+
+
 class Verbs(click.Group):
     """A group that ends with our exit codes."""
 
@@ -102,10 +122,9 @@ def _must_be_short(args: Sequence[str]) -> None:
 
 
 def _explained(error: Exception) -> int:
-    mistakes, failures = _known_errors()
-    if isinstance(error, failures):
+    if isinstance(error, _imported(FAILURES)):
         return _said(str(error), 1)
-    if isinstance(error, mistakes):
+    if isinstance(error, _imported(MISTAKES)):
         return _said(str(error), 2)
     if isinstance(error, OSError) and error.filename is not None:
         return _said(f"{error.filename}: {(error.strerror or str(error)).lower()}", 2)
@@ -114,27 +133,12 @@ def _explained(error: Exception) -> int:
     return _said(f"internal error, {type(error).__name__}: {error} (--debug shows where)", 3)
 
 
-def _known_errors() -> tuple[tuple[type[Exception], ...], tuple[type[Exception], ...]]:
-    """What a user can cause (exit code 2), and what a training can come to (1)."""
-    from ..bench.plan import PlanError
-    from ..bench.report.report import ReportError
-    from ..bench.store import StoreError
-    from ..bench.suites import SuiteError
-    from ..core import Unsupported
-    from ..data.files import BadData, CorruptData, MissingData
-    from ..hyperparameters import HyperparameterError
-    from ..registry.guard import PluginError
-    from ..registry.selection import SelectionError
-    from ..training.budget import Diverged
-    from ..training.checkpoint import CheckpointError
-    from ..training.settings import SettingError
-
-    mistakes = (
-        PlanError, ReportError, SettingError, StoreError, SuiteError, CheckpointError, Unsupported,
-        BadData, CorruptData, MissingData, HyperparameterError,
-        PluginError, SelectionError,
-    )  # fmt: skip
-    return mistakes, (Diverged,)
+def _imported(names: Sequence[str]) -> tuple[type[Exception], ...]:
+    """The errors of these names whose modules are loaded; others were not raised."""
+    places = [name.rpartition(".") for name in names]
+    return tuple(
+        getattr(sys.modules[module], name) for module, _, name in places if module in sys.modules
+    )
 
 
 def _said(sentence: str, code: int) -> int:

@@ -29,7 +29,7 @@ from vaezoo.bench.records import (
     Record,
     RowRecord,
     RunRecord,
-    array_file,
+    arrays_of,
     parsed_trial,
 )
 from vaezoo.bench.records.parsing import parsed_text
@@ -153,7 +153,7 @@ def test_a_learning_curve_is_read_as_it_was_written(epochs):
     path = FOLDER / "history.csv"
     text = ",".join(names) + "\n" + "".join(HistoryRecord.line(names, row) for row in rows)
     path.write_text(text, encoding="utf-8")
-    assert HistoryRecord.read(path).rows == rows
+    assert HistoryRecord.parsed(path.read_bytes()).rows == rows
 
 
 @given(
@@ -171,7 +171,7 @@ def test_a_learning_curve_of_anyone_is_numbers_or_refused(content):
     path = FOLDER / "strange.csv"
     path.write_bytes(content)
     try:
-        found = HistoryRecord.read(path)
+        found = HistoryRecord.parsed(path.read_bytes())
     except Damaged as error:
         must_be_sentence(error)
         return
@@ -233,13 +233,13 @@ def test_numbers_of_rows_are_those_of_the_trial_or_refused(content):
     path = FOLDER / "rows.safetensors"
     path.write_bytes(content)
     try:
-        found = RowRecord.read(path, {"elbo": 2.0, "nll": 5.0}).of_rows
+        found = RowRecord.parsed(content, {"elbo": 2.0, "nll": 5.0}).of_rows
     except Damaged as error:
         must_be_sentence(error)
         return
     for name, each in found.items():
         assert abs(float(each.astype(float).mean()) - {"elbo": 2.0, "nll": 5.0}[name]) < 1e-5
-    assert array_file(path).keys() == found.keys()
+    assert arrays_of(content).keys() == found.keys()
 
 
 MODEL = load_registry().variants["ae"](Spec((3,), "normal", n_train=8, latent=1, hidden=2))

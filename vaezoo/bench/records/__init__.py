@@ -6,7 +6,7 @@ anyone: a file that does not fit raises `Damaged`, whose text is the reason in a
 
 from .checks import storable
 from .ingredients import Ingredients
-from .opened import array_file, parsed
+from .opened import arrays_of, parsed
 from .parsing import Contradicted, Damaged, parsed_trial
 from .per_row import ROWS, RowRecord
 from .runs import ControlRecord, HistoryRecord, ProgressRecord, RunRecord, joined_sweeps
@@ -24,7 +24,7 @@ __all__ = [
     "RowRecord",
     "RunRecord",
     "SamplerRecord",
-    "array_file",
+    "arrays_of",
     "joined_sweeps",
     "parsed",
     "parsed_trial",

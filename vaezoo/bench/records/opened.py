@@ -86,8 +86,8 @@ def parsed(path: Path) -> Any:
     return parsed_text(content_of(path, MOST_JSON))
 
 
-def array_file(path: Path) -> dict[str, Any]:
-    """Name -> array, of a file .safetensors; nothing where there is none.
+def arrays_of(content: bytes) -> dict[str, Any]:
+    """Name -> array, of what a file .safetensors holds.
 
     Raises: Damaged where it is no such file.
     """
@@ -95,10 +95,6 @@ def array_file(path: Path) -> dict[str, Any]:
     from safetensors.numpy import load
 
     try:
-        return load(content_of(path))
-    except FileNotFoundError:
-        return {}
+        return load(content)
     except (SafetensorError, KeyError, ValueError) as error:
-        if isinstance(error, Damaged):
-            raise
         raise Damaged(f"it is no whole .safetensors file: {error}") from None

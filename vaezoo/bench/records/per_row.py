@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from .opened import array_file
+from .opened import arrays_of
 from .parsing import Contradicted, Damaged
 
 ROWS = "rows.safetensors"
@@ -22,12 +22,12 @@ class RowRecord:
     of_rows: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
 
     @classmethod
-    def read(cls, path: Path, means: Mapping[str, float]) -> "RowRecord":
-        """What the file has; nothing where there is none.
+    def parsed(cls, content: bytes, means: Mapping[str, float]) -> "RowRecord":
+        """What the file has.
 
         Raises: Damaged where it is no such file, or its means are not those of the trial.
         """
-        found = array_file(path)
+        found = arrays_of(content)
         for column, each in found.items():
             if each.ndim != 1 or each.dtype != np.float32 or not np.isfinite(each).all():
                 raise Damaged(f"its {column} is no list of float32 numbers")

@@ -4,12 +4,10 @@ import csv
 import io
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 from ..trial import PROTOCOL, Json
 from .checks import COUNTED, label, mapping, number, numbers, of_type, texts
-from .opened import content_of
 from .parsing import Damaged
 
 MOST_VALUES = 1000  # of one setting in a sweep
@@ -143,10 +141,10 @@ class HistoryRecord:
     rows: Sequence[Mapping[str, float]]
 
     @classmethod
-    def read(cls, path: Path) -> "HistoryRecord":
-        """Raises: Damaged where it is no table of numbers; FileNotFoundError."""
+    def parsed(cls, content: bytes) -> "HistoryRecord":
+        """What the file has. Raises: Damaged where it is no table of numbers."""
         try:
-            text = io.StringIO(content_of(path).decode(), newline="")
+            text = io.StringIO(content.decode(), newline="")
             lines = csv.DictReader(text)
             if "epoch" not in (lines.fieldnames or ()):
                 raise Damaged("it has no column epoch")

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...records import Damaged, HistoryRecord, array_file
+from ...manifest import as_listed
+from ...records import Damaged, HistoryRecord, arrays_of
 from ...store import Store
 from ...text import say
 from ..catalogue import Catalogue
@@ -54,7 +55,9 @@ class Material:
     def _arrays(self, row: Row) -> Arrays:
         path = self.store.trials / row.done[0].key / "figures.safetensors"
         try:
-            return array_file(path)
+            return arrays_of(as_listed(path))
+        except FileNotFoundError:
+            return {}
         except Damaged as why:
             _set_aside(path, str(why))
             return {}
@@ -73,7 +76,7 @@ class Material:
     def _validation_losses(self, path: Path) -> list[tuple[float, float]] | None:
         """(epoch, loss), or None where the file is missing or damaged."""
         try:
-            return HistoryRecord.read(path).column("validation_loss")
+            return HistoryRecord.parsed(as_listed(path)).column("validation_loss")
         except FileNotFoundError:
             return None
         except Damaged as why:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...records import Damaged, array_file
+from ...manifest import as_listed
+from ...records import Damaged, arrays_of
 from ..figures.strips import is_roll
 from ..rows import Row
 from .source import Source, variant_of
@@ -68,7 +69,9 @@ def _first_rows(source: Source) -> Iterator[Row]:
 def _of(source: Source, row: Row) -> Iterator[View]:
     path = source.out / "trials" / row.done[0].key / "figures.safetensors"
     try:
-        arrays = array_file(path)
+        arrays = arrays_of(as_listed(path))
+    except FileNotFoundError:
+        return
     except Damaged:  # the figures have said so
         return
     for name, what in STRIPS.items():

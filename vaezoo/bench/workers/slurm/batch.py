@@ -16,13 +16,18 @@ driver and what is left of a dead one, do not train a trial twice.
 import json
 import os
 import platform
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ...store import KEY
+
 BATCH = "batch.json"
 PREFIX = "vaezoo-"  # of a batch's name in the queue
+NAME = re.compile(r"\w{1,40}")  # of a batch, which names a folder
+PLAIN = str | int | float
 
 
 @dataclass(frozen=True)
@@ -55,7 +60,9 @@ class Batch:
 
     def jobs(self) -> list[list[dict[str, Any]]]:
         """What each job has to do; none where a driver died before it said it."""
-        return read(self.folder / BATCH) or []
+        said = read(self.folder / BATCH)
+        is_plan = isinstance(said, list) and all(map(_is_job, said))
+        return said if is_plan else []
 
     def keys(self) -> list[str]:
         """Those of all its trials."""
@@ -80,7 +87,17 @@ class Batch:
 
 def ticket(out: Path, key: str) -> str:
     """The batch that is to train the trial; "" for none."""
-    return read(out / "slurm" / key) or ""
+    said = read(out / "slurm" / key)
+    return said if isinstance(said, str) and NAME.fullmatch(said) else ""
+
+
+def answer_of(batch: Batch, key: str) -> dict[str, Any] | None:
+    """What its job says of the trial: how it ended, and in a sentence why where it failed; None
+    where it says nothing, or nothing that a job says.
+    """
+    said = read(batch.answer(key))
+    is_answer = isinstance(said, dict) and all(isinstance(one, PLAIN) for one in said.values())
+    return said if is_answer else None
 
 
 def give_ticket(batch: Batch, key: str) -> None:
@@ -95,6 +112,18 @@ def batches(out: Path) -> list[Batch]:
         sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
     )
     return [Batch(out, name) for name in found]
+
+
+def _is_job(said: Any) -> bool:
+    """Whether this is what a job has to do: keys of trials, which are names of files too, and how
+    many seconds each may take.
+    """
+    return isinstance(said, list) and all(
+        isinstance(one, dict)
+        and KEY.fullmatch(str(one.get("key"))) is not None
+        and isinstance(one.get("timeout"), int | float | None)
+        for one in said
+    )
 
 
 def write(path: Path, content: Any) -> None:

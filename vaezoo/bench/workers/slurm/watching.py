@@ -109,7 +109,7 @@ class Watched:
 
 def answered(one: Watched, batch: Batch) -> Answer | None:
     """What the job says of the trial, once what it wrote is seen here."""
-    answer = files.read(batch.answer(one.key))
+    answer = files.answer_of(batch, one.key)
     if answer is None:
         return None
     if answer == SUPERSEDED:
