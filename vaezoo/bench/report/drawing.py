@@ -1,10 +1,8 @@
 """Every figure of a run as PNG and SVG, or as PDF: ours and those of plugins."""
 
-import gc
 import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ...core import Unsupported
@@ -14,7 +12,7 @@ from ..store import Store
 from ..text import in_svg, say
 from .catalogue import catalogue_of
 from .families import family_of
-from .figures.canvas import PAGE, Sheets
+from .figures.canvas import PAGE
 from .figures.material import Material
 from .naming import file_names, safe_name
 from .rows import Row
@@ -111,12 +109,9 @@ def _of(whole: Material, dataset: str) -> Material:
 
 def _pictures(figure: Figure, material: Material, render: "Callable[[Canvas], R]") -> dict[str, R]:
     """What to add to the file's name -> the figure, rendered."""
-    found = {}
     try:
-        for suffix, page in _by_suffix(figure.draw(material)):
-            found[suffix] = render(_a_canvas(page()))
-            gc.collect()  # a page is full of circles, and would stay until the report is written
-        return found
+        drawn = _by_suffix(figure.draw(material))
+        return {suffix: render(canvas) for suffix, canvas in drawn.items()}
     except Unsupported as why:
         reason = str(why)
     except Exception as error:  # a figure that fails costs itself, not the report
@@ -160,33 +155,22 @@ def _texts(canvas: "Canvas") -> "list[Text]":
     return [one for one in canvas.findobj(Text) if isinstance(one, Text)]
 
 
-def _by_suffix(drawn: Any) -> Iterator[tuple[str, Callable[[], Any]]]:
-    """What to add to the file's name, and what gives the page of `draw`'s answer: a page is drawn
-    when its turn comes, where the answer is of such.
-    """
-    if drawn is None:
-        return
-    if isinstance(drawn, Mapping):
-        names = file_names(map(str, drawn))
-        for name, canvas in drawn.items():
-            yield names[str(name)] if name else "", partial(_same, canvas)
-        return
-    pages = drawn if isinstance(drawn, list | tuple | Sheets) else [drawn]
-    for i in range(len(pages)):
-        yield str(i + 1) if i else "", partial(pages.__getitem__, i)
-
-
-def _same(canvas: R) -> R:
-    return canvas
-
-
-def _a_canvas(drawn: Any) -> "Canvas":
-    """Raises: TypeError for what is no figure."""
+def _by_suffix(drawn: Any) -> dict[str, "Canvas"]:
+    """What `draw` returned, by what to add to the file's name. Raises: TypeError for no figure."""
     from matplotlib.figure import Figure as Canvas
 
-    if not isinstance(drawn, Canvas):
-        raise TypeError(f"draw must return a figure of matplotlib, not {drawn!r}")
-    return drawn
+    if drawn is None:
+        return {}
+    if isinstance(drawn, Mapping):
+        names = file_names(map(str, drawn))
+        found = {names[str(name)] if name else "": canvas for name, canvas in drawn.items()}
+    else:
+        pages = drawn if isinstance(drawn, list | tuple) else [drawn]
+        found = {str(i) if i > 1 else "": page for i, page in enumerate(pages, 1)}
+    for canvas in found.values():
+        if not isinstance(canvas, Canvas):
+            raise TypeError(f"draw must return a figure of matplotlib, not {canvas!r}")
+    return found
 
 
 def rendered(canvas: "Canvas", suffix: str) -> bytes:

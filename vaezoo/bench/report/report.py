@@ -100,11 +100,7 @@ def _draw(rows: Sequence[Row], store: Store, plugins_dir: Path | str | None) -> 
     from .drawing import draw_all
 
     registry = load_registry(plugins_dir)
-    gc.freeze()  # what there is stays: pages are looked for among what comes after
-    try:
-        return draw_all(rows, store, registry.figures.values(), registry.variants)
-    finally:
-        gc.unfreeze()
+    return draw_all(rows, store, registry.figures.values(), registry.variants)
 
 
 def _known(plugins_dir: Path | str | None) -> Known:

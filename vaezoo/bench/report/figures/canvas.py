@@ -1,8 +1,8 @@
 """What all figures share: the canvas, a grid of panels, pages."""
 
 import math
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, overload
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -31,30 +31,6 @@ def columns_that_fit(width: float, cell: float, aside: float, room: float = NAME
 def pages(items: Sequence[Any], size: int) -> list[Sequence[Any]]:
     """The items in pages of that size."""
     return [items[i : i + size] for i in range(0, len(items), size)]
-
-
-class Sheets(Sequence["Figure"]):
-    """The pages of a figure, each drawn anew whenever it is asked for: a page of pictures is
-    hundreds of panels, and those of a hundred variants do not stand in memory together.
-    """
-
-    def __init__(self, parts: Sequence[Any], draw: "Callable[[Any], Figure]") -> None:
-        self._parts = parts
-        self._draw = draw
-
-    def __len__(self) -> int:
-        return len(self._parts)
-
-    @overload
-    def __getitem__(self, place: int) -> "Figure": ...
-
-    @overload
-    def __getitem__(self, place: slice) -> "Sheets": ...
-
-    def __getitem__(self, place: int | slice) -> "Figure | Sheets":
-        if isinstance(place, slice):
-            return Sheets(self._parts[place], self._draw)
-        return self._draw(self._parts[place])
 
 
 def grid(

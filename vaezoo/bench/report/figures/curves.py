@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ....hooks import Figure, hookimpl
-from .canvas import PAGE, Sheets, cells, columns_that_fit, label, lines_that_fit, pages
+from .canvas import PAGE, cells, columns_that_fit, label, lines_that_fit, pages
 from .material import Curve, Material
 from .palette import ACCENT, INK
 
@@ -18,7 +18,7 @@ GAP = (0.42, 0.42)
 LABELS = 0.75  # inches to the left of the panels
 
 
-def curves(material: Material) -> Sequence["Canvas"]:
+def curves(material: Material) -> list["Canvas"]:
     """Validation loss by epoch, a panel a variant, because losses of two variants are not on one
     scale.
     """
@@ -26,7 +26,7 @@ def curves(material: Material) -> Sequence["Canvas"]:
     found = [(name, seeds) for name, seeds in every if seeds]
     across = columns_that_fit(material.width, PANEL[0], GAP[0], LABELS)
     size = across * lines_that_fit(PANEL[1], GAP[1])
-    return Sheets(pages(found, size), lambda page: panels(page, material.width))
+    return [panels(page, material.width) for page in pages(found, size)]
 
 
 def panels(found: Sequence[tuple[str, Sequence[Curve]]], width: float = PAGE) -> "Canvas":

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from ....hooks import Figure, hookimpl
-from .canvas import NAMES, PAGE, Sheets, caption, columns_that_fit, grid, lines_that_fit, pages
+from .canvas import NAMES, PAGE, caption, columns_that_fit, grid, lines_that_fit, pages
 from .material import Arrays, Material
 from .palette import ACCENT, colour
 from .strips import GAP, SEQUENCE, finish, is_roll, steps_shown, strips
@@ -41,7 +41,7 @@ class Forecast(NamedTuple):
         return max(0, self.start - PAST * self.mean.shape[1])
 
 
-def forecasts(material: Material) -> Sequence["Canvas"]:
+def forecasts(material: Material) -> list["Canvas"]:
     """A strip a variant; a vertical line stands where the future begins."""
     found = [(name, _forecast(arrays)) for name, arrays in material.arrays("forecast_mean")]
     if not found:
@@ -51,7 +51,7 @@ def forecasts(material: Material) -> Sequence["Canvas"]:
     height = SEQUENCE[1] if is_wide else LANE[1] * min(CHANNELS, one.shape[-1])
     draw = _rolls if is_wide else _lines
     size = max(1, lines_that_fit(height, GAP[1]) - is_wide)
-    return Sheets(pages(found, size), lambda part: draw(part, material.width))
+    return [draw(part, material.width) for part in pages(found, size)]
 
 
 def _forecast(arrays: Arrays) -> Forecast:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ....hooks import Figure, hookimpl
-from .canvas import Sheets, cells, columns_that_fit, label, lines_that_fit, pages
+from .canvas import cells, columns_that_fit, label, lines_that_fit, pages
 from .material import Arrays, Material
 from .palette import GREY, INK, colour, mark
 
@@ -21,7 +21,7 @@ CLASSES = 12  # that are told apart
 SPREAD = (0.5, 99.5)  # percentiles that a panel shows at least
 
 
-def latent_map(material: Material) -> Sequence["Canvas"]:
+def latent_map(material: Material) -> list["Canvas"]:
     """The centres of q(z|x) of test rows, a mark and a number a class: both numbers of a code of
     two, else the two principal components, with the share of the variance that these have. Rows
     without a label are grey.
@@ -29,7 +29,7 @@ def latent_map(material: Material) -> Sequence["Canvas"]:
     found = material.arrays("latent_map")
     across = columns_that_fit(material.width, PANEL[0], GAP[0], EDGE)
     size = across * lines_that_fit(PANEL[1], GAP[1])
-    return Sheets(pages(found, size), lambda page: maps(page, across))
+    return [maps(page, across) for page in pages(found, size)]
 
 
 def maps(found: Sequence[tuple[str, Arrays]], across: int) -> "Canvas":

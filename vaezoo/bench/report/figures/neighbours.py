@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ....hooks import Figure, hookimpl
-from .canvas import PAGE, Sheets, caption, grid, lines_that_fit, pages
+from .canvas import PAGE, caption, grid, lines_that_fit, pages
 from .material import Arrays, Material
 from .strips import GAP, PICTURE, finish, fitting, picture
 
@@ -15,14 +15,14 @@ BELOW = 0.2  # inches for a number
 TITLE = "samples, below each the nearest training row and its distance"
 
 
-def neighbours(material: Material) -> Sequence["Canvas"]:
+def neighbours(material: Material) -> list["Canvas"]:
     """Samples (means of p(x|z)) and the training rows nearest to them in Euclidean distance. The
     number is that distance as a multiple of what a test row has in the median; means are smoother
     than rows, and lie nearer.
     """
     found = material.arrays("neighbour")
     each = max(1, int(lines_that_fit(PICTURE[1], GAP[1] + BELOW / 2) / 2))
-    return Sheets(pages(found, each), lambda page: pairs(page, material.width))
+    return [pairs(page, material.width) for page in pages(found, each)]
 
 
 def pairs(found: Sequence[tuple[str, Arrays]], width: float = PAGE) -> "Canvas":

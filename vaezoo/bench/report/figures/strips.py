@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ....hooks import Figure, hookimpl
-from .canvas import NAMES, PAGE, Sheets, caption, columns_that_fit, grid, lines_that_fit, pages
+from .canvas import NAMES, PAGE, caption, columns_that_fit, grid, lines_that_fit, pages
 from .material import Material
 from .palette import colour
 
@@ -21,23 +21,21 @@ SEQUENCE = (1.8, 0.8)
 SMALLEST = 0.26  # inches that a picture is wide, at least
 NARROWEST = 1.3  # the same of a sequence
 GAP = (0.04, 0.04)
-Strip = tuple[str, np.ndarray]  # name, pictures
 QUIET = 0.1  # a channel of a roll whose values stay below this is not shown
 
 
-def reconstructions(material: Material) -> Sequence["Canvas"]:
+def reconstructions(material: Material) -> list["Canvas"]:
     """Test rows on top, below them what each variant makes of them, as far as the row goes."""
-    shown: list[Strip] = []
+    shown: list[tuple[str, np.ndarray]] = []
     for name, arrays in material.arrays("reconstruction"):
         x = arrays["x"]
         if x.ndim > 2:  # vectors are no pictures
             shown += [] if shown else [("data", x)]
             shown.append((name, where_seen(arrays["reconstruction"], x)))
-
-    def draw(part: Sequence[Strip]) -> "Canvas":
-        return strips([shown[0], *part], "reconstructions", width=material.width)
-
-    return Sheets(pages(shown[1:], lines_of(shown) - 1), draw)
+    return [
+        strips([shown[0], *part], "reconstructions", width=material.width)
+        for part in pages(shown[1:], lines_of(shown) - 1)
+    ]
 
 
 def where_seen(mean: np.ndarray, x: np.ndarray) -> np.ndarray:
@@ -48,15 +46,14 @@ def where_seen(mean: np.ndarray, x: np.ndarray) -> np.ndarray:
     return np.where(padded[:, : mean.shape[1], None], np.nan, mean[:, : x.shape[1]])
 
 
-def samples(material: Material) -> Sequence["Canvas"]:
+def samples(material: Material) -> list["Canvas"]:
     """Draws of each variant's prior."""
     found = material.arrays("samples")
     shown = [(name, arrays["samples"]) for name, arrays in found if arrays["samples"].ndim > 2]
-
-    def draw(page: Sequence[Strip]) -> "Canvas":
-        return strips(page, "samples (means of p(x|z))", 16, width=material.width)
-
-    return Sheets(pages(shown, lines_of(shown)), draw)
+    return [
+        strips(page, "samples (means of p(x|z))", 16, width=material.width)
+        for page in pages(shown, lines_of(shown))
+    ]
 
 
 def lines_of(shown: Sequence[tuple[str, np.ndarray]]) -> int:

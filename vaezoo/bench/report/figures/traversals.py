@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ....hooks import Figure, hookimpl
-from .canvas import NAMES, Sheets, caption, grid, lines_that_fit, pages
+from .canvas import NAMES, caption, grid, lines_that_fit, pages
 from .material import Material
 from .strips import GAP, PICTURE, finish, picture
 
@@ -21,7 +21,7 @@ PAIRS = 2
 Block = tuple[str, np.ndarray, Sequence[str]]  # name, pictures (lines, steps, *shape), their labels
 
 
-def traversals(material: Material) -> Sequence["Canvas"]:
+def traversals(material: Material) -> list["Canvas"]:
     """Means of p(x|z) where one number of the code of the first test row is changed: a line for
     each of the numbers whose centres vary most.
     """
@@ -33,7 +33,7 @@ def traversals(material: Material) -> Sequence["Canvas"]:
     return _drawn(found, ALONG, material.width)
 
 
-def interpolations(material: Material) -> Sequence["Canvas"]:
+def interpolations(material: Material) -> list["Canvas"]:
     """Means of p(x|z) on the straight line from the code of one test row to that of another; the
     outermost pictures are the two rows.
     """
@@ -43,13 +43,13 @@ def interpolations(material: Material) -> Sequence["Canvas"]:
     return _drawn(found, BETWEEN, material.width)
 
 
-def _drawn(found: Sequence[Block], title: str, width: float) -> Sequence["Canvas"]:
+def _drawn(found: Sequence[Block], title: str, width: float) -> list["Canvas"]:
     if not found:
         return []
     (lines, steps) = found[0][1].shape[:2]
     size = min(PICTURE[0], (width - NAMES + GAP[0]) / steps - GAP[0])
     each = max(1, lines_that_fit(size, GAP[1] + APART / lines) // lines)
-    return Sheets(pages(found, each), lambda page: blocks(page, title, size))
+    return [blocks(page, title, size) for page in pages(found, each)]
 
 
 def blocks(found: Sequence[Block], title: str, size: float = PICTURE[0]) -> "Canvas":

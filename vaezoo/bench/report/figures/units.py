@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ....hooks import Figure, hookimpl
-from .canvas import PAGE, Sheets, cells, columns_that_fit, label, lines_that_fit, pages
+from .canvas import PAGE, cells, columns_that_fit, label, lines_that_fit, pages
 from .material import Material
 from .palette import INK
 
@@ -19,13 +19,13 @@ GAP = (0.15, 0.36)
 LABELS = 0.65  # inches to the left of the panels
 
 
-def units(material: Material) -> Sequence["Canvas"]:
+def units(material: Material) -> list["Canvas"]:
     """KL of every unit, the largest first, a panel a variant on one scale."""
     found = [(name, arrays["kl_of_units"]) for name, arrays in material.arrays("kl_of_units")]
     most = max((float(kl.max()) for _, kl in found), default=0.0)
     across = columns_that_fit(material.width, PANEL[0], GAP[0], LABELS)
     size = across * lines_that_fit(PANEL[1], GAP[1])
-    return Sheets(pages(found, size), lambda page: panels(page, most, material.width))
+    return [panels(page, most, material.width) for page in pages(found, size)]
 
 
 def panels(found: Sequence[tuple[str, np.ndarray]], most: float, width: float = PAGE) -> "Canvas":
