@@ -179,9 +179,10 @@ class Metric:
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure of a report: `draw(material)` gives a figure of matplotlib, a list of them, or a
-    mapping from what to add to the file's name to each; None, or an Unsupported with the reason,
-    where there is nothing to draw.
+    """A figure of a report: `draw(material)` gives a figure of matplotlib, several one after the
+    other (a list, or a generator, of which one is in memory at a time), or a mapping from what to
+    add to the file's name to each; None, or an Unsupported with the reason, where there is nothing
+    to draw.
 
     It is drawn once for each data set, or once for the whole run.
     """

@@ -58,7 +58,7 @@ def test_a_number_stays_a_number(number):
 
 
 @pytest.mark.parametrize(
-    "formula", ["=1+1", "+a", "-a", "@SUM(A1)", "  =1", "\t=1", "\r=1", "-inf"]
+    "formula", ["=1+1", "+a", "-a", "@SUM(A1)", "＝1+1", "  =1", "\t=1", "\r=1", "-inf"]
 )
 def test_a_formula_has_an_apostrophe(formula):
     assert borders.in_csv(formula).startswith("'")

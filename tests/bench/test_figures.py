@@ -11,6 +11,7 @@ from vaezoo.bench.report.figures import units
 from vaezoo.bench.report.figures.canvas import COLUMN
 from vaezoo.bench.report.figures.classes import _scatters, _strips
 from vaezoo.bench.report.figures.forecasts import Forecast, _lines, _rolls
+from vaezoo.bench.report.figures.sheets import Line, sheet
 from vaezoo.bench.workers import material
 from vaezoo.core import Spec
 from vaezoo.data.data import Card, Data
@@ -179,15 +180,38 @@ def figure_texts(figure):
 def test_pictures_by_class_stand_in_blocks_with_the_class_below():
     x = np.random.default_rng(0).random((3, 4, 1, 8, 8))
     (figure,) = _strips([("data", x), ("cvae", x)])
-    assert len(figure.axes) == 24
-    assert [ax.get_ylabel() for ax in figure.axes if ax.get_ylabel()] == ["data", "cvae"]
-    assert [ax.get_xlabel() for ax in figure.axes[-4:]] == ["0", "1", "2", "3"]
+    (ax,) = figure.axes
+    assert len(ax.get_images()) == 24
+    assert words_in(ax) == ["", "data", "", "", "cvae", "", "0", "1", "2", "3"]
+    shown = np.stack([image.get_array() for image in ax.get_images()])
+    assert (shown.reshape(2, 3, 4, 8, 8) == x[:, :, 0]).all(), "line by line, as they are given"
+
+
+def words_in(ax):
+    return [text.get_text() for text in ax.texts]
+
+
+def test_pictures_of_a_sheet_touch_their_cell_and_keep_their_shape():
+    """(28, 20), in cells of half an inch: as wide as 20/28 of it, in the middle."""
+    lines = [Line("a", np.zeros((3, 1, 28, 20)), ["x", "y", "z"]), Line("b", np.ones((2, 3, 4, 8)))]
+    figure = sheet(lines, 3, (0.5, 0.5), block=1, apart=0.1)
+    (ax,) = figure.axes
+    assert figure.get_size_inches() == pytest.approx([3 * 0.5 + 2 * 0.04, 2 * 0.5 + 0.14])
+    boxes = [image.get_extent() for image in ax.get_images()]
+    half = 0.5 * 20 / 28 / 2
+    assert boxes[1] == pytest.approx([0.79 - half, 0.79 + half, 0.5, 0.0])
+    assert boxes[3] == pytest.approx([0.0, 0.5, 0.64 + 0.375, 0.64 + 0.125])
+    assert ax.get_ylim() == pytest.approx((1.14, 0.0))
+    assert [len(image.get_array().shape) for image in ax.get_images()] == [2, 2, 2, 3, 3]
+    places = {text.get_text(): text.get_position() for text in ax.texts}
+    assert places["a"][0] < boxes[0][0]
+    assert places["y"] == pytest.approx((0.79, 0.5 + 2.5 / 72))
 
 
 @pytest.mark.parametrize("channels", [2, 12])
 def test_sequences_by_class_are_drawn_too(channels):
     x = np.random.default_rng(0).random((3, 6, 10, channels))
-    both = _strips([("data", x), ("cvae", x)])
+    both = list(_strips([("data", x), ("cvae", x)]))
     for page, figure in enumerate(both):
         assert len(figure.axes) == 2 * 3 * 3  # three classes of six
         assert "time, in steps (0 to 10)" in figure_texts(figure)[-1]
@@ -199,8 +223,8 @@ def test_sequences_by_class_are_drawn_too(channels):
 def test_no_class_is_dropped_in_a_narrow_column():
     x = np.random.default_rng(0).random((1, 10, 1, 8, 8))
     drawn = _strips([("data", x)], COLUMN)
-    labels = [ax.get_xlabel() for figure in drawn for ax in figure.axes]
-    assert labels == [str(k) for k in range(10)]
+    labels = [words for figure in drawn for ax in figure.axes for words in words_in(ax)]
+    assert [one for one in labels if one != "data"] == [str(k) for k in range(10)]
 
 
 def test_points_by_class_have_a_colour_a_class():

@@ -128,12 +128,16 @@ def test_names_of_columns_come_from_the_file():
 
 def test_every_figure_of_codes_has_a_panel_a_variant(pictures):
     walks = traversals.blocks([("vae", pictures["traversal"][:2], ["z1", "z2"])] * 2, "t")
-    names = [ax.get_ylabel() for ax in walks.axes if ax.get_ylabel()]
+    names = [text.get_text() for text in walks.axes[0].texts]
     assert names == ["vae  z1", "z2", "vae  z1", "z2"]
     mapped = latents.maps([("vae", pictures)], 3)
     assert {text.get_text() for text in mapped.axes[0].texts} == {"0", "1", "2"}
     near = neighbours.pairs([("vae", pictures)])
-    assert len(near.axes) == 2 * kept.NEIGHBOURS
+    assert len(near.axes[0].get_images()) == 2 * kept.NEIGHBOURS
+    words = [text.get_text() for text in near.axes[0].texts]
+    assert words[:2] == ["vae", "nearest"]
+    assert all(float(distance) > 0 for distance in words[2:])
+    assert len(words) == 2 + kept.NEIGHBOURS
 
 
 @pytest.mark.parametrize("name", ["vq_ema2", "rvq"])

@@ -1,22 +1,27 @@
 """Files that do not fit are set aside with one line, and everything else is reported."""
 
+import gc
 import json
 import math
+import weakref
 from copy import deepcopy
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure as Canvas
 from safetensors.numpy import save_file
 
 from tests.bench.conftest import recorded
 from vaezoo.bench.manifest import MANIFEST, manifest
 from vaezoo.bench.records import ControlRecord, Damaged, HistoryRecord, Record, parsed_trial
+from vaezoo.bench.report import drawing
 from vaezoo.bench.report.catalogue import catalogue_of
 from vaezoo.bench.report.figures.material import Material
 from vaezoo.bench.report.printed import as_markdown
 from vaezoo.bench.report.report import ReportError, read_rows, read_tables, report
 from vaezoo.bench.shown import trial_facts
 from vaezoo.bench.store import Store
+from vaezoo.hooks import Figure
 
 WHOLE = {
     "variant": "vae",
@@ -265,3 +270,35 @@ def test_a_trial_reads_as_its_json_however_it_is_written():
 def test_a_trial_with_a_broken_part_is_damaged(bad):
     with pytest.raises(Damaged):
         parsed_trial(f'{{\n "columns": {bad},\n "key": "a"\n}}'.encode())
+
+
+def test_pages_are_drawn_one_by_one_and_let_go(out):
+    """A run of a thousand trials has a hundred pages; all at once took gigabytes."""
+    alive = []
+    most = []
+
+    def draw(material):
+        for _ in range(5):
+            gc.collect()
+            most.append(sum(ref() is not None for ref in alive))
+            canvas = Canvas()
+            alive.append(weakref.ref(canvas))
+            yield canvas
+
+    names = drawing.draw_all(read_rows(out), Store(out), [Figure("many", draw, of="run")])
+    assert names == {"many", *(f"many-{i}" for i in range(2, 6))}
+    assert max(most) <= 1
+
+
+def test_what_figures_leave_is_collected_while_a_report_draws(out, monkeypatch):
+    seen = []
+
+    def draw_all(*_):
+        seen.append((gc.isenabled(), gc.get_freeze_count() > 0))
+        return set()
+
+    monkeypatch.setattr(drawing, "draw_all", draw_all)
+    report(out)
+    assert seen == [(True, True)]
+    assert gc.isenabled()
+    assert gc.get_freeze_count() == 0

@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 MOST_SAID = 100  # lines of one kind
-FORMULA = ("=", "+", "-", "@")  # what a spreadsheet computes
+FORMULA = tuple("=+-@＝＋－＠")  # what a spreadsheet computes, some also in full width
 IN_MARKDOWN = str.maketrans({letter: f"\\{letter}" for letter in "\\<>`|"})
 # "[a](b)", "[a][b]", "[a]: b" and "![": a bracket that is no link stays, as in beta[beta=4.0]
 LINK = re.compile(r"\]\s*[(\[:]|!\[")

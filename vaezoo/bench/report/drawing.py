@@ -3,7 +3,7 @@
 import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from ...core import Unsupported
 from ...evaluation.failures import one_line
@@ -20,6 +20,7 @@ from .rows import Row
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
     from matplotlib.text import Text
+    from matplotlib.transforms import Bbox
 
     from ...registry.entries import Variant
 
@@ -53,7 +54,9 @@ def draw_all(
     """
 
     def render(canvas: "Canvas") -> dict[str, bytes]:
-        return {ending: rendered(canvas, ending) for ending in ("png", "svg")}
+        _tame(canvas)
+        box = _box(canvas)
+        return {ending: _saved(canvas, ending, box) for ending in ("png", "svg")}
 
     names = set()
     for name, contents in _drawn(_material(rows, store, variants or {}), figures, render):
@@ -110,8 +113,7 @@ def _of(whole: Material, dataset: str) -> Material:
 def _pictures(figure: Figure, material: Material, render: "Callable[[Canvas], R]") -> dict[str, R]:
     """What to add to the file's name -> the figure, rendered."""
     try:
-        drawn = _by_suffix(figure.draw(material))
-        return {suffix: render(canvas) for suffix, canvas in drawn.items()}
+        return {suffix: render(canvas) for suffix, canvas in _by_suffix(figure.draw(material))}
     except Unsupported as why:
         reason = str(why)
     except Exception as error:  # a figure that fails costs itself, not the report
@@ -155,36 +157,58 @@ def _texts(canvas: "Canvas") -> "list[Text]":
     return [one for one in canvas.findobj(Text) if isinstance(one, Text)]
 
 
-def _by_suffix(drawn: Any) -> dict[str, "Canvas"]:
-    """What `draw` returned, by what to add to the file's name. Raises: TypeError for no figure."""
+def _by_suffix(drawn: Any) -> Iterator[tuple[str, "Canvas"]]:
+    """What to add to the file's name, and the figure, of all that `draw` returned.
+
+    Raises: TypeError for no figure.
+    """
     from matplotlib.figure import Figure as Canvas
 
-    if drawn is None:
-        return {}
-    if isinstance(drawn, Mapping):
-        names = file_names(map(str, drawn))
-        found = {names[str(name)] if name else "": canvas for name, canvas in drawn.items()}
-    else:
-        pages = drawn if isinstance(drawn, list | tuple) else [drawn]
-        found = {str(i) if i > 1 else "": page for i, page in enumerate(pages, 1)}
-    for canvas in found.values():
+    for suffix, canvas in _with_suffixes(drawn):
         if not isinstance(canvas, Canvas):
             raise TypeError(f"draw must return a figure of matplotlib, not {canvas!r}")
-    return found
+        yield suffix, canvas
+
+
+def _with_suffixes(drawn: Any) -> Iterator[tuple[str, Any]]:
+    if drawn is None:
+        return
+    if isinstance(drawn, Mapping):
+        names = file_names(map(str, drawn))
+        for name, canvas in drawn.items():
+            yield names[str(name)] if name else "", canvas
+    else:
+        pages = drawn if isinstance(drawn, list | tuple | Iterator) else [drawn]
+        for i, page in enumerate(pages, 1):
+            yield str(i) if i > 1 else "", page
 
 
 def rendered(canvas: "Canvas", suffix: str) -> bytes:
     """The figure as a file that ends so, a key of `KINDS`; the same bytes at every call."""
+    _tame(canvas)
+    return _saved(canvas, suffix, "tight")
+
+
+def _box(canvas: "Canvas") -> "Bbox":
+    """What is drawn, in inches, with an edge around it. Files of two kinds share it: to look for it
+    takes as long as to draw.
+    """
+    if canvas.get_layout_engine() is not None:  # which works when it draws
+        canvas.draw_without_rendering()
+        canvas.set_layout_engine("none")
+    return canvas.get_tightbbox().padded(EDGE)
+
+
+def _saved(canvas: "Canvas", suffix: str, box: "Bbox | Literal['tight']") -> bytes:
     import matplotlib
 
-    _tame(canvas)
     content = io.BytesIO()
     with matplotlib.rc_context(dict(SETTINGS)):
         canvas.savefig(
             content,
             format=suffix,
             dpi=130,
-            bbox_inches="tight",
+            bbox_inches=box,
             pad_inches=EDGE,
             metadata=KINDS[suffix],
         )

@@ -51,6 +51,20 @@ def _uncollected() -> Iterator[None]:
             gc.enable()
 
 
+@contextmanager
+def _collected() -> Iterator[None]:
+    """Inside such a block, circles among what is made from here on are looked for: a figure is one,
+    of some megabytes, and a report may draw a hundred.
+    """
+    gc.freeze()
+    gc.enable()
+    try:
+        yield
+    finally:
+        gc.disable()
+        gc.unfreeze()
+
+
 @_uncollected()
 def report(
     out: Path | str,
@@ -100,7 +114,8 @@ def _draw(rows: Sequence[Row], store: Store, plugins_dir: Path | str | None) -> 
     from .drawing import draw_all
 
     registry = load_registry(plugins_dir)
-    return draw_all(rows, store, registry.figures.values(), registry.variants)
+    with _collected():
+        return draw_all(rows, store, registry.figures.values(), registry.variants)
 
 
 def _known(plugins_dir: Path | str | None) -> Known:

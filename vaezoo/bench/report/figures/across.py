@@ -1,6 +1,6 @@
 """Views of one thing, each told from the others."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,24 +16,22 @@ if TYPE_CHECKING:
 Strip = tuple[str, np.ndarray]
 
 
-def cross_views(material: Material) -> list["Canvas"]:
+def cross_views(material: Material) -> Iterator["Canvas"]:
     """Test rows of two views or more: the views that are given on top, then the one that is to be
     told, below it what each variant makes of it.
     """
     found = material.arrays("view_0")
     if not found:
-        return []
+        return
     names = [view["name"] for view in material.rows[0].trials[0].ingredients.spec["views"]]
-    drawn = []
     for i, name in enumerate(names):
         if found[0][1][f"view_{i}"].ndim > 2:  # vectors are no pictures
-            drawn += _of(i, names, found, f"{name}, told from the rest", material.width)
-    return drawn
+            yield from _of(i, names, found, f"{name}, told from the rest", material.width)
 
 
 def _of(
     i: int, names: Sequence[str], found: Sequence[tuple[str, Arrays]], title: str, width: float
-) -> list["Canvas"]:
+) -> Iterator["Canvas"]:
     first = found[0][1]
     above: list[Strip] = []
     for j, name in enumerate(names):
@@ -42,7 +40,8 @@ def _of(
     above.append((f"true {names[i]}", first[f"view_{i}"]))
     told = [(variant, arrays[f"told_{i}"]) for variant, arrays in found]
     most = max(1, lines_of([*above, *told]) - len(above))
-    return [strips([*above, *part], title, width=width) for part in pages(told, most)]
+    for part in pages(told, most):
+        yield strips([*above, *part], title, width=width)
 
 
 @hookimpl

@@ -48,7 +48,7 @@ def grid(
     """
     (width, height) = cell
     (aside, below) = gap
-    tops = [i * (height + below) + i // block * apart for i in range(lines)]
+    tops = tops_of(lines, height, below, block, apart)
     across = columns * width + (columns - 1) * aside
     down = tops[-1] + height
     figure = canvas(across, down)
@@ -59,6 +59,11 @@ def grid(
             place = left / across, 1 - (top + height) / down, width / across, height / down
             panels[i, j] = figure.add_axes(place)
     return figure, panels
+
+
+def tops_of(lines: int, height: float, below: float, block: int, apart: float) -> list[float]:
+    """Inches from the top at which each line begins."""
+    return [i * (height + below) + i // block * apart for i in range(lines)]
 
 
 def cells(

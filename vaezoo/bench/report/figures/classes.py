@@ -1,24 +1,21 @@
 """Samples by class, of the variants whose samples read the label."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ....hooks import Figure, hookimpl
-from .canvas import PAGE, caption, cells, columns_that_fit, grid, label, lines_that_fit, pages
+from .canvas import PAGE, caption, cells, columns_that_fit, label, lines_that_fit, pages
 from .clouds import plane
 from .material import Arrays, Material
 from .palette import mark
+from .sheets import GAP, Line, sheet
 from .strips import (
-    GAP,
     PICTURE,
     SEQUENCE,
-    finish,
     fitting,
-    picture,
-    share_axes,
     steps_shown,
     trimmed,
 )
@@ -32,12 +29,11 @@ PLANE = (1.6, 1.6)  # inches of a scatter plot
 Blocks = Sequence[tuple[str, np.ndarray]]  # a variant's name, and what it drew
 
 
-def by_class(material: Material) -> list["Canvas"]:
+def by_class(material: Material) -> Iterator["Canvas"]:
     """A column a class, as many pages as the classes take; the pictures of a line were drawn from
     the same noise.
     """
     found = material.arrays("by_class")
-    drawn = []
     for part in pages(found, _variants_of_a_page(found)):
         blocks = [
             ("data", part[0][1]["by_class_data"]),
@@ -45,8 +41,7 @@ def by_class(material: Material) -> list["Canvas"]:
         ]
         is_points = blocks[0][1].ndim == 3
         draw = _scatters if is_points else _strips
-        drawn += draw(blocks, material.width)
-    return drawn
+        yield from draw(blocks, material.width)
 
 
 def _variants_of_a_page(found: Sequence[tuple[str, Arrays]]) -> int:
@@ -60,17 +55,15 @@ def _variants_of_a_page(found: Sequence[tuple[str, Arrays]]) -> int:
     return max(1, lines_that_fit(size[1], GAP[1] + APART / len(x)) // len(x) - 1)
 
 
-def _strips(blocks: Blocks, width: float = PAGE) -> list["Canvas"]:
+def _strips(blocks: Blocks, width: float = PAGE) -> Iterator["Canvas"]:
     """Pictures (lines, classes, *shape) of all classes, on pages of about as many."""
     x = blocks[0][1]
     classes = x.shape[1]
     (most, _) = fitting(classes, x.ndim == 4, width)
     each = math.ceil(classes / math.ceil(classes / most))
-    parts = pages(range(classes), each)
-    return [
-        _blocks([(name, x[:, part[0] : part[-1] + 1]) for name, x in blocks], width, part[0])
-        for part in parts
-    ]
+    for part in pages(range(classes), each):
+        own = [(name, x[:, part[0] : part[-1] + 1]) for name, x in blocks]
+        yield _blocks(own, width, part[0])
 
 
 def _blocks(blocks: Blocks, width: float, first: int) -> "Canvas":
@@ -79,18 +72,15 @@ def _blocks(blocks: Blocks, width: float, first: int) -> "Canvas":
     blocks = _trimmed(blocks) if is_sequence else blocks
     lines, classes = blocks[0][1].shape[:2]
     (_, size) = fitting(classes, is_sequence, width)
-    figure, panels = grid(len(blocks) * lines, classes, size, GAP, lines, APART)
-    for line, axes in enumerate(panels):
-        name, x = blocks[line // lines]
-        for ax, one in zip(axes, x[line % lines], strict=True):
-            picture(ax, one)
-        finish(axes, name if line % lines == lines // 2 else "")
-    for k, ax in enumerate(panels[-1], first):
-        ax.set_xlabel(str(k), fontsize=7, labelpad=2)
+    drawn = []
+    for name, x in blocks:
+        for at in range(lines):
+            drawn.append(Line(name if at == lines // 2 else "", x[at]))
+    drawn[-1] = drawn[-1]._replace(below=[str(first + k) for k in range(classes)], size=7)
+    figure = sheet(drawn, classes, size, block=lines, apart=APART, is_shared=is_sequence)
 
     below = "class"
     if is_sequence:
-        share_axes(panels)
         below += f"; {steps_shown(0, blocks[0][1].shape[2])}"
     caption(figure, TITLE, below, room=0.15)
     return figure
@@ -103,7 +93,7 @@ def _trimmed(blocks: Blocks) -> Blocks:
     return [(name, x.reshape(lines, classes, *x.shape[1:])) for name, x in flat]
 
 
-def _scatters(blocks: Blocks, width: float = PAGE) -> list["Canvas"]:
+def _scatters(blocks: Blocks, width: float = PAGE) -> Iterator["Canvas"]:
     """Points (N, classes, D), of which the first two numbers are shown: a panel a variant, a colour
     and a mark a class, all on the scale of the data.
     """
@@ -116,7 +106,7 @@ def _scatters(blocks: Blocks, width: float = PAGE) -> list["Canvas"]:
         ax.set_title(name, fontsize=8, pad=3)
         plane(ax, data.reshape(-1, data.shape[-1]), is_labelled=i % across == 0)
     label(figure, f"{TITLE}, a colour and a mark a class", 0.25)
-    return [figure]
+    yield figure
 
 
 @hookimpl

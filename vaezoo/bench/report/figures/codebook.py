@@ -1,7 +1,7 @@
 """How much of a codebook is used."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,14 +20,15 @@ GAP = (0.4, 0.5)
 EDGE = 0.6
 
 
-def codebook(material: Material) -> list["Canvas"]:
+def codebook(material: Material) -> Iterator["Canvas"]:
     """Of variants with discrete codes: the share of codes that each entry takes over test rows, the
     most used first, with the number in use and the perplexity, exp of the entropy.
     """
     found = material.arrays("codebook")
     across = columns_that_fit(material.width, PANEL[0], GAP[0], EDGE)
     size = across * lines_that_fit(PANEL[1], GAP[1])
-    return [panels(page, across) for page in pages(found, size)]
+    for page in pages(found, size):
+        yield panels(page, across)
 
 
 def panels(found: Sequence[tuple[str, Arrays]], across: int) -> "Canvas":

@@ -11,7 +11,8 @@ from ....hooks import Figure, hookimpl
 from .canvas import NAMES, PAGE, caption, columns_that_fit, grid, lines_that_fit, pages
 from .material import Arrays, Material
 from .palette import ACCENT, colour
-from .strips import GAP, SEQUENCE, finish, is_roll, steps_shown, strips
+from .sheets import GAP, finish, is_roll
+from .strips import SEQUENCE, steps_shown, strips
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -1,6 +1,6 @@
 """Maps of the codes of test rows in two dimensions."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +21,7 @@ CLASSES = 12  # that are told apart
 SPREAD = (0.5, 99.5)  # percentiles that a panel shows at least
 
 
-def latent_map(material: Material) -> list["Canvas"]:
+def latent_map(material: Material) -> Iterator["Canvas"]:
     """The centres of q(z|x) of test rows, a mark and a number a class: both numbers of a code of
     two, else the two principal components, with the share of the variance that these have. Rows
     without a label are grey.
@@ -29,7 +29,8 @@ def latent_map(material: Material) -> list["Canvas"]:
     found = material.arrays("latent_map")
     across = columns_that_fit(material.width, PANEL[0], GAP[0], EDGE)
     size = across * lines_that_fit(PANEL[1], GAP[1])
-    return [maps(page, across) for page in pages(found, size)]
+    for page in pages(found, size):
+        yield maps(page, across)
 
 
 def maps(found: Sequence[tuple[str, Arrays]], across: int) -> "Canvas":

@@ -1,17 +1,16 @@
 """Strips of pictures, one variant a strip: reconstructions and samples."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ....hooks import Figure, hookimpl
-from .canvas import NAMES, PAGE, caption, columns_that_fit, grid, lines_that_fit, pages
+from .canvas import NAMES, PAGE, caption, columns_that_fit, lines_that_fit, pages
 from .material import Material
-from .palette import colour
+from .sheets import GAP, Line, is_roll, sheet
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Canvas
 
 COLUMNS = 8  # pictures side by side
@@ -20,11 +19,10 @@ PICTURE = (0.5, 0.5)  # inches, at most
 SEQUENCE = (1.8, 0.8)
 SMALLEST = 0.26  # inches that a picture is wide, at least
 NARROWEST = 1.3  # the same of a sequence
-GAP = (0.04, 0.04)
 QUIET = 0.1  # a channel of a roll whose values stay below this is not shown
 
 
-def reconstructions(material: Material) -> list["Canvas"]:
+def reconstructions(material: Material) -> Iterator["Canvas"]:
     """Test rows on top, below them what each variant makes of them, as far as the row goes."""
     shown: list[tuple[str, np.ndarray]] = []
     for name, arrays in material.arrays("reconstruction"):
@@ -32,10 +30,8 @@ def reconstructions(material: Material) -> list["Canvas"]:
         if x.ndim > 2:  # vectors are no pictures
             shown += [] if shown else [("data", x)]
             shown.append((name, where_seen(arrays["reconstruction"], x)))
-    return [
-        strips([shown[0], *part], "reconstructions", width=material.width)
-        for part in pages(shown[1:], lines_of(shown) - 1)
-    ]
+    for part in pages(shown[1:], lines_of(shown) - 1):
+        yield strips([shown[0], *part], "reconstructions", width=material.width)
 
 
 def where_seen(mean: np.ndarray, x: np.ndarray) -> np.ndarray:
@@ -46,14 +42,12 @@ def where_seen(mean: np.ndarray, x: np.ndarray) -> np.ndarray:
     return np.where(padded[:, : mean.shape[1], None], np.nan, mean[:, : x.shape[1]])
 
 
-def samples(material: Material) -> list["Canvas"]:
+def samples(material: Material) -> Iterator["Canvas"]:
     """Draws of each variant's prior."""
     found = material.arrays("samples")
     shown = [(name, arrays["samples"]) for name, arrays in found if arrays["samples"].ndim > 2]
-    return [
-        strips(page, "samples (means of p(x|z))", 16, width=material.width)
-        for page in pages(shown, lines_of(shown))
-    ]
+    for page in pages(shown, lines_of(shown)):
+        yield strips(page, "samples (means of p(x|z))", 16, width=material.width)
 
 
 def lines_of(shown: Sequence[tuple[str, np.ndarray]]) -> int:
@@ -77,17 +71,10 @@ def strips(
     is_sequence = shown[0][1].ndim == 3
     most = min(SEQUENCES if is_sequence else columns, max(len(x) for _, x in shown))
     (n, cell) = fitting(most, is_sequence, width)
-    figure, panels = grid(len(shown), n, cell, GAP)
     shown = trimmed(shown, n) if is_sequence else shown
-    for axes, (name, x) in zip(panels, shown, strict=True):
-        for ax, one in zip(axes, x[:n], strict=False):
-            picture(ax, one)
-        finish(axes, name)
-
-    below = ""
-    if is_sequence:
-        share_axes(panels)
-        below = steps_shown(first, first + shown[0][1].shape[1])
+    lines = [Line(name, x[:n]) for name, x in shown]
+    figure = sheet(lines, n, cell, is_shared=is_sequence)
+    below = steps_shown(first, first + shown[0][1].shape[1]) if is_sequence else ""
     caption(figure, title, below)
     return figure
 
@@ -107,13 +94,6 @@ def fitting(most: int, is_sequence: bool, width: float) -> tuple[int, tuple[floa
 def steps_shown(first: int, stop: int) -> str:
     """What the axes of time show."""
     return f"time, in steps ({first} to {stop})"
-
-
-def finish(axes: Sequence["Axes"], name: str) -> None:
-    """No ticks, and the name to the left."""
-    for ax in axes:
-        ax.set(xticks=[], yticks=[])
-    axes[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=8)
 
 
 def trimmed(named: Sequence[tuple[str, np.ndarray]], n: int) -> list[tuple[str, np.ndarray]]:
@@ -140,56 +120,6 @@ def _last_step(x: np.ndarray) -> int:
 def _loudest(x: np.ndarray) -> np.ndarray:
     """(N, T, C) -> (C,): the largest value of each channel."""
     return np.nan_to_num(x).max((0, 1))
-
-
-def share_axes(panels: np.ndarray) -> None:
-    """One range of values and of time for all lines, so that strips can be compared."""
-    lines = [line for ax in panels.ravel() for line in ax.get_lines()]
-    if not lines:
-        return
-    values = np.concatenate([np.asarray(line.get_ydata(), float) for line in lines])
-    low = np.nanmin(values)
-    high = np.nanmax(values)
-    longest = max(len(line.get_ydata()) for line in lines)
-    for ax in panels.ravel():
-        ax.set(ylim=(low - 0.05 * (high - low), high + 0.05 * (high - low)), xlim=(0, longest - 1))
-
-
-def picture(ax: "Axes", x: np.ndarray) -> None:
-    """An image (C, H, W), or a sequence (T, C) as lines or, where wide, as a roll with time to the
-    right.
-    """
-    if x.ndim == 3:
-        image = np.moveaxis(x, 0, -1)
-        ax.imshow(
-            image if image.shape[-1] == 3 else image[..., 0],
-            cmap="gray_r",
-            vmin=0,
-            vmax=1,
-            interpolation="nearest",
-        )
-    elif is_roll(x):
-        ax.imshow(
-            x.T,
-            cmap="gray_r",
-            vmin=0,
-            vmax=1,
-            aspect="auto",
-            origin="lower",
-            interpolation="nearest",
-        )
-    else:
-        for channel in range(x.shape[1]):
-            ax.plot(x[:, channel], linewidth=0.7, color=colour(channel))
-
-
-def is_roll(x: np.ndarray) -> bool:
-    """Whether a sequence (T, C) is a picture: many channels, none below 0."""
-    return x.ndim == 2 and x.shape[-1] > 8 and not _is_signed(x)
-
-
-def _is_signed(x: np.ndarray) -> bool:
-    return bool(np.nanmin(x) < 0) if np.isfinite(x).any() else False
 
 
 @hookimpl

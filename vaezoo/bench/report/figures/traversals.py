@@ -1,14 +1,15 @@
 """Walks through the codes: along one number of them, and from one row's code to another's."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ....hooks import Figure, hookimpl
-from .canvas import NAMES, caption, grid, lines_that_fit, pages
+from .canvas import NAMES, caption, lines_that_fit, pages
 from .material import Material
-from .strips import GAP, PICTURE, finish, picture
+from .sheets import GAP, Line, sheet
+from .strips import PICTURE
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
@@ -21,7 +22,7 @@ PAIRS = 2
 Block = tuple[str, np.ndarray, Sequence[str]]  # name, pictures (lines, steps, *shape), their labels
 
 
-def traversals(material: Material) -> list["Canvas"]:
+def traversals(material: Material) -> Iterator["Canvas"]:
     """Means of p(x|z) where one number of the code of the first test row is changed: a line for
     each of the numbers whose centres vary most.
     """
@@ -33,7 +34,7 @@ def traversals(material: Material) -> list["Canvas"]:
     return _drawn(found, ALONG, material.width)
 
 
-def interpolations(material: Material) -> list["Canvas"]:
+def interpolations(material: Material) -> Iterator["Canvas"]:
     """Means of p(x|z) on the straight line from the code of one test row to that of another; the
     outermost pictures are the two rows.
     """
@@ -43,27 +44,27 @@ def interpolations(material: Material) -> list["Canvas"]:
     return _drawn(found, BETWEEN, material.width)
 
 
-def _drawn(found: Sequence[Block], title: str, width: float) -> list["Canvas"]:
+def _drawn(found: Sequence[Block], title: str, width: float) -> Iterator["Canvas"]:
     if not found:
-        return []
+        return
     (lines, steps) = found[0][1].shape[:2]
     size = min(PICTURE[0], (width - NAMES + GAP[0]) / steps - GAP[0])
     each = max(1, lines_that_fit(size, GAP[1] + APART / lines) // lines)
-    return [blocks(page, title, size) for page in pages(found, each)]
+    for page in pages(found, each):
+        yield blocks(page, title, size)
 
 
 def blocks(found: Sequence[Block], title: str, size: float = PICTURE[0]) -> "Canvas":
     """A block a variant, its name to the left."""
-    lines = max(len(x) for _, x, _ in found)
+    each = max(len(x) for _, x, _ in found)
     steps = found[0][1].shape[1]
-    figure, panels = grid(len(found) * lines, steps, (size, size), GAP, lines, APART)
-    for i, axes in enumerate(panels):
-        (name, x, labels) = found[i // lines]
-        at = i % lines
-        for ax, one in zip(axes, x[at] if at < len(x) else (), strict=False):
-            picture(ax, one)
-        label = labels[at] if at < len(labels) else ""
-        finish(axes, f"{name}  {label}".rstrip() if at == 0 else label)
+    lines = []
+    for name, x, labels in found:
+        for at in range(each):
+            label = labels[at] if at < len(labels) else ""
+            words = f"{name}  {label}".rstrip() if at == 0 else label
+            lines.append(Line(words, x[at] if at < len(x) else ()))
+    figure = sheet(lines, steps, (size, size), block=each, apart=APART)
     caption(figure, title)
     return figure
 

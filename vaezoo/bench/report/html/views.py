@@ -11,7 +11,7 @@ import numpy as np
 
 from ...manifest import as_listed
 from ...records import Damaged, arrays_of
-from ..figures.strips import is_roll
+from ..figures.sheets import is_roll
 from ..rows import Row
 from .source import Source, variant_of
 
