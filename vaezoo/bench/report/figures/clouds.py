@@ -2,7 +2,7 @@
 columns.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,14 +26,15 @@ SHOWN = (0.5, 99.5)  # percentiles of the data that a marginal shows at least
 Shown = Sequence[tuple[str, Arrays]]
 
 
-def points(material: Material) -> list["Canvas"]:
+def points(material: Material) -> Iterator["Canvas"]:
     """Draws of x of each variant (colour) over rows of the test split (grey), all on the scale of
     the data.
     """
     found = [one for one in material.arrays("cloud") if one[1]["cloud"].shape[1] == 2]
     across = columns_that_fit(material.width, PLANE[0], APART[0], EDGE)
     size = across * lines_that_fit(PLANE[1], APART[1])
-    return [scatters(page, across) for page in pages(found, size)]
+    for page in pages(found, size):
+        yield scatters(page, across)
 
 
 def scatters(found: Shown, across: int) -> "Canvas":

@@ -1,7 +1,7 @@
 """Learning curves."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from ....hooks import Figure, hookimpl
@@ -18,7 +18,7 @@ GAP = (0.42, 0.42)
 LABELS = 0.75  # inches to the left of the panels
 
 
-def curves(material: Material) -> list["Canvas"]:
+def curves(material: Material) -> Iterator["Canvas"]:
     """Validation loss by epoch, a panel a variant, because losses of two variants are not on one
     scale.
     """
@@ -26,7 +26,8 @@ def curves(material: Material) -> list["Canvas"]:
     found = [(name, seeds) for name, seeds in every if seeds]
     across = columns_that_fit(material.width, PANEL[0], GAP[0], LABELS)
     size = across * lines_that_fit(PANEL[1], GAP[1])
-    return [panels(page, material.width) for page in pages(found, size)]
+    for page in pages(found, size):
+        yield panels(page, material.width)
 
 
 def panels(found: Sequence[tuple[str, Sequence[Curve]]], width: float = PAGE) -> "Canvas":

@@ -2,7 +2,7 @@
 not seen.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -42,17 +42,18 @@ class Forecast(NamedTuple):
         return max(0, self.start - PAST * self.mean.shape[1])
 
 
-def forecasts(material: Material) -> list["Canvas"]:
+def forecasts(material: Material) -> Iterator["Canvas"]:
     """A strip a variant; a vertical line stands where the future begins."""
     found = [(name, _forecast(arrays)) for name, arrays in material.arrays("forecast_mean")]
     if not found:
-        return []
+        return
     one = found[0][1].truth[0]
     is_wide = is_roll(one)
     height = SEQUENCE[1] if is_wide else LANE[1] * min(CHANNELS, one.shape[-1])
     draw = _rolls if is_wide else _lines
     size = max(1, lines_that_fit(height, GAP[1]) - is_wide)
-    return [draw(part, material.width) for part in pages(found, size)]
+    for part in pages(found, size):
+        yield draw(part, material.width)
 
 
 def _forecast(arrays: Arrays) -> Forecast:

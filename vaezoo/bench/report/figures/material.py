@@ -49,8 +49,8 @@ class Material:
         """(row's name, arrays of figures.safetensors) of the first seed of each row that has the
         array of this name.
         """
-        found = [(row.name, self._arrays(row)) for row in self.rows]
-        return [(row, arrays) for row, arrays in found if name in arrays]
+        read = ((row.name, self._arrays(row)) for row in self.rows)
+        return [(row, arrays) for row, arrays in read if name in arrays]
 
     def _arrays(self, row: Row) -> Arrays:
         path = self.store.trials / row.done[0].key / "figures.safetensors"

@@ -1,6 +1,6 @@
 """How much each unit of the code tells of x: its KL."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,13 +19,14 @@ GAP = (0.15, 0.36)
 LABELS = 0.65  # inches to the left of the panels
 
 
-def units(material: Material) -> list["Canvas"]:
+def units(material: Material) -> Iterator["Canvas"]:
     """KL of every unit, the largest first, a panel a variant on one scale."""
     found = [(name, arrays["kl_of_units"]) for name, arrays in material.arrays("kl_of_units")]
     most = max((float(kl.max()) for _, kl in found), default=0.0)
     across = columns_that_fit(material.width, PANEL[0], GAP[0], LABELS)
     size = across * lines_that_fit(PANEL[1], GAP[1])
-    return [panels(page, most, material.width) for page in pages(found, size)]
+    for page in pages(found, size):
+        yield panels(page, most, material.width)
 
 
 def panels(found: Sequence[tuple[str, np.ndarray]], most: float, width: float = PAGE) -> "Canvas":
