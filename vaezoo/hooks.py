@@ -132,7 +132,8 @@ class Column:
             raise ValueError(
                 f"column {self.name!r}: better is 'lower', 'higher' or '', not {self.better!r}"
             )
-        if not set(filter(None, self.rests_on.split(","))) <= {"q", "p", "px"}:
+        rests = self.rests_on.split(",") if isinstance(self.rests_on, str) else [self.rests_on]
+        if not all(one in ("", "q", "p", "px") for one in rests):
             raise ValueError(
                 f"column {self.name!r}: rests_on names q, p or px with commas, "
                 f"not {self.rests_on!r}"

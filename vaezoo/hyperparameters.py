@@ -32,6 +32,7 @@ __all__ = [
     "resolve",
 ]
 
+MOST = 2**53  # a whole number: floating point keeps them apart to here
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -123,7 +124,13 @@ def resolve(build: Callable[..., Any], given: Mapping[str, Any], who: str) -> di
             f"{who}[{key}={_shown(first['input'])}] is out of range: "
             f"{key} is {known[key].range} ({first['msg'].lower()})"
         ) from None
-    return {name: getattr(checked, name) for name in known}
+    values = {name: getattr(checked, name) for name in known}
+    for name, value in values.items():
+        if isinstance(value, int) and abs(value) > MOST:
+            raise HyperparameterError(
+                f"{who}[{name}={_shown(value)}] is out of range: whole numbers go to {MOST:,}"
+            )
+    return values
 
 
 def _shown(value: Any) -> str:

@@ -1,5 +1,6 @@
 """What hunts found, each as the smallest case of it."""
 
+import hashlib
 import io
 import json
 import os
@@ -15,10 +16,13 @@ from tests.attack.hunts.words import must_be_sentence
 from tests.bench.conftest import _fill, _plan, _write
 from vaezoo.bench.asked import PlanError, must_be_labels, parse_seeds, settings_grid
 from vaezoo.bench.manifest import MANIFEST, listed_in, manifest
+from vaezoo.bench.records import ControlRecord
 from vaezoo.bench.records.parsing import Damaged, parsed_text, parsed_trial
+from vaezoo.bench.report.statistics import paired_t
 from vaezoo.bench.runner import run
 from vaezoo.bench.store import to_json
 from vaezoo.bench.suites import SuiteError, load_suite
+from vaezoo.bench.trial import key_of
 from vaezoo.cli import vaezoo
 from vaezoo.data.archives import tensors
 from vaezoo.data.asked import Asked
@@ -26,11 +30,13 @@ from vaezoo.data.files import BadData, CorruptData
 from vaezoo.data.folders import pictures
 from vaezoo.data.formats import npy, npz
 from vaezoo.data.published import read_published
+from vaezoo.data.tables import from_text
 from vaezoo.hooks import Column
-from vaezoo.hyperparameters import in_quotes
+from vaezoo.hyperparameters import HyperparameterError, in_quotes
 from vaezoo.registry.registry import load_registry
 from vaezoo.registry.selection import SelectionError
 from vaezoo.registry.soundness import must_have_its_types
+from vaezoo.training.settings import split_settings
 
 
 def test_an_array_whose_header_is_no_python_is_refused():
@@ -274,4 +280,49 @@ def test_a_name_of_a_file_that_is_no_text_is_kept_and_read_back():
 def test_a_record_of_another_hand_says_so_in_a_sentence():
     with pytest.raises(Damaged) as refused:
         parsed_text(b'{"a": NaN}')
+    must_be_sentence(refused.value)
+
+
+@pytest.mark.parametrize("text", ["1,5\n0\n3", "1.5\n0,5\n2,5", "1,000\n2\n3"])
+def test_a_first_line_that_is_a_number_elsewhere_is_asked_about(text: str):
+    """It was taken for a name, and the first row was lost."""
+    with pytest.raises(BadData, match="names or data") as asked:
+        from_text(text.encode(), Asked(), "it")
+    must_be_sentence(asked.value)
+    said = Asked(decimal="comma", header="false", separator="semicolon")
+    assert from_text(b"1,5\n0\n3", said, "it").x.tolist() == [[1.5], [0.0], [3.0]]
+
+
+def test_a_whole_number_that_no_float_holds_is_refused_in_a_sentence():
+    with pytest.raises(BadData) as refused:
+        from_text(b"a\n" + b"9" * 400 + b"\n1", Asked(), "it")
+    must_be_sentence(refused.value)
+    with pytest.raises(HyperparameterError, match="whole numbers go to") as out_of_range:
+        split_settings({"batch": "1" + "0" * 309})
+    must_be_sentence(out_of_range.value)
+    assert split_settings({"batch": str(2**53)}) == ({"batch": 2**53}, {})
+
+
+def test_a_small_constant_gap_has_the_p_value_of_a_large_one():
+    """Below 10⁻¹⁵⁰ the square of a gap was lost beside the floor of a variance."""
+    p = [paired_t([2.0**k * 3.0] * 2) for k in (0, -300, -500, -900)]
+    assert p == [p[0]] * 4
+
+
+def test_a_name_with_half_a_letter_has_a_key():
+    trial = {"data": {"options": {"\ud801": None}}}
+    assert len(key_of(trial)) == 64
+    assert key_of(trial) != key_of({"data": {"options": {"\ud802": None}}})
+    assert key_of({"a": "é"}) == hashlib.sha256('{"a":"é"}'.encode()).hexdigest()
+
+
+def test_a_reason_that_names_what_a_file_says_is_one_sentence():
+    with pytest.raises(Damaged) as refused:
+        ControlRecord.from_json({"rows": {}, "measures": {"\n\x1b": None}})
+    must_be_sentence(refused.value)
+
+
+def test_a_column_that_rests_on_a_number_is_refused_in_a_sentence():
+    with pytest.raises(ValueError, match="rests_on names q, p or px") as refused:
+        Column("elbo", "nats", "higher", rests_on=3)  # type: ignore[arg-type]
     must_be_sentence(refused.value)

@@ -68,7 +68,7 @@ class Trial:
 
     @cached_property
     def key(self) -> str:
-        return hashlib.sha256(canonical(self.ingredients).encode()).hexdigest()
+        return key_of(self.ingredients)
 
     @property
     def controls(self) -> str:
@@ -90,6 +90,14 @@ def controls_file(hashes: Mapping[str, str], likelihood: str) -> str:
 _CANONICAL = json.JSONEncoder(
     sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
 )
+
+
+def key_of(ingredients: Any) -> str:
+    """The key of a trial: names of files may hold halves of letters, which have one too.
+
+    Raises: ValueError for infinities.
+    """
+    return hashlib.sha256(canonical(ingredients).encode(errors="surrogatepass")).hexdigest()
 
 
 def canonical(value: Any) -> str:

@@ -1,5 +1,6 @@
 """Words of a table as codes, and codes as words."""
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -34,6 +35,23 @@ def as_words(column: "pd.Series[Any]") -> "pd.Series[Any]":
     return words.map(word_of, na_action="ignore")
 
 
+def as_numbers(cells: "pd.Series[Any]") -> "pd.Series[Any]":
+    """The cells as numbers, NaN where they are none or beyond floating point."""
+    import pandas as pd
+
+    try:
+        return pd.to_numeric(cells, errors="coerce")
+    except OverflowError:
+        return cells.map(_number)
+
+
+def _number(value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        return math.nan
+
+
 def coded(table: "pd.DataFrame", columns: Sequence[Column], who: str) -> Array:
     """The values of these columns (N, D), float64: numbers, and codes of words.
 
@@ -43,10 +61,9 @@ def coded(table: "pd.DataFrame", columns: Sequence[Column], who: str) -> Array:
 
 
 def _codes(cells: "pd.Series[Any]", column: Column, who: str) -> Array:
-    import pandas as pd
 
     if column.type not in WORDED:
-        values = pd.to_numeric(cells, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+        values = as_numbers(cells).to_numpy(dtype=np.float64, na_value=np.nan)
         _must_be_known(cells, np.isnan(values) & cells.notna().to_numpy(), column, who)
         return values
     codes = as_words(cells).map({word: float(i) for i, word in enumerate(column.words)})

@@ -206,6 +206,8 @@ def _has_header(rows: Sequence[Fields], dialect: Dialect, who: str) -> bool:
         return not all(numbers)
     above = _of_numbers(first, rest, dialect)
     if not any(numbers[i] for i in above):
+        if any(_is_a_number_elsewhere(first[i]) for i in above):
+            raise BadData(_asked_for_header(who, first))
         return _are_names(first, rest, bool(above), who)
     has_words_above = any(not numbers[i] and first[i].strip() not in MISSING for i in above)
     counts = _counts([first[i] for i in range(len(first)) if numbers[i]])
@@ -218,6 +220,11 @@ def _has_header(rows: Sequence[Fields], dialect: Dialect, who: str) -> bool:
     if has_words_above:
         raise BadData(_asked_for_header(who, first))
     return _is_like_the_rest(first, rest, numbers, who)
+
+
+def _is_a_number_elsewhere(field: str) -> bool:
+    """Whether it is a number by the other decimal mark: 1,5 above 0 and 3, which have none."""
+    return any(Dialect("semicolon", decimal, True).is_number(field) for decimal in DECIMALS)
 
 
 def _of_numbers(first: Fields, rest: Sequence[Fields], dialect: Dialect) -> list[int]:

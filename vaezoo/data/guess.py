@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..columns import TYPES
-from .coding import as_words, word_of
+from .coding import as_numbers, as_words, word_of
 from .columns import LARGEST_COUNT, Column
 from .files import BadData
 from .formats import Array
@@ -119,11 +119,10 @@ def _words(there: "pd.Series[Any]", are_numbers: bool) -> list[str]:
 
 def _must_be_categories(there: "pd.Series[Any]", words: list[str], name: str, who: str) -> None:
     """Raises: BadData where they are names, texts, dates, or numbers with a few words."""
-    import pandas as pd
 
     if len(words) == 1:
         raise BadData(f"{who} holds one word only, {words[0]!r}; say drop={name} to leave it out")
-    is_number = pd.to_numeric(as_words(there), errors="coerce").notna().to_numpy()
+    is_number = as_numbers(as_words(there)).notna().to_numpy()
     if is_number.mean() > 0.5 and not is_number.all():
         row = int(np.argmin(is_number))
         word = word_of(there.iloc[row])

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .coding import as_numbers
 from .files import BadData
 from .formats import Array
 from .raw import Raw, from_list
@@ -138,7 +139,7 @@ def _ordered(time: "pd.Series[Any]", who: str) -> "pd.Series[Any]":
     dates = pd.to_datetime(time, errors="coerce", format="ISO8601", utc=True)
     if not dates.isna().any():
         return dates
-    bad = pd.to_numeric(time, errors="coerce").isna()
+    bad = as_numbers(time).isna()
     # among numbers the word, else what is no date
     bad = bad if bad.any() and not bad.all() else dates.isna()
     row = int(np.argmax(bad))

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from .asked import Asked
-from .coding import as_words, coded
+from .coding import as_numbers, as_words, coded
 from .columns import Column
 from .dialect import MISSING
 from .files import BadData
@@ -74,9 +74,9 @@ def _are_marks(cells: "pd.Series[Any]", marks: tuple[str, ...]) -> "pd.Series[bo
     import pandas as pd
 
     words = as_words(cells)
-    numbers = pd.to_numeric(pd.Series(marks, dtype=object), errors="coerce").dropna()
+    numbers = as_numbers(pd.Series(marks, dtype=object)).dropna()
     found = words.isin(marks)
-    return found | pd.to_numeric(words, errors="coerce").isin(numbers) if len(numbers) else found
+    return found | as_numbers(words).isin(numbers) if len(numbers) else found
 
 
 def _as_numbers(cells: "pd.Series[Any]") -> "pd.Series[Any]":
@@ -84,5 +84,5 @@ def _as_numbers(cells: "pd.Series[Any]") -> "pd.Series[Any]":
 
     try:
         return pd.to_numeric(cells)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return cells

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .asked import AUTO, NONE, Asked
+from .coding import as_numbers
 from .dialect import Dialect, decoded, dialect_of, rows_of
 from .files import BadData
 from .formats import Array
@@ -288,7 +289,7 @@ def _must_be_numbers(column: "pd.Series[Any]", name: str, who: str) -> None:
         raise BadData(f"{who} has no values at all; say drop={name} to leave it out")
     if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_complex_dtype(column):
         return _must_be_kept_apart(column, name, who)
-    bad = column[pd.to_numeric(column, errors="coerce").isna() & column.notna()]
+    bad = column[as_numbers(column).isna() & column.notna()]
     example = (
         f"; the first that is none is {bad.iloc[0]!r} in row {column.index.get_loc(bad.index[0])}"
         if len(bad)

@@ -96,8 +96,13 @@ def numbers(value: Any, where: str) -> dict[str, float]:
     for key, one in facts.items():
         # the fast way for what nearly all are
         is_plain = type(one) is float and -LARGEST <= one <= LARGEST
-        found[_column(key, where)] = one if is_plain else number(one, f"{where}.{key}")
+        found[_column(key, where)] = one if is_plain else number(one, within(where, key))
     return found
+
+
+def within(where: str, name: str) -> str:
+    """The place of what stands under a name that anyone may have given."""
+    return f"{where}.{name if name.isprintable() and len(name) <= 40 else brief(name)}"
 
 
 def _column(name: Any, where: str) -> str:
@@ -117,7 +122,7 @@ def texts(value: Any, where: str) -> dict[str, str]:
 
 def _texts(value: Any, where: str) -> dict[str, str]:
     facts = mapping(value, where)
-    return {key: reason(one, f"{where}.{key}") for key, one in facts.items()}
+    return {key: reason(one, within(where, key)) for key, one in facts.items()}
 
 
 def reason(value: Any, where: str) -> str:
@@ -166,7 +171,7 @@ def _descriptions(kind: type[Column] | type[Table], value: Any, where: str) -> t
     for one in told:
         facts = mapping(one, where)
         for name, item in facts.items():
-            of_type(types.get(name, object), item, f"{where}.{name}")
+            of_type(types.get(name, object), item, within(where, name))
         file_name(facts.get("name"), f"{where}.name")
         if facts.get("table"):
             file_name(facts["table"], f"{where}.table")

@@ -1,12 +1,11 @@
 """What a trial's numbers depend on, as trial.json keeps it."""
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from ...hooks import PRIOR
-from ..trial import Json, canonical
+from ..trial import Json, key_of
 from .checks import count, file_name, label, mapping, of_type, shared, texts
 from .parsing import Damaged
 
@@ -53,7 +52,7 @@ class Ingredients:
     def key(self) -> str:
         """The key that a trial of these ingredients has. Raises: Damaged for infinities."""
         try:
-            return hashlib.sha256(canonical(self.stored).encode()).hexdigest()
+            return key_of(self.stored)
         except ValueError:
             raise Damaged("an ingredient is no finite number") from None
 

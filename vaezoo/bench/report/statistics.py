@@ -86,7 +86,10 @@ def paired_t(differences: Sequence[float], resolution: float = 0.0) -> float:
         return math.nan
     if not d.any():
         return 1.0
-    variance = max(float(d.var(ddof=1)), 2 * rounded_variance(d, resolution))
+    # in units of a power of two of their size, without rounding: squares of 10⁻¹⁶⁰ would be 0
+    unit = math.ldexp(1.0, math.frexp(float(np.abs(d).max()))[1])
+    d = d / unit
+    variance = max(float(d.var(ddof=1)), 2 * rounded_variance(d, resolution / unit))
     t = abs(d.mean()) / math.sqrt(variance / len(d))
     return float(2 * special.stdtr(len(d) - 1, -t))
 
