@@ -9,6 +9,7 @@ from .records.opened import MOST_JSON, content_of, opened
 from .records.parsing import Damaged
 
 MANIFEST = "MANIFEST.sha256"
+Listed = dict[str, str]  # name of a file -> its SHA-256
 LARGEST = 2**34  # bytes of a file that is hashed: weights may be many
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from .disk import deleted, explained, must_take, written
-from .manifest import MANIFEST, as_listed, digest_of, listed_in, manifest
+from .manifest import MANIFEST, Listed, as_listed, digest_of, listed_in, manifest
 from .owners import HEART, owner
 from .printed_log import LOG, settle
 from .records import ROWS, Damaged, Record, RowRecord, parsed, parsed_trial, storable
@@ -26,7 +26,9 @@ from .records.opened import MOST_JSON, content_of
 from .sweeping import BUILDING, REPLACED, STATE, TASK, sweep
 
 Json = dict[str, Any]
+Found = tuple[list[Record], dict[str, str]]
 TRIAL = "trial.json"
+PUBLISHED = {TRIAL, ROWS}  # what tables are made of, and nothing else: no manifest is with them
 KEY = re.compile(r"[0-9a-f]{64}")
 HALF = re.compile("[\ud800-\udfff]")
 FINAL = ("done", "skipped", "diverged")  # not tried again: the same key would end the same way
@@ -141,7 +143,11 @@ class Store:
             return None
 
     def checked(self, key: str) -> Record:
-        """The trial.
+        """The trial. Raises: as `checked_as_listed`."""
+        return self.checked_as_listed(key)[0]
+
+    def checked_as_listed(self, key: str) -> tuple[Record, Listed]:
+        """The trial, and the hashes of its files.
 
         Raises: Damaged where it is not what the manifest says, or no trial of this key.
         """
@@ -154,7 +160,7 @@ class Store:
             content = content_of(f"{folder}/{TRIAL}", MOST_JSON)
             record = Record.from_json(parsed_trial(content))
             listed = listed_in(folder)
-            if not listed and not _is_published(folder):
+            if not listed and not set(os.listdir(folder)) <= PUBLISHED:
                 raise Damaged(f"its {MANIFEST} is missing")
             if listed and listed.get(TRIAL) != hashlib.sha256(content).hexdigest():
                 raise Damaged("it is not what MANIFEST.sha256 says")
@@ -164,7 +170,7 @@ class Store:
             raise Damaged(f"it cannot be read: {error}") from None
         if record.key != key:
             raise Damaged("its key is not the name of its folder")
-        return record
+        return record, listed
 
     def is_whole(self, key: str) -> bool:
         """Whether every file of the trial is there, as it was written, but for the one that
@@ -181,13 +187,13 @@ class Store:
         except (OSError, ValueError):
             return False
 
-    def rows(self, record: Record) -> RowRecord:
-        """The numbers of the trial's test rows.
+    def rows(self, record: Record, listed: Listed | None = None) -> RowRecord:
+        """The numbers of the trial's test rows; `listed` are its hashes, where they were read.
 
         Raises: Damaged where the file is not what it was, or does not fit the trial.
         """
         path = self.trials / record.key / ROWS
-        listed = listed_in(path.parent)
+        listed = listed_in(path.parent) if listed is None else listed
         try:
             return RowRecord.parsed(as_listed(path, listed), record.metrics)
         except FileNotFoundError:
@@ -217,19 +223,19 @@ class Store:
         record = self.read(key)
         return record is not None and record.status in FINAL and self.is_whole(key)
 
-    def records(self) -> tuple[list[Record], dict[str, str]]:
-        """Every trial that can be read, in the order of their keys; and file -> why it cannot."""
+    def records(self, listed: dict[str, Listed] | None = None) -> Found:
+        """Trials that can be read, by their keys; file -> why not. `listed` takes key -> hashes."""
+        hashes = {} if listed is None else listed
         found: list[Record] = []
         aside: dict[str, str] = {}
         self.must_be_here(self.trials)
         if not self.trials.is_dir():
             return found, aside
-        keys = sorted(
-            folder.name for folder in self.trials.iterdir() if not folder.name.startswith(".")
-        )
+        keys = sorted(name for name in os.listdir(self.trials) if not name.startswith("."))
         for key in keys:
             try:
-                found.append(self.checked(key))
+                record, hashes[key] = self.checked_as_listed(key)
+                found.append(record)
             except Damaged as why:
                 aside[f"trials/{key}/{TRIAL}"] = str(why)
         return found, aside
@@ -280,11 +286,6 @@ class Store:
             return parsed(self.out / name)
         except FileNotFoundError:
             return {}
-
-
-def _is_published(folder: Path) -> bool:
-    """Whether the trial is there as it is published: what tables are made of, and nothing else."""
-    return set(os.listdir(folder)) <= {TRIAL, ROWS}
 
 
 def to_json(value: Any) -> str:

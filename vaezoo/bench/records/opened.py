@@ -69,7 +69,7 @@ def content_of(path: Path | str, most: int = MOST) -> bytes:
         try:  # a report reads tens of thousands of them: no buffer, no file object
             size = _size(descriptor, most)
             pieces = [os.read(descriptor, size + 1)]
-            while pieces[-1]:
+            while pieces[-1] and sum(map(len, pieces)) != size:
                 pieces.append(os.read(descriptor, size + 1))
         finally:
             os.close(descriptor)

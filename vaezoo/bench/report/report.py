@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from ..manifest import Listed
 from ..records import ROWS, Contradicted, ControlRecord, Damaged, Record, RowRecord, RunRecord
 from ..store import TRIAL, Store
 from ..text import say_all
@@ -161,8 +162,9 @@ def read_rows(out: Path | str, *, quiet: bool = False) -> list[Row]:
 def _read(out: Path | str, quiet: bool = False) -> _Read:
     """What the folder holds. Raises: ReportError where there are no trials."""
     store = Store(out)
-    records, aside = store.records()
-    of_rows = _rows_of_trials(store, records, aside)
+    listed: dict[str, Listed] = {}  # a manifest is read once: thousands of files are the wait
+    records, aside = store.records(listed)
+    of_rows = _rows_of_trials(store, records, listed, aside)
     records = [record for record in records if f"trials/{record.key}/{TRIAL}" not in aside]
     run = _fitting(RunRecord, store, "run.json", aside)
     names = sorted({record.controls for record in records})
@@ -202,7 +204,10 @@ def _all_rows(
 
 
 def _rows_of_trials(
-    store: Store, records: Sequence[Record], aside: dict[str, str]
+    store: Store,
+    records: Sequence[Record],
+    listed: Mapping[str, Listed],
+    aside: dict[str, str],
 ) -> dict[str, RowRecord]:
     """Key -> the numbers of test rows, of trials that are done; what does not fit goes to
     `aside`, with the trial where the two say different numbers.
@@ -212,7 +217,7 @@ def _rows_of_trials(
         if not record.is_done:
             continue
         try:
-            found[record.key] = store.rows(record)
+            found[record.key] = store.rows(record, listed[record.key])
         except Contradicted as why:  # nobody can say which of the two was written by another hand
             aside[f"trials/{record.key}/{TRIAL}"] = f"{why}: see its {ROWS}"
         except Damaged as why:
