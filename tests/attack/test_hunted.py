@@ -307,6 +307,7 @@ def test_a_small_constant_gap_has_the_p_value_of_a_large_one():
     """Below 10⁻¹⁵⁰ the square of a gap was lost beside the floor of a variance."""
     p = [paired_t([2.0**k * 3.0] * 2) for k in (0, -300, -500, -900)]
     assert p == [p[0]] * 4
+    assert paired_t([0.0, 1e-200], 0.01) == 1.0
 
 
 def test_a_name_with_half_a_letter_has_a_key():

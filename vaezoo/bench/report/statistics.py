@@ -96,7 +96,8 @@ def paired_t(differences: Sequence[float], resolution: float = 0.0) -> float:
 
 def rounded_variance(values: np.ndarray, resolution: float) -> float:
     """That of rounding: to the resolution, or to what a double of this size resolves."""
-    return max(resolution, CLOSE * float(np.abs(values).max()), 1e-150) ** 2 / 12
+    step = max(resolution, CLOSE * float(np.abs(values).max()), 1e-150)
+    return step * step / 12  # infinite beside numbers of 10⁻²⁰⁰, where a power would raise
 
 
 def holm(p: Sequence[float]) -> list[float]:
