@@ -139,7 +139,7 @@ class Column:
                 f"not {self.rests_on!r}"
             )
         if self.low is not None and self.high is not None and self.low >= self.high:
-            raise ValueError(f"column {self.name!r}: low={self.low:g} is not below {self.high:g}")
+            raise ValueError(f"column {self.name!r}: its low is not below its high")
 
 
 @dataclass(frozen=True)

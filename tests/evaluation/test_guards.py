@@ -163,7 +163,7 @@ def test_a_column_may_have_one_end_or_none():
     assert outside(Column("x", "", "", low=0), -1.0, {}) == "x is -1, and its range is 0 to ∞"
     assert outside(Column("x", "", "", high=2), 3.0, {}) == "x is 3, and its range is -∞ to 2"
     assert outside(Column("x", "", ""), -1e9, {}) == ""
-    with pytest.raises(ValueError, match="low=1 is not below 0"):
+    with pytest.raises(ValueError, match="its low is not below its high"):
         Column("x", "", "", low=1, high=0)
 
 
