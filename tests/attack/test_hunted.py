@@ -283,6 +283,13 @@ def test_a_record_of_another_hand_says_so_in_a_sentence():
     must_be_sentence(refused.value)
 
 
+@pytest.mark.parametrize("text", ["0,001", "0,1", "7,08"])
+def test_one_line_of_one_comma_is_asked_about(text: str):
+    with pytest.raises(BadData, match="two numbers, or one with a decimal comma") as asked:
+        from_text(text.encode(), Asked(), "it")
+    must_be_sentence(asked.value)
+
+
 @pytest.mark.parametrize("text", ["1,5\n0\n3", "1.5\n0,5\n2,5", "1,000\n2\n3"])
 def test_a_first_line_that_is_a_number_elsewhere_is_asked_about(text: str):
     """It was taken for a name, and the first row was lost."""
@@ -326,4 +333,15 @@ def test_a_reason_that_names_what_a_file_says_is_one_sentence():
 def test_a_column_that_rests_on_a_number_is_refused_in_a_sentence():
     with pytest.raises(ValueError, match="rests_on names q, p or px") as refused:
         Column("elbo", "nats", "higher", rests_on=3)  # type: ignore[arg-type]
+    must_be_sentence(refused.value)
+
+
+@pytest.mark.parametrize(
+    "odd", [{"table": "../x"}, {"table": "a b"}, {"axis": "\u2028"}, {"unit": "a\nb"}]
+)
+def test_a_column_that_no_trial_could_keep_is_refused_of_a_plugin(odd: dict[str, str]):
+    """Its trials were trained, and then set aside by every report."""
+    column = Column(**{"name": "mine", "unit": "", "better": "", **odd})
+    with pytest.raises(TypeError) as refused:
+        must_have_its_types(column)
     must_be_sentence(refused.value)

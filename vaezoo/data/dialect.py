@@ -21,7 +21,7 @@ POINT = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(inf|Inf|infinit
 COMMA = re.compile(r"[+-]?(\d+,?\d*|,\d+)([eE][+-]?\d+)?|[+-]?(inf|Inf|infinity)")
 BOTH = re.compile(r"[+-]?\d{1,3}(\.\d{3})+,\d*|[+-]?\d{1,3}(,\d{3})+\.\d*")
 GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}\.\d{3}")  # where commas are decimal, thousands
-WHOLE = re.compile(r"\d{1,300}")  # no float has more digits
+WHOLE = re.compile(r"0|[1-9]\d{0,299}")  # no float has more digits
 THOUSANDS = re.compile(r"[+-]?\d{1,3},\d{3}")
 
 Fields = list[str]
@@ -113,7 +113,8 @@ def _of_single_numbers(text: str, asked: Asked, who: str) -> str:
     commas = sum("," in line for line in numbers)
     if not commas or not all(map(COMMA.fullmatch, numbers)):
         return ""
-    has_two_names = "," in lines[0] and (named or _may_count(lines[0], asked))
+    may_be_names = named or (len(lines) > 1 and _may_count(lines[0], asked))
+    has_two_names = "," in lines[0] and may_be_names
     if has_two_names or asked.decimal == "point" or asked.index.lower() == "true":
         return ""
     if asked.decimal == AUTO and not named and commas == len(numbers):
@@ -277,7 +278,9 @@ def _are_numbers(fields: Sequence[str], dialect: Dialect) -> bool:
 
 
 def _counts(fields: Sequence[str]) -> bool:
-    """Whether these are whole numbers, each one more than the one before: 0, 1, 2 or years."""
+    """Whether these are whole numbers, each one more than the one before: 0, 1, 2 or years; 001 is
+    none, for it follows a decimal mark.
+    """
     if not all(WHOLE.fullmatch(field.strip()) for field in fields):
         return False
     values = [int(field) for field in fields]

@@ -11,7 +11,7 @@ from typing import Any, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from ..hooks import Metric
+from ..hooks import Column, Metric, Table
 from ..hyperparameters import hyperparameters
 
 LONGEST = 60  # letters of a name
@@ -58,6 +58,8 @@ def must_have_its_types(record: Any) -> None:
             raise TypeError(f"{who}: its {name} is {value!r} ({what.lower()})") from None
         if isinstance(value, str):
             _must_be_text(f"{name} of {who}", value)
+            if isinstance(record, Column | Table):
+                _must_fit_a_table(f"{name} of {who}", value, is_file=name == "table")
         low, high = (0, DIGITS) if name == "digits" else (-LARGEST, LARGEST)
         if isinstance(value, int | float) and not low <= value <= high:
             raise TypeError(f"{who}: its {name} is not from {low:g} to {high:g}")
@@ -99,6 +101,17 @@ def _must_be_text(who: str, text: Any) -> None:
     bad = next((letter for letter in inspect.cleandoc(text) if not _is_shown(letter)), None)
     if bad is not None:
         raise TypeError(f"{who} has the letter {bad!a}, which cannot be shown")
+
+
+def _must_fit_a_table(who: str, text: str, *, is_file: bool) -> None:
+    """A trial with another text would be set aside by every report."""
+    if not text.replace("\u00a0", " ").isprintable():
+        raise TypeError(f"{who} is {text[:40]!a}: it stands in a table, on one line")
+    if is_file and text and not NAME.fullmatch(text):
+        raise TypeError(
+            f"{who} is {text[:40]!a}, and names files: it has at most {LONGEST} of the letters "
+            "a to z, digits, _ and -"
+        )
 
 
 def _is_shown(letter: str) -> bool:
