@@ -18,6 +18,7 @@ def test_the_suites_are_those_that_the_handbook_names():
         "burda",
         "debd",
         "miwae",
+        "samplers",
         "sphere",
         "quick",
         "digits",
