@@ -210,6 +210,10 @@ def _no_session(jobs: int, threads: int) -> AbstractContextManager[Any]:
     return nullcontext()
 
 
+def _nothing_left(out: Path) -> None:
+    return None
+
+
 class ExecutorError(RuntimeError):
     """An executor can run nothing here. One sentence."""
 
@@ -223,7 +227,8 @@ class Executor:
     or, where it died, {"error": why, "status": "failed", "timeout", "oom" or "cancelled"}.
     `cancel(handle)` stops it. `session(jobs, threads)` is a context around all trials of a run,
     where one is needed. One that `queues` is handed all trials at once, runs `jobs` of them side by
-    side itself, and keeps them when the run is stopped.
+    side itself, and keeps them when the run is stopped. `tidy(out)` is called where a run finds all
+    trials done: it removes what an earlier one, which was killed, has left in the folder.
 
     An executor with options is a function of them that returns an `Executor`; it has the function's
     name: `bench --executor 'NAME[option=value]'`.
@@ -235,6 +240,7 @@ class Executor:
     cancel: Callable[[Any], None]
     session: Callable[[int, int], AbstractContextManager[Any]] = _no_session
     queues: bool = False
+    tidy: Callable[[Path], object] = _nothing_left
 
     @property
     def doc(self) -> str:

@@ -4,6 +4,7 @@ tests/cluster/ has the rest.
 
 import json
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -11,7 +12,7 @@ from vaezoo.bench.runner import run
 from vaezoo.bench.store import Store, to_json
 from vaezoo.bench.workers.slurm import batch as files, clearing, queue, watching
 from vaezoo.bench.workers.slurm.batch import Batch
-from vaezoo.bench.workers.slurm.executor import Slurm
+from vaezoo.bench.workers.slurm.executor import Slurm, slurm as slurm_executor
 from vaezoo.bench.workers.slurm.job import SUPERSEDED, _train
 from vaezoo.bench.workers.slurm.queue import UNKNOWN, Entry
 from vaezoo.bench.workers.slurm.sending import Wishes, _flags
@@ -219,3 +220,16 @@ def test_an_answer_that_is_none_of_ours_is_none(bare, said):
 def test_a_ticket_that_is_none_of_ours_is_nobodys(bare, said):
     (bare.out / "slurm" / ("a" * 64)).write_text(json.dumps(said))
     assert files.ticket(bare.out, "a" * 64) == ""
+
+
+def test_a_run_that_finds_all_done_removes_what_a_killed_one_has_left(plan, tmp_path, monkeypatch):
+    """Its driver died after the last trial was in place, and before it had tidied up."""
+    tidied = []
+    out = tmp_path / "out"
+    run(plan("good"), out, jobs=1, figures=False)
+    local = load_registry().choose_executor("local").entry.build()
+    spied = replace(local, tidy=tidied.append)
+    monkeypatch.setattr("vaezoo.bench.runner._executor", lambda *_: spied)
+    run(plan("good"), out, jobs=1, figures=False)
+    assert tidied == [out]
+    assert slurm_executor().tidy is clearing.clear

@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -170,10 +171,14 @@ def running(root: Path, folder: Path, **options: int) -> Iterator[Cluster]:
     cluster.configure()
     cluster.start("slurmctld")
     cluster.start("slurmd")
+    is_over = threading.Event()
+    administrator = threading.Thread(target=_administer, args=(cluster, is_over), daemon=True)
     try:
         cluster.wait_until_idle()
+        administrator.start()
         yield cluster
     finally:
+        is_over.set()
         cluster.run("scancel", f"--user={os.getuid()}", "--signal=KILL", "--full")
         cluster.run("scancel", f"--user={os.getuid()}")
         time.sleep(1.0)
@@ -182,6 +187,11 @@ def running(root: Path, folder: Path, **options: int) -> Iterator[Cluster]:
             with suppress(subprocess.TimeoutExpired):
                 daemon.wait(timeout=UP)
             daemon.kill()
+
+
+def _administer(cluster: Cluster, is_over: threading.Event) -> None:
+    while not is_over.wait(2.0):
+        cluster.resume()
 
 
 def _free_ports(count: int) -> list[int]:

@@ -14,7 +14,7 @@ from .slurm import fetch, running
 pytestmark = pytest.mark.cluster
 PACKAGES = Path(os.environ.get("VAEZOO_CLUSTER", ".cluster")).resolve()
 KILLS = int(os.environ.get("VAEZOO_KILLS", "20"))
-BEGUN = 900  # seconds until a job trains: it loads torch, on a machine that may be busy
+BEGUN = 300  # seconds until a job trains: it loads torch, on a machine that may be busy
 LONG = ("--variants", "vae", "--epochs", "100000", "--set", "patience=100000")
 
 
@@ -60,18 +60,29 @@ def statuses(out: Path) -> dict[int, tuple[str, str]]:
 
 
 def test_twenty_kills_change_no_number_and_train_nothing_twice(cluster, local, tmp_path):
-    out = tmp_path / "out"
+    """As many runs of the 24 trials as take twenty kills: two, where the machine is fast."""
     chance = random.Random(0)
-    words = ("--seeds", "6", "--executor", "slurm[per_job=2]", "--jobs", "2")
     killed = dict.fromkeys(("trial", "job", "slurmd", "slurmctld", "driver"), 0)
+    for round_ in range(4):
+        out = tmp_path / f"out{round_}"
+        run_with_kills(cluster, out, killed, chance)
+        assert tables(out) == local
+        assert not list(out.glob("slurm*")), "nothing is left of the jobs"
+        if sum(killed.values()) >= KILLS:
+            break
+    assert sum(killed.values()) == KILLS
+
+
+def run_with_kills(cluster, out: Path, killed: dict[str, int], chance: random.Random) -> None:
+    """The same command until it ends with 0, something of it killed every few seconds."""
+    words = ("--seeds", "6", "--executor", "slurm[per_job=2]", "--jobs", "2")
     codes = []
     with (
         Drivers(out, cluster.environment, *words) as drivers,
         Watch(out, "slurm/*/build-*") as watch,
     ):
         while len(codes) < 60:
-            time.sleep(chance.uniform(1, 6))  # so that all kills come before the last trial ends
-            cluster.resume()
+            time.sleep(chance.uniform(1, 6))  # so that most kills come before the last trial ends
             if drivers.now.poll() is not None:
                 codes.append(drivers.now.returncode)
                 if drivers.now.returncode == 0:
@@ -83,12 +94,9 @@ def test_twenty_kills_change_no_number_and_train_nothing_twice(cluster, local, t
 
     print(killed, codes, len(watch.trained), "trainings")
     assert codes[-1] == 0, drivers.said
-    assert sum(killed.values()) == KILLS
     assert len(watch.finished) == 24
-    assert tables(out) == local
     assert watch.trained_twice() == []
     assert {len(inodes) for inodes in watch.inodes.values()} == {1}
-    assert not list(out.glob("slurm*")), "nothing is left of the jobs"
 
 
 def hit(what, cluster, driver, out, chance) -> int:

@@ -131,6 +131,8 @@ class Scheduler:
 
     def train(self, left: deque[Attempt]) -> None:
         """`jobs` trials side by side until none is left or the run is stopped."""
+        if not left and not self.stop:
+            self.executor.tidy(self.store.out)
         if not left or self.stop:
             return
         self.left.left |= {trial.key: trial for trial, _ in left}

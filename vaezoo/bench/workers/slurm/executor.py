@@ -173,7 +173,7 @@ def slurm(
         sbatch=sbatch,
     )
     one = Slurm(wishes, per_job, array)
-    return Executor("slurm", one.submit, one.poll, one.cancel, one.session, queues=True)
+    return Executor("slurm", one.submit, one.poll, one.cancel, one.session, queues=True, tidy=clear)
 
 
 @hookimpl
