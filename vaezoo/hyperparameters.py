@@ -126,11 +126,18 @@ def resolve(build: Callable[..., Any], given: Mapping[str, Any], who: str) -> di
         ) from None
     values = {name: getattr(checked, name) for name in known}
     for name, value in values.items():
-        if isinstance(value, int) and abs(value) > MOST:
+        if _is_beyond(value):
             raise HyperparameterError(
                 f"{who}[{name}={_shown(value)}] is out of range: whole numbers go to {MOST:,}"
             )
     return values
+
+
+def _is_beyond(value: Any) -> bool:
+    """Whether a whole number in it, in a tuple or a list too, is larger than `MOST`."""
+    if isinstance(value, tuple | list):
+        return any(map(_is_beyond, value))
+    return isinstance(value, int) and abs(value) > MOST
 
 
 def _shown(value: Any) -> str:

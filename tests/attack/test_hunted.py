@@ -32,7 +32,7 @@ from vaezoo.data.formats import npy, npz
 from vaezoo.data.published import read_published
 from vaezoo.data.tables import from_text
 from vaezoo.hooks import Column
-from vaezoo.hyperparameters import HyperparameterError, in_quotes
+from vaezoo.hyperparameters import HyperparameterError, in_quotes, resolve
 from vaezoo.registry.registry import load_registry
 from vaezoo.registry.selection import SelectionError
 from vaezoo.registry.soundness import must_have_its_types
@@ -308,6 +308,15 @@ def test_a_whole_number_that_no_float_holds_is_refused_in_a_sentence():
         split_settings({"batch": "1" + "0" * 309})
     must_be_sentence(out_of_range.value)
     assert split_settings({"batch": str(2**53)}) == ({"batch": 2**53}, {})
+
+
+def test_a_whole_number_in_a_tuple_has_the_same_limit():
+    def made(widths: tuple[int, ...] = ()) -> None: ...
+
+    with pytest.raises(HyperparameterError, match="whole numbers go to") as out_of_range:
+        resolve(made, {"widths": (1, 2**53 + 1)}, "it")
+    must_be_sentence(out_of_range.value)
+    assert resolve(made, {"widths": (1, 2**53)}, "it") == {"widths": (1, 2**53)}
 
 
 def test_a_small_constant_gap_has_the_p_value_of_a_large_one():
