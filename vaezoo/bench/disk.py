@@ -5,7 +5,7 @@ import os
 import shutil
 from contextlib import suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryFile
 
 from ..data.words import in_words
 
@@ -55,11 +55,13 @@ def _takes_more(folder: Path) -> bool:
 
 
 def must_take(folder: Path) -> None:
-    """Whether something can be written in the folder, or where it would be made, of which nothing
-    stays. Raises: OSError where it cannot.
+    """Whether something can be written in the folder, or where it would be made. Nothing stays, not
+    after a SIGKILL either: the file has no name where the system can do that.
+
+    Raises: OSError where it cannot.
     """
     there = next(one for one in (folder, *folder.absolute().parents) if one.exists())
-    with TemporaryDirectory(prefix=".probe-", dir=there):
+    with TemporaryFile(dir=there):
         pass
 
 
