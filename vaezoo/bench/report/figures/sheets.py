@@ -16,6 +16,7 @@ GAP = (0.04, 0.04)  # inches between pictures
 ASIDE = 4 / 72  # inches from a picture to the name of its line
 BELOW = 2.5 / 72  # inches from a picture to the words below it
 FRAME = 0.8  # points
+Box = tuple[float, float, float, float]  # left, right, bottom, top, in inches
 IMAGES: dict[str, Any] = {
     "cmap": "gray_r",
     "vmin": 0,
@@ -47,7 +48,8 @@ def sheet(
     have one range of values and of time.
     """
     if any(one.ndim == 3 for line in lines for one in line.pictures):
-        return _images(lines, columns, cell, gap, block, apart)
+        tops = tops_of(len(lines), cell[1], gap[1], block, apart)
+        return _images(lines, columns, cell, gap[0], tops)
     figure, panels = grid(len(lines), columns, cell, gap, block, apart)
     for axes, line in zip(panels, lines, strict=True):
         for ax, one in zip(axes, line.pictures, strict=False):
@@ -64,18 +66,16 @@ def _images(
     lines: Sequence[Line],
     columns: int,
     cell: tuple[float, float],
-    gap: tuple[float, float],
-    block: int,
-    apart: float,
+    aside: float,
+    tops: Sequence[float],
 ) -> "Canvas":
     """All in one pair of axes, in inches from the upper left: a pair for each picture would take
-    several times as long to make and to draw.
+    several times as long to make and to draw. Pictures stand `aside` from each other.
     """
     from matplotlib.collections import PolyCollection
 
     (width, height) = cell
-    tops = tops_of(len(lines), height, gap[1], block, apart)
-    across = columns * width + (columns - 1) * gap[0]
+    across = columns * width + (columns - 1) * aside
     down = tops[-1] + height
     figure = canvas(across, down)
     figure.suppressComposite = True  # else an SVG has one picture for all, in other pixels
@@ -83,25 +83,37 @@ def _images(
     ax.set_axis_off()
     ax.set_autoscale_on(False)
 
-    frames = []
-    for line, top in zip(lines, tops, strict=True):
-        middle = top + height / 2
-        left = 0.0
-        for k, one in enumerate(line.pictures[:columns]):
-            centre = k * (width + gap[0]) + width / 2
-            box = _inside(one.shape[-2:], cell, centre, middle)
-            ax.imshow(_pixels(one), extent=box, **IMAGES)
-            frames.append(_corners(box))
-            left = left if k else box[0]
-        ax.text(left - ASIDE, middle, line.name, ha="right", va="center", fontsize=8)
-        for k, words in enumerate(line.below):
-            place = k * (width + gap[0]) + width / 2, top + height + BELOW
-            ax.text(*place, words, ha="center", va="top", fontsize=line.size)
+    lefts = [k * (width + aside) for k in range(columns)]
+    boxes = [
+        box
+        for line, top in zip(lines, tops, strict=True)
+        for box in _line(ax, line, top, lefts, cell)
+    ]
+    corners = [_corners(box) for box in boxes]
     ax.add_collection(
-        PolyCollection(frames, facecolors="none", edgecolors="black", linewidths=FRAME)
+        PolyCollection(corners, facecolors="none", edgecolors="black", linewidths=FRAME)
     )
     ax.set(xlim=(0, across), ylim=(down, 0))
     return figure
+
+
+def _line(
+    ax: "Axes", line: Line, top: float, lefts: Sequence[float], cell: tuple[float, float]
+) -> list[Box]:
+    """Draws the line's pictures and words, and returns where the pictures are."""
+    (width, height) = cell
+    middle = top + height / 2
+    boxes = []
+    for one, left in zip(line.pictures, lefts, strict=False):
+        box = _inside(one.shape[-2:], cell, left + width / 2, middle)
+        ax.imshow(_pixels(one), extent=box, **IMAGES)
+        boxes.append(box)
+    begin = boxes[0][0] if boxes else 0.0
+    ax.text(begin - ASIDE, middle, line.name, ha="right", va="center", fontsize=8)
+    for words, left in zip(line.below, lefts, strict=False):
+        place = left + width / 2, top + height + BELOW
+        ax.text(*place, words, ha="center", va="top", fontsize=line.size)
+    return boxes
 
 
 def _pixels(image: np.ndarray) -> np.ndarray:
@@ -110,17 +122,15 @@ def _pixels(image: np.ndarray) -> np.ndarray:
     return last if last.shape[-1] == 3 else last[..., 0]
 
 
-def _inside(
-    shape: tuple[int, ...], cell: tuple[float, float], centre: float, middle: float
-) -> tuple[float, float, float, float]:
-    """(left, right, bottom, top) of the largest such picture (H, W) in the cell."""
+def _inside(shape: tuple[int, ...], cell: tuple[float, float], centre: float, middle: float) -> Box:
+    """Of the largest such picture (H, W) in the cell."""
     (high, wide) = shape
     size = min(cell[0] / wide, cell[1] / high)
     (half_width, half_height) = size * wide / 2, size * high / 2
     return centre - half_width, centre + half_width, middle + half_height, middle - half_height
 
 
-def _corners(box: tuple[float, float, float, float]) -> list[tuple[float, float]]:
+def _corners(box: Box) -> list[tuple[float, float]]:
     (left, right, bottom, top) = box
     return [(left, bottom), (right, bottom), (right, top), (left, top)]
 
