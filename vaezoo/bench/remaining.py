@@ -6,7 +6,8 @@ where training stopped in the rows that have ended.
 """
 
 import statistics
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from .price import Price, in_words
@@ -30,6 +31,15 @@ class TimeLeft:
     # whether a stop was known -> row -> epochs, as a part of those of the price
     stops: dict[bool, dict[str, float]] = field(default_factory=dict)
     rows: dict[str, str] = field(default_factory=dict)  # key -> row
+    began: dict[str, float] = field(default_factory=dict)  # key -> by the clock
+
+    def begun(self, key: str) -> None:
+        """The trial was handed to the executor."""
+        self.began[key] = time.monotonic()
+
+    def since(self, key: str) -> float:
+        """Seconds since it was."""
+        return time.monotonic() - self.began[key]
 
     def ended(self, trial: Trial, seconds: float, epochs: int = 0) -> None:
         """The trial has ended, took so long, and was trained for so many epochs (0: not said)."""
@@ -61,6 +71,13 @@ class TimeLeft:
         """ "12 min left"; "" where nothing is known."""
         seconds = self.seconds(running)
         return f"{in_words(seconds)} left" if seconds else ""
+
+    def running(self, epoch_of: Callable[[str], int]) -> list[tuple[Trial, float, int]]:
+        """Those that were handed over and have not ended, as `seconds` takes them; `epoch_of` is
+        asked for the epoch that the trial of a key is in.
+        """
+        keys = [key for key in self.began if key in self.left]
+        return [(self.left[key], self.since(key), epoch_of(key)) for key in keys]
 
     def _expected(self, trial: Trial) -> float | None:
         """Seconds of the whole trial."""

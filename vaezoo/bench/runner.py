@@ -14,13 +14,14 @@ from types import FrameType
 
 from ..hooks import Executor
 from ..registry.loading import Plugin
+from .limits import Limits
 from .logs.outbox import Outbox, closed
 from .owners import beating
 from .plan import Plan
 from .price import Price
 from .progress import AUTO, progress_of
 from .records import Damaged, RunRecord, joined_sweeps
-from .scheduling import Limits, Scheduler
+from .scheduling import Scheduler
 from .signals import ENDS, answered
 from .store import Json, Store, StoreError, to_json
 from .summary import Summary

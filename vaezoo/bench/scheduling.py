@@ -10,10 +10,11 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 from ..hooks import Executor, ExecutorError
 from .disk import explained
+from .limits import Limits
 from .logs.outbox import Outbox
 from .plan import Plan
 from .preparing import Preparation
@@ -34,14 +35,6 @@ POLL = 0.05  # seconds between two looks at the running trials
 
 class Stopped(Exception):
     """The run was asked to stop while trials were running: leaving the session stops them."""
-
-
-class Limits(NamedTuple):
-    """What one trial may take."""
-
-    timeout: float | None = None  # seconds
-    retries: int = 0  # how often one is tried again whose process died
-    memory: int = 0  # bytes; 0 for no limit
 
 
 class Scheduler:
@@ -69,7 +62,6 @@ class Scheduler:
         self.again: set[str] = set()  # keys of trials that are measured again, not trained
         self.prices = dict(prices or {})
         self.left = TimeLeft({}, self.prices, jobs)
-        self.began: dict[str, float] = {}  # key -> when it was handed to the executor
         self.told = 0.0  # when the time left was last worked out
         self.outboxes: list[Outbox] = []
         self.show_dataset = show_dataset  # called once its trials are there, of all but the last
@@ -131,30 +123,40 @@ class Scheduler:
 
     def train(self, left: deque[Attempt]) -> None:
         """`jobs` trials side by side until none is left or the run is stopped."""
-        if not left and not self.stop:
+        if self.stop:
+            return
+        if not left:
             self.executor.tidy(self.store.out)
-        if not left or self.stop:
             return
         self.left.left |= {trial.key: trial for trial, _ in left}
         running: dict[Any, Attempt] = {}  # handle of the executor -> trial, attempt
         with self.executor.session(self.jobs, left[0][0].threads):
             while (left or running) and not self.stop and not self.summary.errors:
-                while self.executor.queues or len(running) < self.jobs:
-                    one = self.next(left)
-                    if one is None:
-                        break
-                    running[self.submit(one[0], self.stacking.lead(one[0], left))] = one
+                self.begin(left, running)
                 self.say_what_is_waited_for(len(left), bool(running))
-                for handle in list(running):
-                    answer = self.executor.poll(handle)
-                    if answer is not None:
-                        self.finish(*running.pop(handle), dict(answer), left)
+                self.collect(left, running)
                 self.show(running.values())
                 for outbox in self.outboxes:
                     outbox.look()
                 time.sleep(POLL)
 
             self.leave(running)
+
+    def begin(self, left: deque[Attempt], running: dict[Any, Attempt]) -> None:
+        """As many as there is room for; all of them where the executor is a queue."""
+        while self.executor.queues or len(running) < self.jobs:
+            one = self.next(left)
+            if one is None:
+                return
+            beside = self.stacking.lead(one[0], left)
+            running[self.submit(one[0], beside)] = one
+
+    def collect(self, left: deque[Attempt], running: dict[Any, Attempt]) -> None:
+        """Those that have ended since."""
+        for handle in list(running):
+            answer = self.executor.poll(handle)
+            if answer is not None:
+                self.finish(*running.pop(handle), dict(answer), left)
 
     def next(self, left: deque[Attempt]) -> Attempt | None:
         """The next trial that is to be begun. A queue has tickets of its own, and no claims."""
@@ -207,12 +209,7 @@ class Scheduler:
         """How long the run has still to go, in words; "" for a queue, where nobody knows."""
         if self.executor.queues:
             return ""
-        now = time.monotonic()
-        running = []
-        for key, began in self.began.items():
-            if key in self.left.left:
-                epoch = state_of(self.store.building(key)).epoch
-                running.append((self.left.left[key], now - began, epoch))
+        running = self.left.running(lambda key: state_of(self.store.building(key)).epoch)
         return self.left.words(running)
 
     def submit(self, trial: Trial, beside: tuple[Trial, ...]) -> Any:
@@ -230,7 +227,7 @@ class Scheduler:
             beside,
             gpu_share(trial.device, self.jobs) if self.executor.name == "local" else 0.0,
         )
-        self.began[trial.key] = time.monotonic()
+        self.left.begun(trial.key)
         for outbox in self.outboxes:
             outbox.began(trial, folder)
         path = self.store.task(trial.key)
@@ -265,8 +262,7 @@ class Scheduler:
             return
         self.shared.claims.release(trial.key)
         self.summary.trained += 1
-        seconds = time.monotonic() - self.began.pop(trial.key)
-        self.left.ended(trial, seconds, record.epochs if record else 0)
+        self.left.ended(trial, self.left.since(trial.key), record.epochs if record else 0)
         self.ended(trial, record)
 
     def ended(self, trial: Trial, record: Record | None) -> None:
