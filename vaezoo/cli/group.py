@@ -18,17 +18,6 @@ from .common import echo
 LONGEST_ARGUMENT = 20_000  # letters; the names of all variants have a thousand
 LONGEST_SENTENCE = 2_000
 
-
-class Terminated(BaseException):
-    """A signal came where nobody else waits for it. It ends the verb as Ctrl-C does, with a
-    sentence, wherever it is.
-    """
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.number = number
-
-
 # What a user can cause (exit code 2), and what a training can come to (1). Names, for to import the
 # modules takes seconds.
 MISTAKES = (
@@ -47,6 +36,16 @@ MISTAKES = (
     "vaezoo.training.settings.SettingError",
 )
 FAILURES = ("vaezoo.training.budget.Diverged",)
+
+
+class Terminated(BaseException):
+    """A signal came where nobody else waits for it. It ends the verb as Ctrl-C does, with a
+    sentence, wherever it is.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
 
 
 class Verbs(click.Group):

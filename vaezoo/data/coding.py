@@ -61,7 +61,6 @@ def coded(table: "pd.DataFrame", columns: Sequence[Column], who: str) -> Array:
 
 
 def _codes(cells: "pd.Series[Any]", column: Column, who: str) -> Array:
-
     if column.type not in WORDED:
         values = as_numbers(cells).to_numpy(dtype=np.float64, na_value=np.nan)
         _must_be_known(cells, np.isnan(values) & cells.notna().to_numpy(), column, who)

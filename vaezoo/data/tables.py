@@ -165,8 +165,9 @@ def _roles(table: "pd.DataFrame", asked: Asked, who: str) -> Roles:
     if asked.label == NONE:
         aside.add("label")
     values = [str(name) for name in table if name not in aside]
-    if asked.names:
-        values = _trained_on(values, asked.names, who)
+    if asked.names:  # of the table that was trained on
+        must_name_alike(values, asked.names, who)
+        values = list(asked.names)
     left_out = [str(name) for name in table if name in aside and name != label]
     return Roles(values, label, keys, tuple(left_out))
 
@@ -183,11 +184,6 @@ def _of_what_is_there(table: "pd.DataFrame", asked: Asked) -> Asked:
         drop="+".join(name for name in asked.dropped if name in table),
         index=asked.index if str(table.columns[0]) not in asked.names else "false",
     )
-
-
-def _trained_on(values: list[str], names: tuple[str, ...], who: str) -> list[str]:
-    must_name_alike(values, names, who)
-    return list(names)
 
 
 def _must_have(table: "pd.DataFrame", asked: Asked, who: str) -> None:
