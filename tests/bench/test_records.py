@@ -252,6 +252,8 @@ def test_what_two_trials_say_alike_is_held_once():
 def test_a_trial_reads_as_its_json_however_it_is_written():
     facts = {
         "columns": [{"name": "elbo", "digits": 2}, {"name": "nll"}],
+        "evaluation_seconds": {"budget": {"batch": 1}, "spec": 2.0},
+        "ingredients": {"budget": {"batch": 2}, "data": {"spec": {"a": [1]}}, "seed": 3},
         "key": '\n "columns": [\n',
         "machine": {},
         "measures": {"likelihood": "\n }"},

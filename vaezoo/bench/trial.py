@@ -97,7 +97,12 @@ def key_of(ingredients: Any) -> str:
 
     Raises: ValueError for infinities.
     """
-    return hashlib.sha256(canonical(ingredients).encode(errors="surrogatepass")).hexdigest()
+    return hash_of(canonical(ingredients))
+
+
+def hash_of(text: str) -> str:
+    """The SHA-256 of a canonical text."""
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
 
 
 def canonical(value: Any) -> str:

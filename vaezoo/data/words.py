@@ -19,6 +19,8 @@ def plain(text: str, instead: str = LOST) -> str:
 
 def each_letter(text: str, change: Callable[[str], str]) -> str:
     """The text, its letters changed in lines that have one that is not printed."""
+    if text.isprintable():
+        return text
     lines = text.split("\n")
     return "\n".join(one if one.isprintable() else "".join(map(change, one)) for one in lines)
 

@@ -92,12 +92,20 @@ def number(value: Any, where: str) -> float:
 def numbers(value: Any, where: str) -> dict[str, float]:
     """Column -> number."""
     facts = mapping(value, where)
-    found = {}
-    for key, one in facts.items():
-        # the fast way for what nearly all are
-        is_plain = type(one) is float and -LARGEST <= one <= LARGEST
-        found[_column(key, where)] = one if is_plain else number(one, within(where, key))
-    return found
+    if _are_plain(facts):
+        return dict(zip(map(_COLUMNS.__getitem__, facts), facts.values(), strict=True))
+    return {_column(key, where): number(one, within(where, key)) for key, one in facts.items()}
+
+
+def _are_plain(facts: Json) -> bool:
+    """Whether these are numbers as nearly all are, of columns that were read before."""
+    if (
+        not facts
+        or set(map(type, facts.values())) != {float}
+        or not _COLUMNS.keys() >= facts.keys()
+    ):
+        return False
+    return min(facts.values()) >= -LARGEST and max(facts.values()) <= LARGEST
 
 
 def within(where: str, name: str) -> str:
@@ -117,7 +125,7 @@ def _column(name: Any, where: str) -> str:
 
 def texts(value: Any, where: str) -> dict[str, str]:
     """Name -> text."""
-    return _once(f"texts {_text_of(value)}", lambda: _texts(value, where))
+    return once(f"texts {text_of(value)}", lambda: _texts(value, where))
 
 
 def _texts(value: Any, where: str) -> dict[str, str]:
@@ -133,7 +141,7 @@ def reason(value: Any, where: str) -> str:
     return text
 
 
-def _text_of(value: Any) -> str:
+def text_of(value: Any) -> str:
     """A text that is the same where what was read is."""
     return name_of(value) or repr(value)
 
@@ -146,10 +154,11 @@ def shared(value: T) -> T:
         return cast(T, sys.intern(value))
     if value is None or isinstance(value, int | float) or name_of(value):
         return value
-    return _once(repr(value), lambda: value)
+    return once(repr(value), lambda: value)
 
 
-def _once(text: str, make: Callable[[], T]) -> T:
+def once(text: str, make: Callable[[], T]) -> T:
+    """What was made for this text before, else what is made now."""
     if text not in _KNOWN:
         if len(_KNOWN) >= MOST_KNOWN:
             _KNOWN.clear()
@@ -159,7 +168,7 @@ def _once(text: str, make: Callable[[], T]) -> T:
 
 def descriptions(kind: type[Column] | type[Table], value: Any, where: str) -> tuple[Json, ...]:
     """The descriptions of columns or tables, every field of its type."""
-    return _once(f"{kind.__name__} {_text_of(value)}", lambda: _descriptions(kind, value, where))
+    return once(f"{kind.__name__} {text_of(value)}", lambda: _descriptions(kind, value, where))
 
 
 def _descriptions(kind: type[Column] | type[Table], value: Any, where: str) -> tuple[Json, ...]:

@@ -1,12 +1,13 @@
 """What a trial's numbers depend on, as trial.json keeps it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from ...hooks import PRIOR
-from ..trial import Json, key_of
-from .checks import count, file_name, label, mapping, of_type, shared, texts
+from ..trial import Json, canonical, hash_of
+from .checks import count, file_name, label, mapping, of_type, once, shared, text_of, texts
 from .parsing import Damaged
 
 
@@ -26,17 +27,27 @@ class Ingredients:
     budget: Json = field(default_factory=dict)
     hashes: Mapping[str, str] = field(default_factory=dict)  # split -> SHA-256 of the data
     samplers: tuple[str, ...] = (PRIOR,)  # their labels
+    around: tuple[str, str] = ("", "")  # what stands before and after the seed where it is hashed
 
     @classmethod
     def from_json(cls, facts: Any) -> "Ingredients":
+        """Raises: Damaged."""
+        stored = dict(mapping(facts, "ingredients"))
+        seed = _seed(stored.pop("seed", None))
         # all but the seed is mostly what other trials say too
-        stored = {k: shared(v) for k, v in mapping(facts, "ingredients").items()}
+        text = " ".join(f"{name!r} {text_of(value)}" for name, value in stored.items())
+        alike = once(f"ingredients {text}", partial(cls._unseeded, stored))
+        return replace(alike, seed=seed, stored={**alike.stored, "seed": seed})
+
+    @classmethod
+    def _unseeded(cls, facts: Json) -> "Ingredients":
+        stored = {name: shared(value) for name, value in facts.items()}
         plugin = mapping(stored.get("plugin"), "ingredients.plugin")
         spec = mapping(stored.get("spec"), "ingredients.spec")
         return cls(
             stored=stored,
             name=file_name(stored.get("name"), "ingredients.name"),
-            seed=_seed(stored),
+            seed=0,
             likelihood=label(spec.get("likelihood"), "ingredients.spec.likelihood"),
             distribution=of_type(str, plugin.get("distribution"), "plugin.distribution"),
             module=label(plugin.get("module"), "ingredients.plugin.module"),
@@ -46,19 +57,28 @@ class Ingredients:
             budget=mapping(stored.get("budget", {}), "ingredients.budget"),
             hashes=_hashes_of_data(stored),
             samplers=_sampler_labels(stored),
+            around=_around_the_seed(stored),
         )
 
     @property
     def key(self) -> str:
-        """The key that a trial of these ingredients has. Raises: Damaged for infinities."""
-        try:
-            return key_of(self.stored)
-        except ValueError:
-            raise Damaged("an ingredient is no finite number") from None
+        """The key that a trial of these ingredients has."""
+        return hash_of(str(self.seed).join(self.around))
 
 
-def _seed(ingredients: Json) -> int:
-    return count(ingredients.get("seed"), "ingredients.seed", 2**64)
+def _around_the_seed(facts: Json) -> tuple[str, str]:
+    """The two pieces of the canonical text of facts and a seed. Raises: Damaged for infinities."""
+    try:
+        before = {name: value for name, value in facts.items() if name < "seed"}
+        after = {name: value for name, value in facts.items() if name > "seed"}
+        begin = canonical(before).removesuffix("}") + "," * bool(before) + '"seed":'
+        return begin, "," * bool(after) + canonical(after).removeprefix("{")
+    except ValueError:
+        raise Damaged("an ingredient is no finite number") from None
+
+
+def _seed(value: Any) -> int:
+    return count(value, "ingredients.seed", 2**64)
 
 
 def _hashes_of_data(ingredients: Json) -> dict[str, str]:

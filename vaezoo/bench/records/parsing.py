@@ -13,13 +13,27 @@ DEPTH = 30  # brackets inside brackets, at most: a trial has 6
 MOST_KNOWN = 50_000  # texts of what was read that are remembered
 TAKEN = f"taken {secrets.token_hex(16)}"  # what stands in the place of a part, and nowhere else
 PLACE = f'"{TAKEN}"'.encode()
-ENDS = {b"[\n": b"\n ]", b"{\n": b"\n }"}  # of what begins so, in a trial's own indentation
+ENDS = {b"[\n": b"]", b"{\n": b"}"}  # of what begins so
 _PARTS: dict[bytes, Any] = {}  # the text of a part -> what it says
 _NAMES: dict[int, str] = {}  # id of what a part says -> a text that stands for it, and is short
 _NUMBERS = itertools.count()  # no name is given twice
+Path = tuple[str, ...]  # the names that lead to a part
 # what thousands of trials say alike, in the order in which a file has them
-ALIKE = ("columns", "machine", "measures", "reasons", "tables")
-_LATEST: dict[str, bytes] = {}  # its text in the trial that was read last
+ALIKE: tuple[Path, ...] = (
+    ("columns",),
+    ("ingredients", "budget"),
+    ("ingredients", "data"),
+    ("ingredients", "hyperparameters"),
+    ("ingredients", "plugin"),
+    ("ingredients", "samplers"),
+    ("ingredients", "spec"),
+    ("machine",),
+    ("measures",),
+    ("reasons",),
+    ("settings",),
+    ("tables",),
+)
+_LATEST: dict[Path, bytes] = {}  # its text in the trial that was read last
 
 
 class Damaged(ValueError):
@@ -51,41 +65,52 @@ def parsed_trial(content: bytes) -> Any:
 
     Raises: Damaged as `parsed_text`.
     """
-    said = {}
+    said: dict[Path, bytes] = {}
     pieces = []
     end = 0
     # of what a trial that is done says, all numbers are checked again where they are read
     number = float if b'\n "status": "done"' in content else None
-    for name in ALIKE:
-        start, text = _place(content, name, end)
+    for path in ALIKE:
+        start, text = _place(content, path, end)
         if text:
-            said[name] = text
+            said[path] = text
             pieces += [content[end:start], PLACE]
             end = start + len(text)
     found = parsed_text(b"".join([*pieces, content[end:]]), number)
-    if not isinstance(found, dict) or any(found.get(name) != TAKEN for name in said):
+    holders = {path: _holder(found, path) for path in said}
+    if any(holder.get(path[-1]) != TAKEN for path, holder in holders.items()):
         return parsed_text(content)  # written by another hand, a name twice perhaps
-    return found | {name: _part(text) for name, text in said.items()}
+    for path, text in said.items():
+        holders[path][path[-1]] = _part(text)
+    return found
 
 
-def _place(content: bytes, name: str, after: int) -> tuple[int, bytes]:
-    """Where the list or mapping of this name begins, and its text, as `to_json` writes it: nothing
+def _holder(found: Any, path: Path) -> dict[str, Any]:
+    """The object that the path ends in; an empty one where there is none."""
+    for name in path[:-1]:
+        found = found.get(name) if isinstance(found, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
+def _place(content: bytes, path: Path, after: int) -> tuple[int, bytes]:
+    """Where the list or mapping of this path begins, and its text, as `to_json` writes it: nothing
     inside is indented so little. No text where there is none further on.
     """
-    key = f'\n "{name}": '.encode()
+    line = b"\n" + b" " * len(path)
+    key = line + f'"{path[-1]}": '.encode()
     at = content.find(key, after)
     start = at + len(key)
-    end = ENDS.get(content[start : start + 2])
-    if at < 0 or end is None:
+    bracket = ENDS.get(content[start : start + 2])
+    if at < 0 or bracket is None:
         return 0, b""
-    latest = _LATEST.get(name, b"")
+    latest = _LATEST.get(path, b"")
     if latest and content.startswith(latest, start):  # mostly, and its end is where it was
         return start, latest
-    stop = content.find(end, start)
+    stop = content.find(line + bracket, start)
     if stop < 0:
         return 0, b""
-    _LATEST[name] = content[start : stop + len(end)]
-    return start, _LATEST[name]
+    _LATEST[path] = content[start : stop + len(line) + 1]
+    return start, _LATEST[path]
 
 
 def _part(text: bytes) -> Any:

@@ -188,10 +188,9 @@ def _largest(drawn: _Draws, own: Array, seeds: int) -> Array:
     shrunk += prior * prior_df / (prior_df + df)
     np.maximum(shrunk, seen, out=shrunk)
     means = np.multiply(drawn.normals, np.sqrt(own)[:, None], out=seen)
-    lowest = means.min(0)
-    of_best = np.where(means == lowest, shrunk, 0.0).max(0)
-    means -= lowest
-    shrunk += of_best
+    lowest = means.argmin(0), np.arange(means.shape[1])
+    means -= means[lowest]
+    shrunk += shrunk[lowest]
     np.square(means, out=means)
     return np.sqrt(np.divide(means, shrunk, out=means).max(0))
 

@@ -40,7 +40,7 @@ def as_tex(table: ResultTable) -> str:
     return "\n\n".join(made) + "\n"
 
 
-@lru_cache(maxsize=1)  # a table is written in one form after the other
+@lru_cache(maxsize=16)  # the tables of a run, each written in one form after the other
 def grids(table: ResultTable) -> list[Grid]:
     """The table's cells as text, one grid a data set."""
     return [_grid(table, dataset) for dataset in table.datasets]
@@ -91,9 +91,10 @@ def _bold(
 ) -> set[tuple[int, int]]:
     """(row, column) of the cells to print bold; `before` columns stand before the numbers."""
     found = set()
+    names = [row.name for row in table.of(dataset)]
     for j, column in enumerate(shown):
         best = table.best[dataset, column.name].rows
-        found |= {(i, before + j) for i, row in enumerate(table.of(dataset)) if row.name in best}
+        found |= {(i, before + j) for i, name in enumerate(names) if name in best}
     return found
 
 

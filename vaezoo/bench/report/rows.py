@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -159,20 +160,22 @@ class Row:
 
     def sample(self, column: str) -> Sample:
         """seed -> value, the seeds that have a number; none where one was refused."""
-        if column in self.refused:
-            return {}
-        found = {}
-        for seed, metrics in self._metrics:
-            value = metrics.get(column, math.nan)
-            if math.isfinite(value):
-                found[seed] = value
-        return found
+        seeds, of_column = self._numbers
+        numbers = of_column.get(column, ())
+        pairs = zip(seeds, numbers, strict=False)  # there may be none
+        return {seed: x for seed, x in pairs if x is not None and math.isfinite(x)}
 
     @cached_property
-    def _metrics(self) -> list[tuple[int, Mapping[str, float]]]:
-        """The seeds that are done, in order, each with its numbers."""
+    def _numbers(self) -> tuple[list[int], dict[str, tuple[float | None, ...]]]:
+        """The seeds that are done, in order, and column -> what each of them has, None where it has
+        nothing; without the columns of which one was refused.
+        """
         by_seed = {trial.seed: trial.metrics for trial in self.done}
-        return sorted(by_seed.items())
+        seeds = sorted(by_seed)
+        known = dict.fromkeys(chain.from_iterable(by_seed.values()))
+        names = [name for name in known if name not in self.refused]
+        each = [map(by_seed[seed].get, names) for seed in seeds]
+        return seeds, dict(zip(names, zip(*each, strict=True), strict=True))
 
     @cached_property
     def by_test_row(self) -> dict[str, dict[int, NDArray[np.float64]]]:
@@ -189,15 +192,10 @@ class Row:
     def interval(self, column: str) -> Interval:
         found = self._intervals.get(column)
         if found is None:
-            found = self._intervals[column] = interval(self._numbers(column))
+            numbers = self._numbers[1].get(column, ())
+            finite = [x for x in numbers if x is not None and math.isfinite(x)]
+            found = self._intervals[column] = interval(finite)
         return found
-
-    def _numbers(self, column: str) -> list[float]:
-        """Those of `sample`, without their seeds."""
-        if column in self.refused:
-            return []
-        numbers = [metrics.get(column, math.nan) for _, metrics in self._metrics]
-        return list(filter(math.isfinite, numbers))
 
     def has(self, column: str) -> bool:
         """Whether some seed has a number."""

@@ -15,7 +15,8 @@ def settings_apart(rows: Sequence[Json], swept: Swept) -> list[str]:
     """Of each of the rows of one name, given all settings of each: those in which they differ,
     those that are swept, and those that no row may pass over in silence, as this row has them.
     """
-    differ = {name for name in set().union(*rows) if _values_of(name, rows) > 1}
+    names_of_all = set().union(*rows) if len(rows) > 1 else ()
+    differ = {name for name in names_of_all if _values_of(name, rows) > 1}
     found = []
     for mine in rows:
         names = differ | {name for name in swept if name in mine}

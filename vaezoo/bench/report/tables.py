@@ -96,13 +96,21 @@ class ResultTable:
             return []
         limit = self.limit(dataset, column)
         levels: dict[str, dict[str, Sample]] = {}
-        for row in self.of(dataset):
-            if not self.apart(row) and not self.other_code(row, column):
+        for row in self._compared[dataset]:
+            if not self.other_code(row, column):
                 samples = levels.setdefault(row.standing.level, {})
                 sample = row.sample(column.name)
                 samples[row.name] = no_better_than(limit, sample, column.better)
         resolution = 10.0**-column.digits
         return [contest(one, column.better, resolution) for one in levels.values()]
+
+    @cached_property
+    def _compared(self) -> dict[str, list[Row]]:
+        """data set -> its rows that are not `apart`."""
+        return {
+            name: [row for row in rows if not self.apart(row)]
+            for name, rows in self._by_dataset.items()
+        }
 
     def is_won_by_noise(self, dataset: str, column: Column) -> bool:
         """Whether something made up without a model does as well in this column as what no model
@@ -155,11 +163,10 @@ class ResultTable:
         """Column -> what `other_code` says of it, of those of which it says something."""
         if id(row) not in self._other_codes:
             found = {}
-            for column in self.columns:
-                metric = self.metrics.get(column.name, "")
-                is_common = row.measured_by(metric) == self._codes[row.dataset, column.name]
-                if not is_common and row.has(column.name):
-                    found[column.name] = OTHER_CODE.format(metric)
+            for name, code in self._codes[row.dataset].items():
+                metric = self.metrics.get(name, "")
+                if row.measured_by(metric) != code and row.has(name):
+                    found[name] = OTHER_CODE.format(metric)
             self._other_codes[id(row)] = row, found
         return self._other_codes[id(row)][1]
 
@@ -169,15 +176,22 @@ class ResultTable:
         return {}
 
     @cached_property
-    def _codes(self) -> dict[tuple[str, str], frozenset[str]]:
-        """(data set, column) -> the code by which most rows were measured that have a number."""
+    def _codes(self) -> dict[str, dict[str, frozenset[str]]]:
+        """data set -> column -> the code by which most rows were measured that have a number; of
+        columns whose metric not all rows were measured for by one code.
+        """
+        return {name: self._codes_of(rows) for name, rows in self._by_dataset.items()}
+
+    def _codes_of(self, rows: Sequence[Row]) -> dict[str, frozenset[str]]:
+        done = [row for row in rows if row.done]
+        metrics = {self.metrics.get(column.name, "") for column in self.columns}
+        mixed = {metric for metric in metrics if len({row.measured_by(metric) for row in done}) > 1}
         found = {}
-        for dataset in self.datasets:
-            for column in self.columns:
-                metric = self.metrics.get(column.name, "")
-                rows = [row for row in self.of(dataset) if row.has(column.name)]
-                codes = Counter(row.measured_by(metric) for row in rows)
-                found[dataset, column.name] = max(codes, key=codes.__getitem__, default=frozenset())
+        for column in self.columns:
+            metric = self.metrics.get(column.name, "")
+            if metric in mixed:
+                codes = Counter(row.measured_by(metric) for row in done if row.has(column.name))
+                found[column.name] = max(codes, key=codes.__getitem__, default=frozenset())
         return found
 
     @cached_property
