@@ -264,8 +264,10 @@ def test_a_trial_reads_as_its_json_however_it_is_written():
     for indent in (0, 1, 2, None):
         content = json.dumps(facts, indent=indent, sort_keys=True).encode()
         assert parsed_trial(content) == facts
+    del facts["evaluation_seconds"]["budget"]  # which stands where that of the ingredients would
     once, again = (parsed_trial(json.dumps(facts, indent=1).encode()) for _ in range(2))
     assert once["columns"] is again["columns"]  # held once
+    assert once["ingredients"]["budget"] is again["ingredients"]["budget"]
 
 
 @pytest.mark.parametrize("bad", ["[\n  NaN\n ]", "[\n  1\n ]x", "{\n  1\n }", "[\n  1"])
